@@ -1,0 +1,48 @@
+//! What an authenticated caller may do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::{CredentialId, IntegrationId, ProjectId};
+
+/// Something a caller can be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Read events.
+    Read,
+    /// Publish events.
+    Publish,
+    /// Read compliance events with the project's master secret.
+    Compliance,
+    /// Change the project's own configuration.
+    Manage,
+    /// Change any project: the operator.
+    Operate,
+}
+
+/// Who the caller is and how far the credential reaches. Made by `auth`, checked by `hub`; it
+/// holds no secret.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The credential that was presented; sessions end when it is revoked.
+    pub credential: CredentialId,
+    /// The project it belongs to; `None` for an operator, who reaches all.
+    pub project: Option<ProjectId>,
+    /// The integration it belongs to, whose connection limit and entitlements apply.
+    pub integration: Option<IntegrationId>,
+    /// What it may do.
+    pub actions: Arc<BTreeSet<Action>>,
+    /// The streams it may touch, by name; `None` for all of its project.
+    pub streams: Option<Arc<BTreeSet<crate::StreamName>>>,
+}
+
+impl Grant {
+    /// Whether this grant allows `action` in `project`.
+    #[must_use]
+    pub fn allows(&self, action: Action, project: &ProjectId) -> bool {
+        if self.actions.contains(&Action::Operate) {
+            return true;
+        }
+        self.actions.contains(&action) && self.project.as_ref() == Some(project)
+    }
+}

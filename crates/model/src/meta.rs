@@ -1,0 +1,263 @@
+//! The binary sidecar of a stored line: what filters and faces ask for most, made once at publish.
+//!
+//! Layout, little-endian, [`META_BYTES`] bytes per event:
+//!
+//! ```text
+//!  0 offset u64 | 8 occurred i64 | 16 processed i64 | 24 id_hash u128 | 40 key_hash u64
+//! 48 line_len u32 | 52 body_start u32 | 56 body_len u32 | 60 type_hash u32
+//! 64 id_len u16 | 66 type_len u8 | 67 device u8 | 68 flags u32
+//! ```
+
+use crate::{Offset, Timestamp};
+
+/// The size of one event's sidecar in bytes.
+pub const META_BYTES: usize = 72;
+
+/// `,"body":` was a JSON string made of text that was not JSON.
+pub const FLAG_BODY_TEXT: u32 = 1;
+/// `,"body":` is base64 of bytes that were not text.
+pub const FLAG_BODY_BASE64: u32 = 2;
+
+/// The kind of device an event is about; Airship's `device_types` (reference `airship.md` 1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum DeviceType {
+    /// The event has no device, or its device has no type.
+    #[default]
+    None = 0,
+    /// Android.
+    Android = 1,
+    /// iOS.
+    Ios = 2,
+    /// Amazon.
+    Amazon = 3,
+    /// Web.
+    Web = 4,
+    /// Email.
+    Email = 5,
+    /// SMS.
+    Sms = 6,
+    /// An open channel.
+    Open = 7,
+    /// Any other.
+    Other = 255,
+}
+
+impl DeviceType {
+    /// Reads a device type in any case; an unknown one is [`DeviceType::Other`].
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
+        const NAMES: [(&[u8], DeviceType); 7] = [
+            (b"android", DeviceType::Android),
+            (b"ios", DeviceType::Ios),
+            (b"amazon", DeviceType::Amazon),
+            (b"web", DeviceType::Web),
+            (b"email", DeviceType::Email),
+            (b"sms", DeviceType::Sms),
+            (b"open", DeviceType::Open),
+        ];
+        let known = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        known.map_or(Self::Other, |&(_, device)| device)
+    }
+
+    /// The type with code `code`; unknown codes are [`DeviceType::Other`].
+    #[must_use]
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::None,
+            1 => Self::Android,
+            2 => Self::Ios,
+            3 => Self::Amazon,
+            4 => Self::Web,
+            5 => Self::Email,
+            6 => Self::Sms,
+            7 => Self::Open,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// One event's sidecar, decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// Where the event stands in its stream.
+    pub offset: Offset,
+    /// When it happened, as the publisher says.
+    pub occurred: Timestamp,
+    /// When the server took it.
+    pub processed: Timestamp,
+    /// Stable hash of the id ([`crate::subset::id_hash`]): dedup and subsets.
+    pub id_hash: u128,
+    /// Stable hash of the key; 0 when there is none.
+    pub key_hash: u64,
+    /// Length of the stored line in bytes, its `\n` included.
+    pub line_len: u32,
+    /// Where the body's JSON value starts in the line; 0 when there is none.
+    pub body_start: u32,
+    /// Length of the body's JSON value in bytes.
+    pub body_len: u32,
+    /// Low 32 bits of the stable hash of the upper-cased type ([`crate::subset::type_hash`]).
+    pub type_hash: u32,
+    /// Length of the id, which starts at byte 7 of the line.
+    pub id_len: u16,
+    /// Length of the type, which starts at byte `7 + id_len + 10` of the line.
+    pub type_len: u8,
+    /// The kind of device.
+    pub device: DeviceType,
+    /// `FLAG_*`.
+    pub flags: u32,
+}
+
+impl Meta {
+    /// The id inside `line`.
+    #[must_use]
+    pub fn id<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        line.get(7..7 + usize::from(self.id_len)).unwrap_or_default()
+    }
+
+    /// The type inside `line`.
+    #[must_use]
+    pub fn event_type<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let start = 7 + usize::from(self.id_len) + 10;
+        line.get(start..start + usize::from(self.type_len)).unwrap_or_default()
+    }
+
+    /// The body's JSON value inside `line`; empty when there is none.
+    #[must_use]
+    pub fn body<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let start = self.body_start as usize;
+        line.get(start..start + self.body_len as usize).unwrap_or_default()
+    }
+
+    /// Appends the binary form to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_bytes());
+    }
+
+    /// The binary form.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; META_BYTES] {
+        let mut out = [0; META_BYTES];
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            if let Some(to) = out.get_mut(at..at + bytes.len()) {
+                to.copy_from_slice(bytes);
+            }
+            at += bytes.len();
+        };
+        put(&self.offset.get().to_le_bytes());
+        put(&self.occurred.millis().to_le_bytes());
+        put(&self.processed.millis().to_le_bytes());
+        put(&self.id_hash.to_le_bytes());
+        put(&self.key_hash.to_le_bytes());
+        put(&self.line_len.to_le_bytes());
+        put(&self.body_start.to_le_bytes());
+        put(&self.body_len.to_le_bytes());
+        put(&self.type_hash.to_le_bytes());
+        put(&self.id_len.to_le_bytes());
+        put(&[self.type_len, self.device as u8]);
+        put(&self.flags.to_le_bytes());
+        out
+    }
+
+    /// Reads the binary form.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; META_BYTES]) -> Self {
+        fn part<const N: usize>(bytes: &[u8; META_BYTES], at: usize) -> [u8; N] {
+            let slice = bytes.get(at..at + N).and_then(|slice| slice.try_into().ok());
+            slice.unwrap_or([0; N])
+        }
+        let [type_len, device] = part::<2>(bytes, 66);
+        Self {
+            offset: Offset::new(u64::from_le_bytes(part(bytes, 0))),
+            occurred: Timestamp::from_millis(i64::from_le_bytes(part(bytes, 8))),
+            processed: Timestamp::from_millis(i64::from_le_bytes(part(bytes, 16))),
+            id_hash: u128::from_le_bytes(part(bytes, 24)),
+            key_hash: u64::from_le_bytes(part(bytes, 40)),
+            line_len: u32::from_le_bytes(part(bytes, 48)),
+            body_start: u32::from_le_bytes(part(bytes, 52)),
+            body_len: u32::from_le_bytes(part(bytes, 56)),
+            type_hash: u32::from_le_bytes(part(bytes, 60)),
+            id_len: u16::from_le_bytes(part(bytes, 64)),
+            type_len,
+            device: DeviceType::from_code(device),
+            flags: u32::from_le_bytes(part(bytes, 68)),
+        }
+    }
+}
+
+/// The sidecars of consecutive events, undecoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MetaSlice<'a>(&'a [u8]);
+
+impl<'a> MetaSlice<'a> {
+    /// Takes `bytes` as sidecars; a partial one at the end is ignored.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.len() / META_BYTES
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `index`-th.
+    #[must_use]
+    pub fn get(self, index: usize) -> Option<Meta> {
+        let start = index.checked_mul(META_BYTES)?;
+        let bytes = self.0.get(start..start.checked_add(META_BYTES)?)?;
+        Some(Meta::from_bytes(bytes.try_into().ok()?))
+    }
+
+    /// All of them in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Meta> + 'a {
+        let (chunks, _) = self.0.as_chunks::<META_BYTES>();
+        chunks.iter().map(Meta::from_bytes)
+    }
+
+    /// Each event with its line. Stops early when `lines` is shorter than the sidecars say.
+    pub fn with_lines(self, lines: &'a [u8]) -> impl Iterator<Item = (Meta, &'a [u8])> + 'a {
+        let mut rest = lines;
+        self.iter().map_while(move |meta| {
+            let (line, after) = rest.split_at_checked(meta.line_len as usize)?;
+            rest = after;
+            Some((meta, line))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_form_is_stable() {
+        let meta = Meta {
+            offset: Offset::new(1),
+            occurred: Timestamp::from_millis(2),
+            processed: Timestamp::from_millis(3),
+            id_hash: 4,
+            key_hash: 5,
+            line_len: 6,
+            body_start: 7,
+            body_len: 8,
+            type_hash: 9,
+            id_len: 10,
+            type_len: 11,
+            device: DeviceType::Email,
+            flags: 12,
+        };
+        let bytes = meta.to_bytes();
+        assert_eq!(Meta::from_bytes(&bytes), meta);
+        let places = [0, 8, 16, 24, 40, 48, 52, 56, 60, 64, 66, 67, 68].map(|at| bytes[at]);
+        assert_eq!(places, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 5, 12]);
+    }
+}

@@ -1,0 +1,98 @@
+//! Stable hashes of an event's id, type and key, and the subsets that are drawn by them.
+//!
+//! The hash is XXH3 (128 bits for ids), part of the stored form: it never changes, so the same id
+//! falls into the same partition on every connection, after every restart, on every machine.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// The hash of an event id that dedup windows and subsets use.
+#[must_use]
+pub fn id_hash(id: &[u8]) -> u128 {
+    xxh3_128(id)
+}
+
+/// The hash of an event type, in any case.
+#[must_use]
+pub fn type_hash(event_type: &[u8]) -> u32 {
+    let mut upper = [0; crate::id::EventType::MAX_BYTES];
+    match upper.get_mut(..event_type.len()) {
+        Some(upper) => {
+            upper.copy_from_slice(event_type);
+            upper.make_ascii_uppercase();
+            xxh3_64(upper) as u32
+        }
+        None => xxh3_64(&event_type.to_ascii_uppercase()) as u32,
+    }
+}
+
+/// The hash of an event's key, never 0: 0 means that there is no key.
+#[must_use]
+pub fn key_hash(key: &[u8]) -> u64 {
+    xxh3_64(key).max(1)
+}
+
+/// A part of a stream, chosen by event id, so that duplicates stay together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Subset {
+    /// The events whose id hash modulo `count` is `selection`.
+    Partition {
+        /// How many partitions there are, at least 1.
+        count: u32,
+        /// Which one, below `count`.
+        selection: u32,
+    },
+    /// About this share of the events, the same ones each time.
+    Sample {
+        /// 0 to 1.
+        proportion: f64,
+    },
+}
+
+impl Subset {
+    /// Whether an event with this id hash belongs to the subset.
+    #[must_use]
+    pub fn admits(&self, id_hash: u128) -> bool {
+        match *self {
+            Self::Partition { count, selection } => {
+                (id_hash as u64) % u64::from(count.max(1)) == u64::from(selection)
+            }
+            Self::Sample { proportion } => {
+                // The upper half salts the draw: a sample of a partition is not all or nothing.
+                let draw = ((id_hash >> 64) as u64) >> 11;
+                (draw as f64) < proportion * (1u64 << 53) as f64
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_the_published_ones() {
+        // Part of the stored form: a change here breaks every existing partitioned consumer.
+        assert_eq!(id_hash(b"7e7f5990-d277-4636-b22c-912cb2ca2ec9") as u64 % 4, PARTITION_OF_4);
+        assert_eq!(type_hash(b"custom"), type_hash(b"CUSTOM"));
+    }
+    const PARTITION_OF_4: u64 = 2;
+
+    #[test]
+    fn partitions_are_disjoint_and_complete() {
+        for n in 0..1000u32 {
+            let hash = id_hash(&n.to_le_bytes());
+            let homes = (0..7).filter(|&selection| Subset::Partition { count: 7, selection }.admits(hash));
+            assert_eq!(homes.count(), 1);
+        }
+    }
+
+    #[test]
+    fn sample_takes_about_its_share() {
+        let draw = |proportion| {
+            let sample = Subset::Sample { proportion };
+            (0..10_000u32).filter(|n| sample.admits(id_hash(&n.to_le_bytes()))).count()
+        };
+        assert_eq!((draw(0.0), draw(1.0)), (0, 10_000));
+        assert!((2_300..2_700).contains(&draw(0.25)));
+    }
+}

@@ -1,0 +1,273 @@
+//! A run of consecutive events of one stream: the unit of storage and of sending.
+//!
+//! A block is held plain, compressed, or both; each form is made at most once and shared by all
+//! readers. The compressed form is raw deflate from fresh state, ended on a byte by a full flush,
+//! so that blocks can be put one after another inside any client's single gzip stream.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use outflow_model::{MetaSlice, Offset, Timestamp};
+
+use crate::crc;
+
+/// The compressed form: a piece of a gzip member's deflate stream.
+#[derive(Debug, Clone)]
+pub struct Deflated {
+    /// Raw deflate, byte-aligned, never the final block.
+    pub bytes: Bytes,
+    /// CRC-32 of the plain bytes.
+    pub crc: u32,
+    /// Length of the plain bytes.
+    pub plain_len: u32,
+    /// [`crc::shift_operator`] of `plain_len`.
+    pub operator: u32,
+}
+
+/// Why a block could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// The compressed bytes are not what the block says.
+    #[error("the block does not decompress to what its header says")]
+    Corrupt,
+}
+
+/// A block. See the module.
+#[derive(Debug)]
+pub struct Block {
+    /// The first event's offset.
+    pub first: Offset,
+    /// The last event's offset. For a filtered block, the last offset considered.
+    pub last: Offset,
+    /// How many events it holds.
+    pub count: u32,
+    /// When the first event was taken.
+    pub first_at: Timestamp,
+    /// When the last event was taken.
+    pub last_at: Timestamp,
+    plain_len: u32,
+    metas_len: u32,
+    plain: OnceLock<Bytes>,
+    metas: OnceLock<Bytes>,
+    deflated: OnceLock<Deflated>,
+    deflated_metas: Option<Bytes>,
+    zstd: OnceLock<Bytes>,
+}
+
+/// What a block's header says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockHead {
+    /// See [`Block::first`].
+    pub first: Offset,
+    /// See [`Block::last`].
+    pub last: Offset,
+    /// See [`Block::count`].
+    pub count: u32,
+    /// See [`Block::first_at`].
+    pub first_at: Timestamp,
+    /// See [`Block::last_at`].
+    pub last_at: Timestamp,
+}
+
+impl Block {
+    /// A block of plain lines and sidecars.
+    #[must_use]
+    pub fn plain(head: BlockHead, lines: Bytes, metas: Bytes) -> Self {
+        let block = Self::empty(head, lines.len() as u32, metas.len() as u32);
+        let _ = block.plain.set(lines);
+        let _ = block.metas.set(metas);
+        block
+    }
+
+    /// A block as it is stored: both parts compressed.
+    #[must_use]
+    pub fn stored(head: BlockHead, lines: Deflated, metas: Bytes, metas_len: u32) -> Self {
+        let mut block = Self::empty(head, lines.plain_len, metas_len);
+        let _ = block.deflated.set(lines);
+        block.deflated_metas = Some(metas);
+        block
+    }
+
+    fn empty(head: BlockHead, plain_len: u32, metas_len: u32) -> Self {
+        Self {
+            first: head.first,
+            last: head.last,
+            count: head.count,
+            first_at: head.first_at,
+            last_at: head.last_at,
+            plain_len,
+            metas_len,
+            plain: OnceLock::new(),
+            metas: OnceLock::new(),
+            deflated: OnceLock::new(),
+            deflated_metas: None,
+            zstd: OnceLock::new(),
+        }
+    }
+
+    /// Its head.
+    #[must_use]
+    pub const fn head(&self) -> BlockHead {
+        BlockHead {
+            first: self.first,
+            last: self.last,
+            count: self.count,
+            first_at: self.first_at,
+            last_at: self.last_at,
+        }
+    }
+
+    /// The length of the plain lines in bytes.
+    #[must_use]
+    pub const fn plain_len(&self) -> usize {
+        self.plain_len as usize
+    }
+
+    /// The lines.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn lines(&self) -> Result<&Bytes, BlockError> {
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain);
+        }
+        let deflated = self.deflated.get().ok_or(BlockError::Corrupt)?;
+        let plain = inflate(&deflated.bytes, self.plain_len as usize)?;
+        if crc32fast::hash(&plain) != deflated.crc {
+            return Err(BlockError::Corrupt);
+        }
+        Ok(self.plain.get_or_init(|| plain.into()))
+    }
+
+    /// The sidecars' bytes.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn meta_bytes(&self) -> Result<&Bytes, BlockError> {
+        if let Some(metas) = self.metas.get() {
+            return Ok(metas);
+        }
+        let stored = self.deflated_metas.as_ref().ok_or(BlockError::Corrupt)?;
+        let metas = inflate(stored, self.metas_len as usize)?;
+        Ok(self.metas.get_or_init(|| metas.into()))
+    }
+
+    /// The sidecars.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn metas(&self) -> Result<MetaSlice<'_>, BlockError> {
+        Ok(MetaSlice::new(self.meta_bytes()?))
+    }
+
+    /// The compressed lines, compressed now if nobody has asked before.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn deflated(&self) -> Result<&Deflated, BlockError> {
+        if let Some(deflated) = self.deflated.get() {
+            return Ok(deflated);
+        }
+        let lines = self.lines()?;
+        Ok(self.deflated.get_or_init(|| deflate(lines)))
+    }
+
+    /// The compressed sidecars and their plain length, as a segment stores them.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn deflated_metas(&self) -> Result<(Bytes, u32), BlockError> {
+        match &self.deflated_metas {
+            Some(stored) => Ok((stored.clone(), self.metas_len)),
+            None => Ok((deflate(self.meta_bytes()?).bytes, self.metas_len)),
+        }
+    }
+
+    /// The lines as one zstd frame.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn zstd(&self) -> Result<&Bytes, BlockError> {
+        if let Some(frame) = self.zstd.get() {
+            return Ok(frame);
+        }
+        let frame = zstd::bulk::compress(self.lines()?, 1).map_err(|_| BlockError::Corrupt)?;
+        Ok(self.zstd.get_or_init(|| frame.into()))
+    }
+
+    /// The events at or above `from`, as a block of their own; `None` when there are none.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn tail_from(&self, from: Offset) -> Result<Option<Self>, BlockError> {
+        self.select(|meta, _| meta.offset >= from)
+    }
+
+    /// The events that `keep` accepts, as a block of their own with the same `last`; `None` when
+    /// there are none.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the stored form is damaged.
+    pub fn select(
+        &self,
+        mut keep: impl FnMut(&outflow_model::Meta, &[u8]) -> bool,
+    ) -> Result<Option<Self>, BlockError> {
+        let (all, metas) = (self.lines()?, self.metas()?);
+        let (mut lines, mut kept) = (Vec::new(), Vec::new());
+        let (mut first, mut last_at) = (None, self.first_at);
+        for (meta, line) in metas.with_lines(all) {
+            if keep(&meta, line) {
+                first.get_or_insert((meta.offset, meta.processed));
+                last_at = meta.processed;
+                lines.extend_from_slice(line);
+                meta.encode(&mut kept);
+            }
+        }
+        let Some((first, first_at)) = first else { return Ok(None) };
+        let count = MetaSlice::new(&kept).len() as u32;
+        let head = BlockHead { first, last: self.last, count, first_at, last_at };
+        Ok(Some(Self::plain(head, lines.into(), kept.into())))
+    }
+}
+
+/// Compresses `plain` into a piece of a deflate stream.
+#[must_use]
+pub fn deflate(plain: &[u8]) -> Deflated {
+    let mut compress = Compress::new(Compression::new(1), false);
+    let mut out = Vec::with_capacity(plain.len() / 4 + 64);
+    loop {
+        let done = compress.total_in() as usize;
+        let rest = plain.get(done..).unwrap_or_default();
+        // Compressing into memory fails on misuse only; an empty piece would then be caught by
+        // the length check at the other end.
+        let status = compress.compress_vec(rest, &mut out, FlushCompress::Full);
+        if status.is_err() || (compress.total_in() as usize == plain.len() && out.len() < out.capacity()) {
+            break;
+        }
+        out.reserve(out.capacity());
+    }
+    Deflated {
+        crc: crc32fast::hash(plain),
+        plain_len: plain.len() as u32,
+        operator: crc::shift_operator(plain.len() as u64),
+        bytes: out.into(),
+    }
+}
+
+/// The plain bytes of one piece, which must have exactly `len` bytes.
+fn inflate(deflated: &[u8], len: usize) -> Result<Vec<u8>, BlockError> {
+    // `len` comes from a checksummed header, and blocks are bounded when written; refuse the rest.
+    if len > MAX_BLOCK_BYTES {
+        return Err(BlockError::Corrupt);
+    }
+    let mut out = Vec::with_capacity(len + 1);
+    let status = Decompress::new(false)
+        .decompress_vec(deflated, &mut out, FlushDecompress::Sync)
+        .map_err(|_| BlockError::Corrupt)?;
+    let whole = matches!(status, Status::Ok | Status::BufError) && out.len() == len;
+    if whole { Ok(out) } else { Err(BlockError::Corrupt) }
+}
+
+/// The largest plain size of a block: one event of the largest size, plus a usual block.
+pub const MAX_BLOCK_BYTES: usize = 96 << 20;

@@ -1,0 +1,1 @@
+//! The laws every engine obeys, as a test suite.
