@@ -1,7 +1,7 @@
 //! The one write: a batch of appends and state puts, whole or not at all.
 
 use bytes::Bytes;
-use outflow_model::{id::Shard, Offset, StreamId, Timestamp};
+use outflow_model::{Offset, StreamId, Timestamp, id::Shard};
 
 /// When a batch is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

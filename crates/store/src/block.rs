@@ -242,7 +242,9 @@ pub fn deflate(plain: &[u8]) -> Deflated {
         // Compressing into memory fails on misuse only; an empty piece would then be caught by
         // the length check at the other end.
         let status = compress.compress_vec(rest, &mut out, FlushCompress::Full);
-        if status.is_err() || (compress.total_in() as usize == plain.len() && out.len() < out.capacity()) {
+        if status.is_err()
+            || (compress.total_in() as usize == plain.len() && out.len() < out.capacity())
+        {
             break;
         }
         out.reserve(out.capacity());

@@ -157,7 +157,12 @@ pub trait Engine: Send + Sync + Debug + 'static {
 
     /// Reads at least one event at or above `from` if there is one, and about `max_bytes` of
     /// lines. Only committed events are seen. `from` above the end reads nothing.
-    fn read(&self, stream: StreamId, from: Offset, max_bytes: usize) -> EngineFuture<'_, Result<Read, ReadError>>;
+    fn read(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        max_bytes: usize,
+    ) -> EngineFuture<'_, Result<Read, ReadError>>;
 
     /// The first offset taken at or after `at`; the end if there is none.
     fn seek(&self, stream: StreamId, at: Timestamp) -> EngineFuture<'_, Result<Offset, ReadError>>;
@@ -189,7 +194,12 @@ pub trait Engine: Send + Sync + Debug + 'static {
     ) -> EngineFuture<'_, Result<Vec<StateEntry>, StateError>>;
 
     /// Takes or renews ownership of a shard. A change of owner raises the epoch.
-    fn acquire(&self, shard: Shard, owner: &str, ttl: Duration) -> EngineFuture<'_, Result<Lease, LeaseError>>;
+    fn acquire(
+        &self,
+        shard: Shard,
+        owner: &str,
+        ttl: Duration,
+    ) -> EngineFuture<'_, Result<Lease, LeaseError>>;
 
     /// Gives ownership up.
     fn release(&self, lease: Lease) -> EngineFuture<'_, Result<(), LeaseError>>;

@@ -16,6 +16,6 @@ pub mod memory;
 pub use batch::{Append, Batch, Condition, Durability, Fence, Op, Put, Retention, StreamConfig};
 pub use block::{Block, BlockError, Deflated};
 pub use engine::{
-    AppendError, Bounds, Commit, CommitObserver, Engine, EngineFuture, Health, Lease, LeaseError, Read, ReadError,
-    StateEntry, StateError,
+    AppendError, Bounds, Commit, CommitObserver, Engine, EngineFuture, Health, Lease, LeaseError,
+    Read, ReadError, StateEntry, StateError,
 };
