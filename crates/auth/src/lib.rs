@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Keys and tokens: who may do what.
+//!
+//! Called by the faces, which turn what a client presented into a [`Grant`](outflow_model::Grant),
+//! by `admin`, which issues and revokes, and by `server`. Calls `store` for durable state and
+//! `model` for the nouns.
+//!
+//! Invariants: only SHA-256 of a secret is stored; a secret is shown once, at issue; no type here
+//! prints one. Authentication answers from memory, in the same time and with the same result
+//! whether a credential is wrong, unknown, expired or revoked. A revocation is durable before
+//! anything acts on it.
+
+pub mod auth;
+pub mod credential;
+pub mod error;
+pub mod presented;
+pub mod rng;
+pub mod secret;
+pub mod token;
+
+pub use auth::{Auth, MAX_TOKENS_PER_INTEGRATION};
+pub use credential::{Credential, CredentialKind, Issued, NewCredential};
+pub use error::{AuthError, IssueError};
+pub use presented::Presented;
+pub use rng::SystemRng;
+pub use secret::Secret;

@@ -1,0 +1,18 @@
+//! The random numbers that secrets are drawn from.
+
+use outflow_model::Rng;
+
+/// The operating system's generator, by aws-lc-rs.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemRng;
+
+impl Rng for SystemRng {
+    /// # Panics
+    /// When the system has no randomness to give: going on would mean guessable secrets.
+    #[expect(clippy::panic, reason = "there is no safe way on without randomness")]
+    fn fill(&self, out: &mut [u8]) {
+        if aws_lc_rs::rand::fill(out).is_err() {
+            panic!("the system's random number generator failed");
+        }
+    }
+}
