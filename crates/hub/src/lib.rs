@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The one API that every face calls: publish, read, catalog, limits.
+//!
+//! Called by the faces and by `server`. Calls `store` for what must last and `model` for the nouns.
+//!
+//! Invariants: knows nothing of HTTP, JSON text or frames. An answered publish is durable (or the
+//! stream is relaxed by choice). Events reach readers in order, each at least once, none before it
+//! is committed. No reader holds memory that grows with its slowness. A tenant sees nothing of
+//! another.
+
+pub mod cursor;
+pub mod error;
+pub mod hub;
+pub mod integration;
+pub mod options;
+pub mod project;
+pub mod publish;
+pub mod session;
+pub mod stream;
+
+pub use cursor::Cursor;
+pub use error::{CatalogError, OpenError, PublishError, ReadError};
+pub use hub::Hub;
+pub use integration::Integration;
+pub use options::Options;
+pub use project::{Project, ProjectLimits};
+pub use publish::{Placed, Receipt};
+pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Started};
+pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};
+
+// What faces need of the storey below, which they never name.
+pub use outflow_store::{Block, BlockError, Deflated, Durability, Health, Retention, crc};

@@ -1,0 +1,63 @@
+//! What the server may set; every default is what ships.
+
+use std::time::Duration;
+
+/// Sizes, times and counts that bound the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How many bytes of lines a reader that is behind asks the engine for at once: 4 KiB to 4 MiB.
+    pub read_chunk_bytes: usize,
+    /// How many bytes of recent lines each stream with live readers keeps for them. A reader that
+    /// falls further behind reads from the engine.
+    pub tail_blocks_bytes: usize,
+    /// The same over all streams together: beyond it each keeps its latest block only.
+    pub tail_total_bytes: usize,
+    /// The longest pause between two rounds of sending to the live readers of a stream. A round
+    /// is followed by a pause of about 2 µs per reader, so that many readers share each wake-up.
+    pub tail_linger_max: Duration,
+    /// How many bytes of published events may wait for their commit, over all streams.
+    pub inflight_bytes: usize,
+    /// How long a publish may wait for its share of `inflight_bytes` before it is answered
+    /// `Unavailable`.
+    pub publish_wait: Duration,
+    /// The largest event accepted, in bytes as given.
+    pub max_event_bytes: usize,
+    /// The deepest nesting of JSON accepted.
+    pub max_depth: usize,
+    /// Events that occurred longer ago than this are refused (90 days).
+    pub max_age: Duration,
+    /// Events that occurred further ahead than this get the time they were taken (5 minutes).
+    pub max_ahead: Duration,
+    /// How many projects there may be.
+    pub max_projects: usize,
+    /// How many streams a project may have.
+    pub max_streams: usize,
+    /// How many integrations a project may have.
+    pub max_integrations: usize,
+    /// How many named cursors a stream may have.
+    pub max_cursors: usize,
+    /// How many readers the whole server may have.
+    pub max_sessions: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            read_chunk_bytes: 256 << 10,
+            tail_blocks_bytes: 8 << 20,
+            tail_total_bytes: 256 << 20,
+            tail_linger_max: Duration::from_millis(2),
+            inflight_bytes: 64 << 20,
+            publish_wait: Duration::from_secs(5),
+            max_event_bytes: 1 << 20,
+            max_depth: 64,
+            max_age: Duration::from_secs(90 * 86_400),
+            max_ahead: Duration::from_secs(5 * 60),
+            max_projects: 10_000,
+            max_streams: 100_000,
+            max_integrations: 10_000,
+            max_cursors: 1_000,
+            max_sessions: 100_000,
+        }
+    }
+}
