@@ -1,1 +1,31 @@
-//! Placeholder.
+//! What every HTTP face shares: the accept loop with its limits, TLS, drain, bounded reading of
+//! request bodies, request ids, problem documents, and a small transcript harness for tests.
+//!
+//! Called by the HTTP faces, `admin` and `server`; calls `model` only.
+//!
+//! One connection's way through: [`listener::serve`] accepts, sets the socket's options, does the
+//! TLS handshake within its time, wraps the stream in a [`guard::Guard`] (slow heads and stalled
+//! writes end there) and gives it to hyper, which calls the router once per request.
+//!
+//! Invariants: nothing waits for a peer without a deadline; nothing is allocated from a number a
+//! peer wrote; a connection costs one task; the listener stays open while streams drain
+//! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
+
+pub mod body;
+pub mod counters;
+pub mod drain;
+pub mod guard;
+pub mod limits;
+pub mod listener;
+pub mod problem;
+pub mod request_id;
+pub mod tls;
+pub mod transcript;
+
+pub use counters::Counters;
+pub use drain::{Drain, Phase};
+pub use limits::HttpLimits;
+pub use listener::{Peer, bind, serve};
+pub use problem::Problem;
+pub use request_id::RequestId;
+pub use tls::{Suites, Tls};

@@ -1,0 +1,167 @@
+//! A stream that cuts off peers who hold a connection without using it.
+//!
+//! Sits between the socket (or TLS) and hyper. Two clocks run here, because hyper's own do not
+//! cover them: the time of a request's head while hyper still guesses the protocol version and
+//! after a keep-alive pause, and the time a peer accepts no bytes.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use crate::{Counters, HttpLimits};
+
+/// Set in [`Requests`] once the connection is known to speak HTTP/2.
+const HTTP_2: u32 = 1 << 31;
+
+/// How many requests of a connection have reached the router: how a guard learns that a head is
+/// complete.
+#[derive(Debug, Default)]
+pub(crate) struct Requests(AtomicU32);
+
+impl Requests {
+    /// A request's head is complete.
+    pub(crate) fn begun(&self, version: http::Version) {
+        if version == http::Version::HTTP_2 {
+            self.0.fetch_or(HTTP_2, Ordering::Relaxed);
+        } else {
+            // Wraps below the flag's bit only after two thousand million requests.
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The head that is being awaited.
+#[derive(Debug)]
+struct Head {
+    /// [`Requests`] when the head began.
+    requests: u32,
+    deadline: Pin<Box<Sleep>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Guard<S> {
+    inner: S,
+    limits: Arc<HttpLimits>,
+    counters: Arc<Counters>,
+    requests: Arc<Requests>,
+    head: Option<Head>,
+    /// Whether a response was written since the last head: the next byte begins another one.
+    answered: bool,
+    stall: Option<Pin<Box<Sleep>>>,
+    stalled: bool,
+}
+
+impl<S> Guard<S> {
+    pub(crate) fn new(inner: S, limits: Arc<HttpLimits>, counters: Arc<Counters>, requests: Arc<Requests>) -> Self {
+        let mut guard =
+            Self { inner, limits, counters, requests, head: None, answered: false, stall: None, stalled: false };
+        // A connection that never says anything is a slow head, too.
+        guard.await_head();
+        guard
+    }
+
+    fn await_head(&mut self) {
+        let deadline = Box::pin(tokio::time::sleep(self.limits.header_timeout));
+        self.head = Some(Head { requests: self.requests.get(), deadline });
+    }
+
+    /// Fails when the head that is awaited has taken too long.
+    fn check_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(head) = &mut self.head else { return Ok(()) };
+        if head.requests != self.requests.get() {
+            self.head = None;
+            return Ok(());
+        }
+        if head.deadline.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        self.counters.slow_heads.up();
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head did not arrive in time"))
+    }
+
+    /// Turns a write's outcome into progress, a wait, or the end.
+    fn check_write<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = false;
+            self.answered = true;
+            return outcome;
+        }
+        let deadline = Instant::now() + self.limits.write_stall;
+        // The timer is kept for the next wait: a busy stream fills its socket again and again.
+        let timer = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if !self.stalled {
+            self.stalled = true;
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.counters.stalled_writes.up();
+        tracing::info!("a peer accepted no bytes for {} s and was cut off", self.limits.write_stall.as_secs());
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer accepts no bytes")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if buf.filled().len() > before && this.answered {
+            this.answered = false;
+            if this.head.is_none() && this.requests.get() & HTTP_2 == 0 {
+                this.await_head();
+            }
+        }
+        this.check_head(cx)?;
+        outcome
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.check_write(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.check_write(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.inner).poll_flush(cx) {
+            // A flush with nothing to do is not progress.
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => this.check_write(cx, Poll::Pending),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_shutdown(cx);
+        this.check_write(cx, outcome)
+    }
+}

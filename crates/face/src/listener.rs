@@ -1,0 +1,216 @@
+//! The accept loop, and one task per connection.
+//!
+//! Called by `server` once per listening address. Errors of `accept` never end the loop: running
+//! out of descriptors is answered by waiting.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use crate::body::Deadline;
+use crate::guard::{Guard, Requests};
+use crate::{Counters, Drain, HttpLimits, Phase, Tls};
+
+/// Who is at the other end; in the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The address of the peer's socket.
+    pub addr: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// How many connections wait in the kernel until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// Opens a listening socket on `addr`; port 0 takes any free one. The address is reusable at once
+/// after a restart.
+///
+/// # Errors
+/// Those of the operating system: the address is taken, not local, or not permitted.
+pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// What the connections of one listener share.
+struct Shared {
+    app: Router,
+    http: auto::Builder<TokioExecutor>,
+    limits: Arc<HttpLimits>,
+    tls: Option<Tls>,
+    drain: Drain,
+    counters: Arc<Counters>,
+}
+
+/// Serves `app` on `listener` until `drain` reaches [`Phase::Stopping`] and the connections have
+/// finished, or [`Phase::Now`] has cut them.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    app: Router,
+    limits: HttpLimits,
+    drain: Drain,
+    counters: Arc<Counters>,
+) {
+    let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+    let http = http_builder(&limits);
+    let shared = Arc::new(Shared { app, http, limits: Arc::new(limits), tls, drain, counters });
+    let connections = TaskTracker::new();
+    let stopping = shared.drain.reached(Phase::Stopping);
+    tokio::pin!(stopping);
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, accept(&listener, &shared.counters).await)
+        };
+        let (slot, (stream, addr)) = tokio::select! {
+            () = &mut stopping => break,
+            next = next => next,
+        };
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            shared.counters.open.up();
+            connection(&shared, stream, addr).await;
+            shared.counters.open.down();
+            drop(slot);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Takes the next connection, however often `accept` fails meanwhile.
+async fn accept(listener: &TcpListener, counters: &Counters) -> (TcpStream, SocketAddr) {
+    let mut pause = Duration::from_millis(5);
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => {
+                counters.accepted.up();
+                return accepted;
+            }
+            // The peer gave up while it waited: nothing of ours is short.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                counters.accept_errors.up();
+                tracing::warn!(%error, "accepting a connection failed, trying again in {} ms", pause.as_millis());
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn http_builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // hyper's own head timeout runs between requests as well, so it serves as the idle timeout;
+    // the head's is the guard's.
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .max_buf_size(limits.max_head_bytes.max(8192));
+    if limits.max_headers != 100 {
+        // 100 is hyper's own default, for which it needs no allocation.
+        http.http1().max_headers(limits.max_headers);
+    }
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_max_streams)
+        .max_header_list_size(u32::try_from(limits.max_head_bytes.min(16 << 10)).unwrap_or(16 << 10))
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(limits.max_head_bytes)
+        .keep_alive_interval(limits.h2_ping_interval)
+        .keep_alive_timeout(limits.h2_ping_timeout);
+    http
+}
+
+/// Serves one connection to its end.
+async fn connection(shared: &Shared, stream: TcpStream, addr: SocketAddr) {
+    if let Err(error) = set_options(&stream, &shared.limits) {
+        // The peer is already gone; there is nobody to serve.
+        tracing::debug!(%addr, %error, "socket options were refused");
+        return;
+    }
+    let Some(tls) = &shared.tls else {
+        return exchange(shared, stream, Peer { addr, tls: false }).await;
+    };
+    let handshake = tokio::time::timeout(shared.limits.handshake_timeout, tls.acceptor().accept(stream));
+    let failed = tokio::select! {
+        () = shared.drain.reached(Phase::Now) => return,
+        outcome = handshake => match outcome {
+            Ok(Ok(stream)) => return exchange(shared, stream, Peer { addr, tls: true }).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        },
+    };
+    shared.counters.tls_failures.up();
+    tracing::debug!(%addr, error = failed, "TLS handshake failed");
+}
+
+fn set_options(stream: &TcpStream, limits: &HttpLimits) -> io::Result<()> {
+    // Heartbeats and small blocks must not wait for Nagle's algorithm.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(limits.user_timeout))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = limits;
+    Ok(())
+}
+
+/// Speaks HTTP over `stream` until either side is done.
+async fn exchange<S>(shared: &Shared, stream: S, peer: Peer)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let requests = Arc::new(Requests::default());
+    let guard =
+        Guard::new(stream, Arc::clone(&shared.limits), Arc::clone(&shared.counters), Arc::clone(&requests));
+    let body_timeout = shared.limits.body_timeout;
+    let app = shared.app.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        requests.begun(request.version());
+        let mut request = request.map(|body| Body::new(Deadline::new(body, body_timeout)));
+        request.extensions_mut().insert(peer);
+        // A router's clone is a reference; calling one needs a mutable one of its own.
+        app.clone().call(request)
+    });
+    let connection = shared.http.serve_connection(TokioIo::new(guard), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shared.drain.reached(Phase::Stopping) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = shared.drain.reached(Phase::Now) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(addr = %peer.addr, error, "connection ended");
+    }
+}
