@@ -1,19 +1,47 @@
 //! The credentials in force, in memory, backed by the engine's state.
+//!
+//! Every change is one durable batch, made by a task of its own: a caller that goes away in the
+//! middle cannot leave memory and disk apart.
 
 use std::fmt;
 use std::sync::Arc;
 
-use outflow_model::{Clock, CredentialId, Grant, IntegrationId, ProjectId, Rng};
-use outflow_store::Engine;
+use outflow_model::{Action, Clock, CredentialId, Grant, IntegrationId, ProjectId, Rng};
+use outflow_store::{Batch, Condition, Engine, Op, Put};
+use parking_lot::RwLock;
 
-use crate::{AuthError, Credential, IssueError, Issued, NewCredential, Presented};
+use crate::table::{Entry, Table};
+use crate::{AuthError, Credential, CredentialKind, IssueError, Issued, NewCredential, Presented};
+use crate::{record, token};
 
 /// How many tokens an integration may have (reference `airship.md` 1.1).
 pub const MAX_TOKENS_PER_INTEGRATION: usize = 25;
+/// How many keys and master secrets a project may have, and how many operators there may be.
+pub const MAX_KEYS: usize = 100;
+/// The longest name of a credential, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
+/// How many streams a credential may name.
+pub const MAX_STREAMS: usize = 1_000;
+const SCAN_PAGE: usize = 1_000;
+
+/// Is told of every revoked credential, once the revocation is durable.
+pub type RevokeListener = Arc<dyn Fn(&CredentialId) + Send + Sync>;
 
 /// The credentials in force. Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub struct Auth;
+pub struct Auth {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<dyn Engine>,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    table: RwLock<Table>,
+    /// Held by the one change under way, across its commit, so that limits hold.
+    changes: tokio::sync::Mutex<()>,
+    listeners: RwLock<Vec<RevokeListener>>,
+}
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,14 +49,273 @@ impl fmt::Debug for Auth {
     }
 }
 
-#[allow(clippy::all, missing_docs, unused_variables, clippy::todo)]
 impl Auth {
-    pub async fn open(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, AuthError> { todo!() }
-    pub async fn issue(&self, new: NewCredential) -> Result<Issued, IssueError> { todo!() }
-    pub async fn issue_fixed(&self, new: NewCredential, secret: &str) -> Result<Credential, IssueError> { todo!() }
-    pub async fn revoke(&self, id: &CredentialId) -> Result<bool, AuthError> { todo!() }
-    pub async fn revoke_all(&self, project: &ProjectId, integration: Option<&IntegrationId>) -> Result<usize, AuthError> { todo!() }
-    pub fn list(&self, project: Option<&ProjectId>, integration: Option<&IntegrationId>) -> Vec<Credential> { todo!() }
-    pub fn authenticate(&self, presented: &Presented<'_>) -> Option<Grant> { todo!() }
-    pub fn on_revoke(&self, listener: Arc<dyn Fn(&CredentialId) + Send + Sync>) { todo!() }
+    /// Loads all credentials.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the engine cannot give them or one cannot be understood.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, AuthError> {
+        let mut table = Table::new(nobody(&*clock, &*rng)?);
+        let mut after = None;
+        loop {
+            let page = engine.scan(record::PREFIX, after.as_deref(), SCAN_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            for entry in &page {
+                let (credential, hash) = record::decode(&entry.value)?;
+                table.insert(Entry::new(credential, hash));
+            }
+        }
+        let inner = Inner {
+            engine,
+            clock,
+            rng,
+            table: RwLock::new(table),
+            changes: tokio::sync::Mutex::default(),
+            listeners: RwLock::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Issues a credential with a new random secret. It is durable when this returns; the secret
+    /// is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn issue(&self, new: NewCredential) -> Result<Issued, IssueError> {
+        check(&new)?;
+        let (id, secret) = token::draw(&*self.inner.rng);
+        let id = CredentialId::new(&id).map_err(|_| IssueError::Invalid("the id drawn is not a name"))?;
+        let credential = self.add(id, new, secret.expose(), Condition::Absent).await?;
+        Ok(Issued { credential, secret })
+    }
+
+    /// Issues a credential with a secret of the caller's choice: for the well-known credentials of
+    /// a demonstration only. Doing it again changes nothing but the settings.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn issue_fixed(&self, new: NewCredential, secret: &str) -> Result<Credential, IssueError> {
+        check(&new)?;
+        if secret.is_empty() || secret.len() > token::MAX_SECRET_BYTES {
+            return Err(IssueError::Invalid("the secret must have 1 to 8192 bytes"));
+        }
+        let id = fixed_id(&new)?;
+        let hash = token::hash(secret);
+        if let Some(entry) = self.inner.table.read().get(&id)
+            && entry.hash == hash
+            && is_same(&entry.credential, &new)
+        {
+            return Ok(entry.credential.clone());
+        }
+        self.add(id, new, secret, Condition::Any).await
+    }
+
+    async fn add(
+        &self,
+        id: CredentialId,
+        new: NewCredential,
+        secret: &str,
+        condition: Condition,
+    ) -> Result<Credential, IssueError> {
+        let credential = Credential {
+            id,
+            kind: new.kind,
+            name: new.name,
+            project: new.project,
+            integration: new.integration,
+            actions: new.actions,
+            streams: new.streams,
+            created: self.inner.clock.now(),
+            expires: new.expires,
+            last4: token::last4(secret),
+        };
+        let (inner, hash) = (self.inner.clone(), token::hash(secret));
+        detached(async move {
+            let _turn = inner.changes.lock().await;
+            check_room(&inner.table.read(), &credential)?;
+            let value = record::encode(&credential, &hash)?;
+            let put = Put { key: record::key(&credential.id), value: Some(value), condition };
+            let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
+            inner.engine.submit(batch).await.map_err(AuthError::from)?;
+            inner.table.write().insert(Entry::new(credential.clone(), hash));
+            Ok(credential)
+        })
+        .await
+    }
+
+    /// Revokes a credential: durable first, then out of force, then the listeners are told. Says
+    /// whether there was one.
+    ///
+    /// # Errors
+    /// [`AuthError`]; the credential is then still in force.
+    pub async fn revoke(&self, id: &CredentialId) -> Result<bool, AuthError> {
+        let id = id.clone();
+        let revoked = self.revoke_where(move |credential| credential.id == id).await?;
+        Ok(revoked > 0)
+    }
+
+    /// Revokes all credentials of a project, or of one of its integrations, in one batch. Says how
+    /// many there were.
+    ///
+    /// # Errors
+    /// [`AuthError`]; all of them are then still in force.
+    pub async fn revoke_all(
+        &self,
+        project: &ProjectId,
+        integration: Option<&IntegrationId>,
+    ) -> Result<usize, AuthError> {
+        let (project, integration) = (project.clone(), integration.cloned());
+        self.revoke_where(move |credential| {
+            let of_integration = integration.is_none() || credential.integration == integration;
+            credential.project.as_ref() == Some(&project) && of_integration
+        })
+        .await
+    }
+
+    async fn revoke_where(
+        &self,
+        which: impl Fn(&Credential) -> bool + Send + 'static,
+    ) -> Result<usize, AuthError> {
+        let inner = self.inner.clone();
+        detached(async move {
+            let _turn = inner.changes.lock().await;
+            let ids = {
+                let table = inner.table.read();
+                table.iter().filter(|one| which(one)).map(|one| one.id.clone()).collect::<Vec<_>>()
+            };
+            if ids.is_empty() {
+                return Ok(0);
+            }
+            let absent = |id| Op::Put(Put { key: record::key(id), value: None, condition: Condition::Any });
+            let batch = Batch { ops: ids.iter().map(absent).collect(), ..Batch::default() };
+            inner.engine.submit(batch).await?;
+            let mut table = inner.table.write();
+            ids.iter().for_each(|id| table.remove(id));
+            drop(table);
+            let listeners = inner.listeners.read().clone();
+            for id in &ids {
+                listeners.iter().for_each(|listener| listener(id));
+            }
+            Ok(ids.len())
+        })
+        .await
+    }
+
+    /// The credentials of a project, of one of its integrations, or all there are.
+    #[must_use]
+    pub fn list(
+        &self,
+        project: Option<&ProjectId>,
+        integration: Option<&IntegrationId>,
+    ) -> Vec<Credential> {
+        let table = self.inner.table.read();
+        let of_project = |one: &&Credential| project.is_none() || one.project.as_ref() == project;
+        let of_integration = |one: &&Credential| integration.is_none() || one.integration.as_ref() == integration;
+        table.iter().filter(of_project).filter(of_integration).cloned().collect()
+    }
+
+    /// What the holder of `presented` may do; `None` when it opens nothing: wrong, unknown, expired,
+    /// revoked and foreign are not told apart, neither by the answer nor by its time.
+    #[must_use]
+    pub fn authenticate(&self, presented: &Presented<'_>) -> Option<Grant> {
+        let secret = presented.secret();
+        // Longer ones were not issued here; hashing them in full would be work for nothing.
+        let hash = token::hash(secret.get(..token::MAX_SECRET_BYTES).unwrap_or(secret));
+        let exact = matches!(presented, Presented::Basic { .. });
+        let now = self.inner.clock.now();
+        self.inner.table.read().grant(&hash, presented.project(), exact, now)
+    }
+
+    /// Adds a listener that is told of every revoked credential.
+    pub fn on_revoke(&self, listener: RevokeListener) {
+        self.inner.listeners.write().push(listener);
+    }
+}
+
+/// Runs a change to its end even when its caller goes away.
+async fn detached<T: Send + 'static, E: From<AuthError> + Send + 'static>(
+    change: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::spawn(change).await {
+        Ok(result) => result,
+        Err(_) => Err(AuthError::Unavailable("the change was cut short".into()).into()),
+    }
+}
+
+/// Compared with secrets that are not there. Its own secret is dropped here, so nobody has it.
+fn nobody(clock: &dyn Clock, rng: &dyn Rng) -> Result<Entry, AuthError> {
+    let (id, secret) = token::draw(rng);
+    let corrupt = |_| AuthError::Corrupt("bad name".into());
+    let credential = Credential {
+        id: CredentialId::new(&id).map_err(corrupt)?,
+        kind: CredentialKind::Token,
+        name: String::new(),
+        project: Some(ProjectId::new(&id).map_err(corrupt)?),
+        integration: None,
+        actions: Default::default(),
+        streams: None,
+        created: clock.now(),
+        expires: None,
+        last4: String::new(),
+    };
+    Ok(Entry::new(credential, token::hash(secret.expose())))
+}
+
+fn check(new: &NewCredential) -> Result<(), IssueError> {
+    let invalid = |reason| Err(IssueError::Invalid(reason));
+    if new.name.len() > MAX_NAME_BYTES {
+        return invalid("the name may have at most 128 bytes");
+    }
+    if new.actions.is_empty() {
+        return invalid("at least one action is needed");
+    }
+    if new.streams.as_ref().is_some_and(|streams| streams.len() > MAX_STREAMS) {
+        return invalid("at most 1000 streams may be named");
+    }
+    let operates = new.actions.contains(&Action::Operate);
+    if operates != (new.kind == CredentialKind::Operator) {
+        return invalid("operators, and only they, may operate");
+    }
+    match (new.kind, &new.project, &new.integration) {
+        (CredentialKind::Operator, None, None)
+        | (CredentialKind::Token, Some(_), Some(_))
+        | (CredentialKind::Key, Some(_), _)
+        | (CredentialKind::Master, Some(_), None) => Ok(()),
+        (CredentialKind::Operator, ..) => invalid("an operator belongs to no project"),
+        (CredentialKind::Token, ..) => invalid("a token belongs to an integration of a project"),
+        (CredentialKind::Key, ..) => invalid("a key belongs to a project"),
+        (CredentialKind::Master, ..) => invalid("a master secret belongs to a project"),
+    }
+}
+
+/// Expired credentials count until they are revoked: they are still listed.
+fn check_room(table: &Table, new: &Credential) -> Result<(), IssueError> {
+    let is_token = new.kind == CredentialKind::Token;
+    let max = if is_token { MAX_TOKENS_PER_INTEGRATION } else { MAX_KEYS };
+    let same = |one: &&Credential| {
+        let alike = (one.kind == CredentialKind::Token) == is_token && one.project == new.project;
+        alike && one.id != new.id && (!is_token || one.integration == new.integration)
+    };
+    if table.iter().filter(same).count() >= max {
+        return Err(IssueError::TooMany { max });
+    }
+    Ok(())
+}
+
+/// The id of a fixed credential says what it is for and nothing of its secret.
+fn fixed_id(new: &NewCredential) -> Result<CredentialId, IssueError> {
+    let project = new.project.as_ref().map_or("", ProjectId::as_str);
+    let integration = new.integration.as_ref().map_or("", IntegrationId::as_str);
+    let hash = token::hash(&format!("{}/{project}/{integration}/{}", new.kind.as_str(), new.name));
+    let hex = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    CredentialId::new(&format!("fixed-{hex}")).map_err(|_| IssueError::Invalid("the id is not a name"))
+}
+
+fn is_same(credential: &Credential, new: &NewCredential) -> bool {
+    credential.actions == new.actions && credential.streams == new.streams && credential.expires == new.expires
 }

@@ -13,11 +13,13 @@ pub mod auth;
 pub mod credential;
 pub mod error;
 pub mod presented;
+mod record;
 pub mod rng;
 pub mod secret;
+mod table;
 pub mod token;
 
-pub use auth::{Auth, MAX_TOKENS_PER_INTEGRATION};
+pub use auth::{Auth, MAX_TOKENS_PER_INTEGRATION, RevokeListener};
 pub use credential::{Credential, CredentialKind, Issued, NewCredential};
 pub use error::{AuthError, IssueError};
 pub use presented::Presented;

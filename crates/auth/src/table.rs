@@ -1,0 +1,117 @@
+//! The credentials in force, in memory: by id for administration, by hash for authentication.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outflow_model::{CredentialId, Grant, ProjectId, Timestamp};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::Credential;
+
+/// A credential with what authentication compares and hands out.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) credential: Credential,
+    pub(crate) hash: [u8; 32],
+    grant: Grant,
+}
+
+impl Entry {
+    /// Prepares `credential` for use.
+    pub(crate) fn new(credential: Credential, hash: [u8; 32]) -> Self {
+        let grant = Grant {
+            credential: credential.id.clone(),
+            project: credential.project.clone(),
+            integration: credential.integration.clone(),
+            actions: Arc::new(credential.actions.clone()),
+            streams: credential.streams.clone().map(Arc::new),
+        };
+        Self { credential, hash, grant }
+    }
+
+    /// Whether it opens `project` now to one who presented a secret with this hash. Looks at
+    /// everything before it answers, so that the time says nothing.
+    fn opens(&self, hash: &[u8; 32], project: Option<&str>, exact: bool, now: Timestamp) -> Choice {
+        let own = self.credential.project.as_ref().map(ProjectId::as_str);
+        let reaches = match (project, own) {
+            (Some(asked), Some(own)) => asked.as_bytes().ct_eq(own.as_bytes()),
+            (Some(_), None) => Choice::from(u8::from(!exact)),
+            (None, _) => Choice::from(1),
+        };
+        let alive = self.credential.expires.is_none_or(|expires| now < expires);
+        self.hash.ct_eq(hash) & reaches & Choice::from(u8::from(alive))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Table {
+    by_id: BTreeMap<CredentialId, Arc<Entry>>,
+    /// One secret may belong to several fixed credentials, such as `dev`'s token and master secret.
+    by_hash: BTreeMap<[u8; 32], Vec<Arc<Entry>>>,
+    /// Stands in for a secret that is not there, so that a miss does the work of a hit.
+    nobody: Vec<Arc<Entry>>,
+}
+
+impl Table {
+    /// A table with none; `nobody` is compared with secrets that are not there and opens nothing.
+    pub(crate) fn new(nobody: Entry) -> Self {
+        Self { by_id: BTreeMap::new(), by_hash: BTreeMap::new(), nobody: vec![Arc::new(nobody)] }
+    }
+
+    /// Adds a credential, or replaces the one with its id.
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        self.remove(&entry.credential.id.clone());
+        let entry = Arc::new(entry);
+        self.by_hash.entry(entry.hash).or_default().push(entry.clone());
+        self.by_id.insert(entry.credential.id.clone(), entry);
+    }
+
+    /// Removes a credential.
+    pub(crate) fn remove(&mut self, id: &CredentialId) {
+        let Some(entry) = self.by_id.remove(id) else { return };
+        if let Some(same) = self.by_hash.get_mut(&entry.hash) {
+            same.retain(|other| other.credential.id != *id);
+            if same.is_empty() {
+                self.by_hash.remove(&entry.hash);
+            }
+        }
+    }
+
+    /// The credential with this id.
+    pub(crate) fn get(&self, id: &CredentialId) -> Option<&Entry> {
+        self.by_id.get(id).map(Arc::as_ref)
+    }
+
+    /// All, in order of id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.by_id.values().map(|entry| &entry.credential)
+    }
+
+    /// The grant of a secret with this hash. Where several credentials share the secret, it may do
+    /// what any of them may, in the name of the first that belongs to an integration.
+    pub(crate) fn grant(
+        &self,
+        hash: &[u8; 32],
+        project: Option<&str>,
+        exact: bool,
+        now: Timestamp,
+    ) -> Option<Grant> {
+        let candidates = self.by_hash.get(hash).unwrap_or(&self.nobody);
+        let mut open = candidates
+            .iter()
+            .filter(|entry| bool::from(entry.opens(hash, project, exact, now)))
+            .collect::<Vec<_>>();
+        open.sort_by_key(|entry| entry.grant.integration.is_none());
+        let (first, others) = open.split_first()?;
+        let mut grant = first.grant.clone();
+        // Rights are joined only where the reach is the same, so that none widens another.
+        let same_reach = |other: &&&Arc<Entry>| other.grant.project == grant.project && other.grant.streams == grant.streams;
+        let joined = others.iter().filter(same_reach).flat_map(|other| other.grant.actions.iter());
+        let extra = joined.copied().collect::<Vec<_>>();
+        if !extra.is_empty() {
+            grant.actions = Arc::new(grant.actions.iter().copied().chain(extra).collect());
+        }
+        Some(grant)
+    }
+}
