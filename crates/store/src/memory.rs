@@ -113,6 +113,12 @@ impl MemoryEngine {
         self.core.lock().durable.streams.retain(now);
     }
 
+    /// Makes the disk full, or gives it room again: while it is full, batches that append are
+    /// refused with `Full`, and others go through, as with an engine that keeps a reserve.
+    pub fn set_full(&self, is_full: bool) {
+        self.core.lock().health.full = is_full;
+    }
+
     /// Stops writing, as after a failed sync: batches held back and later ones fail with `Stopped`.
     pub fn stop(&self, reason: &str) {
         let mut core = self.core.lock();
@@ -142,6 +148,9 @@ impl MemoryEngine {
             return Err(error);
         }
         core.durable.check(&batch)?;
+        if core.health.full && batch.ops.iter().any(|op| matches!(op, Op::Append(_))) {
+            return Err(AppendError::Full);
+        }
         let grown = core.durable.apply(batch);
         let observer = core.observer.clone();
         drop(core);

@@ -150,7 +150,9 @@ impl Log {
         let max_bytes = self.config.retention.max_bytes.unwrap_or(u64::MAX);
         let expired = now.plus_millis(age.saturating_neg());
         while let Some(oldest) = self.blocks.front() {
-            if oldest.last_at >= expired && self.stored_bytes <= max_bytes {
+            // The limit is what is kept at least: a block goes when the rest still reaches it.
+            let rest = self.stored_bytes - oldest.plain_len() as u64;
+            if oldest.last_at >= expired && rest < max_bytes {
                 break;
             }
             self.start = oldest.last.next();
