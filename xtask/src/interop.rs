@@ -1,0 +1,164 @@
+//! Real clients against a real server: installs them under `target/interop`, starts a server for
+//! each group of drivers, and counts what they report.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::driver::{self, Case};
+use crate::fault::{During as _, Fault};
+use crate::stage::{Stages, execute};
+use crate::stand::{Recipe, Stand};
+use crate::suite::cargo;
+use crate::workspace::Workspace;
+
+/// One folder of `interop/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Python,
+    Node,
+    Java,
+    Curl,
+    /// The shared-deflate form, read by every library at once.
+    Deflate,
+}
+
+const ALL: [Client; 5] =
+    [Client::Python, Client::Node, Client::Java, Client::Curl, Client::Deflate];
+/// Idle times of half a minute, reconnects and restarts add up; a driver that needs more hangs.
+const DRIVER_LIMIT: Duration = Duration::from_secs(420);
+
+impl Client {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Node => "node",
+            Self::Java => "java",
+            Self::Curl => "curl",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// The tools this group's drivers are written in.
+    fn needs(self) -> &'static [Client] {
+        match self {
+            Self::Python => &[Self::Python],
+            Self::Node => &[Self::Node],
+            Self::Java => &[Self::Java],
+            Self::Curl => &[],
+            Self::Deflate => &[Self::Python, Self::Node, Self::Java],
+        }
+    }
+}
+
+/// All cases of all drivers.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    cases: Vec<(&'static str, Case)>,
+}
+
+impl Tally {
+    fn failed(&self) -> usize {
+        self.cases.iter().filter(|(_, case)| !case.ok).count()
+    }
+
+    /// A row per case, and the plain closing line.
+    pub(crate) fn print(&self) {
+        println!("{:<9} {:<44} result", "client", "case");
+        for (client, case) in &self.cases {
+            let result = if case.ok { "ok".to_owned() } else { format!("FAILED: {}", case.detail) };
+            println!("{client:<9} {:<44} {result}", case.case);
+        }
+        println!("\n{} passed, {} failed", self.cases.len() - self.failed(), self.failed());
+    }
+
+    /// An error if any case failed, or if there was none.
+    pub(crate) fn verdict(&self) -> Result<(), Fault> {
+        match (self.cases.len(), self.failed()) {
+            (0, _) => Err(Fault::new("interop: no case ran")),
+            (_, 0) => Ok(()),
+            (_, failed) => Err(Fault::new(format!("interop: {failed} cases failed"))),
+        }
+    }
+}
+
+/// `cargo xtask interop [NAME]`: builds, installs, runs.
+pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> Result<(), Fault> {
+    let mut stages = Stages::default();
+    stages
+        .run("build", || execute(cargo(workspace).args(["build", "--locked", "-p", "outflow"])))?;
+    stages.run("install clients", || install(workspace, name))?;
+    let tally = stages.run("run clients", || drive(workspace, name))?;
+    stages.print();
+    tally.print();
+    tally.verdict()
+}
+
+/// Installs what the chosen drivers need, with the machine's own package clients.
+pub(crate) fn install(workspace: &Workspace, name: Option<&str>) -> Result<(), Fault> {
+    let chosen = chosen(name)?;
+    for tool in ALL {
+        if chosen.iter().any(|client| client.needs().contains(&tool)) {
+            let script = workspace.root.join("interop").join(tool.name()).join("install");
+            let into = workspace.interop().join(tool.name());
+            fs::create_dir_all(&into).during(format_args!("making {}", into.display()))?;
+            execute(Command::new("bash").arg(script).arg(into))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the chosen drivers, each group on a server of its own.
+pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, Fault> {
+    let mut tally = Tally::default();
+    for client in chosen(name)? {
+        println!("--- {}", client.name());
+        let recipe = Recipe {
+            binary: workspace.binary("debug"),
+            folder: workspace.interop().join("stand").join(client.name()),
+            arguments: vec!["--rate".to_owned(), "0".to_owned()],
+        };
+        let stand = Stand::start(recipe)?;
+        for script in drivers(workspace, client)? {
+            let mut command = Command::new("bash");
+            command
+                .arg(workspace.root.join("interop").join(client.name()).join("run"))
+                .arg(&script)
+                .arg(format!("http://{}", stand.http()))
+                .current_dir(workspace.root.join("interop").join(client.name()))
+                .env("OUTFLOW_INSTALLED", workspace.interop())
+                .env("OUTFLOW_BINARY", workspace.binary("debug"))
+                .env("OUTFLOW_CONTROL", stand.control().to_string())
+                .env("OUTFLOW_OPERATOR_TOKEN", stand.token());
+            let cases = driver::run(&mut command, DRIVER_LIMIT)?;
+            tally.cases.extend(cases.into_iter().map(|case| (client.name(), case)));
+        }
+    }
+    Ok(tally)
+}
+
+fn chosen(name: Option<&str>) -> Result<Vec<Client>, Fault> {
+    match name {
+        None => Ok(ALL.to_vec()),
+        Some(name) => ALL
+            .into_iter()
+            .find(|client| client.name() == name)
+            .map(|client| vec![client])
+            .ok_or_else(|| Fault::new(format!("no client `{name}` in interop/"))),
+    }
+}
+
+/// The drivers of a group: its files in `cases/`, in the order of their names.
+fn drivers(workspace: &Workspace, client: Client) -> Result<Vec<PathBuf>, Fault> {
+    let folder = workspace.root.join("interop").join(client.name()).join("cases");
+    let mut scripts = Vec::new();
+    for entry in fs::read_dir(&folder).during(format_args!("listing {}", folder.display()))? {
+        let path = entry.during("listing drivers")?.path();
+        if path.is_file() {
+            scripts.push(path);
+        }
+    }
+    scripts.sort();
+    Ok(scripts)
+}

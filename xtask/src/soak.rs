@@ -1,0 +1,133 @@
+//! `cargo xtask soak`: the long versions of what the tests do briefly. Each part is asked for by a
+//! flag and runs the same test with larger numbers, on the release build.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::fault::{During as _, Fault};
+use crate::stage::{Stages, execute};
+use crate::suite::cargo;
+use crate::workspace::Workspace;
+
+/// What was asked for; zero means not at all.
+#[derive(Debug, Default, PartialEq)]
+struct Plan {
+    kill_rounds: u64,
+    sim_seeds: u64,
+    fuzz_minutes: u64,
+    bench: bool,
+}
+
+pub(crate) fn run(workspace: &Workspace, flags: &[String]) -> Result<(), Fault> {
+    let plan = plan(flags)?;
+    let mut stages = Stages::default();
+    let result = all(workspace, &plan, &mut stages);
+    stages.print();
+    result
+}
+
+fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fault> {
+    stages.run("release build", || {
+        execute(cargo(workspace).args(["build", "--release", "--locked", "-p", "outflow"]))
+    })?;
+    if plan.sim_seeds > 0 {
+        stages.run("simulator", || {
+            long_test(workspace, "outflow-engine-local", "OUTFLOW_SIM_SEEDS", plan.sim_seeds)
+        })?;
+    }
+    if plan.kill_rounds > 0 {
+        stages.run("kill -9 rounds", || {
+            long_test(workspace, "outflow", "OUTFLOW_KILL_ROUNDS", plan.kill_rounds)
+        })?;
+    }
+    if plan.fuzz_minutes > 0 {
+        stages.run("fuzz", || fuzz(workspace, plan.fuzz_minutes))?;
+    }
+    if plan.bench {
+        stages.run("bench", || {
+            execute(Command::new(workspace.binary("release")).args(["bench", "all"]))
+        })?;
+    }
+    Ok(())
+}
+
+/// Tests read their numbers from the environment; the binary under test is the release one.
+fn long_test(
+    workspace: &Workspace,
+    package: &str,
+    variable: &str,
+    count: u64,
+) -> Result<(), Fault> {
+    let test =
+        ["test", "--release", "--locked", "-p", package, "--", "--nocapture", "--test-threads=1"];
+    execute(cargo(workspace).args(test).env(variable, count.to_string()))
+}
+
+fn fuzz(workspace: &Workspace, minutes: u64) -> Result<(), Fault> {
+    let folder = workspace.root.join("fuzz");
+    let targets = targets(&folder.join("fuzz_targets"))?;
+    let each = Duration::from_secs(minutes * 60 / targets.len().max(1) as u64)
+        .max(Duration::from_secs(10));
+    for target in targets {
+        let limit = format!("-max_total_time={}", each.as_secs());
+        execute(
+            Command::new("cargo")
+                .current_dir(&workspace.root)
+                .args(["fuzz", "run", &target, "--", &limit]),
+        )?;
+    }
+    Ok(())
+}
+
+fn targets(folder: &Path) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).during(format_args!("listing {}", folder.display()))? {
+        let path = entry.during("listing fuzz targets")?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn plan(flags: &[String]) -> Result<Plan, Fault> {
+    let mut plan = Plan::default();
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        if flag == "--bench" {
+            plan.bench = true;
+            continue;
+        }
+        let value = flags.next().ok_or_else(|| Fault::new(format!("{flag} needs a number")))?;
+        let value = value.parse().during(format_args!("{flag} {value}"))?;
+        match flag.as_str() {
+            "--kill-rounds" => plan.kill_rounds = value,
+            "--sim-seeds" => plan.sim_seeds = value,
+            "--fuzz-minutes" => plan.fuzz_minutes = value,
+            _ => return Err(Fault::new(format!("no flag `{flag}`"))),
+        }
+    }
+    if plan == Plan::default() {
+        return Err(Fault::new(
+            "say what to soak: --kill-rounds N, --sim-seeds N, --fuzz-minutes N, --bench",
+        ));
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_make_a_plan_and_nonsense_does_not() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let expected = Plan { kill_rounds: 200, sim_seeds: 0, fuzz_minutes: 0, bench: true };
+        assert_eq!(plan(&words("--kill-rounds 200 --bench")).unwrap(), expected);
+        assert!(plan(&words("--kill-rounds")).is_err());
+        assert!(plan(&words("--weeks 3")).is_err());
+        assert!(plan(&[]).is_err());
+    }
+}
