@@ -1,9 +1,22 @@
 //! A batch of events being rendered into stored lines, before they have offsets.
 //!
 //! Publishing renders outside every lock into a [`Draft`]; the stream's owner then stamps offsets
-//! and the processed time in place, which costs a few copies an event.
+//! and the processed time in place, which costs a few copies an event. Called by the hub and by
+//! every face that takes events in.
+//!
+//! A line is `{"id":…,"type":…,"offset":…,"occurred":…,"processed":…`, then `key` if given, the
+//! publisher's other members in their order and bytes, then `headers` and `body`, then `}` and one
+//! newline. Invariant: the five first members stand at places that follow from the lengths of id
+//! and type alone, so a line is stamped without being read.
 
-use crate::meta::{Meta, META_BYTES};
+mod batch;
+mod envelope;
+mod render;
+
+pub use batch::BodyError;
+
+use crate::json::JsonError;
+use crate::meta::{META_BYTES, Meta};
 use crate::{Offset, Rng, Timestamp};
 
 /// The limits and defaults that a publisher's event is held to.
@@ -13,7 +26,8 @@ pub struct Rules {
     pub now: Timestamp,
     /// The largest event accepted, in bytes as given.
     pub max_event_bytes: usize,
-    /// The deepest nesting accepted.
+    /// The deepest nesting accepted, the event's own object included; at most
+    /// [`crate::json::MAX_DEPTH`].
     pub max_depth: usize,
     /// Events that occurred longer ago than this many milliseconds are refused.
     pub max_age_ms: i64,
@@ -33,6 +47,23 @@ pub struct EventError {
     pub too_large: bool,
 }
 
+impl EventError {
+    fn new(at: usize, reason: impl Into<String>) -> Self {
+        Self { at, reason: reason.into(), too_large: false }
+    }
+
+    fn too_large(max: usize) -> Self {
+        let reason = format!("the event is larger than {max} bytes");
+        Self { at: max, reason, too_large: true }
+    }
+}
+
+impl From<JsonError> for EventError {
+    fn from(error: JsonError) -> Self {
+        Self::new(error.at, error.fault.to_string())
+    }
+}
+
 /// A body as a face hands it over.
 #[derive(Debug, Clone, Copy)]
 pub enum Body<'a> {
@@ -40,9 +71,10 @@ pub enum Body<'a> {
     None,
     /// JSON text, checked and kept byte for byte but for newlines between tokens.
     Json(&'a [u8]),
-    /// Text: kept as a JSON string.
+    /// Text: kept as a JSON string, [`crate::meta::FLAG_BODY_TEXT`] set.
     Text(&'a str),
-    /// Anything else: kept as base64.
+    /// Anything else: kept as base64, [`crate::meta::FLAG_BODY_BASE64`] set and the member
+    /// `"content_encoding":"base64"` put before the headers.
     Bytes(&'a [u8]),
 }
 
@@ -70,6 +102,8 @@ pub struct Draft {
     metas: Vec<Meta>,
     /// Whether the publisher gave the id of each event: only those are held to dedup.
     own_ids: Vec<bool>,
+    /// The members between envelope and headers of the event at hand; kept for its capacity.
+    others: Vec<u8>,
 }
 
 impl Draft {
@@ -77,20 +111,36 @@ impl Draft {
     ///
     /// Members keep their order and bytes; `id`, `type`, `offset`, `occurred` and `processed` are
     /// written first by the server, `headers` and `body` last. Newlines between tokens are
-    /// dropped. An `offset` or `processed` member that the publisher gave is replaced.
+    /// dropped. An `offset` or `processed` member that the publisher gave is replaced. A missing
+    /// `id` is made (UUID version 7), a missing `type` is `EVENT`.
     ///
     /// # Errors
     /// [`EventError`] names the byte; the draft is then as it was before.
-    pub fn push_json(&mut self, _text: &[u8], _rules: &Rules, _rng: &dyn Rng) -> Result<(), EventError> {
-        todo!()
+    pub fn push_json(&mut self, text: &[u8], rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
+        if text.len() > rules.max_event_bytes {
+            return Err(EventError::too_large(rules.max_event_bytes));
+        }
+        crate::json::check_utf8(text)?;
+        let mark = self.mark();
+        let pushed = envelope::push_whole(self, text, rules, rng);
+        if pushed.is_err() {
+            self.reset(mark);
+        }
+        pushed
     }
 
     /// Renders one event that a face built and appends it.
     ///
     /// # Errors
-    /// [`EventError`] names what is wrong; the draft is then as it was before.
-    pub fn push(&mut self, _event: &NewEvent<'_>, _rules: &Rules, _rng: &dyn Rng) -> Result<(), EventError> {
-        todo!()
+    /// [`EventError`] names what is wrong; `at` counts in a JSON body, and is 0 for all else. The
+    /// draft is then as it was before.
+    pub fn push(&mut self, event: &NewEvent<'_>, rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
+        let mark = self.mark();
+        let pushed = render::push_built(self, event, rules, rng);
+        if pushed.is_err() {
+            self.reset(mark);
+        }
+        pushed
     }
 
     /// How many events there are.
@@ -117,6 +167,12 @@ impl Draft {
         &self.metas
     }
 
+    /// The lines, one after another; the offsets and processed times are zeros until stamped.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
     /// Whether the publisher gave event `index` its id.
     #[must_use]
     pub fn has_own_id(&self, index: usize) -> bool {
@@ -124,13 +180,32 @@ impl Draft {
     }
 
     /// Drops the events whose index `drop` accepts, keeping the order of the rest.
-    pub fn remove(&mut self, _drop: impl FnMut(usize) -> bool) {
-        todo!()
+    pub fn remove(&mut self, mut drop: impl FnMut(usize) -> bool) {
+        let (mut from, mut to, mut index) = (0, 0, 0);
+        let (lines, own_ids) = (&mut self.lines, &mut self.own_ids);
+        let mut kept = 0;
+        self.metas.retain(|meta| {
+            let end = from + meta.line_len as usize;
+            let keep = !drop(index);
+            if keep {
+                if from != to && end <= lines.len() {
+                    lines.copy_within(from..end, to);
+                }
+                to += meta.line_len as usize;
+                own_ids.swap(kept, index);
+                kept += 1;
+            }
+            from = end;
+            index += 1;
+            keep
+        });
+        lines.truncate(to);
+        own_ids.truncate(kept);
     }
 
     /// Gives the events consecutive offsets from `first`, and the time they were taken.
-    pub fn stamp(&mut self, _first: Offset, _processed: Timestamp) {
-        todo!()
+    pub fn stamp(&mut self, first: Offset, processed: Timestamp) {
+        render::stamp(&mut self.lines, &mut self.metas, first, processed);
     }
 
     /// The lines, and the sidecars in their binary form.
@@ -139,5 +214,16 @@ impl Draft {
         let mut metas = Vec::with_capacity(self.metas.len() * META_BYTES);
         self.metas.iter().for_each(|meta| meta.encode(&mut metas));
         (self.lines, metas)
+    }
+
+    const fn mark(&self) -> (usize, usize) {
+        (self.lines.len(), self.metas.len())
+    }
+
+    /// Back to how it was at `mark`.
+    fn reset(&mut self, (lines, events): (usize, usize)) {
+        self.lines.truncate(lines);
+        self.metas.truncate(events);
+        self.own_ids.truncate(events);
     }
 }

@@ -1,0 +1,243 @@
+//! Writing lines: the head that every line starts with, events that a face built, and the stamp.
+//!
+//! Called by [`super::Draft`] and `envelope`. What is written first is fixed by the layout:
+//! `{"id":"` id `","type":"` type `","offset":"` 16 `","occurred":"` 24 `","processed":"` 24 `"`.
+
+use super::envelope::{hold_to_rules, name_error};
+use super::{Body, Draft, EventError, NewEvent, Rules};
+use crate::id::{EventId, EventType};
+use crate::json::string::write_string;
+use crate::json::{append_one_line, check};
+use crate::meta::{FLAG_BODY_BASE64, FLAG_BODY_TEXT, Meta};
+use crate::offset::OFFSET_DIGITS;
+use crate::timestamp::RFC3339_BYTES;
+use crate::{Offset, Rng, Timestamp, subset};
+
+const BEFORE_ID: &[u8] = b"{\"id\":\"";
+const BEFORE_TYPE: &[u8] = b"\",\"type\":\"";
+const BEFORE_OFFSET: &[u8] = b"\",\"offset\":\"";
+const BEFORE_OCCURRED: &[u8] = b"\",\"occurred\":\"";
+const BEFORE_PROCESSED: &[u8] = b"\",\"processed\":\"";
+const UUID_BYTES: usize = 36;
+
+/// A line being written, and its sidecar so far.
+pub(super) struct Head {
+    pub(super) meta: Meta,
+    line_start: usize,
+}
+
+impl Head {
+    /// Writes the head of a line. A missing id is made.
+    pub(super) fn begin(
+        draft: &mut Draft,
+        id: Option<&[u8]>,
+        event_type: &[u8],
+        occurred: Timestamp,
+        rules: &Rules,
+        rng: &dyn Rng,
+    ) -> Self {
+        let mut made = [0; UUID_BYTES];
+        let id = id.unwrap_or_else(|| {
+            made = uuid_v7(rules.now, rng);
+            &made
+        });
+        let line_start = draft.lines.len();
+        let mut time = [0; RFC3339_BYTES];
+        occurred.write_rfc3339(&mut time);
+        let out = &mut draft.lines;
+        for part in [BEFORE_ID, id, BEFORE_TYPE, event_type, BEFORE_OFFSET, &[b'0'; OFFSET_DIGITS],
+            BEFORE_OCCURRED, &time, BEFORE_PROCESSED, &[b'0'; RFC3339_BYTES], b"\""]
+        {
+            out.extend_from_slice(part);
+        }
+        let meta = Meta {
+            occurred,
+            id_hash: subset::id_hash(id),
+            type_hash: subset::type_hash(event_type),
+            // Both were checked against limits that fit.
+            id_len: id.len() as u16,
+            type_len: event_type.len() as u8,
+            ..Meta::default()
+        };
+        Self { meta, line_start }
+    }
+
+    pub(super) fn begin_body(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"body\":");
+        self.meta.body_start = (out.len() - self.line_start) as u32;
+    }
+
+    pub(super) fn end_body(&mut self, out: &[u8]) {
+        self.meta.body_len = (out.len() - self.line_start) as u32 - self.meta.body_start;
+    }
+
+    /// Ends the line and takes its sidecar in.
+    pub(super) fn finish(mut self, draft: &mut Draft, own_id: bool) -> Result<(), EventError> {
+        draft.lines.extend_from_slice(b"}\n");
+        let len = draft.lines.len() - self.line_start;
+        // Also what makes the casts above harmless.
+        self.meta.line_len =
+            u32::try_from(len).map_err(|_| EventError::too_large(u32::MAX as usize))?;
+        draft.metas.push(self.meta);
+        draft.own_ids.push(own_id);
+        Ok(())
+    }
+}
+
+/// Appends an event that a face built. On an error the draft is left half written.
+pub(super) fn push_built(
+    draft: &mut Draft,
+    event: &NewEvent<'_>,
+    rules: &Rules,
+    rng: &dyn Rng,
+) -> Result<(), EventError> {
+    if size(event) > rules.max_event_bytes {
+        return Err(EventError::too_large(rules.max_event_bytes));
+    }
+    let (id, event_type) = (event.id.map(str::as_bytes), event.event_type.as_bytes());
+    if let Some(id) = id {
+        EventId::check(id).map_err(|error| name_error(0, "id", &error))?;
+    }
+    EventType::check(event_type).map_err(|error| name_error(0, "type", &error))?;
+    let occurred = hold_to_rules(event.occurred.unwrap_or(rules.now), rules)
+        .map_err(|reason| EventError::new(0, reason))?;
+    let mut head = Head::begin(draft, id, event_type, occurred, rules, rng);
+    let out = &mut draft.lines;
+    if let Some(key) = event.key {
+        head.meta.key_hash = subset::key_hash(key.as_bytes());
+        out.extend_from_slice(b",\"key\":");
+        write_string(key, out);
+    }
+    if let Body::Bytes(_) = event.body {
+        out.extend_from_slice(b",\"content_encoding\":\"base64\"");
+    }
+    write_headers(event.headers, out);
+    if !matches!(event.body, Body::None) {
+        head.begin_body(out);
+        head.meta.flags = write_body(&event.body, rules, out)?;
+        head.end_body(out);
+    }
+    head.finish(draft, event.id.is_some())
+}
+
+/// What the event's parts add up to, in bytes.
+fn size(event: &NewEvent<'_>) -> usize {
+    let headers = event.headers.iter().map(|(name, value)| name.len() + value.len());
+    let body = match event.body {
+        Body::None => 0,
+        Body::Json(body) | Body::Bytes(body) => body.len(),
+        Body::Text(body) => body.len(),
+    };
+    let names = event.id.map_or(0, str::len) + event.event_type.len();
+    body + names + event.key.map_or(0, str::len) + headers.sum::<usize>()
+}
+
+fn write_headers(headers: &[(&str, &str)], out: &mut Vec<u8>) {
+    if headers.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"headers\":");
+    let mut before = b'{';
+    for (name, value) in headers {
+        out.push(before);
+        write_string(name, out);
+        out.push(b':');
+        write_string(value, out);
+        before = b',';
+    }
+    out.push(b'}');
+}
+
+/// Writes the body's value; gives its flags.
+fn write_body(body: &Body<'_>, rules: &Rules, out: &mut Vec<u8>) -> Result<u32, EventError> {
+    match *body {
+        Body::None => Ok(0),
+        Body::Json(text) => {
+            append_one_line(check(text, rules.max_depth.saturating_sub(1))?.text(), out);
+            Ok(0)
+        }
+        Body::Text(text) => {
+            write_string(text, out);
+            Ok(FLAG_BODY_TEXT)
+        }
+        Body::Bytes(bytes) => {
+            out.push(b'"');
+            write_base64(bytes, out);
+            out.push(b'"');
+            Ok(FLAG_BODY_BASE64)
+        }
+    }
+}
+
+/// Standard base64 with padding (RFC 4648 section 4).
+fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let group = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+        for place in 0..4 {
+            let digit = DIGITS.get((group >> (18 - 6 * place)) as usize & 63).copied();
+            out.push(if place <= chunk.len() { digit.unwrap_or(b'=') } else { b'=' });
+        }
+    }
+}
+
+/// A UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
+fn uuid_v7(now: Timestamp, rng: &dyn Rng) -> [u8; UUID_BYTES] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    const HYPHENS: u32 = (1 << 8) | (1 << 13) | (1 << 18) | (1 << 23);
+    const RANDOM: u128 = (0xFFF << 64) | ((1 << 62) - 1);
+    let mut random = [0; 16];
+    rng.fill(&mut random);
+    let random = u128::from_le_bytes(random);
+    let millis = now.millis().max(0) as u128 & 0xFFFF_FFFF_FFFF;
+    let fixed = (millis << 80) | (0x7 << 76) | (0x2 << 62);
+    let mut bits = fixed | (random & RANDOM);
+    let mut out = [b'-'; UUID_BYTES];
+    for (at, digit) in out.iter_mut().enumerate() {
+        if at >= 32 || (HYPHENS >> at) & 1 == 0 {
+            *digit = HEX.get((bits >> 124) as usize).copied().unwrap_or(b'0');
+            bits <<= 4;
+        }
+    }
+    out
+}
+
+/// Puts offsets and the processed time into `lines` and `metas`.
+pub(super) fn stamp(lines: &mut [u8], metas: &mut [Meta], first: Offset, processed: Timestamp) {
+    let mut time = [0; RFC3339_BYTES];
+    processed.write_rfc3339(&mut time);
+    let mut digits = [0; OFFSET_DIGITS];
+    first.write_digits(&mut digits);
+    let mut rest = lines;
+    let mut offset = first;
+    for meta in metas {
+        let Some((line, after)) = rest.split_at_mut_checked(meta.line_len as usize) else { return };
+        let names = usize::from(meta.id_len) + usize::from(meta.type_len);
+        let at = BEFORE_ID.len() + BEFORE_TYPE.len() + BEFORE_OFFSET.len() + names;
+        put(line, at, &digits);
+        let at = at + OFFSET_DIGITS + BEFORE_OCCURRED.len() + RFC3339_BYTES + BEFORE_PROCESSED.len();
+        put(line, at, &time);
+        (meta.offset, meta.processed) = (offset, processed);
+        offset = offset.next();
+        increment(&mut digits);
+        rest = after;
+    }
+}
+
+fn put(line: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = line.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// Adds one to a decimal number: cheaper than dividing each offset into its digits again.
+fn increment(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+}
