@@ -4,25 +4,24 @@
 //! readers. The compressed form is raw deflate from fresh state, ended on a byte by a full flush,
 //! so that blocks can be put one after another inside any client's single gzip stream.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use outflow_model::meta::META_BYTES;
 use outflow_model::{MetaSlice, Offset, Timestamp};
 
-use crate::crc;
+mod piece;
 
-/// The compressed form: a piece of a gzip member's deflate stream.
-#[derive(Debug, Clone)]
-pub struct Deflated {
-    /// Raw deflate, byte-aligned, never the final block.
-    pub bytes: Bytes,
-    /// CRC-32 of the plain bytes.
-    pub crc: u32,
-    /// Length of the plain bytes.
-    pub plain_len: u32,
-    /// [`crc::shift_operator`] of `plain_len`.
-    pub operator: u32,
+use piece::inflate;
+pub use piece::{Deflated, deflate};
+
+/// The fastest level: blocks are made while their readers wait.
+const ZSTD_LEVEL: i32 = 1;
+
+thread_local! {
+    /// A context is a megabyte to make and zero, many times what a small block costs to compress.
+    static ZSTD: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// Why a block could not be opened.
@@ -192,16 +191,36 @@ impl Block {
         if let Some(frame) = self.zstd.get() {
             return Ok(frame);
         }
-        let frame = zstd::bulk::compress(self.lines()?, 1).map_err(|_| BlockError::Corrupt)?;
+        let lines = self.lines()?;
+        let frame = ZSTD.with_borrow_mut(|context| match context {
+            Some(context) => context.compress(lines),
+            none => none.insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?).compress(lines),
+        });
+        let frame = frame.map_err(|_| BlockError::Corrupt)?;
         Ok(self.zstd.get_or_init(|| frame.into()))
     }
 
-    /// The events at or above `from`, as a block of their own; `None` when there are none.
+    /// The events at or above `from`, as a block of their own that shares this one's bytes; `None`
+    /// when there are none.
     ///
     /// # Errors
     /// [`BlockError`] when the stored form is damaged.
     pub fn tail_from(&self, from: Offset) -> Result<Option<Self>, BlockError> {
-        self.select(|meta, _| meta.offset >= from)
+        let (all, metas) = (self.lines()?, self.meta_bytes()?);
+        let (mut skipped, mut at, mut first_at) = (0, 0, self.first_at);
+        for meta in MetaSlice::new(metas).iter() {
+            first_at = first_at.max(meta.processed).min(self.last_at);
+            if meta.offset >= from {
+                let count = (metas.len() / META_BYTES - skipped) as u32;
+                let head = BlockHead { first: meta.offset, count, first_at, ..self.head() };
+                let metas = metas.slice(skipped * META_BYTES..);
+                let lines = (at <= all.len()).then(|| all.slice(at..));
+                return Ok(Some(Self::plain(head, lines.ok_or(BlockError::Corrupt)?, metas)));
+            }
+            skipped += 1;
+            at += meta.line_len as usize;
+        }
+        Ok(None)
     }
 
     /// The events that `keep` accepts, as a block of their own with the same `last`; `None` when
@@ -215,11 +234,13 @@ impl Block {
     ) -> Result<Option<Self>, BlockError> {
         let (all, metas) = (self.lines()?, self.metas()?);
         let (mut lines, mut kept) = (Vec::new(), Vec::new());
-        let (mut first, mut last_at) = (None, self.first_at);
+        // An event's time is that of the clock when it was taken, but never falls within a stream.
+        let (mut at, mut first, mut last_at) = (self.first_at, None, self.first_at);
         for (meta, line) in metas.with_lines(all) {
+            at = at.max(meta.processed).min(self.last_at);
             if keep(&meta, line) {
-                first.get_or_insert((meta.offset, meta.processed));
-                last_at = meta.processed;
+                first.get_or_insert((meta.offset, at));
+                last_at = at;
                 lines.extend_from_slice(line);
                 meta.encode(&mut kept);
             }
@@ -229,46 +250,6 @@ impl Block {
         let head = BlockHead { first, last: self.last, count, first_at, last_at };
         Ok(Some(Self::plain(head, lines.into(), kept.into())))
     }
-}
-
-/// Compresses `plain` into a piece of a deflate stream.
-#[must_use]
-pub fn deflate(plain: &[u8]) -> Deflated {
-    let mut compress = Compress::new(Compression::new(1), false);
-    let mut out = Vec::with_capacity(plain.len() / 4 + 64);
-    loop {
-        let done = compress.total_in() as usize;
-        let rest = plain.get(done..).unwrap_or_default();
-        // Compressing into memory fails on misuse only; an empty piece would then be caught by
-        // the length check at the other end.
-        let status = compress.compress_vec(rest, &mut out, FlushCompress::Full);
-        if status.is_err()
-            || (compress.total_in() as usize == plain.len() && out.len() < out.capacity())
-        {
-            break;
-        }
-        out.reserve(out.capacity());
-    }
-    Deflated {
-        crc: crc32fast::hash(plain),
-        plain_len: plain.len() as u32,
-        operator: crc::shift_operator(plain.len() as u64),
-        bytes: out.into(),
-    }
-}
-
-/// The plain bytes of one piece, which must have exactly `len` bytes.
-fn inflate(deflated: &[u8], len: usize) -> Result<Vec<u8>, BlockError> {
-    // `len` comes from a checksummed header, and blocks are bounded when written; refuse the rest.
-    if len > MAX_BLOCK_BYTES {
-        return Err(BlockError::Corrupt);
-    }
-    let mut out = Vec::with_capacity(len + 1);
-    let status = Decompress::new(false)
-        .decompress_vec(deflated, &mut out, FlushDecompress::Sync)
-        .map_err(|_| BlockError::Corrupt)?;
-    let whole = matches!(status, Status::Ok | Status::BufError) && out.len() == len;
-    if whole { Ok(out) } else { Err(BlockError::Corrupt) }
 }
 
 /// The largest plain size of a block: one event of the largest size, plus a usual block.
