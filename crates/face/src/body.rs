@@ -219,7 +219,9 @@ impl Decoder {
                 let mut room = [0u8; 16 << 10];
                 loop {
                     let mut output = OutBuffer::around(&mut room[..]);
-                    let hint = inner.run(&mut input, &mut output).map_err(|error| malformed("zstd", &error))?;
+                    let hint = inner
+                        .run(&mut input, &mut output)
+                        .map_err(|error| malformed("zstd", &error))?;
                     *open = hint != 0;
                     let written = output.pos();
                     let done = out.write_all(output.as_slice());
@@ -239,7 +241,10 @@ impl Decoder {
                 let done = inner.try_finish();
                 let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
                 done.map_err(|error| refused(over, limit, "gzip", &error))?;
-                inner.finish().map(|out| out.bytes.into()).map_err(|error| malformed("gzip", &error))
+                inner
+                    .finish()
+                    .map(|out| out.bytes.into())
+                    .map_err(|error| malformed("gzip", &error))
             }
             Self::Zstd { open: true, .. } => {
                 Err(BodyError::Malformed { coding: "zstd", reason: "it is cut short".to_owned() })

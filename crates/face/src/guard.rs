@@ -63,9 +63,22 @@ pub(crate) struct Guard<S> {
 }
 
 impl<S> Guard<S> {
-    pub(crate) fn new(inner: S, limits: Arc<HttpLimits>, counters: Arc<Counters>, requests: Arc<Requests>) -> Self {
-        let mut guard =
-            Self { inner, limits, counters, requests, head: None, answered: false, stall: None, stalled: false };
+    pub(crate) fn new(
+        inner: S,
+        limits: Arc<HttpLimits>,
+        counters: Arc<Counters>,
+        requests: Arc<Requests>,
+    ) -> Self {
+        let mut guard = Self {
+            inner,
+            limits,
+            counters,
+            requests,
+            head: None,
+            answered: false,
+            stall: None,
+            stalled: false,
+        };
         // A connection that never says anything is a slow head, too.
         guard.await_head();
         guard
@@ -91,7 +104,11 @@ impl<S> Guard<S> {
     }
 
     /// Turns a write's outcome into progress, a wait, or the end.
-    fn check_write<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn check_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stalled = false;
             self.answered = true;
@@ -108,13 +125,20 @@ impl<S> Guard<S> {
             return Poll::Pending;
         }
         self.counters.stalled_writes.up();
-        tracing::info!("a peer accepted no bytes for {} s and was cut off", self.limits.write_stall.as_secs());
+        tracing::info!(
+            "a peer accepted no bytes for {} s and was cut off",
+            self.limits.write_stall.as_secs()
+        );
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer accepts no bytes")))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
@@ -130,7 +154,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.check_write(cx, outcome)

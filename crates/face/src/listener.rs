@@ -110,7 +110,11 @@ async fn accept(listener: &TcpListener, counters: &Counters) -> (TcpStream, Sock
                 return accepted;
             }
             // The peer gave up while it waited: nothing of ours is short.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
             Err(error) => {
                 counters.accept_errors.up();
                 tracing::warn!(%error, "accepting a connection failed, trying again in {} ms", pause.as_millis());
@@ -136,7 +140,9 @@ fn http_builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_max_streams)
-        .max_header_list_size(u32::try_from(limits.max_head_bytes.min(16 << 10)).unwrap_or(16 << 10))
+        .max_header_list_size(
+            u32::try_from(limits.max_head_bytes.min(16 << 10)).unwrap_or(16 << 10),
+        )
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(limits.max_head_bytes)
@@ -155,7 +161,8 @@ async fn connection(shared: &Shared, stream: TcpStream, addr: SocketAddr) {
     let Some(tls) = &shared.tls else {
         return exchange(shared, stream, Peer { addr, tls: false }).await;
     };
-    let handshake = tokio::time::timeout(shared.limits.handshake_timeout, tls.acceptor().accept(stream));
+    let handshake =
+        tokio::time::timeout(shared.limits.handshake_timeout, tls.acceptor().accept(stream));
     let failed = tokio::select! {
         () = shared.drain.reached(Phase::Now) => return,
         outcome = handshake => match outcome {
@@ -172,7 +179,9 @@ fn set_options(stream: &TcpStream, limits: &HttpLimits) -> io::Result<()> {
     // Heartbeats and small blocks must not wait for Nagle's algorithm.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5));
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(limits.user_timeout))?;
@@ -187,8 +196,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let requests = Arc::new(Requests::default());
-    let guard =
-        Guard::new(stream, Arc::clone(&shared.limits), Arc::clone(&shared.counters), Arc::clone(&requests));
+    let guard = Guard::new(
+        stream,
+        Arc::clone(&shared.limits),
+        Arc::clone(&shared.counters),
+        Arc::clone(&requests),
+    );
     let body_timeout = shared.limits.body_timeout;
     let app = shared.app.clone();
     let service = service_fn(move |request: Request<Incoming>| {

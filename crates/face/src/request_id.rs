@@ -29,7 +29,8 @@ impl RequestId {
     pub fn random(rng: &dyn Rng) -> Self {
         let mut bytes = [0; 16];
         rng.fill(&mut bytes);
-        let bits = (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+        let bits =
+            (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
         let hex = format!("{bits:032x}");
         let mut text = String::with_capacity(36);
         for (at, digit) in hex.chars().enumerate() {
@@ -45,7 +46,8 @@ impl RequestId {
     /// The caller's own id, if it sent a usable one.
     #[must_use]
     pub fn sent(value: &HeaderValue) -> Option<Self> {
-        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let allowed =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let bytes = value.as_bytes();
         ((1..=64).contains(&bytes.len()) && bytes.iter().all(allowed)).then(|| Self(value.clone()))
     }

@@ -89,7 +89,8 @@ impl Player {
     pub async fn chunk(&mut self) -> io::Result<Vec<u8>> {
         let line = self.until(b"\r\n").await?;
         let digits = String::from_utf8_lossy(&line).trim().to_owned();
-        let len = usize::from_str_radix(&digits, 16).map_err(|_| io::Error::other(format!("not a chunk: {digits}")))?;
+        let len = usize::from_str_radix(&digits, 16)
+            .map_err(|_| io::Error::other(format!("not a chunk: {digits}")))?;
         let chunk = self.exactly(len).await?;
         self.exactly(2).await?;
         Ok(chunk)
@@ -103,7 +104,9 @@ impl Player {
         loop {
             match self.more().await {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(std::mem::take(&mut self.seen)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(std::mem::take(&mut self.seen));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,0 +1,37 @@
+//! What the server may set for this face.
+
+use std::time::Duration;
+
+/// The longest heartbeat: Java's client gives up after 5 s of silence (rule 5).
+pub const MAX_HEARTBEAT: Duration = Duration::from_secs(4);
+
+/// Options of the NDJSON face.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// After how much silence a blank line is sent: 10 ms to 4 s. Clients drop a connection that
+    /// is silent for 5 s.
+    pub heartbeat: Duration,
+    /// The largest request body, in bytes after decoding.
+    pub max_request_bytes: usize,
+    /// How long a stream that failed on the server's side waits before it ends, so that clients
+    /// that reconnect at once do so at a bearable rate.
+    pub failure_pause: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(2),
+            max_request_bytes: 64 << 10,
+            failure_pause: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Options {
+    /// The heartbeat within its range.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.heartbeat.clamp(Duration::from_millis(10), MAX_HEARTBEAT)
+    }
+}
