@@ -1,0 +1,102 @@
+# The command line of the documentation, and what else curl can ask for.
+# shellcheck source=../stand.sh
+source stand.sh
+
+seed_command() {
+    stream 4 "${seed[@]}" -d '{}' "$url/api/events/" > "$scratch/seed" &
+    sleep 1
+    local published
+    published="$(event | publish)"
+    wait
+    same "$published" "$(offsets < "$scratch/seed")"
+}
+
+identity() {
+    local before expected
+    before="$(event | publish)"
+    expected="$(for _ in 1 2 3; do event; done | publish)"
+    timeout 2 curl -sS -N -H 'Accept-Encoding: identity' "${seed[@]}" -d "{\"resume_offset\":\"$before\"}" \
+        "$url/api/events/" > "$scratch/plain" || true
+    same "$expected" "$(offsets < "$scratch/plain")"
+}
+
+no_accept_encoding_is_gzip() {
+    local before expected
+    before="$(event | publish)"
+    expected="$(event | publish)"
+    timeout 2 curl -sS -N "${seed[@]}" -d "{\"resume_offset\":\"$before\"}" "$url/api/events/" > "$scratch/gz" || true
+    same "1f8b" "$(head -c 2 "$scratch/gz" | od -An -tx1 | tr -d ' \n')"
+    # Cut off in the middle of the stream, so the trailer is missing; what came must be whole.
+    same "$expected" "$(gzip -dc "$scratch/gz" 2> "$scratch/complaint" | offsets)"
+}
+
+zstd() {
+    curl -V | grep -q zstd || { echo "this curl knows no zstd"; return 0; }
+    local before expected
+    before="$(event | publish)"
+    expected="$(event | publish)"
+    stream 2 -H 'Accept-Encoding: zstd' "${bearer[@]}" -d "{\"resume_offset\":\"$before\"}" "$url/api/events" > "$scratch/zstd"
+    same "$expected" "$(offsets < "$scratch/zstd")"
+}
+
+heartbeats() {
+    stream 31 "${seed[@]}" -d '{}' "$url/api/events/" > "$scratch/idle"
+    local count
+    count="$(wc -c < "$scratch/idle")"
+    same "" "$(tr -d '\n' < "$scratch/idle")"
+    [ "$count" -ge 8 ] || { echo "only $count heartbeats in 30 s"; return 1; }
+    echo "$count heartbeats"
+}
+
+missing_content_type() {
+    local before expected
+    before="$(event | publish)"
+    expected="$(event | publish)"
+    same "$expected" "$(stream 2 -H 'Content-Type:' "${seed[@]}" -d "{\"resume_offset\":$before}" "$url/api/events" | offsets)"
+}
+
+http2() {
+    local before expected
+    before="$(event | publish)"
+    expected="$(event | publish)"
+    same "$expected" "$(stream 2 --http2-prior-knowledge "${seed[@]}" -d "{\"resume_offset\":\"$before\"}" "$url/api/events/" | offsets)"
+}
+
+filters_and_partitions() {
+    local before expected parts
+    before="$(event | publish)"
+    expected="$(for type in OPEN CLOSE OPEN CLOSE SEND OPEN CLOSE SEND; do event $type; done | publish)"
+    same 3 "$(stream 2 "${seed[@]}" -d "{\"resume_offset\":\"$before\",\"filters\":[{\"types\":[\"OPEN\"]}]}" "$url/api/events/" | offsets | wc -l)"
+    parts="$(for k in 0 1; do
+        stream 2 "${seed[@]}" -d "{\"resume_offset\":\"$before\",\"subset\":{\"type\":\"PARTITION\",\"count\":2,\"selection\":$k}}" "$url/api/events/"
+    done | offsets | sort -n)"
+    same "$expected" "$parts"
+}
+
+compliance() {
+    local before expected
+    before="$(event | publish)"
+    expected="$(event COMPLIANCE | publish)"
+    event OPEN | publish > "$scratch/other"
+    same "$expected" "$(stream 2 -H "X-UA-Appkey: $key" -u "$key:$key" -d "{\"resume_offset\":\"$before\"}" "$url/api/events/general/" | offsets)"
+}
+
+slow_reader() {
+    local before
+    before="$(event | publish)"
+    for _ in $(seq 10); do for _ in $(seq 100); do event; done | publish; done > "$scratch/published"
+    timeout 20 curl -sS -N --compressed --limit-rate 20k "${seed[@]}" -d "{\"resume_offset\":\"$before\"}" "$url/api/events/" \
+        > "$scratch/slow" || true
+    same "$(cat "$scratch/published")" "$(offsets < "$scratch/slow")"
+}
+
+check "the documented command" seed_command
+check "identity" identity
+check "no Accept-Encoding gives gzip" no_accept_encoding_is_gzip
+check "zstd" zstd
+check "HTTP/2" http2
+check "thirty idle seconds have heartbeats" heartbeats
+check "missing Content-Type and a numeric offset" missing_content_type
+check "filters and partitions" filters_and_partitions
+check "compliance" compliance
+check "a slow reader loses nothing" slow_reader

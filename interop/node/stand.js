@@ -1,0 +1,103 @@
+// The server under test as the Node drivers see it: publish, restart, provision, report.
+//
+// Each driver is called with the server's address and prints one JSON line per case.
+'use strict'
+
+const { spawn } = require('node:child_process')
+const { randomUUID } = require('node:crypto')
+const net = require('node:net')
+const path = require('node:path')
+const readline = require('node:readline')
+const connect = require('urban-airship-connect')
+
+const URL = process.argv[2].replace(/\/$/, '')
+const KEY = 'sample_connection'
+const TOKEN = 'sample_connection'
+const PROJECT = `${URL}/v1/projects/${KEY}`
+const OPERATOR = { Authorization: `Bearer ${process.env.OUTFLOW_OPERATOR_TOKEN}`, 'Content-Type': 'application/json' }
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+const event = (type = 'OPEN', members = {}) => ({ id: randomUUID(), type, ...members })
+
+// Runs all cases one after another; each is reported as ok when it returns.
+async function cases(all) {
+  for (const [name, run] of Object.entries(all)) {
+    let outcome
+    try {
+      outcome = { case: name, ok: true, detail: String((await run()) ?? '') }
+    } catch (error) {
+      outcome = { case: name, ok: false, detail: `${error.name}: ${error.message}`.slice(0, 400) }
+    }
+    console.log(JSON.stringify(outcome))
+  }
+  process.exit(0)
+}
+
+async function post(url, body) {
+  const answer = await fetch(url, { method: 'POST', headers: OPERATOR, body: JSON.stringify(body) })
+  if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`)
+  return answer.json()
+}
+
+// Publishes and returns the offsets as the stream will show them.
+async function publish(...events) {
+  const placed = await post(`${PROJECT}/streams/events/events`, events)
+  return placed.events.map((one) => Number(one.offset))
+}
+
+// A token of a new integration with these settings.
+async function token(settings) {
+  const integration = await post(`${PROJECT}/integrations`, { name: 'interop', ...settings })
+  return (await post(`${PROJECT}/integrations/${integration.id}/tokens`, { name: 'interop' })).secret
+}
+
+// Has the server restarted, killed, drained or started, and waits until it is done.
+function order(word) {
+  const [host, port] = process.env.OUTFLOW_CONTROL.split(':')
+  return new Promise((resolve, reject) => {
+    const control = net.connect(Number(port), host, () => control.write(word + '\n'))
+    control.on('error', reject)
+    readline.createInterface({ input: control }).once('line', (line) => {
+      control.destroy()
+      line === 'ok' ? resolve() : reject(new Error(line))
+    })
+  })
+}
+
+// The real client, with what it emits collected.
+function open(filter, { url = URL, key = KEY, credential = TOKEN } = {}) {
+  const stream = connect(key, credential, { uri: `${url}/api/events/` })
+  const seen = { stream, events: [], errors: [], connects: 0, redirects: 0 }
+  stream.on('data', (one) => seen.events.push(one))
+  stream.on('error', (error) => seen.errors.push(error))
+  stream.on('connect', () => seen.connects++)
+  stream.on('redirect', () => seen.redirects++)
+  seen.offsets = () => seen.events.map((one) => Number(one.offset))
+  if (filter) stream.write(filter)
+  return seen
+}
+
+async function until(what, holds, ms = 20000) {
+  const end = Date.now() + ms
+  while (!holds()) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`)
+    await sleep(20)
+  }
+}
+
+// Waits for so many events and ends the stream.
+async function take(seen, count, ms) {
+  await until(`${count} events`, () => seen.events.length >= count || seen.errors.length > 0, ms)
+  if (seen.errors.length > 0) throw seen.errors[0]
+  seen.stream.end()
+  return seen.offsets()
+}
+
+// A balancer that answers 307 with a cookie first; its process and address.
+async function pinningProxy() {
+  const proxy = spawn('python3', [path.join(__dirname, '..', 'pin', 'pin.py'), URL])
+  const url = await new Promise((resolve) => readline.createInterface({ input: proxy.stdout }).once('line', resolve))
+  return { proxy, url }
+}
+
+module.exports = { URL, cases, event, open, order, pinningProxy, publish, sleep, take, token, until }
