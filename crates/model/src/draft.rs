@@ -116,7 +116,12 @@ impl Draft {
     ///
     /// # Errors
     /// [`EventError`] names the byte; the draft is then as it was before.
-    pub fn push_json(&mut self, text: &[u8], rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
+    pub fn push_json(
+        &mut self,
+        text: &[u8],
+        rules: &Rules,
+        rng: &dyn Rng,
+    ) -> Result<(), EventError> {
         if text.len() > rules.max_event_bytes {
             return Err(EventError::too_large(rules.max_event_bytes));
         }
@@ -134,7 +139,12 @@ impl Draft {
     /// # Errors
     /// [`EventError`] names what is wrong; `at` counts in a JSON body, and is 0 for all else. The
     /// draft is then as it was before.
-    pub fn push(&mut self, event: &NewEvent<'_>, rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
+    pub fn push(
+        &mut self,
+        event: &NewEvent<'_>,
+        rules: &Rules,
+        rng: &dyn Rng,
+    ) -> Result<(), EventError> {
         let mark = self.mark();
         let pushed = render::push_built(self, event, rules, rng);
         if pushed.is_err() {

@@ -108,7 +108,8 @@ mod tests {
     fn reads_decimal_and_base64url() {
         assert_eq!(Offset::parse("1235"), Some(Offset::new(1235)));
         assert_eq!(Offset::parse("MTIzNQ"), Some(Offset::new(1235)));
-        for bad in ["", "-1", "1.5", "abc", " 1", "99999999999999999999999", "18446744073709551616"] {
+        for bad in ["", "-1", "1.5", "abc", " 1", "99999999999999999999999", "18446744073709551616"]
+        {
             assert_eq!(Offset::parse(bad), None, "{bad}");
         }
     }

@@ -225,7 +225,9 @@ fn occurred(member: &Member<'_>, rules: &Rules) -> Result<Timestamp, EventError>
     let raw = string(member, "occurred")?;
     let at = member.value_at;
     match Timestamp::parse_rfc3339(raw.as_written()) {
-        Some(occurred) => hold_to_rules(occurred, rules).map_err(|reason| EventError::new(at, reason)),
+        Some(occurred) => {
+            hold_to_rules(occurred, rules).map_err(|reason| EventError::new(at, reason))
+        }
         None => Err(EventError::new(
             at,
             "`occurred` must be an RFC 3339 time such as 2016-12-08T21:27:01.125Z",

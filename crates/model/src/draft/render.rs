@@ -45,9 +45,19 @@ impl Head {
         let mut time = [0; RFC3339_BYTES];
         occurred.write_rfc3339(&mut time);
         let out = &mut draft.lines;
-        for part in [BEFORE_ID, id, BEFORE_TYPE, event_type, BEFORE_OFFSET, &[b'0'; OFFSET_DIGITS],
-            BEFORE_OCCURRED, &time, BEFORE_PROCESSED, &[b'0'; RFC3339_BYTES], b"\""]
-        {
+        for part in [
+            BEFORE_ID,
+            id,
+            BEFORE_TYPE,
+            event_type,
+            BEFORE_OFFSET,
+            &[b'0'; OFFSET_DIGITS],
+            BEFORE_OCCURRED,
+            &time,
+            BEFORE_PROCESSED,
+            &[b'0'; RFC3339_BYTES],
+            b"\"",
+        ] {
             out.extend_from_slice(part);
         }
         let meta = Meta {
@@ -216,7 +226,8 @@ pub(super) fn stamp(lines: &mut [u8], metas: &mut [Meta], first: Offset, process
         let names = usize::from(meta.id_len) + usize::from(meta.type_len);
         let at = BEFORE_ID.len() + BEFORE_TYPE.len() + BEFORE_OFFSET.len() + names;
         put(line, at, &digits);
-        let at = at + OFFSET_DIGITS + BEFORE_OCCURRED.len() + RFC3339_BYTES + BEFORE_PROCESSED.len();
+        let at =
+            at + OFFSET_DIGITS + BEFORE_OCCURRED.len() + RFC3339_BYTES + BEFORE_PROCESSED.len();
         put(line, at, &time);
         (meta.offset, meta.processed) = (offset, processed);
         offset = offset.next();

@@ -72,10 +72,9 @@ impl<'a> Decimal<'a> {
             None => (false, text),
         };
         let split = |text: &'a [u8], at: Option<usize>| match at {
-            Some(at) => (
-                text.get(..at).unwrap_or_default(),
-                text.get(at + 1..).unwrap_or_default(),
-            ),
+            Some(at) => {
+                (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default())
+            }
             None => (text, Default::default()),
         };
         let (mantissa, exponent) = split(text, memchr::memchr2(b'e', b'E', text));

@@ -80,7 +80,8 @@ fn object_equals(wanted: &[(Box<str>, Pattern)], value: Value<'_>, ignore_case: 
     for (name, found) in value.members() {
         let name: Cow<'_, [u8]> = name.unescape();
         let place = wanted.binary_search_by(|(wanted, _)| wanted.as_bytes().cmp(&name));
-        let Some((place, (_, wanted))) = place.ok().and_then(|at| Some((at, wanted.get(at)?))) else {
+        let Some((place, (_, wanted))) = place.ok().and_then(|at| Some((at, wanted.get(at)?)))
+        else {
             return false;
         };
         if let Some(equal) = equal.get_mut(place) {

@@ -172,7 +172,11 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// The first place where the text is not JSON.
     #[inline]
-    pub fn member(&mut self, first: bool, max_depth: usize) -> Result<Option<Member<'a>>, JsonError> {
+    pub fn member(
+        &mut self,
+        first: bool,
+        max_depth: usize,
+    ) -> Result<Option<Member<'a>>, JsonError> {
         self.space();
         match self.peek() {
             Some(b'}') => {

@@ -128,7 +128,8 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(stop) = rest.iter().position(|&byte| byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+    while let Some(stop) = rest.iter().position(|&byte| byte < 0x20 || matches!(byte, b'"' | b'\\'))
+    {
         let (plain, after) = rest.split_at_checked(stop).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
         let Some((&byte, after)) = after.split_first() else { break };

@@ -98,9 +98,16 @@ fn faults_name_the_byte() {
         ("{\"id\":\"aé\"}", 8, "`id` must be printable ascii without quotes or backslashes"),
         ("{\"type\":null}", 8, "`type` must be a string"),
         ("{\"occurred\":5}", 12, "`occurred` must be a string"),
-        ("{\"occurred\":\"today\"}", 12, "`occurred` must be an RFC 3339 time such as 2016-12-08T21:27:01.125Z"),
-        ("{\"occurred\":\"2015-01-01T00:00:00Z\"}", 12,
-            "`occurred` is 2015-01-01T00:00:00.000Z, longer ago than the 90 days allowed"),
+        (
+            "{\"occurred\":\"today\"}",
+            12,
+            "`occurred` must be an RFC 3339 time such as 2016-12-08T21:27:01.125Z",
+        ),
+        (
+            "{\"occurred\":\"2015-01-01T00:00:00Z\"}",
+            12,
+            "`occurred` is 2015-01-01T00:00:00.000Z, longer ago than the 90 days allowed",
+        ),
         ("{\"key\":1}", 7, "`key` must be a string"),
         ("{\"headers\":[]}", 11, "`headers` must be an object of strings"),
         ("{\"headers\":{\"a\":1}}", 11, "header `a` must be a string"),
@@ -174,8 +181,17 @@ fn built_events_are_rendered_alike() {
     ));
     assert_eq!(metas[0].key_hash, subset::key_hash(b"a\"b\n"));
     let (metas, lines) = render(Body::Text("x\ty")).unwrap();
-    assert_eq!((metas[0].body(lines[0].as_bytes()), metas[0].flags), (&br#""x\ty""#[..], FLAG_BODY_TEXT));
-    for (bytes, base64) in [(&b""[..], ""), (b"\xff", "/w=="), (b"ab", "YWI="), (b"abc", "YWJj"), (b"abcd", "YWJjZA==")] {
+    assert_eq!(
+        (metas[0].body(lines[0].as_bytes()), metas[0].flags),
+        (&br#""x\ty""#[..], FLAG_BODY_TEXT)
+    );
+    for (bytes, base64) in [
+        (&b""[..], ""),
+        (b"\xff", "/w=="),
+        (b"ab", "YWI="),
+        (b"abc", "YWJj"),
+        (b"abcd", "YWJjZA=="),
+    ] {
         let (metas, lines) = render(Body::Bytes(bytes)).unwrap();
         assert_eq!(metas[0].body(lines[0].as_bytes()), format!("\"{base64}\"").as_bytes());
         assert_eq!(metas[0].flags, FLAG_BODY_BASE64);

@@ -1,4 +1,10 @@
 //! What users of the model depend on: JSON, drafts, filters.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code outside of test functions"
+)]
 
 mod draft;
+mod filter;
 mod json;
