@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The interface of operators and publishers: JSON over HTTP under `/v1`.
+//!
+//! Called by `server`, which merges [`router`] with the faces' routes on one port. Calls `hub` for
+//! the catalog and for publishing, `auth` for credentials, `face` for bodies and problems.
+//!
+//! Every route needs `Authorization: Bearer <token>` but `/v1/openapi.json`. What a caller may do
+//! is decided in [`access`], before anything else of the request is looked at: a thing that is not
+//! the caller's is answered exactly as one that does not exist. Errors are problem documents
+//! (RFC 9457) with a stable `code`, the request's id and, where a member is at fault, `errors` with
+//! a JSON pointer ([`error`]). What comes in and what goes out are separate types, unknown members
+//! are refused, and a secret is in the answer that creates it and nowhere else.
+//!
+//! One event's way in: [`publish`] reads the body, splits it into JSON values, renders each into a
+//! draft, and the hub answers when the draft is durable.
+
+mod access;
+mod credential;
+mod cursor;
+mod document;
+mod error;
+mod event_type;
+mod input;
+mod integration;
+mod key;
+mod operator;
+mod page;
+mod project;
+mod publish;
+mod router;
+mod stream;
+mod token;
+
+pub use document::openapi;
+pub use error::{method_not_allowed, no_such_route};
+pub use publish::Limits;
+pub use router::router;

@@ -1,0 +1,128 @@
+//! What tokens, keys and operators have in common: how they are shown, issued and revoked.
+//!
+//! Called by [`crate::token`], [`crate::key`] and [`crate::operator`]. The secret leaves in
+//! [`IssuedView`], the answer that creates it, and nowhere else.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, LOCATION};
+use outflow_auth::{Credential, NewCredential};
+use outflow_model::{Action, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Admin;
+use crate::error::Refused;
+use crate::input;
+
+/// A credential, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub(crate) struct CredentialView {
+    /// Its public half; opens nothing.
+    id: String,
+    /// `token`, `key`, `master` or `operator`.
+    kind: &'static str,
+    /// For people.
+    name: String,
+    /// The integration it belongs to.
+    integration: Option<String>,
+    /// What it may do.
+    actions: Vec<&'static str>,
+    /// The streams it may touch; null: all of its project.
+    streams: Option<Vec<String>>,
+    /// When it was issued.
+    created: String,
+    /// When it ends; null: never.
+    expires: Option<String>,
+    /// The last four characters of the secret; empty for short ones.
+    last4: String,
+}
+
+/// A credential just issued.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IssuedCredential)]
+pub(crate) struct IssuedView {
+    #[serde(flatten)]
+    credential: CredentialView,
+    /// The secret. It is shown this once: keep it.
+    secret: String,
+}
+
+impl CredentialView {
+    pub(crate) fn of(credential: &Credential) -> Self {
+        let streams = credential.streams.as_ref();
+        Self {
+            id: credential.id.to_string(),
+            kind: credential.kind.as_str(),
+            name: credential.name.clone(),
+            integration: credential.integration.as_ref().map(ToString::to_string),
+            actions: credential.actions.iter().copied().map(action_name).collect(),
+            streams: streams.map(|names| names.iter().map(ToString::to_string).collect()),
+            created: credential.created.to_string(),
+            expires: credential.expires.map(|at| at.to_string()),
+            last4: credential.last4.clone(),
+        }
+    }
+}
+
+const fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Read => "read",
+        Action::Publish => "publish",
+        Action::Compliance => "compliance",
+        Action::Manage => "manage",
+        Action::Operate => "operate",
+    }
+}
+
+/// When a new credential ends: in the future, if at all.
+pub(crate) fn expires(admin: &Admin, text: Option<&str>) -> Result<Option<Timestamp>, Refused> {
+    let Some(text) = text else { return Ok(None) };
+    let at = input::time("/expires", text)?;
+    if at <= admin.hub().clock().now() {
+        return Err(Refused::member("/expires", "it is in the past"));
+    }
+    Ok(Some(at))
+}
+
+/// The actions of a credential that has one.
+pub(crate) fn only(action: Action) -> BTreeSet<Action> {
+    BTreeSet::from([action])
+}
+
+/// Issues `new` and answers with the secret. `list` is the path of the list it appears in.
+pub(crate) async fn issue(
+    admin: &Admin,
+    new: NewCredential,
+    list: &str,
+) -> Result<Response, Refused> {
+    let issued = admin.auth().issue(new).await?;
+    let view = IssuedView {
+        credential: CredentialView::of(&issued.credential),
+        secret: issued.secret.expose().to_owned(),
+    };
+    tracing::info!(credential = %issued.credential.id, kind = view.credential.kind, "credential issued");
+    let location = format!("{list}/{}", issued.credential.id);
+    let headers = [(LOCATION, location), (CACHE_CONTROL, "no-store".to_owned())];
+    Ok((StatusCode::CREATED, headers, Json(view)).into_response())
+}
+
+/// Revokes the credential named `id` if it is among `reachable`.
+pub(crate) async fn revoke(
+    admin: &Admin,
+    reachable: &[Credential],
+    id: &str,
+) -> Result<StatusCode, Refused> {
+    let missing = || Refused::missing("credential");
+    let found =
+        reachable.iter().find(|credential| credential.id.as_str() == id).ok_or_else(missing)?;
+    if !admin.auth().revoke(&found.id).await? {
+        return Err(missing());
+    }
+    tracing::info!(credential = %found.id, "credential revoked");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,119 @@
+//! `/v1/projects/{project}/streams/{stream}/cursors`: places that the server keeps for readers.
+//!
+//! They are a reader's own, so a credential that may read the stream may set them.
+
+use axum::Json;
+use axum::extract::State;
+use http::{StatusCode, Uri};
+use outflow_hub::Cursor;
+use outflow_model::{Action, CredentialId, Offset};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::{Admin, Caller};
+use crate::error::Refused;
+use crate::input::Input;
+use crate::page::{Page, PageQuery};
+
+/// A named place in a stream.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cursor)]
+pub(crate) struct CursorView {
+    /// Unique in its stream.
+    name: String,
+    /// The last offset that counts as read: reading goes on after it.
+    offset: String,
+    /// When it was last set; null right after it was set.
+    updated: Option<String>,
+}
+
+/// Where a cursor is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CursorInput {
+    /// The last offset that counts as read, as decimal digits in a string.
+    #[schema(pattern = "^[0-9]{1,20}$", example = "1000000000000041")]
+    offset: String,
+}
+
+fn missing() -> Refused {
+    Refused::missing("cursor")
+}
+
+/// Cursors are named as credentials are: up to 64 letters, digits, `_`, `-`, `.`.
+fn cursor_name(text: &str) -> Result<&str, Refused> {
+    CredentialId::check(text.as_bytes()).map(|()| text).map_err(|_| missing())
+}
+
+/// List a stream's cursors.
+#[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors", tag = "cursors", operation_id = "list_cursors",
+    params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."), PageQuery),
+    responses((status = 200, description = "A page of cursors.", body = Page<CursorView>)))]
+pub(crate) async fn list(
+    State(admin): State<Admin>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Json<Page<CursorView>>, Refused> {
+    let stream =
+        admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
+    let page = PageQuery::of(&uri)?;
+    let cursors = admin.hub().cursors(&stream).await?;
+    let show = |cursor: &Cursor| CursorView {
+        name: cursor.name.clone(),
+        offset: cursor.offset.to_string(),
+        updated: Some(cursor.updated.to_string()),
+    };
+    Ok(Json(page.cut(cursors, |cursor| cursor.name.as_str(), show)))
+}
+
+/// Show a cursor.
+#[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "get_cursor",
+    params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
+        ("name" = String, Path, description = "The cursor.")),
+    responses((status = 200, description = "The cursor.", body = CursorView)))]
+pub(crate) async fn show(
+    State(admin): State<Admin>,
+    caller: Caller,
+) -> Result<Json<CursorView>, Refused> {
+    let stream =
+        admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
+    let name = cursor_name(&caller.path.last)?;
+    let offset = admin.hub().cursor(&stream, name).await?.ok_or_else(missing)?;
+    Ok(Json(CursorView { name: name.to_owned(), offset: offset.to_string(), updated: None }))
+}
+
+/// Put a cursor at an offset; it is made if there is none.
+#[utoipa::path(put, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "put_cursor",
+    params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
+        ("name" = String, Path, description = "The cursor: letters, digits, `_`, `-`, `.`, at most 64.")),
+    request_body = CursorInput, responses((status = 200, description = "The cursor as it is now.", body = CursorView)))]
+pub(crate) async fn put(
+    State(admin): State<Admin>,
+    input: Input<CursorInput>,
+) -> Result<Json<CursorView>, Refused> {
+    let path = &input.caller.path;
+    let stream = admin.stream(&input.caller.grant, &path.project, &path.stream, Action::Read)?;
+    let name = cursor_name(&path.last)?;
+    let digits = input.body()?.offset;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let offset = is_number.then(|| digits.parse().ok()).flatten().map(Offset::new);
+    let offset =
+        offset.ok_or_else(|| Refused::member("/offset", "it is not an offset: decimal digits"))?;
+    admin.hub().set_cursor(&stream, name, offset).await?;
+    Ok(Json(CursorView { name: name.to_owned(), offset: offset.to_string(), updated: None }))
+}
+
+/// Remove a cursor.
+#[utoipa::path(delete, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "delete_cursor",
+    params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
+        ("name" = String, Path, description = "The cursor.")),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn delete(
+    State(admin): State<Admin>,
+    caller: Caller,
+) -> Result<StatusCode, Refused> {
+    let stream =
+        admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
+    let was_there = admin.hub().delete_cursor(&stream, cursor_name(&caller.path.last)?).await?;
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
+}

@@ -1,0 +1,166 @@
+//! What comes in: JSON bodies, queries, and the checks of their members.
+//!
+//! Used by the handlers, after [`crate::access`] has let the caller pass. Every refusal names the
+//! member by JSON pointer.
+
+use axum::extract::{FromRequest, Query, Request};
+use outflow_face::body::{self, Encoding};
+use outflow_model::id::{EventType, NameError};
+use outflow_model::{StreamName, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use serde_path_to_error::{Path, Segment};
+
+use crate::access::{Admin, Caller};
+use crate::error::Refused;
+
+/// The largest JSON body of a configuration request, decoded.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+/// The longest `name`, in bytes.
+const MAX_NAME_BYTES: usize = 128;
+/// The longest `description`, in bytes.
+const MAX_DESCRIPTION_BYTES: usize = 1024;
+/// The most event types or streams that one list may name.
+const MAX_LISTED: usize = 1000;
+
+/// A request's caller and its JSON body. The caller is authenticated before the body is read.
+#[derive(Debug)]
+pub(crate) struct Input<T> {
+    pub(crate) caller: Caller,
+    body: bytes::Bytes,
+    read_as: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Input<T> {
+    /// The body. Called once the caller's reach is known, so that a refusal for want of it comes
+    /// first and says nothing about the body.
+    pub(crate) fn body(&self) -> Result<T, Refused> {
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        let value = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| unreadable(&pointer(error.path()), error.inner()))?;
+        reader.end().map_err(|error| unreadable("", &error))?;
+        Ok(value)
+    }
+}
+
+impl<T> FromRequest<Admin> for Input<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, admin: &Admin) -> Result<Self, Refused> {
+        let (mut parts, body) = request.into_parts();
+        let caller = <Caller as axum::extract::FromRequestParts<Admin>>::from_request_parts(
+            &mut parts, admin,
+        )
+        .await?;
+        let body = body::read(body, Encoding::of(&parts.headers)?, MAX_BODY_BYTES).await?;
+        Ok(Self { caller, body, read_as: std::marker::PhantomData })
+    }
+}
+
+fn unreadable(pointer: &str, error: &serde_json::Error) -> Refused {
+    let text = error.to_string();
+    // serde_json ends its messages with the place, which is said separately here.
+    let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    if error.is_data() {
+        return Refused::member(pointer, reason);
+    }
+    let (line, column) = (error.line(), error.column());
+    Refused::new(
+        outflow_model::ErrorCode::Malformed,
+        format!("the body is not JSON: {reason} (line {line}, column {column})"),
+    )
+    .place(json!({ "line": line, "column": column, "detail": reason }))
+}
+
+fn pointer(path: &Path) -> String {
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { .. } | Segment::Unknown => pointer,
+    })
+}
+
+/// Reads the query of a request.
+pub(crate) fn query<T: DeserializeOwned>(uri: &http::Uri) -> Result<T, Refused> {
+    let read = Query::try_from_uri(uri).map(|Query(value)| value);
+    read.map_err(|error| Refused::new(outflow_model::ErrorCode::Malformed, error.body_text()))
+}
+
+/// Reads a member that may be absent (`None`), null (`Some(None)`) or a value.
+pub(crate) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(reader).map(Some)
+}
+
+/// A name for people.
+pub(crate) fn name(text: String) -> Result<String, Refused> {
+    people("/name", text, MAX_NAME_BYTES)
+}
+
+/// A description for people.
+pub(crate) fn description(text: String) -> Result<String, Refused> {
+    people("/description", text, MAX_DESCRIPTION_BYTES)
+}
+
+fn people(pointer: &str, text: String, max: usize) -> Result<String, Refused> {
+    if text.len() > max {
+        return Err(Refused::member(pointer, format!("it has more than {max} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Refused::member(pointer, "it has control characters"));
+    }
+    Ok(text)
+}
+
+/// An identifier made by `new`.
+pub(crate) fn id<T>(
+    pointer: &str,
+    text: &str,
+    new: fn(&str) -> Result<T, NameError>,
+) -> Result<T, Refused> {
+    new(text).map_err(|error| Refused::member(pointer, error.to_string()))
+}
+
+/// A moment, in RFC 3339.
+pub(crate) fn time(pointer: &str, text: &str) -> Result<Timestamp, Refused> {
+    Timestamp::parse_rfc3339(text.as_bytes()).ok_or_else(|| {
+        Refused::member(pointer, "it is not an RFC 3339 time such as 2030-01-31T00:00:00Z")
+    })
+}
+
+/// A number within `range`.
+pub(crate) fn within<T: PartialOrd + std::fmt::Display>(
+    pointer: &str,
+    number: T,
+    range: &std::ops::RangeInclusive<T>,
+) -> Result<T, Refused> {
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(Refused::member(pointer, format!("it must be from {} to {}", range.start(), range.end())))
+}
+
+/// A set of event types, upper case.
+pub(crate) fn event_types(types: &[String]) -> Result<std::collections::BTreeSet<String>, Refused> {
+    counted("/event_types", types.len())?;
+    let check = |(at, text): (usize, &String)| {
+        id(&format!("/event_types/{at}"), text, EventType::new)?;
+        Ok(text.to_ascii_uppercase())
+    };
+    types.iter().enumerate().map(check).collect()
+}
+
+/// A set of streams.
+pub(crate) fn streams(names: &[String]) -> Result<std::collections::BTreeSet<StreamName>, Refused> {
+    counted("/streams", names.len())?;
+    let check = |(at, text): (usize, &String)| id(&format!("/streams/{at}"), text, StreamName::new);
+    names.iter().enumerate().map(check).collect()
+}
+
+fn counted(pointer: &str, count: usize) -> Result<(), Refused> {
+    within(pointer, count, &(1..=MAX_LISTED)).map(drop).map_err(|_| {
+        Refused::member(pointer, format!("it must name 1 to {MAX_LISTED}; leave it out for all"))
+    })
+}

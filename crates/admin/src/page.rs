@@ -1,0 +1,63 @@
+//! Lists, a page at a time.
+//!
+//! Lists are in order of their ids and continue after one, so that a page stays right while
+//! others add and remove.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::error::Refused;
+use crate::input;
+
+/// The entries of a page, unless it says otherwise.
+const DEFAULT_LIMIT: usize = 100;
+/// The most entries of a page.
+const MAX_LIMIT: usize = 1000;
+
+/// Which page.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// How many entries at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The entries, in order.
+    items: Vec<T>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+impl PageQuery {
+    /// Reads it from a request's address.
+    pub(crate) fn of(uri: &http::Uri) -> Result<Self, Refused> {
+        let query: Self = input::query(uri)?;
+        input::within("", query.limit.unwrap_or(DEFAULT_LIMIT), &(1..=MAX_LIMIT))
+            .map_err(|_| Refused::member("", format!("`limit` must be from 1 to {MAX_LIMIT}")))?;
+        Ok(query)
+    }
+
+    /// The page of `all`, which need not be in order, by `id`.
+    pub(crate) fn cut<S, T>(
+        &self,
+        mut all: Vec<S>,
+        id: impl Fn(&S) -> &str,
+        show: impl Fn(&S) -> T,
+    ) -> Page<T> {
+        all.sort_unstable_by(|a, b| id(a).cmp(id(b)));
+        let after = self.after.as_deref();
+        let start = after.map_or(0, |after| all.partition_point(|entry| id(entry) <= after));
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let rest = all.get(start..).unwrap_or_default();
+        let page = rest.get(..limit).unwrap_or(rest);
+        let next = (page.len() < rest.len()).then(|| page.last().map(|last| id(last).to_owned()));
+        Page { items: page.iter().map(show).collect(), next: next.flatten() }
+    }
+}
