@@ -67,6 +67,9 @@ pub enum PublishError {
         /// The limit, in bytes of rendered events.
         max: usize,
     },
+    /// The engine cannot store such a batch at all: send it in parts.
+    #[error("the batch cannot be stored: {0}")]
+    Refused(&'static str),
     /// Too much is waiting, or the disk is full: try again. The text is for the log.
     #[error("events cannot be taken just now; try again")]
     Unavailable(String),
@@ -86,7 +89,7 @@ impl PublishError {
         match self {
             Self::NotFound => ErrorCode::NotFound,
             Self::Forbidden => ErrorCode::Forbidden,
-            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooLarge { .. } | Self::Refused(_) => ErrorCode::TooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Exhausted => ErrorCode::Conflict,
             Self::Uncertain(_) => ErrorCode::Internal,

@@ -1,53 +1,355 @@
 //! The one API that every face calls.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use outflow_model::draft::Rules;
-use outflow_model::{Clock, CredentialId, Draft, Grant, IntegrationId, Offset, ProjectId, Rng, StreamName};
-use outflow_store::{Engine, Health};
+use outflow_model::{
+    Action, Clock, CredentialId, Draft, Grant, IntegrationId, Offset, ProjectId, Rng, StreamName,
+};
+use outflow_store::{Bounds, Engine, Health};
+use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
+use crate::catalog::{Catalog, change};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
-use crate::{Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession, Receipt, Stream, StreamSettings, StreamStats};
+use crate::limits::Slots;
+use crate::metrics::Metrics;
+use crate::tail::Tails;
+use crate::{
+    CloseReason, Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession, Receipt,
+    Stream, StreamSettings, StreamStats, cursor, drain, open, publish,
+};
 
 /// The one API that every face calls. Cheap to clone; clones share everything.
-#[derive(Debug, Clone)]
-pub struct Hub;
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
 
-type Catalog<T> = Result<T, CatalogError>;
+/// What all clones share.
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) options: Options,
+    pub(crate) catalog: RwLock<Catalog>,
+    /// Held by the one change of the catalog under way, across its commit.
+    pub(crate) changes: tokio::sync::Mutex<()>,
+    /// The bytes that may be on their way to the disk.
+    pub(crate) inflight: Arc<Semaphore>,
+    pub(crate) tails: Arc<Tails>,
+    pub(crate) registry: drain::Registry,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) metrics: Metrics,
+}
 
-#[allow(unused_variables, missing_docs, clippy::all)]
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hub(..)")
+    }
+}
+
+/// Why a grant does not reach a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The stream is another project's: to this caller it does not exist.
+    NotFound,
+    /// It is the caller's project's, but not this caller's.
+    Forbidden,
+}
+
+/// Whether `grant` allows `action` on `stream`.
+pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<(), Denied> {
+    let operates = grant.actions.contains(&Action::Operate);
+    if !operates && grant.project.as_ref() != Some(&stream.project) {
+        return Err(Denied::NotFound);
+    }
+    let names_it = grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name));
+    if grant.allows(action, &stream.project) && names_it { Ok(()) } else { Err(Denied::Forbidden) }
+}
+
 impl Hub {
-    pub async fn open(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, options: Options, registry: &mut Registry) -> Result<Self, OpenError> { todo!() }
-    pub fn projects(&self) -> Vec<Arc<Project>> { todo!() }
-    pub fn project(&self, id: &ProjectId) -> Option<Arc<Project>> { todo!() }
-    pub async fn create_project(&self, project: Project) -> Catalog<Arc<Project>> { todo!() }
-    pub async fn update_project(&self, project: Project) -> Catalog<Arc<Project>> { todo!() }
-    pub async fn delete_project(&self, id: &ProjectId) -> Catalog<()> { todo!() }
-    pub fn streams(&self, project: &ProjectId) -> Vec<Arc<Stream>> { todo!() }
-    pub fn stream(&self, project: &ProjectId, name: &StreamName) -> Option<Arc<Stream>> { todo!() }
-    pub async fn create_stream(&self, project: &ProjectId, new: NewStream) -> Catalog<Arc<Stream>> { todo!() }
-    pub async fn update_stream(&self, project: &ProjectId, name: &StreamName, settings: StreamSettings) -> Catalog<Arc<Stream>> { todo!() }
-    pub async fn delete_stream(&self, project: &ProjectId, name: &StreamName) -> Catalog<()> { todo!() }
-    pub fn integrations(&self, project: &ProjectId) -> Vec<Arc<Integration>> { todo!() }
-    pub fn integration(&self, project: &ProjectId, id: &IntegrationId) -> Option<Arc<Integration>> { todo!() }
-    pub async fn create_integration(&self, integration: Integration) -> Catalog<Arc<Integration>> { todo!() }
-    pub async fn update_integration(&self, integration: Integration) -> Catalog<Arc<Integration>> { todo!() }
-    pub async fn delete_integration(&self, project: &ProjectId, id: &IntegrationId) -> Catalog<()> { todo!() }
-    pub fn rules(&self) -> Rules { todo!() }
-    pub fn rng(&self) -> &dyn Rng { todo!() }
-    pub fn clock(&self) -> &dyn Clock { todo!() }
-    pub async fn publish(&self, grant: &Grant, stream: &Stream, draft: Draft) -> Result<Receipt, PublishError> { todo!() }
-    pub async fn open_read(&self, grant: &Grant, request: ReadRequest) -> Result<ReadSession, ReadError> { todo!() }
-    pub async fn cursor(&self, stream: &Stream, name: &str) -> Catalog<Option<Offset>> { todo!() }
-    pub async fn cursors(&self, stream: &Stream) -> Catalog<Vec<Cursor>> { todo!() }
-    pub async fn set_cursor(&self, stream: &Stream, name: &str, offset: Offset) -> Catalog<()> { todo!() }
-    pub async fn delete_cursor(&self, stream: &Stream, name: &str) -> Catalog<bool> { todo!() }
-    pub fn close_credential(&self, credential: &CredentialId) { todo!() }
-    pub fn close_integration(&self, project: &ProjectId, integration: &IntegrationId) { todo!() }
-    pub fn drain(&self, within: Duration) { todo!() }
-    pub fn is_draining(&self) -> bool { todo!() }
-    pub fn health(&self) -> Health { todo!() }
-    pub fn stats(&self, stream: &Stream) -> StreamStats { todo!() }
+    /// Loads the catalog and starts to listen to the engine's commits. Its metrics go into
+    /// `registry`.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+        options: Options,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
+        let catalog = Catalog::load(&*engine).await?;
+        let metrics = Metrics::new(registry);
+        let tails = Tails::new(engine.clone(), options.clone(), metrics.clone());
+        engine.observe(tails.clone());
+        let inner = Inner {
+            engine,
+            clock,
+            rng,
+            inflight: Arc::new(Semaphore::new(options.inflight_bytes.min(u32::MAX as usize))),
+            options,
+            catalog: RwLock::new(catalog),
+            changes: tokio::sync::Mutex::default(),
+            tails,
+            registry: drain::Registry::default(),
+            slots: Arc::default(),
+            metrics,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// All projects, in order of id.
+    #[must_use]
+    pub fn projects(&self) -> Vec<Arc<Project>> {
+        self.inner.catalog.read().tenants.values().map(|tenant| tenant.project.clone()).collect()
+    }
+
+    /// The project with this id.
+    #[must_use]
+    pub fn project(&self, id: &ProjectId) -> Option<Arc<Project>> {
+        self.inner.catalog.read().tenants.get(id).map(|tenant| tenant.project.clone())
+    }
+
+    /// Creates a project, without streams. Durable when this returns, as all changes here are.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn create_project(&self, project: Project) -> Result<Arc<Project>, CatalogError> {
+        change::in_turn(&self.inner, |inner| change::create_project(inner, project)).await
+    }
+
+    /// Replaces the project with this id; `created` stays.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn update_project(&self, project: Project) -> Result<Arc<Project>, CatalogError> {
+        change::in_turn(&self.inner, |inner| change::update_project(inner, project)).await
+    }
+
+    /// Deletes a project with its streams, events, cursors and integrations, and ends its
+    /// sessions. Its credentials are `auth`'s to revoke.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn delete_project(&self, id: &ProjectId) -> Result<(), CatalogError> {
+        let id = id.clone();
+        change::in_turn(&self.inner, |inner| change::delete_project(inner, id)).await
+    }
+
+    /// The streams of a project, in order of name; none when there is no such project.
+    #[must_use]
+    pub fn streams(&self, project: &ProjectId) -> Vec<Arc<Stream>> {
+        let catalog = self.inner.catalog.read();
+        catalog.tenants.get(project).map(|tenant| tenant.streams.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The stream with this name.
+    #[must_use]
+    pub fn stream(&self, project: &ProjectId, name: &StreamName) -> Option<Arc<Stream>> {
+        self.inner.catalog.read().stream(project, name)
+    }
+
+    /// Creates a stream.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn create_stream(&self, project: &ProjectId, new: NewStream) -> Result<Arc<Stream>, CatalogError> {
+        let project = project.clone();
+        change::in_turn(&self.inner, |inner| change::create_stream(inner, project, new)).await
+    }
+
+    /// Changes a stream's settings.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn update_stream(
+        &self,
+        project: &ProjectId,
+        name: &StreamName,
+        settings: StreamSettings,
+    ) -> Result<Arc<Stream>, CatalogError> {
+        let (project, name) = (project.clone(), name.clone());
+        change::in_turn(&self.inner, |inner| change::update_stream(inner, project, name, settings)).await
+    }
+
+    /// Deletes a stream with its events and cursors, and ends its sessions.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn delete_stream(&self, project: &ProjectId, name: &StreamName) -> Result<(), CatalogError> {
+        let (project, name) = (project.clone(), name.clone());
+        change::in_turn(&self.inner, |inner| change::delete_stream(inner, project, name)).await
+    }
+
+    /// The integrations of a project, in order of id; none when there is no such project.
+    #[must_use]
+    pub fn integrations(&self, project: &ProjectId) -> Vec<Arc<Integration>> {
+        let catalog = self.inner.catalog.read();
+        let tenant = catalog.tenants.get(project);
+        tenant.map(|tenant| tenant.integrations.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The integration with this id.
+    #[must_use]
+    pub fn integration(&self, project: &ProjectId, id: &IntegrationId) -> Option<Arc<Integration>> {
+        self.inner.catalog.read().integration(project, id)
+    }
+
+    /// Creates an integration.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn create_integration(&self, integration: Integration) -> Result<Arc<Integration>, CatalogError> {
+        change::in_turn(&self.inner, |inner| change::create_integration(inner, integration)).await
+    }
+
+    /// Replaces the integration with this id; `created` stays. When it is entitled to less than
+    /// before, its sessions are ended, and see less when they come back.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn update_integration(&self, integration: Integration) -> Result<Arc<Integration>, CatalogError> {
+        change::in_turn(&self.inner, |inner| change::update_integration(inner, integration)).await
+    }
+
+    /// Deletes an integration and ends its sessions. Its tokens are `auth`'s to revoke; they read
+    /// nothing any more.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn delete_integration(&self, project: &ProjectId, id: &IntegrationId) -> Result<(), CatalogError> {
+        let (project, id) = (project.clone(), id.clone());
+        change::in_turn(&self.inner, |inner| change::delete_integration(inner, project, id)).await
+    }
+
+    /// What events are held to, as of now: for [`Draft::push_json`] and [`Draft::push`].
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let options = &self.inner.options;
+        Rules {
+            now: self.inner.clock.now(),
+            max_event_bytes: options.max_event_bytes,
+            max_depth: options.max_depth,
+            max_age_ms: millis(options.max_age),
+            max_ahead_ms: millis(options.max_ahead),
+        }
+    }
+
+    /// Where ids of events are drawn from.
+    #[must_use]
+    pub fn rng(&self) -> &dyn Rng {
+        &*self.inner.rng
+    }
+
+    /// The server's clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// What the server was set to.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// Stores the events of `draft`, in order and all or none, and answers when they are durable
+    /// (on a relaxed stream: queued). Events whose own id was seen within the stream's window are
+    /// answered with the first one's offset.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(&self, grant: &Grant, stream: &Stream, draft: Draft) -> Result<Receipt, PublishError> {
+        publish::publish(&self.inner, grant, stream, draft).await
+    }
+
+    /// Begins a read.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn open_read(&self, grant: &Grant, request: ReadRequest) -> Result<ReadSession, ReadError> {
+        open::open_read(&self.inner, grant, request).await
+    }
+
+    /// The place of a named cursor.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn cursor(&self, stream: &Stream, name: &str) -> Result<Option<Offset>, CatalogError> {
+        Ok(cursor::get(&self.inner, stream, name).await?.map(|cursor| cursor.offset))
+    }
+
+    /// All cursors of a stream, in order of name.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn cursors(&self, stream: &Stream) -> Result<Vec<Cursor>, CatalogError> {
+        cursor::list(&self.inner, stream).await
+    }
+
+    /// Sets a named cursor, forwards or backwards; made when it is not there.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn set_cursor(&self, stream: &Stream, name: &str, offset: Offset) -> Result<(), CatalogError> {
+        cursor::set(&self.inner, stream, name, offset).await
+    }
+
+    /// Removes a named cursor; says whether there was one.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn delete_cursor(&self, stream: &Stream, name: &str) -> Result<bool, CatalogError> {
+        cursor::delete(&self.inner, stream, name).await
+    }
+
+    /// Ends the sessions of a credential at once. For `auth`'s revoke listener.
+    pub fn close_credential(&self, credential: &CredentialId) {
+        self.inner.registry.revoke(credential);
+    }
+
+    /// Ends the sessions of an integration at once.
+    pub fn close_integration(&self, project: &ProjectId, integration: &IntegrationId) {
+        change::close_integration(&self.inner, project, integration, &CloseReason::Revoked);
+    }
+
+    /// Refuses reads from now on, and ends the live ones at moments scattered over `within`.
+    /// Publishing goes on.
+    pub fn drain(&self, within: Duration) {
+        let schedule = self.inner.registry.drain(within, &*self.inner.rng);
+        tokio::spawn(drain::follow(schedule));
+    }
+
+    /// Whether reads are refused because the server is going away.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.registry.is_draining()
+    }
+
+    /// How the engine is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.engine.health()
+    }
+
+    /// How a stream stands.
+    #[must_use]
+    pub fn stats(&self, stream: &Stream) -> StreamStats {
+        let nothing = Bounds { start: Offset::FIRST, next: Offset::FIRST };
+        let bounds = self.inner.engine.bounds(stream.id).unwrap_or(nothing);
+        StreamStats {
+            start: bounds.start,
+            next: bounds.next,
+            stored_bytes: self.inner.engine.stored_bytes(stream.id),
+            readers: stream.lane.readers.load(Ordering::Relaxed),
+        }
+    }
 }

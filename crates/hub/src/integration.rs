@@ -20,8 +20,8 @@ pub struct Integration {
     pub description: String,
     /// Whether `LOCATION` events are sent.
     pub send_location: bool,
-    /// The types it is entitled to, upper case; `None` for all but those with a switch of their
-    /// own (`LOCATION`, `COMPLIANCE`), whose switch must be on in either case.
+    /// The types it is entitled to, upper case; `None` for all. `LOCATION` and `COMPLIANCE` have a
+    /// switch of their own besides, which must be on in either case.
     pub event_types: Option<BTreeSet<String>>,
     /// Whether `COMPLIANCE` events are sent.
     pub compliance: bool,

@@ -7,15 +7,24 @@
 //! is committed. No reader holds memory that grows with its slowness. A tenant sees nothing of
 //! another.
 
+mod catalog;
 pub mod cursor;
+mod dedup;
+mod drain;
 pub mod error;
 pub mod hub;
 pub mod integration;
+mod join;
+mod limits;
+mod metrics;
+mod open;
 pub mod options;
 pub mod project;
 pub mod publish;
 pub mod session;
 pub mod stream;
+mod tail;
+mod view;
 
 pub use cursor::Cursor;
 pub use error::{CatalogError, OpenError, PublishError, ReadError};

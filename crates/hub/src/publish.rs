@@ -1,6 +1,26 @@
-//! Publishing.
+//! Publishing: from a rendered draft to durable events with offsets.
+//!
+//! Called by [`Hub::publish`](crate::Hub::publish). A batch waits for its share of the memory,
+//! then, under the stream's lock, copies are found, offsets and time stamped, and the batch queued
+//! at the engine, so the order of offsets is the order of commits. The commit is awaited outside.
+//!
+//! Invariants: an offset is given out once, so a failed batch leaves a gap; the processed time
+//! never falls within a stream; a copy is answered only when the first one is durable; an id whose
+//! batch failed is forgotten even when its publisher has gone away meanwhile.
 
-use outflow_model::Offset;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use outflow_model::{Action, Draft, Grant, Offset, Timestamp};
+use outflow_store::{Append, AppendError, Batch, Commit, Op, ReadError};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::dedup::{Flight, Landing, Seen, Window};
+use crate::hub::{Denied, Inner, reach};
+use crate::stream::Lane;
+use crate::{Dedup, PublishError, Stream};
 
 /// Where one event of a draft is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,4 +36,347 @@ pub struct Placed {
 pub struct Receipt {
     /// The events, in the order of the draft.
     pub events: Vec<Placed>,
+}
+
+/// What a stream's lock guards: where the next event goes.
+#[derive(Default)]
+pub(crate) struct Order {
+    /// Whether `next` and `last` were taken from the engine.
+    primed: bool,
+    next: Offset,
+    last: Timestamp,
+    window: Window,
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Order {{ next: {} }}", self.next)
+    }
+}
+
+impl Order {
+    /// Forgets the window: the way copies are recognised has changed.
+    pub(crate) fn reset_window(&mut self) {
+        self.window.reset();
+    }
+}
+
+impl From<Denied> for PublishError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotFound => Self::NotFound,
+            Denied::Forbidden => Self::Forbidden,
+        }
+    }
+}
+
+/// See [`Hub::publish`](crate::Hub::publish).
+pub(crate) async fn publish(
+    inner: &Inner,
+    grant: &Grant,
+    stream: &Stream,
+    mut draft: Draft,
+) -> Result<Receipt, PublishError> {
+    reach(grant, Action::Publish, stream)?;
+    if draft.is_empty() {
+        return Ok(Receipt::default());
+    }
+    let began = Instant::now();
+    let bytes = draft.bytes();
+    let mut permit = Some(admit(inner, bytes).await?);
+    let has_own_ids = (0..draft.len()).any(|index| draft.has_own_id(index));
+    let dedup = stream.settings.dedup.filter(|_| has_own_ids);
+    let placement = loop {
+        match place(inner, stream, &mut draft, dedup, &mut permit) {
+            Some(placement) => break placement?,
+            None => prepare(inner, stream, dedup).await?,
+        }
+    };
+    let Placement { receipt, trip, flights } = placement;
+    if let Some(trip) = trip {
+        let stored = trip.next.get() - trip.first.get();
+        if let Err(error) = trip.finish().await {
+            inner.metrics.commits_failed.inc();
+            return Err(refused(stream, error));
+        }
+        inner.metrics.published(stored, bytes as u64, began.elapsed());
+    }
+    inner.metrics.duplicates.inc_by(receipt.events.iter().filter(|event| event.duplicate).count() as u64);
+    for flight in flights {
+        if !flight.landed().await {
+            return Err(PublishError::Unavailable("the first copy of an event was not stored".into()));
+        }
+    }
+    Ok(receipt)
+}
+
+/// Waits, for a while, until so many bytes more may be on their way.
+async fn admit(inner: &Inner, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
+    let max = inner.options.inflight_bytes.min(u32::MAX as usize);
+    let share = u32::try_from(bytes).ok().filter(|_| bytes <= max);
+    let share = share.ok_or(PublishError::TooLarge { max })?;
+    // The usual case needs no timer.
+    if let Ok(permit) = inner.inflight.clone().try_acquire_many_owned(share) {
+        return Ok(permit);
+    }
+    let wait = inner.inflight.clone().acquire_many_owned(share);
+    match tokio::time::timeout(inner.options.publish_wait, wait).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => {
+            Err(PublishError::Unavailable("too many bytes wait for their commit".into()))
+        }
+    }
+}
+
+/// A draft that has its offsets.
+struct Placement {
+    receipt: Receipt,
+    /// The batch on its way; `None` when the draft held copies only.
+    trip: Option<Trip>,
+    /// Batches of others that hold the first ones of our copies.
+    flights: Vec<Flight>,
+}
+
+/// Gives the draft its offsets and queues it, in one go under the stream's lock. `None`: the
+/// stream must be [`prepare`]d first.
+fn place(
+    inner: &Inner,
+    stream: &Stream,
+    draft: &mut Draft,
+    dedup: Option<Dedup>,
+    permit: &mut Option<OwnedSemaphorePermit>,
+) -> Option<Result<Placement, PublishError>> {
+    let lane = &stream.lane;
+    let mut order = lane.order.lock();
+    if lane.deleted.load(Ordering::Acquire) {
+        return Some(Err(PublishError::NotFound));
+    }
+    if !order.primed || (dedup.is_some() && !order.window.loaded) {
+        return None;
+    }
+    let first = order.next;
+    if Offset::LAST.get().saturating_sub(first.get()) < draft.len() as u64 {
+        return Some(Err(PublishError::Exhausted));
+    }
+    let now = inner.clock.now().max(order.last);
+    let (receipt, flights) = match dedup {
+        Some(dedup) => weed(&mut order.window, draft, dedup, first, now),
+        None => (consecutive(first, draft.len()), Vec::new()),
+    };
+    let count = draft.len();
+    if count == 0 {
+        return Some(Ok(Placement { receipt, trip: None, flights }));
+    }
+    let next = first.plus(count as u64);
+    (order.next, order.last) = (next, now);
+    draft.stamp(first, now);
+    let (lines, metas) = std::mem::take(draft).into_parts();
+    let append = Append {
+        stream: stream.id,
+        first,
+        count: count as u32,
+        at: now,
+        lines: lines.into(),
+        metas: metas.into(),
+    };
+    let durability = stream.settings.durability;
+    let batch = Batch { ops: vec![Op::Append(append)], durability, fence: None };
+    let landing = dedup.map(|_| order.window.depart(first, next));
+    let commit = Some(inner.engine.submit(batch));
+    let trip = Trip { lane: lane.clone(), first, next, commit, landing, permit: permit.take() };
+    Some(Ok(Placement { receipt, trip: Some(trip), flights }))
+}
+
+/// The receipt of `count` new events from `first`.
+fn consecutive(first: Offset, count: usize) -> Receipt {
+    let place = |n| Placed { offset: first.plus(n), duplicate: false };
+    Receipt { events: (0..count as u64).map(place).collect() }
+}
+
+/// Removes copies from the draft; the rest will have consecutive offsets from `first`.
+fn weed(
+    window: &mut Window,
+    draft: &mut Draft,
+    dedup: Dedup,
+    first: Offset,
+    now: Timestamp,
+) -> (Receipt, Vec<Flight>) {
+    window.expire(dedup, now);
+    let (mut events, mut fresh) = (Vec::with_capacity(draft.len()), first);
+    let mut copies = 0;
+    for (index, meta) in draft.metas().iter().enumerate() {
+        let seen = if draft.has_own_id(index) { window.see(meta.id_hash, fresh, now) } else { Seen::New };
+        let placed = match seen {
+            Seen::New => Placed { offset: fresh, duplicate: false },
+            Seen::Before(offset) => Placed { offset, duplicate: true },
+        };
+        copies += usize::from(placed.duplicate);
+        fresh = if placed.duplicate { fresh } else { fresh.next() };
+        events.push(placed);
+    }
+    let mut flights = Vec::new();
+    if copies > 0 {
+        draft.remove(|index| events.get(index).is_some_and(|event: &Placed| event.duplicate));
+        let mut known = Vec::new();
+        for event in events.iter().filter(|event| event.duplicate) {
+            if let Some((of, flight)) = window.flight(event.offset)
+                && !known.contains(&of)
+            {
+                known.push(of);
+                flights.push(flight);
+            }
+        }
+    }
+    (Receipt { events }, flights)
+}
+
+/// A batch on its way to the disk.
+struct Trip {
+    lane: Arc<Lane>,
+    first: Offset,
+    next: Offset,
+    commit: Option<Commit>,
+    landing: Option<Landing>,
+    /// Its share of the memory, given back at the end.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Trip {
+    /// Waits for the commit.
+    async fn finish(mut self) -> Result<(), AppendError> {
+        let Some(commit) = &mut self.commit else { return Ok(()) };
+        let result = commit.await;
+        self.commit = None;
+        if result == Err(AppendError::Conflict) {
+            // Our idea of the stream's end is wrong; ask again before the next batch.
+            self.lane.order.lock().primed = false;
+        }
+        self.land(result.is_ok());
+        result
+    }
+
+    /// Settles what copies wait for.
+    fn land(&mut self, landed: bool) {
+        let Some(landing) = self.landing.take() else { return };
+        let mut order = self.lane.order.lock();
+        order.window.arrive(&landing);
+        if !landed {
+            order.window.unsee(self.first, self.next);
+        }
+        drop(order);
+        landing.tell(landed);
+    }
+}
+
+impl Drop for Trip {
+    /// The publisher has gone away before the commit was decided: someone must still forget the
+    /// ids should it fail, or a later copy would be taken for stored.
+    fn drop(&mut self) {
+        let (Some(commit), Some(landing)) = (self.commit.take(), self.landing.take()) else { return };
+        let rest = Self {
+            lane: self.lane.clone(),
+            first: self.first,
+            next: self.next,
+            commit: Some(commit),
+            landing: Some(landing),
+            permit: self.permit.take(),
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(rest.finish());
+        } else {
+            // Without a runtime nobody publishes any more.
+            std::mem::forget(rest);
+        }
+    }
+}
+
+/// Takes the stream's end from the engine, and the ids of the last while when copies are to be
+/// recognised.
+async fn prepare(inner: &Inner, stream: &Stream, dedup: Option<Dedup>) -> Result<(), PublishError> {
+    let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
+    let _turn = stream.lane.loading.lock().await;
+    let (primed, loaded) = {
+        let order = stream.lane.order.lock();
+        (order.primed, order.window.loaded)
+    };
+    if !primed {
+        let bounds = inner.engine.bounds(stream.id).map_err(unavailable)?;
+        let last = last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
+        let mut order = stream.lane.order.lock();
+        order.next = order.next.max(bounds.next).max(Offset::FIRST);
+        order.last = order.last.max(last);
+        order.primed = true;
+    }
+    if let Some(dedup) = dedup.filter(|_| !loaded) {
+        let logged = recent_ids(inner, stream, dedup).await.map_err(unavailable)?;
+        stream.lane.order.lock().window.load(&logged);
+    }
+    Ok(())
+}
+
+/// When the last event was taken, so that time goes on from there.
+async fn last_processed(
+    inner: &Inner,
+    stream: &Stream,
+    start: Offset,
+    next: Offset,
+) -> Result<Timestamp, ReadError> {
+    if next <= start {
+        return Ok(Timestamp::default());
+    }
+    match inner.engine.read(stream.id, Offset::new(next.get() - 1), 1).await {
+        Ok(read) => Ok(read.blocks.last().map_or(Timestamp::default(), |block| block.last_at)),
+        // Publishing goes on behind damage and retention.
+        Err(ReadError::Damaged { .. } | ReadError::Trimmed { .. }) => Ok(Timestamp::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The ids of the window, read from the log. Damaged events are passed over.
+async fn recent_ids(
+    inner: &Inner,
+    stream: &Stream,
+    dedup: Dedup,
+) -> Result<Vec<(u128, Offset, Timestamp)>, ReadError> {
+    let window = i64::try_from(dedup.window_ms).unwrap_or(i64::MAX);
+    let since = Timestamp::from_millis(inner.clock.now().millis().saturating_sub(window));
+    let end = inner.engine.bounds(stream.id)?.next;
+    let max = u64::from(dedup.max_ids.clamp(1, crate::dedup::MAX_IDS));
+    let newest = Offset::new(end.get().saturating_sub(max));
+    let mut from = inner.engine.seek(stream.id, since).await?.max(newest);
+    let mut ids = Vec::new();
+    while from < end {
+        let read = match inner.engine.read(stream.id, from, inner.options.read_chunk_bytes).await {
+            Ok(read) => read,
+            Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. }) if resume > from => {
+                from = resume;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for block in &read.blocks {
+            let Ok(metas) = block.metas() else { continue };
+            let recent = metas.iter().filter(|meta| meta.offset >= from);
+            ids.extend(recent.map(|meta| (meta.id_hash, meta.offset, meta.processed)));
+        }
+        if read.next <= from {
+            break;
+        }
+        from = read.next;
+    }
+    Ok(ids)
+}
+
+fn refused(stream: &Stream, error: AppendError) -> PublishError {
+    match error {
+        AppendError::UnknownStream(_) => PublishError::NotFound,
+        AppendError::Invalid(reason) => PublishError::Refused(reason),
+        AppendError::Stopped(reason) => {
+            tracing::error!(stream = %stream.id, %reason, "the engine has stopped");
+            PublishError::Uncertain(reason)
+        }
+        AppendError::Fenced | AppendError::Conflict | AppendError::Throttled | AppendError::Full => {
+            PublishError::Unavailable(error.to_string())
+        }
+    }
 }

@@ -1,12 +1,30 @@
-//! A read session.
+//! A read session: one reader's pass over a stream.
+//!
+//! Opened by [`Hub::open_read`](crate::Hub::open_read), driven by a face that calls
+//! [`ReadSession::next`] until it is closed. A session is *behind*, reading chunks from the engine,
+//! or *live*, taking shared blocks from the stream's tail; it changes over where it has read all
+//! there is, and back when it falls out of the tail's ring.
+//!
+//! Invariants: events come in order, none is left out that the view shows; what is held is at most
+//! one chunk, and nothing when idle; a call of `next` that is dropped loses nothing.
 
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use outflow_model::{Filter, Offset, Subset, Timestamp};
-use outflow_store::Block;
+use outflow_store::{Block, EngineFuture, Read, ReadError};
+use tokio::time::{Instant, Sleep};
 
 use crate::Stream;
+use crate::drain::Signal;
+use crate::hub::Inner;
+use crate::limits::Slot;
+use crate::tail::{Found, Seat};
+use crate::view::View;
 
 /// Where a read begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,14 +103,285 @@ pub enum CloseReason {
     Failed(String),
 }
 
-/// A stateless pass over a stream.
-#[derive(Debug)]
-pub struct ReadSession;
+/// Everything a session needs to begin; made by `open`.
+pub(crate) struct Opening {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) view: View,
+    pub(crate) started: Started,
+    /// The place asked for is "the earliest", whatever that is by the time of the first read.
+    pub(crate) from_earliest: bool,
+    pub(crate) heartbeat: Duration,
+    pub(crate) id: u64,
+    pub(crate) signal: Arc<Signal>,
+    pub(crate) slot: Slot,
+}
 
-#[allow(unused_variables, missing_docs, clippy::all)]
+/// A read session. See the module.
+pub struct ReadSession {
+    inner: Arc<Inner>,
+    stream: Arc<Stream>,
+    view: View,
+    started: Started,
+    from_earliest: bool,
+    id: u64,
+    signal: Arc<Signal>,
+    /// Blocks read from the engine and not yet looked at.
+    queue: VecDeque<Arc<Block>>,
+    /// The read under way, kept over calls of `next` that are dropped.
+    reading: Option<EngineFuture<'static, Result<Read, ReadError>>>,
+    /// The place at the tail, when live.
+    seat: Option<Seat>,
+    /// Where to look next.
+    place: Offset,
+    /// Where the engine was read up to, and whether that was all there is.
+    reached: (Offset, bool),
+    /// Whether a block was yielded.
+    has_yielded: bool,
+    heartbeat: Duration,
+    deadline: Instant,
+    timer: Pin<Box<Sleep>>,
+    _slot: Slot,
+}
+
+impl fmt::Debug for ReadSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let live = self.seat.is_some();
+        write!(f, "ReadSession {{ id: {}, stream: {}, place: {}, live: {live} }}", self.id, self.stream.id, self.place)
+    }
+}
+
 impl ReadSession {
-    pub async fn next(&mut self) -> ReadEvent { todo!() }
-    pub fn start(&self) -> Started { todo!() }
-    pub fn considered(&self) -> Offset { todo!() }
-    pub fn id(&self) -> u64 { todo!() }
+    pub(crate) fn new(opening: Opening) -> Self {
+        let Opening { inner, stream, view, started, from_earliest, heartbeat, id, signal, slot } = opening;
+        stream.lane.readers.fetch_add(1, Ordering::Relaxed);
+        inner.metrics.readers.inc();
+        let heartbeat = heartbeat.max(Duration::from_millis(10));
+        let deadline = Instant::now() + heartbeat;
+        Self {
+            inner,
+            stream,
+            view,
+            started,
+            from_earliest,
+            id,
+            signal,
+            queue: VecDeque::new(),
+            reading: None,
+            seat: None,
+            place: started.from,
+            reached: (started.from, false),
+            has_yielded: false,
+            heartbeat,
+            deadline,
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
+            _slot: slot,
+        }
+    }
+
+    /// Waits for events, a heartbeat's silence, or the end. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> ReadEvent {
+        loop {
+            // Filtered-out data must neither hold up the heartbeat nor hog the thread.
+            tokio::task::consume_budget().await;
+            if let Some(reason) = self.signal.reason() {
+                let reason = reason.clone();
+                self.let_go();
+                return ReadEvent::Closed(reason);
+            }
+            let now = Instant::now();
+            if now >= self.deadline {
+                self.deadline = now + self.heartbeat;
+                return ReadEvent::Heartbeat { considered: self.considered() };
+            }
+            let found = match self.queue.pop_front() {
+                Some(block) => self.look_at(&block),
+                None if self.seat.is_some() => self.follow().await,
+                None => self.catch_up().await,
+            };
+            if let Some(block) = found {
+                self.has_yielded = true;
+                self.deadline = Instant::now() + self.heartbeat;
+                self.inner.metrics.events_sent.inc_by(u64::from(block.count));
+                self.inner.metrics.bytes_sent.inc_by(block.plain_len() as u64);
+                return ReadEvent::Batch(block);
+            }
+        }
+    }
+
+    /// Where it began.
+    #[must_use]
+    pub const fn start(&self) -> Started {
+        self.started
+    }
+
+    /// The last offset sent or filtered out, never ahead of it: resuming after it loses nothing.
+    #[must_use]
+    pub const fn considered(&self) -> Offset {
+        Offset::new(self.place.get().saturating_sub(1))
+    }
+
+    /// Whether it has yielded or filtered out all that was committed when it last looked.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        let next = self.inner.engine.bounds(self.stream.id).map_or(self.place, |bounds| bounds.next);
+        self.place >= next
+    }
+
+    /// Its number, unique since the server started: for logs.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What the view shows of a block, from the session's place on.
+    fn look_at(&mut self, block: &Arc<Block>) -> Option<Arc<Block>> {
+        if block.last < self.place {
+            return None;
+        }
+        let seen = if block.first < self.place {
+            block.tail_from(self.place).map(|cut| cut.map(Arc::new))
+        } else {
+            Ok(Some(block.clone()))
+        };
+        let now = self.inner.clock.now();
+        let seen = seen.and_then(|cut| cut.map_or(Ok(None), |cut| self.view.apply(&cut, now)));
+        match seen {
+            Ok(seen) => {
+                self.place = block.last.next();
+                seen
+            }
+            Err(error) => {
+                self.damaged(&error.to_string(), block.last.next());
+                None
+            }
+        }
+    }
+
+    /// Behind: reads the next chunk, or joins the tail when there is none.
+    async fn catch_up(&mut self) -> Option<Arc<Block>> {
+        let (reached, is_end) = self.reached;
+        if is_end {
+            self.place = self.place.max(reached);
+            self.reached.1 = false;
+            self.seat = Seat::take(&self.inner.tails, &self.stream.lane, self.place);
+            // An empty queue keeps its memory otherwise, and this reader may now idle for long.
+            self.queue = VecDeque::new();
+            return None;
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            self.inner.metrics.catch_up_reads.inc();
+            let (engine, stream) = (self.inner.engine.clone(), self.stream.id);
+            let (place, chunk) = (self.place, self.inner.options.read_chunk_bytes);
+            Box::pin(async move { engine.read(stream, place, chunk).await })
+        });
+        let result = tokio::select! {
+            biased;
+            () = self.signal.closed() => return None,
+            result = reading => result,
+            () = until(&mut self.timer, self.deadline) => return None,
+        };
+        self.reading = None;
+        match result {
+            Ok(read) => {
+                if read.blocks.is_empty() {
+                    self.place = self.place.max(read.next);
+                }
+                self.reached = (read.next, read.next >= read.bounds.next);
+                self.queue.extend(read.blocks);
+            }
+            Err(error) => self.failed(error),
+        }
+        None
+    }
+
+    /// Live: takes the next round from the tail, or waits for it.
+    async fn follow(&mut self) -> Option<Arc<Block>> {
+        let seat = self.seat.as_mut()?;
+        match seat.find(self.place) {
+            Found::Round(round) => {
+                if round.block.first < self.place {
+                    // Joined in the middle of a round: this once, a piece of its own.
+                    let seen = self.look_at(&round.block);
+                    self.place = self.place.max(round.next);
+                    return seen;
+                }
+                let seen = round.seen_by(&self.view, self.inner.clock.now());
+                if seen.is_ok() {
+                    self.place = round.next;
+                } else {
+                    self.seat = None;
+                }
+                seen.ok().flatten()
+            }
+            Found::Behind => {
+                self.seat = None;
+                None
+            }
+            Found::Nothing => {
+                tokio::select! {
+                    biased;
+                    () = self.signal.closed() => {}
+                    () = seat.grown() => {}
+                    () = until(&mut self.timer, self.deadline) => {}
+                }
+                None
+            }
+        }
+    }
+
+    fn failed(&mut self, error: ReadError) {
+        match error {
+            ReadError::Trimmed { start } if self.from_earliest && !self.has_yielded => {
+                self.place = self.place.max(start);
+            }
+            ReadError::Trimmed { .. } => {
+                self.inner.metrics.reads_trimmed.inc();
+                self.signal.close(CloseReason::Trimmed);
+            }
+            ReadError::UnknownStream(_) => self.signal.close(CloseReason::Deleted),
+            ReadError::Damaged { detail, resume } => self.damaged(&detail, resume),
+            ReadError::Io(reason) => self.signal.close(CloseReason::Failed(reason)),
+        }
+    }
+
+    /// Ends the session at the damage, so that the loss is not silent; a session that met it
+    /// before anything it could yield was opened to go on past it.
+    fn damaged(&mut self, detail: &str, resume: Offset) {
+        self.inner.metrics.reads_damaged.inc();
+        tracing::warn!(stream = %self.stream.id, session = self.id, %detail, %resume, "met damaged events");
+        if self.has_yielded || resume <= self.place {
+            self.signal.close(CloseReason::Damaged(detail.into()));
+        } else {
+            self.place = resume;
+            self.reached = (resume, false);
+        }
+    }
+
+    /// Gives back at once what a closed session holds.
+    fn let_go(&mut self) {
+        self.queue = VecDeque::new();
+        self.reading = None;
+        self.seat = None;
+    }
+}
+
+/// Waits until `deadline`. The timer is set anew only when it has gone off too early, so that
+/// moving the deadline, which every block does, costs nothing.
+async fn until(timer: &mut Pin<Box<Sleep>>, deadline: Instant) {
+    loop {
+        timer.as_mut().await;
+        if Instant::now() >= deadline {
+            return;
+        }
+        timer.as_mut().reset(deadline);
+    }
+}
+
+impl Drop for ReadSession {
+    fn drop(&mut self) {
+        self.inner.registry.leave(self.id);
+        self.inner.metrics.readers.dec();
+        self.stream.lane.readers.fetch_sub(1, Ordering::Relaxed);
+    }
 }

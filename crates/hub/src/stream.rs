@@ -1,9 +1,14 @@
 //! A named, ordered, durable log of events in a project.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Durability, Retention};
+use parking_lot::Mutex;
+
+use crate::publish::Order;
+use crate::tail::Tail;
 
 /// How copies of one event are recognised by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +72,33 @@ pub struct Stream {
     pub created: Timestamp,
     /// Its settings.
     pub settings: StreamSettings,
-    #[allow(dead_code)]
-    pub(crate) lane: Arc<()>,
+    /// What lives as long as the stream, whatever its settings.
+    pub(crate) lane: Arc<Lane>,
+}
+
+/// A stream's working state: one for all copies of its [`Stream`].
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// Held while a batch gets its offsets and its place in the commit queue.
+    pub(crate) order: Mutex<Order>,
+    /// Held by whoever fills `order` from the log, across reads.
+    pub(crate) loading: tokio::sync::Mutex<()>,
+    pub(crate) tail: Tail,
+    pub(crate) deleted: AtomicBool,
+    pub(crate) readers: AtomicUsize,
+}
+
+impl Lane {
+    /// The state of a stream that nobody has touched yet.
+    pub(crate) fn new(id: StreamId) -> Arc<Self> {
+        Arc::new(Self {
+            order: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+            tail: Tail::new(id),
+            deleted: AtomicBool::new(false),
+            readers: AtomicUsize::new(0),
+        })
+    }
 }
 
 /// How a stream stands.

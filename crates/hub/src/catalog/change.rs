@@ -1,0 +1,310 @@
+//! Durable changes of the catalog: one batch each, then memory, then those it concerns are told.
+//!
+//! Called by `hub`. Changes take turns and run as tasks of their own, so that a caller that goes
+//! away in the middle cannot leave memory and disk apart.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use outflow_model::{IntegrationId, ProjectId, StreamId, StreamName};
+use outflow_store::{AppendError, Batch, Condition, Op, Put, StreamConfig};
+
+use super::{Tenant, cursor_prefix, record, scan};
+use crate::error::{CatalogError, OpenError};
+use crate::hub::Inner;
+use crate::stream::Lane;
+use crate::{CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, dedup};
+
+const MAX_NAME_BYTES: usize = 128;
+const MAX_DESCRIPTION_BYTES: usize = 1_024;
+const MAX_EVENT_TYPES: usize = 1_000;
+
+type Changed<T> = Result<T, CatalogError>;
+
+/// Runs a change in its turn, to its end even when its caller goes away.
+pub(crate) async fn in_turn<T: Send + 'static, F: Future<Output = Changed<T>> + Send + 'static>(
+    inner: &Arc<Inner>,
+    change: impl FnOnce(Arc<Inner>) -> F,
+) -> Changed<T> {
+    let change = change(inner.clone());
+    let inner = inner.clone();
+    let task = tokio::spawn(async move {
+        let _turn = inner.changes.lock().await;
+        change.await
+    });
+    task.await.unwrap_or_else(|_| Err(CatalogError::Unavailable("the change was cut short".into())))
+}
+
+pub(crate) async fn create_project(inner: Arc<Inner>, mut project: Project) -> Changed<Arc<Project>> {
+    check_text("name", &project.name, MAX_NAME_BYTES)?;
+    {
+        let catalog = inner.catalog.read();
+        if catalog.tenants.contains_key(&project.id) {
+            return Err(CatalogError::Exists);
+        }
+        check_room(catalog.tenants.len(), inner.options.max_projects)?;
+    }
+    project.created = inner.clock.now();
+    let put = put(record::project_key(&project.id), Some(record::of_project(&project)), Condition::Absent);
+    commit(&inner, vec![put]).await?;
+    let project = Arc::new(project);
+    inner.catalog.write().tenants.insert(project.id.clone(), Tenant::new(project.clone()));
+    Ok(project)
+}
+
+pub(crate) async fn update_project(inner: Arc<Inner>, mut project: Project) -> Changed<Arc<Project>> {
+    check_text("name", &project.name, MAX_NAME_BYTES)?;
+    let created = {
+        let catalog = inner.catalog.read();
+        catalog.tenants.get(&project.id).map(|tenant| tenant.project.created)
+    };
+    project.created = created.ok_or(CatalogError::NotFound)?;
+    replace(&inner, record::project_key(&project.id), record::of_project(&project), None).await?;
+    let project = Arc::new(project);
+    if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project.id) {
+        tenant.project = project.clone();
+    }
+    Ok(project)
+}
+
+pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<()> {
+    let (streams, integrations) = {
+        let catalog = inner.catalog.read();
+        let tenant = catalog.tenants.get(&id).ok_or(CatalogError::NotFound)?;
+        let streams = tenant.streams.values().cloned().collect::<Vec<_>>();
+        (streams, tenant.integrations.keys().cloned().collect::<Vec<_>>())
+    };
+    let mut ops = vec![put(record::project_key(&id), None, Condition::Any)];
+    for stream in &streams {
+        ops.extend(drop_stream(&inner, stream).await?);
+    }
+    let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
+    ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
+    commit(&inner, ops).await?;
+    inner.catalog.write().tenants.remove(&id);
+    streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
+    inner.registry.close(&CloseReason::Deleted, |member| member.project == id);
+    Ok(())
+}
+
+pub(crate) async fn create_stream(
+    inner: Arc<Inner>,
+    project: ProjectId,
+    new: NewStream,
+) -> Changed<Arc<Stream>> {
+    check_settings(&new.settings)?;
+    {
+        let catalog = inner.catalog.read();
+        let tenant = catalog.tenants.get(&project).ok_or(CatalogError::NotFound)?;
+        if tenant.streams.contains_key(&new.name) {
+            return Err(CatalogError::Exists);
+        }
+        check_room(tenant.streams.len(), inner.options.max_streams)?;
+    }
+    // The number is taken in the same batch: a stream that was not made uses none up.
+    let counter = inner.engine.get(record::NEXT_STREAM).await.map_err(unavailable)?;
+    let (number, condition) = match &counter {
+        Some(entry) => (record::counter(&entry.value).map_err(unavailable)?, Condition::Revision(entry.revision)),
+        None => (1, Condition::Absent),
+    };
+    let following = number.checked_add(1).ok_or(CatalogError::TooMany { max: u32::MAX as usize })?;
+    let id = StreamId(number);
+    let NewStream { name, settings } = new;
+    let created = inner.clock.now();
+    let stream = Stream { id, project, name, created, settings, lane: Lane::new(id) };
+    let key = record::stream_key(&stream.project, &stream.name);
+    let ops = vec![
+        put(Bytes::from_static(record::NEXT_STREAM), Some(record::of_counter(following)), condition),
+        put(key, Some(record::of_stream(&stream)), Condition::Absent),
+        Op::SetStream(id, StreamConfig { retention: stream.settings.retention }),
+    ];
+    commit(&inner, ops).await?;
+    let stream = Arc::new(stream);
+    if let Some(tenant) = inner.catalog.write().tenants.get_mut(&stream.project) {
+        tenant.streams.insert(stream.name.clone(), stream.clone());
+    }
+    Ok(stream)
+}
+
+pub(crate) async fn update_stream(
+    inner: Arc<Inner>,
+    project: ProjectId,
+    name: StreamName,
+    settings: StreamSettings,
+) -> Changed<Arc<Stream>> {
+    check_settings(&settings)?;
+    let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
+    let stream = Arc::new(Stream { settings, ..Stream::clone(&old) });
+    let config = Op::SetStream(stream.id, StreamConfig { retention: stream.settings.retention });
+    replace(&inner, record::stream_key(&project, &name), record::of_stream(&stream), Some(config)).await?;
+    if stream.settings.dedup != old.settings.dedup {
+        stream.lane.order.lock().reset_window();
+    }
+    if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
+        tenant.streams.insert(name, stream.clone());
+    }
+    Ok(stream)
+}
+
+pub(crate) async fn delete_stream(inner: Arc<Inner>, project: ProjectId, name: StreamName) -> Changed<()> {
+    let stream = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
+    let ops = drop_stream(&inner, &stream).await?;
+    commit(&inner, ops).await?;
+    if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
+        tenant.streams.remove(&name);
+    }
+    stream.lane.deleted.store(true, Ordering::Release);
+    inner.registry.close(&CloseReason::Deleted, |member| member.stream == stream.id);
+    Ok(())
+}
+
+/// What removes a stream with its cursors.
+async fn drop_stream(inner: &Inner, stream: &Stream) -> Changed<Vec<Op>> {
+    let cursors = scan(&*inner.engine, &cursor_prefix(stream.id)).await?;
+    let mut ops = vec![
+        put(record::stream_key(&stream.project, &stream.name), None, Condition::Any),
+        Op::DropStream(stream.id),
+    ];
+    ops.extend(cursors.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
+    Ok(ops)
+}
+
+pub(crate) async fn create_integration(inner: Arc<Inner>, mut one: Integration) -> Changed<Arc<Integration>> {
+    check_integration(&one)?;
+    {
+        let catalog = inner.catalog.read();
+        let tenant = catalog.tenants.get(&one.project).ok_or(CatalogError::NotFound)?;
+        if tenant.integrations.contains_key(&one.id) {
+            return Err(CatalogError::Exists);
+        }
+        check_room(tenant.integrations.len(), inner.options.max_integrations)?;
+    }
+    one.created = inner.clock.now();
+    let key = record::integration_key(&one.project, &one.id);
+    commit(&inner, vec![put(key, Some(record::of_integration(&one)), Condition::Absent)]).await?;
+    Ok(keep_integration(&inner, one))
+}
+
+/// Changes an integration. Sessions that now see too much are ended.
+pub(crate) async fn update_integration(inner: Arc<Inner>, mut one: Integration) -> Changed<Arc<Integration>> {
+    check_integration(&one)?;
+    let old = inner.catalog.read().integration(&one.project, &one.id).ok_or(CatalogError::NotFound)?;
+    one.created = old.created;
+    let key = record::integration_key(&one.project, &one.id);
+    replace(&inner, key, record::of_integration(&one), None).await?;
+    let narrowed = narrows(&old, &one);
+    let one = keep_integration(&inner, one);
+    if narrowed {
+        // What a session may see is fixed when it begins; clients come back at once and see less.
+        close_integration(&inner, &one.project, &one.id, &CloseReason::Revoked);
+    }
+    Ok(one)
+}
+
+pub(crate) async fn delete_integration(inner: Arc<Inner>, project: ProjectId, id: IntegrationId) -> Changed<()> {
+    if inner.catalog.read().integration(&project, &id).is_none() {
+        return Err(CatalogError::NotFound);
+    }
+    commit(&inner, vec![put(record::integration_key(&project, &id), None, Condition::Any)]).await?;
+    if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
+        tenant.integrations.remove(&id);
+    }
+    close_integration(&inner, &project, &id, &CloseReason::Deleted);
+    Ok(())
+}
+
+/// Ends the sessions of an integration.
+pub(crate) fn close_integration(inner: &Inner, project: &ProjectId, id: &IntegrationId, reason: &CloseReason) {
+    inner.registry.close(reason, |member| member.project == *project && member.integration.as_ref() == Some(id));
+}
+
+/// Whether `new` shows less than `old`.
+fn narrows(old: &Integration, new: &Integration) -> bool {
+    let fewer_types = match (&old.event_types, &new.event_types) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(old), Some(new)) => !old.is_subset(new),
+    };
+    fewer_types || (old.send_location && !new.send_location) || (old.compliance && !new.compliance)
+}
+
+fn keep_integration(inner: &Inner, one: Integration) -> Arc<Integration> {
+    let one = Arc::new(one);
+    if let Some(tenant) = inner.catalog.write().tenants.get_mut(&one.project) {
+        tenant.integrations.insert(one.id.clone(), one.clone());
+    }
+    one
+}
+
+fn put(key: Bytes, value: Option<Bytes>, condition: Condition) -> Op {
+    Op::Put(Put { key, value, condition })
+}
+
+/// Replaces the entry that is there, and nothing newer.
+async fn replace(inner: &Inner, key: Bytes, value: Bytes, also: Option<Op>) -> Changed<()> {
+    let entry = inner.engine.get(&key).await.map_err(unavailable)?.ok_or(CatalogError::NotFound)?;
+    let mut ops = vec![put(key, Some(value), Condition::Revision(entry.revision))];
+    ops.extend(also);
+    commit(inner, ops).await
+}
+
+/// Writes a change.
+pub(crate) async fn commit(inner: &Inner, ops: Vec<Op>) -> Changed<()> {
+    match inner.engine.submit(Batch { ops, ..Batch::default() }).await {
+        Ok(()) => Ok(()),
+        Err(AppendError::Conflict) => Err(CatalogError::Conflict),
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> CatalogError {
+    CatalogError::Unavailable(error.to_string())
+}
+
+impl From<OpenError> for CatalogError {
+    fn from(error: OpenError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+fn check_room(count: usize, max: usize) -> Changed<()> {
+    if count < max { Ok(()) } else { Err(CatalogError::TooMany { max }) }
+}
+
+fn check_text(what: &str, text: &str, max: usize) -> Changed<()> {
+    if text.len() > max || text.chars().any(char::is_control) {
+        return Err(CatalogError::Invalid(format!("{what}: at most {max} bytes and no control characters")));
+    }
+    Ok(())
+}
+
+fn check_settings(settings: &StreamSettings) -> Changed<()> {
+    check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
+    if settings.retention.age_ms == 0 || settings.retention.max_bytes == Some(0) {
+        return Err(CatalogError::Invalid("retention: must be above 0".into()));
+    }
+    if let Some(Dedup { window_ms, max_ids }) = settings.dedup
+        && (window_ms == 0 || !(1..=dedup::MAX_IDS).contains(&max_ids))
+    {
+        let max = dedup::MAX_IDS;
+        return Err(CatalogError::Invalid(format!("dedup: window above 0 and 1 to {max} ids")));
+    }
+    Ok(())
+}
+
+fn check_integration(one: &Integration) -> Changed<()> {
+    check_text("name", &one.name, MAX_NAME_BYTES)?;
+    check_text("description", &one.description, MAX_DESCRIPTION_BYTES)?;
+    if one.max_connections == 0 {
+        return Err(CatalogError::Invalid("max_connections: must be above 0".into()));
+    }
+    let types = one.event_types.iter().flatten();
+    let is_type = |name: &String| {
+        outflow_model::id::EventType::check(name.as_bytes()).is_ok() && *name == name.to_ascii_uppercase()
+    };
+    if types.clone().count() > MAX_EVENT_TYPES || !types.clone().all(is_type) {
+        return Err(CatalogError::Invalid("event_types: at most 1000 names in upper case".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! The stored form of the catalog: JSON with a version, one entry a thing.
+
+use bytes::Bytes;
+use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName, Timestamp};
+use outflow_store::{Durability, Retention};
+use serde::{Deserialize, Serialize};
+
+use crate::stream::Lane;
+use crate::{Cursor, Dedup, Integration, Project, ProjectLimits, Stream, StreamSettings};
+
+/// Where projects are in the engine's state.
+pub(crate) const PROJECTS: &[u8] = b"catalog/project/";
+/// Where streams are.
+pub(crate) const STREAMS: &[u8] = b"catalog/stream/";
+/// Where integrations are.
+pub(crate) const INTEGRATIONS: &[u8] = b"catalog/integration/";
+/// Where the next stream's number is.
+pub(crate) const NEXT_STREAM: &[u8] = b"catalog/next-stream";
+
+/// The version written; newer ones are refused.
+const VERSION: u32 = 1;
+
+/// Why an entry cannot be read.
+type Fault = String;
+
+#[derive(Serialize, Deserialize)]
+struct ProjectRecord {
+    v: u32,
+    id: String,
+    name: String,
+    created: i64,
+    basic_auth: bool,
+    default_stream: String,
+    connections: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StreamRecord {
+    v: u32,
+    id: u32,
+    project: String,
+    name: String,
+    created: i64,
+    age_ms: u64,
+    max_bytes: Option<u64>,
+    relaxed: bool,
+    dedup: Option<DedupRecord>,
+    description: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DedupRecord {
+    window_ms: u64,
+    max_ids: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IntegrationRecord {
+    v: u32,
+    id: String,
+    project: String,
+    name: String,
+    description: String,
+    send_location: bool,
+    event_types: Option<std::collections::BTreeSet<String>>,
+    compliance: bool,
+    max_connections: u32,
+    created: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CursorRecord {
+    v: u32,
+    name: String,
+    offset: u64,
+    updated: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CounterRecord {
+    v: u32,
+    next: u32,
+}
+
+/// The key of a project.
+pub(crate) fn project_key(id: &ProjectId) -> Bytes {
+    [PROJECTS, id.as_str().as_bytes()].concat().into()
+}
+
+/// The key of a stream. Projects' ids hold no `/`, so the parts stay apart.
+pub(crate) fn stream_key(project: &ProjectId, name: &StreamName) -> Bytes {
+    [STREAMS, project.as_str().as_bytes(), b"/", name.as_str().as_bytes()].concat().into()
+}
+
+/// The key of an integration.
+pub(crate) fn integration_key(project: &ProjectId, id: &IntegrationId) -> Bytes {
+    [INTEGRATIONS, project.as_str().as_bytes(), b"/", id.as_str().as_bytes()].concat().into()
+}
+
+/// The stored form of a project.
+pub(crate) fn of_project(project: &Project) -> Bytes {
+    bytes(&ProjectRecord {
+        v: VERSION,
+        id: project.id.to_string(),
+        name: project.name.clone(),
+        created: project.created.millis(),
+        basic_auth: project.basic_auth,
+        default_stream: project.default_stream.to_string(),
+        connections: project.limits.connections,
+    })
+}
+
+/// Reads a project.
+pub(crate) fn project(value: &[u8]) -> Result<Project, Fault> {
+    let record: ProjectRecord = read(value)?;
+    Ok(Project {
+        id: ProjectId::new(&record.id).map_err(fault)?,
+        name: record.name,
+        created: Timestamp::from_millis(record.created),
+        basic_auth: record.basic_auth,
+        default_stream: StreamName::new(&record.default_stream).map_err(fault)?,
+        limits: ProjectLimits { connections: record.connections },
+    })
+}
+
+/// The stored form of a stream.
+pub(crate) fn of_stream(stream: &Stream) -> Bytes {
+    let StreamSettings { retention, durability, dedup, description } = &stream.settings;
+    bytes(&StreamRecord {
+        v: VERSION,
+        id: stream.id.0,
+        project: stream.project.to_string(),
+        name: stream.name.to_string(),
+        created: stream.created.millis(),
+        age_ms: retention.age_ms,
+        max_bytes: retention.max_bytes,
+        relaxed: *durability == Durability::Relaxed,
+        dedup: dedup.map(|Dedup { window_ms, max_ids }| DedupRecord { window_ms, max_ids }),
+        description: description.clone(),
+    })
+}
+
+/// Reads a stream.
+pub(crate) fn stream(value: &[u8]) -> Result<Stream, Fault> {
+    let record: StreamRecord = read(value)?;
+    let dedup = record.dedup.map(|DedupRecord { window_ms, max_ids }| Dedup { window_ms, max_ids });
+    Ok(Stream {
+        id: StreamId(record.id),
+        project: ProjectId::new(&record.project).map_err(fault)?,
+        name: StreamName::new(&record.name).map_err(fault)?,
+        created: Timestamp::from_millis(record.created),
+        settings: StreamSettings {
+            retention: Retention { age_ms: record.age_ms, max_bytes: record.max_bytes },
+            durability: if record.relaxed { Durability::Relaxed } else { Durability::Synced },
+            dedup,
+            description: record.description,
+        },
+        lane: Lane::new(StreamId(record.id)),
+    })
+}
+
+/// The stored form of an integration.
+pub(crate) fn of_integration(one: &Integration) -> Bytes {
+    bytes(&IntegrationRecord {
+        v: VERSION,
+        id: one.id.to_string(),
+        project: one.project.to_string(),
+        name: one.name.clone(),
+        description: one.description.clone(),
+        send_location: one.send_location,
+        event_types: one.event_types.clone(),
+        compliance: one.compliance,
+        max_connections: one.max_connections,
+        created: one.created.millis(),
+    })
+}
+
+/// Reads an integration.
+pub(crate) fn integration(value: &[u8]) -> Result<Integration, Fault> {
+    let record: IntegrationRecord = read(value)?;
+    Ok(Integration {
+        id: IntegrationId::new(&record.id).map_err(fault)?,
+        project: ProjectId::new(&record.project).map_err(fault)?,
+        name: record.name,
+        description: record.description,
+        send_location: record.send_location,
+        event_types: record.event_types,
+        compliance: record.compliance,
+        max_connections: record.max_connections,
+        created: Timestamp::from_millis(record.created),
+    })
+}
+
+/// The stored form of a cursor.
+pub(crate) fn of_cursor(cursor: &Cursor) -> Bytes {
+    let (offset, updated) = (cursor.offset.get(), cursor.updated.millis());
+    bytes(&CursorRecord { v: VERSION, name: cursor.name.clone(), offset, updated })
+}
+
+/// Reads a cursor.
+pub(crate) fn cursor(value: &[u8]) -> Result<Cursor, Fault> {
+    let CursorRecord { name, offset, updated, .. } = read(value)?;
+    Ok(Cursor { name, offset: Offset::new(offset), updated: Timestamp::from_millis(updated) })
+}
+
+/// The stored form of the next stream's number.
+pub(crate) fn of_counter(next: u32) -> Bytes {
+    bytes(&CounterRecord { v: VERSION, next })
+}
+
+/// Reads the next stream's number.
+pub(crate) fn counter(value: &[u8]) -> Result<u32, Fault> {
+    Ok(read::<CounterRecord>(value)?.next)
+}
+
+fn bytes<T: Serialize>(record: &T) -> Bytes {
+    // Records are plain structs of strings and numbers: writing one cannot fail, and an empty
+    // value would be refused when read.
+    serde_json::to_vec(record).unwrap_or_default().into()
+}
+
+/// Looks at the version first: a newer form may not even parse.
+fn read<T: for<'de> Deserialize<'de>>(value: &[u8]) -> Result<T, Fault> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let Version { v } = serde_json::from_slice(value).map_err(fault)?;
+    if v > VERSION {
+        return Err(format!("written by a newer version ({v}; this one knows {VERSION})"));
+    }
+    serde_json::from_slice(value).map_err(fault)
+}
+
+fn fault(error: impl std::fmt::Display) -> Fault {
+    error.to_string()
+}

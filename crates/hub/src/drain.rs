@@ -1,0 +1,146 @@
+//! Ending live sessions: at once when a credential, integration or stream goes, at scattered
+//! moments when the server goes, so that clients do not come back all together.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use outflow_model::{CredentialId, IntegrationId, ProjectId, Rng, StreamId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::CloseReason;
+
+/// How a session is told to end. The first reason given stands.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    reason: OnceLock<CloseReason>,
+    wake: Notify,
+}
+
+impl Signal {
+    /// Ends the session.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        if self.reason.set(reason).is_ok() {
+            // One session waits on a signal; the permit stays when it is not waiting just now.
+            self.wake.notify_one();
+        }
+    }
+
+    /// Why it must end, if it must.
+    pub(crate) fn reason(&self) -> Option<&CloseReason> {
+        self.reason.get()
+    }
+
+    /// Resolves when it must end.
+    pub(crate) async fn closed(&self) {
+        while self.reason.get().is_none() {
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// A live session as the registry knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) credential: CredentialId,
+    pub(crate) project: ProjectId,
+    pub(crate) integration: Option<IntegrationId>,
+    pub(crate) stream: StreamId,
+    pub(crate) signal: Arc<Signal>,
+}
+
+/// All live sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    members: Mutex<Members>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    live: HashMap<u64, Member>,
+    last: u64,
+    draining: bool,
+    /// Credentials revoked a moment ago: a read that was authenticated before must not open after.
+    revoked: VecDeque<(Instant, CredentialId)>,
+}
+
+/// For how long a revoked credential is remembered; opening a read takes far less.
+const REVOKED_FOR: Duration = Duration::from_secs(60);
+
+/// Why a session may not enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The server is draining.
+    Draining,
+    /// Its credential was revoked.
+    Revoked,
+}
+
+impl Registry {
+    /// Enters a session and gives it a number.
+    pub(crate) fn enter(&self, member: Member) -> Result<u64, Refused> {
+        let mut members = self.members.lock();
+        if members.draining {
+            return Err(Refused::Draining);
+        }
+        if members.revoked.iter().any(|(_, credential)| *credential == member.credential) {
+            return Err(Refused::Revoked);
+        }
+        members.last += 1;
+        let id = members.last;
+        members.live.insert(id, member);
+        Ok(id)
+    }
+
+    /// Ends the sessions of a credential, and refuses those about to begin.
+    pub(crate) fn revoke(&self, credential: &CredentialId) {
+        let now = Instant::now();
+        let mut members = self.members.lock();
+        members.revoked.retain(|(at, _)| now.duration_since(*at) < REVOKED_FOR);
+        members.revoked.push_back((now, credential.clone()));
+        drop(members);
+        self.close(&CloseReason::Revoked, |member| member.credential == *credential);
+    }
+
+    /// A session has ended.
+    pub(crate) fn leave(&self, id: u64) {
+        self.members.lock().live.remove(&id);
+    }
+
+    /// Ends the sessions that `which` accepts.
+    pub(crate) fn close(&self, reason: &CloseReason, which: impl Fn(&Member) -> bool) {
+        let members = self.members.lock();
+        let chosen = members.live.values().filter(|member| which(member));
+        chosen.for_each(|member| member.signal.close(reason.clone()));
+    }
+
+    /// Whether new sessions are refused.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.members.lock().draining
+    }
+
+    /// Refuses new sessions from now on, and gives the moments at which the live ones end: evenly
+    /// at random over `within`, in order.
+    pub(crate) fn drain(&self, within: Duration, rng: &dyn Rng) -> Vec<(Instant, Arc<Signal>)> {
+        let mut members = self.members.lock();
+        members.draining = true;
+        let signals = members.live.values().map(|member| member.signal.clone()).collect::<Vec<_>>();
+        drop(members);
+        let micros = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+        let now = Instant::now();
+        let jitter = |signal| (now + Duration::from_micros(rng.below(micros)), signal);
+        let mut schedule = signals.into_iter().map(jitter).collect::<Vec<_>>();
+        schedule.sort_by_key(|(at, _)| *at);
+        schedule
+    }
+}
+
+/// Ends sessions at their moments.
+pub(crate) async fn follow(schedule: Vec<(Instant, Arc<Signal>)>) {
+    for (at, signal) in schedule {
+        tokio::time::sleep_until(at).await;
+        signal.close(CloseReason::Draining);
+    }
+}
