@@ -1,0 +1,63 @@
+//! `outflow config check` and `outflow config print`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::config::{self, DEFAULT_TOML};
+use crate::exit::Exit;
+use crate::serve::{self, ServerArgs};
+
+/// The `config` commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a configuration file can be used, with every problem in it. Exit code 2 if not.
+    Check(CheckArgs),
+    /// Print every key with its default and its meaning, as a file to begin with.
+    Print(PrintArgs),
+}
+
+/// Options of `config check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The file.
+    file: PathBuf,
+}
+
+/// Options of `config print`.
+#[derive(Debug, Args)]
+pub(crate) struct PrintArgs {
+    /// Print what is in force instead: file, environment and flags over the defaults, with the
+    /// source of each value. Files that hold secrets are named, never read.
+    #[arg(long)]
+    effective: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Runs a `config` command.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "data on stdout, messages on stderr")]
+pub(crate) fn run(command: &ConfigCommand) -> Exit {
+    let loaded = match command {
+        ConfigCommand::Check(args) => config::load(Some(&args.file), serve::environment(), &[]),
+        ConfigCommand::Print(args) if args.effective => args.server.load(),
+        ConfigCommand::Print(_) => {
+            print!("{DEFAULT_TOML}");
+            return Exit::Clean;
+        }
+    };
+    match (loaded, command) {
+        (Err(error), _) => {
+            eprintln!("{error}");
+            Exit::Misconfigured
+        }
+        (Ok((_, layers)), ConfigCommand::Print(_)) => {
+            print!("{}", layers.print());
+            Exit::Clean
+        }
+        (Ok(_), ConfigCommand::Check(args)) => {
+            eprintln!("{}: ok", args.file.display());
+            Exit::Clean
+        }
+    }
+}

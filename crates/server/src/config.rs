@@ -1,0 +1,289 @@
+//! The configuration: its values, typed, and where each came from.
+//!
+//! Called by `main` and by SIGHUP. `default.toml` is the one list of keys, types and defaults: a
+//! key that is not in it is refused, and so is a value of another type than there.
+//!
+//! Invariant: a [`Config`] that exists has passed [`Config::check`].
+
+mod layer;
+mod nearest;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub(crate) use layer::Layers;
+
+/// The defaults, with comments: what `config print` prints.
+pub(crate) const DEFAULT_TOML: &str = include_str!("default.toml");
+
+/// Why a configuration cannot be used. Each problem names its key and source.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct ConfigError(pub(crate) Vec<String>);
+
+/// The configuration in use. The keys are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Config {
+    pub(crate) http: Http,
+    pub(crate) admin: Admin,
+    pub(crate) data: Data,
+    pub(crate) auth: Auth,
+    pub(crate) limits: Limits,
+    pub(crate) drain: Drain,
+    pub(crate) log: Log,
+    pub(crate) runtime: Runtime,
+}
+
+/// Section `http`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Http {
+    pub(crate) listen: SocketAddr,
+    pub(crate) allow_plaintext: bool,
+    pub(crate) max_connections: usize,
+    pub(crate) header_timeout_ms: u64,
+    pub(crate) body_timeout_ms: u64,
+    pub(crate) idle_timeout_ms: u64,
+    pub(crate) write_stall_ms: u64,
+    pub(crate) tls: TlsFiles,
+}
+
+/// Section `http.tls`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct TlsFiles {
+    pub(crate) cert_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+    pub(crate) suites: Suites,
+}
+
+/// Which cipher suites are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Suites {
+    Default,
+    Seed,
+}
+
+/// Section `admin`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Admin {
+    pub(crate) listen: SocketAddr,
+}
+
+/// Section `data`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Data {
+    pub(crate) dir: PathBuf,
+}
+
+/// Section `auth`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Auth {
+    operator_token_file: PathBuf,
+}
+
+/// Section `limits`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Limits {
+    pub(crate) max_event_bytes: usize,
+    pub(crate) max_depth: usize,
+    pub(crate) inflight_bytes: usize,
+    pub(crate) publish_wait_ms: u64,
+    pub(crate) max_readers: usize,
+    pub(crate) tail_bytes: usize,
+    pub(crate) tail_total_bytes: usize,
+}
+
+/// Section `drain`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Drain {
+    within_ms: u64,
+    deadline_ms: u64,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: Format,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// Section `runtime`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Runtime {
+    pub(crate) threads: usize,
+}
+
+impl Config {
+    /// What rules beyond the type of each value break, in the order of the sections.
+    fn check(&self) -> Result<(), ConfigError> {
+        let mut wrong = Vec::new();
+        let mut refuse = |when: bool, what: String| {
+            if when {
+                wrong.push(what);
+            }
+        };
+        let tls = &self.http.tls;
+        let half = tls.cert_file.as_os_str().is_empty() != tls.key_file.as_os_str().is_empty();
+        refuse(half, "http.tls: cert_file and key_file are given together or not at all".into());
+        let bare = !self.http.listen.ip().is_loopback() && !self.has_tls() && !self.http.allow_plaintext;
+        refuse(bare && !half, format!(
+            "http.listen: {} is not a loopback address, and without TLS it would show tokens to the \
+             network: give http.tls.cert_file and key_file, or set http.allow_plaintext = true",
+            self.http.listen
+        ));
+        refuse(self.http.max_connections == 0, "http.max_connections: must be at least 1".into());
+        for (key, value) in [
+            ("http.header_timeout_ms", self.http.header_timeout_ms),
+            ("http.body_timeout_ms", self.http.body_timeout_ms),
+            ("http.idle_timeout_ms", self.http.idle_timeout_ms),
+            ("http.write_stall_ms", self.http.write_stall_ms),
+        ] {
+            refuse(!(100..=86_400_000).contains(&value), format!("{key}: must be 100 to 86400000"));
+        }
+        let limits = &self.limits;
+        for (key, value, low, high) in [
+            ("limits.max_event_bytes", limits.max_event_bytes, 1 << 10, 64 << 20),
+            ("limits.max_depth", limits.max_depth, 4, 1000),
+            ("limits.inflight_bytes", limits.inflight_bytes, 1 << 20, 16 << 30),
+            ("limits.max_readers", limits.max_readers, 1, 10_000_000),
+            ("limits.tail_bytes", limits.tail_bytes, 64 << 10, 1 << 30),
+            ("limits.tail_total_bytes", limits.tail_total_bytes, 1 << 20, 64 << 30),
+            ("runtime.threads", self.runtime.threads, 0, 1024),
+        ] {
+            refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));
+        }
+        refuse(
+            self.drain.deadline_ms < self.drain.within_ms,
+            "drain.deadline_ms: must not be less than drain.within_ms".into(),
+        );
+        if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
+    }
+
+    /// Whether HTTP is served over TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        !self.http.tls.cert_file.as_os_str().is_empty()
+    }
+
+    /// Where the first operator's token goes.
+    pub(crate) fn operator_token_file(&self) -> PathBuf {
+        let file = &self.auth.operator_token_file;
+        if file.as_os_str().is_empty() { self.data.dir.join("operator-token") } else { file.clone() }
+    }
+}
+
+impl Drain {
+    /// The time over which live streams are ended.
+    pub(crate) const fn within(&self) -> Duration {
+        Duration::from_millis(self.within_ms)
+    }
+
+    /// The time after which everything is cut.
+    pub(crate) const fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+/// Reads all layers: the defaults, `file`, the variables of `environment`, `flags` as
+/// `section.key` and value.
+///
+/// # Errors
+/// [`ConfigError`] lists every problem of the first layer stage that has any.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &[(String, String)],
+) -> Result<(Config, Layers), ConfigError> {
+    let mut layers = Layers::defaults()?;
+    let mut wrong = Vec::new();
+    let mut keep = |result: Result<(), ConfigError>| {
+        if let Err(ConfigError(problems)) = result {
+            wrong.extend(problems);
+        }
+    };
+    if let Some(path) = file {
+        match std::fs::read_to_string(path) {
+            Ok(text) => keep(layers.add_file(path, &text)),
+            Err(error) => keep(Err(ConfigError(vec![format!("cannot read `{}`: {error}", path.display())]))),
+        }
+    }
+    for (name, value) in environment {
+        keep(layers.add_variable(&name, &value));
+    }
+    for (key, value) in flags {
+        keep(layers.add_flag(key, value));
+    }
+    if !wrong.is_empty() {
+        return Err(ConfigError(wrong));
+    }
+    let config = layers.values::<Config>()?;
+    config.check()?;
+    Ok((config, layers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(flags: &[(&str, &str)]) -> Result<Config, String> {
+        let flags: Vec<_> = flags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        load(None, std::iter::empty(), &flags).map(|(config, _)| config).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults_are_complete_and_valid() {
+        let config = with(&[]).unwrap();
+        assert!(config.http.listen.ip().is_loopback());
+        assert_eq!(config.operator_token_file(), Path::new("./outflow-data/operator-token"));
+    }
+
+    #[test]
+    fn plain_http_for_the_world_is_refused_unless_allowed() {
+        let refused = with(&[("http.listen", "0.0.0.0:80")]).unwrap_err();
+        assert!(refused.contains("http.allow_plaintext = true"), "{refused}");
+        with(&[("http.listen", "0.0.0.0:80"), ("http.allow_plaintext", "true")]).unwrap();
+        with(&[("http.listen", "0.0.0.0:443"), ("http.tls.cert_file", "c"), ("http.tls.key_file", "k")]).unwrap();
+        assert!(with(&[("http.tls.cert_file", "c")]).unwrap_err().contains("together"));
+    }
+
+    #[test]
+    fn layers_come_in_order_and_every_problem_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[http]\nlisten = \"127.0.0.1:1\"\nidle_timeout_ms = 5000\n[log]\nlevel = \"warn\"\n").unwrap();
+        let env = [("OUTFLOW__HTTP__LISTEN", "127.0.0.1:2"), ("OUTFLOW__LOG__LEVEL", "debug"), ("OUTFLOW_TOKEN", "x")];
+        let env = || env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let flags = [("log.level".to_owned(), "error".to_owned())];
+        let (config, layers) = load(Some(file.path()), env(), &flags).unwrap();
+        assert_eq!(config.http.listen.port(), 2);
+        assert_eq!(config.http.idle_timeout_ms, 5000);
+        assert_eq!(config.log.level, "error");
+        let printed = layers.print();
+        assert!(printed.contains("listen = \"127.0.0.1:2\"  # OUTFLOW__HTTP__LISTEN"), "{printed}");
+        assert!(printed.contains("level = \"error\"  # flag"), "{printed}");
+
+        std::fs::write(file.path(), "[http]\nlisten = 5\nliste = 1\n[lgo]\nlevel = 1\n").unwrap();
+        let wrong = load(Some(file.path()), env(), &[]).unwrap_err().to_string();
+        assert!(wrong.contains("http.listen: must be a string"), "{wrong}");
+        assert!(wrong.contains("no key `http.liste`; did you mean `http.listen`?"), "{wrong}");
+        assert!(wrong.contains("no key `lgo`; did you mean `log`?"), "{wrong}");
+    }
+
+    #[test]
+    fn values_from_text_take_the_type_of_the_default() {
+        assert_eq!(with(&[("runtime.threads", "3")]).unwrap().runtime.threads, 3);
+        assert!(with(&[("runtime.threads", "three")]).unwrap_err().contains("must be an integer"));
+        assert!(with(&[("http.allow_plaintext", "yes")]).unwrap_err().contains("must be true or false"));
+        assert!(with(&[("http.listen", "localhost")]).unwrap_err().contains("http.listen"));
+        assert!(with(&[("http", "x")]).unwrap_err().contains("must be a table"));
+    }
+}

@@ -1,0 +1,101 @@
+//! `outflow dev`: a server with a demonstration project and a generator of test events, ready to
+//! be read by an unmodified Airship client.
+//!
+//! Everything it makes is made once: a second start finds and keeps it.
+
+mod banner;
+mod demonstration;
+mod feed;
+
+use std::io::Write;
+
+use clap::Args;
+
+use crate::exit::{self, Exit};
+use crate::serve::{self, ServerArgs};
+use crate::signals::Signals;
+use crate::wiring::{Core, StartError};
+
+/// The most events a second that the generator is asked for.
+const MAX_RATE: i64 = 100_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  outflow dev                          events at 50/s, kept in ./outflow-data
+  outflow dev --ephemeral --rate 5000  in memory, gone afterwards
+  outflow dev --rate 0                 no generated events; publish your own";
+
+/// Options of `outflow dev`.
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES, after_help = exit::HELP)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Keep everything in memory, and forget it at the end.
+    #[arg(long, conflicts_with = "data_dir")]
+    ephemeral: bool,
+    /// Generated events a second: 0 to 100000.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=MAX_RATE))]
+    rate: u32,
+    /// Draw the generated events from this seed; another each time by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print one JSON line on stdout once ready, and no instructions.
+    #[arg(long)]
+    json: bool,
+}
+
+impl DevArgs {
+    /// The options it shares with `serve`.
+    pub(crate) const fn server(&self) -> &ServerArgs {
+        &self.server
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`StartError`] when it cannot start.
+pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, StartError> {
+    let serve::Loaded { config, layers, level } = loaded;
+    let mut signals = Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
+    let core = Core::open(&config, args.ephemeral).await?;
+    let stream = demonstration::ensure(&core.hub, &core.auth).await?;
+    let token_file = config.operator_token_file();
+    if !args.ephemeral {
+        crate::operator::ensure(&core.auth, &token_file).await?;
+    }
+    let (hub, auth, clock) = (core.hub.clone(), core.auth.clone(), core.clock.clone());
+    let serving = core.serve(&config).await?;
+    let seed = args.seed.unwrap_or_else(|| clock.now().millis().unsigned_abs());
+    let feed = tokio::spawn(feed::run(hub, auth, stream, feed::Settings { rate: args.rate, seed, clock }));
+    if args.json {
+        ready(&serving)?;
+    } else {
+        let token_file = (!args.ephemeral).then_some(token_file);
+        let scheme = if serving.tls.is_some() { "https" } else { "http" };
+        banner::print(&banner::Facts {
+            base: format!("{scheme}://{}", serving.http),
+            admin: serving.admin,
+            rate: args.rate,
+            data: (!args.ephemeral).then(|| config.data.dir.clone()),
+            token_file,
+        });
+    }
+    let reload = || serve::reload(&args.server, &layers, &level);
+    let exit = serving.until_stopped(&mut signals, config.drain.clone(), reload).await;
+    feed.abort();
+    Ok(exit)
+}
+
+/// The one line that programs wait for.
+#[expect(clippy::print_stdout, reason = "the ready line is this command's data")]
+fn ready(serving: &crate::serving::Serving) -> Result<(), StartError> {
+    let line = serde_json::json!({
+        "ready": true,
+        "http": serving.http.to_string(),
+        "admin": serving.admin.to_string(),
+    });
+    println!("{line}");
+    std::io::stdout().flush().map_err(|error| StartError::System { what: "standard output", error })
+}

@@ -1,0 +1,67 @@
+//! What `dev` says once it is ready: lines to copy, for each client.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::demonstration::{NAME, STREAM};
+
+/// What the lines depend on.
+pub(super) struct Facts {
+    /// Such as `http://127.0.0.1:8080`.
+    pub(super) base: String,
+    pub(super) admin: SocketAddr,
+    pub(super) rate: u32,
+    /// `None`: in memory.
+    pub(super) data: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
+}
+
+/// Prints to stderr: stdout is for data.
+#[expect(clippy::print_stderr, reason = "instructions for the person who started it")]
+pub(super) fn print(facts: &Facts) {
+    eprintln!("{}", text(facts));
+}
+
+fn text(facts: &Facts) -> String {
+    let Facts { base, admin, rate, .. } = facts;
+    let data = match &facts.data {
+        Some(dir) => format!("kept in {}", dir.display()),
+        None => "in memory only".to_owned(),
+    };
+    let feed = match rate {
+        0 => "no generated events (--rate 0)".to_owned(),
+        rate => format!("{rate} generated events a second"),
+    };
+    let server = format!("--server {base}");
+    let token = match &facts.token_file {
+        Some(file) => format!("\n  operator's token: {}", file.display()),
+        None => String::new(),
+    };
+    format!(
+        r#"
+Outflow is ready: {base}   ({feed}, {data})
+
+curl
+  curl --compressed --no-buffer --user {NAME}:{NAME} -d '{{}}' {base}/api/events/
+
+Python (pip install uaconnect)
+  from uaconnect import EventConsumer, FileRecorder
+  consumer = EventConsumer('{NAME}', '{NAME}', FileRecorder('.offset'), url='{base}/')
+  consumer.connect(start='EARLIEST')
+  for event in consumer.read():
+      if event: print(event); consumer.ack(event)
+
+Node (npm install urban-airship-connect)
+  const connect = require('urban-airship-connect')
+  const stream = connect('{NAME}', '{NAME}', {{uri: '{base}/api/events/'}})
+  stream.on('data', event => console.log(event)).write({{start: 'EARLIEST'}})
+
+Here
+  OUTFLOW_TOKEN={NAME} outflow tail {server} --project {NAME} {STREAM}
+  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | OUTFLOW_TOKEN={NAME} outflow publish {server} --project {NAME} {STREAM}
+
+  log lines follow here on stderr; health and metrics: http://{admin}/readyz /livez /metrics{token}
+  stop with Ctrl-C
+"#
+    )
+}

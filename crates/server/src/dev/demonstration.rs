@@ -1,0 +1,88 @@
+//! The demonstration project, as Airship's test server has it: application key, token and master
+//! secret are all `sample_connection` (reference `airship.md` 1.1).
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use outflow_auth::{Auth, CredentialKind, NewCredential};
+use outflow_hub::{CatalogError, Hub, Integration, NewStream, Project, ProjectLimits, Stream, StreamSettings};
+use outflow_model::{Action, IntegrationId, ProjectId, StreamName, Timestamp};
+
+use crate::wiring::StartError;
+
+/// The application key, the token and the master secret.
+pub(super) const NAME: &str = "sample_connection";
+
+/// The stream that its clients read.
+pub(super) const STREAM: &str = "events";
+
+/// Readers at once: enough that a load test meets the machine's limits first.
+const CONNECTIONS: u32 = 100_000;
+
+/// Makes what is missing and gives the stream.
+pub(super) async fn ensure(hub: &Hub, auth: &Auth) -> Result<Arc<Stream>, StartError> {
+    let project = ProjectId::new(NAME).map_err(|error| failed("project", &error))?;
+    let integration = IntegrationId::new(NAME).map_err(|error| failed("integration", &error))?;
+    let stream = StreamName::new(STREAM).map_err(|error| failed("stream", &error))?;
+    ensure_project(hub, &project, &stream).await?;
+    let stream = ensure_stream(hub, &project, stream).await?;
+    if hub.integration(&project, &integration).is_none() {
+        let made = hub.create_integration(Integration {
+            id: integration.clone(),
+            project: project.clone(),
+            name: "Test clients".into(),
+            description: "The connection point of the demonstration.".into(),
+            send_location: true,
+            event_types: None,
+            compliance: true,
+            max_connections: CONNECTIONS,
+            created: Timestamp::default(),
+        });
+        made.await.map_err(|error| failed("integration", &error))?;
+    }
+    let read = BTreeSet::from([Action::Read, Action::Publish]);
+    let token = credential(CredentialKind::Token, &project, Some(integration), read);
+    auth.issue_fixed(token, NAME).await.map_err(|error| failed("token", &error))?;
+    let comply = BTreeSet::from([Action::Compliance]);
+    let master = credential(CredentialKind::Master, &project, None, comply);
+    auth.issue_fixed(master, NAME).await.map_err(|error| failed("master secret", &error))?;
+    Ok(stream)
+}
+
+async fn ensure_project(hub: &Hub, id: &ProjectId, default_stream: &StreamName) -> Result<(), StartError> {
+    if hub.project(id).is_some() {
+        return Ok(());
+    }
+    let made = hub.create_project(Project {
+        id: id.clone(),
+        name: "Demonstration".into(),
+        created: Timestamp::default(),
+        basic_auth: true,
+        default_stream: default_stream.clone(),
+        limits: ProjectLimits { connections: CONNECTIONS },
+    });
+    made.await.map(drop).map_err(|error| failed("project", &error))
+}
+
+async fn ensure_stream(hub: &Hub, project: &ProjectId, name: StreamName) -> Result<Arc<Stream>, StartError> {
+    if let Some(stream) = hub.stream(project, &name) {
+        return Ok(stream);
+    }
+    let settings = StreamSettings { description: "Generated test events.".into(), ..StreamSettings::default() };
+    let made = hub.create_stream(project, NewStream { name, settings }).await;
+    made.map_err(|error: CatalogError| failed("stream", &error))
+}
+
+fn credential(
+    kind: CredentialKind,
+    project: &ProjectId,
+    integration: Option<IntegrationId>,
+    actions: BTreeSet<Action>,
+) -> NewCredential {
+    NewCredential { kind, name: NAME.into(), project: Some(project.clone()), integration, actions, streams: None, expires: None }
+}
+
+fn failed(what: &str, error: &dyn Display) -> StartError {
+    StartError::Demonstration(format!("{what}: {error}"))
+}

@@ -1,0 +1,54 @@
+//! Log lines on stderr, as text or JSON, with a level that can change while serving.
+
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
+
+use crate::config::{Format, Log};
+
+/// Why logging was not set up or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    /// The level cannot be understood.
+    #[error("log.level: `{level}` is not a level: {reason}")]
+    Level {
+        /// The level as given.
+        level: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something else logs already.
+    #[error("logging is already set up")]
+    Taken,
+}
+
+/// Changes the level of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs at `level` from now on.
+    pub(crate) fn set(&self, level: &str) -> Result<(), LogError> {
+        self.0.reload(filter(level)?).map_err(|_| LogError::Taken)
+    }
+}
+
+fn filter(level: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(level).map_err(|error| LogError::Level { level: level.to_owned(), reason: error.to_string() })
+}
+
+/// Begins to log as `log` says.
+pub(crate) fn start(log: &Log) -> Result<Level, LogError> {
+    let (filter, handle) = reload::Layer::new(filter(&log.level)?);
+    let base = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let started = match log.format {
+        Format::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            base.with(lines.with_ansi(colours && std::env::var_os("NO_COLOR").is_none())).try_init()
+        }
+        Format::Json => base.with(lines.json().flatten_event(true)).try_init(),
+    };
+    started.map(|()| Level(handle)).map_err(|_| LogError::Taken)
+}

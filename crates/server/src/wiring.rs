@@ -1,0 +1,190 @@
+//! Puts the storeys together: engine, auth, hub, faces, listeners.
+//!
+//! Called by `serve` and `dev`. The one place that names engines and faces.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use outflow_auth::{Auth, SystemRng};
+use outflow_face::{Counters, Drain, HttpLimits, Tls};
+use outflow_hub::Hub;
+use outflow_model::clock::SystemClock;
+use outflow_model::{Clock, Rng};
+use outflow_store::Engine;
+use outflow_store::memory::MemoryEngine;
+use prometheus_client::registry::Registry;
+
+use crate::config::{Config, Suites};
+use crate::counts::Counts;
+use crate::serving::Serving;
+use crate::status::Status;
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The data directory cannot be opened.
+    #[error("cannot open the data directory `{dir}`: {reason}")]
+    Engine {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Credentials cannot be read.
+    #[error(transparent)]
+    Auth(#[from] outflow_auth::AuthError),
+    /// The catalog cannot be read.
+    #[error(transparent)]
+    Hub(#[from] outflow_hub::OpenError),
+    /// A certificate cannot be used.
+    #[error("http.tls: {0}")]
+    Tls(#[from] outflow_face::tls::TlsError),
+    /// An address cannot be listened on.
+    #[error("{key}: cannot listen on {addr}: {error}")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The first operator's token cannot be kept.
+    #[error(transparent)]
+    Operator(#[from] crate::operator::OperatorError),
+    /// The demonstration's project cannot be made.
+    #[error("the demonstration cannot be set up: {0}")]
+    Demonstration(String),
+    /// The system refuses what the process needs.
+    #[error("the system refuses {what}: {error}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it says.
+        error: std::io::Error,
+    },
+}
+
+/// Everything below the faces.
+pub(crate) struct Core {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) auth: Auth,
+    pub(crate) hub: Hub,
+    pub(crate) clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    registry: Registry,
+}
+
+impl Core {
+    /// Opens the engine (recovering, if need be), then what stands on it.
+    pub(crate) async fn open(config: &Config, ephemeral: bool) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+        let mut registry = Registry::default();
+        let engine: Arc<dyn Engine> = if ephemeral {
+            Arc::new(MemoryEngine::new(Arc::clone(&clock)))
+        } else {
+            crate::storage::open(config, Arc::clone(&clock)).await?
+        };
+        let auth = Auth::open(Arc::clone(&engine), Arc::clone(&clock), Arc::clone(&rng)).await?;
+        let hub = Hub::open(
+            Arc::clone(&engine),
+            Arc::clone(&clock),
+            Arc::clone(&rng),
+            hub_options(config),
+            &mut registry,
+        )
+        .await?;
+        let revoked = hub.clone();
+        auth.on_revoke(Arc::new(move |credential| revoked.close_credential(credential)));
+        Ok(Self { engine, auth, hub, clock, rng, registry })
+    }
+
+    /// All HTTP faces and the admin interface, as one application.
+    fn routes(&mut self, config: &Config) -> Router {
+        let _ = config;
+        outflow_face::request_id::layer(Router::new(), Arc::clone(&self.rng))
+    }
+
+    /// Binds both listeners and begins to serve.
+    pub(crate) async fn serve(mut self, config: &Config) -> Result<Serving, StartError> {
+        let tls = match config.has_tls() {
+            true => Some(load_tls(config)?),
+            false => None,
+        };
+        let http = bind("http.listen", config.http.listen)?;
+        let admin = bind("admin.listen", config.admin.listen)?;
+        let counters = Arc::new(Counters::default());
+        self.registry.register_collector(Box::new(Counts(Arc::clone(&counters))));
+        let drain = Drain::new();
+        let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
+        let app = self.routes(config);
+        let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
+        let limits = http_limits(config);
+        let addresses = (local(&http)?, local(&admin)?);
+        let faces = outflow_face::serve(http, tls.clone(), app, limits.clone(), drain.clone(), counters);
+        // The admin listener stays until the end, so that a drain can be watched.
+        let watched = Drain::new();
+        let own = Arc::new(Counters::default());
+        let admin = outflow_face::serve(admin, None, operators, limits, watched.clone(), own);
+        Ok(Serving {
+            http: addresses.0,
+            admin: addresses.1,
+            tls,
+            status,
+            hub: self.hub,
+            engine: self.engine,
+            drain,
+            admin_drain: watched,
+            faces: tokio::spawn(faces),
+            admin_task: tokio::spawn(admin),
+        })
+    }
+}
+
+fn bind(key: &'static str, addr: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+    outflow_face::bind(addr).map_err(|error| StartError::Listen { key, addr, error })
+}
+
+fn local(listener: &tokio::net::TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::System { what: "a listener's address", error })
+}
+
+/// Loads the certificate that the configuration names.
+fn load_tls(config: &Config) -> Result<Tls, StartError> {
+    let files = &config.http.tls;
+    let suites = match files.suites {
+        Suites::Default => outflow_face::Suites::Default,
+        Suites::Seed => outflow_face::Suites::Seed,
+    };
+    Ok(Tls::load(&files.cert_file, &files.key_file, suites)?)
+}
+
+fn hub_options(config: &Config) -> outflow_hub::Options {
+    let limits = &config.limits;
+    outflow_hub::Options {
+        tail_blocks_bytes: limits.tail_bytes,
+        tail_total_bytes: limits.tail_total_bytes,
+        inflight_bytes: limits.inflight_bytes,
+        publish_wait: Duration::from_millis(limits.publish_wait_ms),
+        max_event_bytes: limits.max_event_bytes,
+        max_depth: limits.max_depth,
+        max_sessions: limits.max_readers,
+        ..outflow_hub::Options::default()
+    }
+}
+
+fn http_limits(config: &Config) -> HttpLimits {
+    let http = &config.http;
+    HttpLimits {
+        header_timeout: Duration::from_millis(http.header_timeout_ms),
+        body_timeout: Duration::from_millis(http.body_timeout_ms),
+        idle_timeout: Duration::from_millis(http.idle_timeout_ms),
+        write_stall: Duration::from_millis(http.write_stall_ms),
+        max_connections: http.max_connections,
+        ..HttpLimits::default()
+    }
+}
