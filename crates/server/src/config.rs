@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) data: Data,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) stream: Stream,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
     pub(crate) runtime: Runtime,
@@ -89,11 +90,20 @@ pub(crate) struct Auth {
 pub(crate) struct Limits {
     pub(crate) max_event_bytes: usize,
     pub(crate) max_depth: usize,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_batch_events: usize,
+    pub(crate) held_body_bytes: usize,
     pub(crate) inflight_bytes: usize,
     pub(crate) publish_wait_ms: u64,
     pub(crate) max_readers: usize,
     pub(crate) tail_bytes: usize,
     pub(crate) tail_total_bytes: usize,
+}
+
+/// Section `stream`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Stream {
+    pub(crate) heartbeat_ms: u64,
 }
 
 /// Section `drain`.
@@ -155,6 +165,9 @@ impl Config {
         for (key, value, low, high) in [
             ("limits.max_event_bytes", limits.max_event_bytes, 1 << 10, 64 << 20),
             ("limits.max_depth", limits.max_depth, 4, 1000),
+            ("limits.max_body_bytes", limits.max_body_bytes, 1 << 10, 1 << 30),
+            ("limits.max_batch_events", limits.max_batch_events, 1, 10_000_000),
+            ("limits.held_body_bytes", limits.held_body_bytes, 1 << 10, 64 << 30),
             ("limits.inflight_bytes", limits.inflight_bytes, 1 << 20, 16 << 30),
             ("limits.max_readers", limits.max_readers, 1, 10_000_000),
             ("limits.tail_bytes", limits.tail_bytes, 64 << 10, 1 << 30),
@@ -163,6 +176,8 @@ impl Config {
         ] {
             refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));
         }
+        let heartbeat = self.stream.heartbeat_ms;
+        refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         refuse(
             self.drain.deadline_ms < self.drain.within_ms,
             "drain.deadline_ms: must not be less than drain.within_ms".into(),

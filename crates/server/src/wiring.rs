@@ -105,8 +105,21 @@ impl Core {
 
     /// All HTTP faces and the admin interface, as one application.
     fn routes(&mut self, config: &Config) -> Router {
-        let _ = config;
-        outflow_face::request_id::layer(Router::new(), Arc::clone(&self.rng))
+        let ndjson = outflow_face_ndjson::Options {
+            heartbeat: Duration::from_millis(config.stream.heartbeat_ms),
+            ..outflow_face_ndjson::Options::default()
+        };
+        let door = outflow_admin::Limits {
+            body_bytes: config.limits.max_body_bytes,
+            events: config.limits.max_batch_events,
+            held_bytes: config.limits.held_body_bytes,
+        };
+        let (hub, auth) = (self.hub.clone(), self.auth.clone());
+        let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, &mut self.registry)
+            .merge(outflow_admin::router(hub, auth, door))
+            .fallback(outflow_admin::no_such_route)
+            .method_not_allowed_fallback(outflow_admin::method_not_allowed);
+        outflow_face::request_id::layer(app, Arc::clone(&self.rng))
     }
 
     /// Binds both listeners and begins to serve.
