@@ -95,6 +95,7 @@ impl From<PublishError> for Refused {
             PublishError::NotFound
             | PublishError::Forbidden
             | PublishError::TooLarge { .. }
+            | PublishError::Refused(_)
             | PublishError::Exhausted => {}
         }
         Self::new(error.code(), error.to_string())
