@@ -1,0 +1,147 @@
+//! Peers that hold a connection without using it, and the way out.
+
+use std::time::Duration;
+
+use outflow_face::transcript::Player;
+use outflow_face::{HttpLimits, Phase};
+
+use crate::server::start;
+
+/// Limits that a test can wait for.
+fn short() -> HttpLimits {
+    HttpLimits {
+        header_timeout: Duration::from_millis(300),
+        body_timeout: Duration::from_millis(300),
+        write_stall: Duration::from_millis(500),
+        ..HttpLimits::default()
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn a_request_is_answered_and_the_connection_kept() {
+    let server = start(short(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    for _ in 0..3 {
+        player.send(GET).await.unwrap();
+        assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
+        assert_eq!(player.exactly(2).await.unwrap(), b"hi");
+        // Longer than a head may take: between requests another, longer limit holds.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    assert_eq!(server.counters.slow_heads.get(), 0);
+}
+
+#[tokio::test]
+async fn silence_and_a_trickling_head_end_the_connection() {
+    let server = start(short(), None);
+    for begun in ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: "] {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        player.send(begun).await.unwrap();
+        player.rest().await.unwrap();
+    }
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send("GET / HTTP/1.1\r\n").await.unwrap();
+    let trickle = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if player.send("X: y\r\n").await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), trickle).await.unwrap();
+    assert_eq!(server.counters.slow_heads.get(), 4);
+}
+
+#[tokio::test]
+async fn a_second_head_has_its_time_too() {
+    let server = start(short(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send(GET).await.unwrap();
+    player.head().await.unwrap();
+    player.exactly(2).await.unwrap();
+    player.send("GET /").await.unwrap();
+    player.rest().await.unwrap();
+    assert_eq!(server.counters.slow_heads.get(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_with_408() {
+    let server = start(short(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").await.unwrap();
+    assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 408 Request Timeout");
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_is_cut_off() {
+    let server = start(short(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send("GET /flood HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let cut = async {
+        while server.counters.stalled_writes.get() == 0 || server.counters.open.get() != 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), cut).await.unwrap();
+}
+
+#[tokio::test]
+async fn too_many_or_too_large_headers_are_answered_with_431() {
+    let server = start(HttpLimits::default(), None);
+    let many: String = (0..101).map(|n| format!("X-{n}: y\r\n")).collect();
+    let large = format!("X-Large: {}\r\n", "y".repeat(70 << 10));
+    for headers in [many, large] {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        player.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await.unwrap();
+        let head = player.head().await.unwrap();
+        assert_eq!(head.status, "HTTP/1.1 431 Request Header Fields Too Large");
+    }
+}
+
+#[tokio::test]
+async fn a_problem_is_a_document() {
+    let server = start(HttpLimits::default(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send("GET /lost HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.status, "HTTP/1.1 404 Not Found");
+    assert_eq!(head.field("content-type"), Some("application/problem+json"));
+    let len = head.field("content-length").unwrap().parse().unwrap();
+    let document: serde_json::Value =
+        serde_json::from_slice(&player.exactly(len).await.unwrap()).unwrap();
+    assert_eq!(
+        (document["code"].as_str(), document["line"].as_u64()),
+        (Some("not_found"), Some(3))
+    );
+}
+
+#[tokio::test]
+async fn stopping_lets_requests_finish_and_a_second_signal_cuts() {
+    let server = start(HttpLimits::default(), None);
+    let mut busy = Player::connect(server.addr).await.unwrap();
+    busy.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab").await.unwrap();
+    let mut flooded = Player::connect(server.addr).await.unwrap();
+    flooded.send("GET /flood HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    flooded.head().await.unwrap();
+
+    // While draining the port stays open.
+    server.drain.advance(Phase::Draining);
+    let mut late = Player::connect(server.addr).await.unwrap();
+    late.send(GET).await.unwrap();
+    assert_eq!(late.head().await.unwrap().status, "HTTP/1.1 200 OK");
+
+    server.drain.advance(Phase::Stopping);
+    late.exactly(2).await.unwrap();
+    assert_eq!(late.rest().await.unwrap(), b"", "idle connections are closed");
+    busy.send("cd").await.unwrap();
+    assert_eq!(busy.head().await.unwrap().status, "HTTP/1.1 200 OK");
+    assert_eq!(busy.exactly(4).await.unwrap(), b"abcd");
+    assert!(Player::connect(server.addr).await.is_err(), "the port is closed");
+    assert!(!server.task.is_finished());
+
+    server.drain.advance(Phase::Now);
+    tokio::time::timeout(Duration::from_secs(5), server.task).await.unwrap().unwrap();
+}

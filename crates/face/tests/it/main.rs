@@ -1,0 +1,6 @@
+//! What faces share, tested through real sockets.
+
+mod bodies;
+mod limits;
+mod server;
+mod tls;

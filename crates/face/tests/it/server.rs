@@ -1,0 +1,65 @@
+//! A server to test against.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::{get, post};
+use outflow_face::body::{self, Encoding};
+use outflow_face::{Counters, Drain, HttpLimits, Problem, Tls};
+use outflow_model::ErrorCode;
+use tokio::task::JoinHandle;
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) drain: Drain,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) task: JoinHandle<()>,
+}
+
+/// `/echo` answers with the decoded request body, `/flood` with bytes for ever, `/` with `hi`.
+fn app() -> Router {
+    let echo = |request: Request| async {
+        let (parts, body) = request.into_parts();
+        let refuse = |error: body::BodyError| Problem::new(error.code(), error.to_string());
+        body::read(body, Encoding::of(&parts.headers).map_err(refuse)?, 1 << 20)
+            .await
+            .map_err(refuse)
+    };
+    let flood = || async {
+        let chunk = bytes::Bytes::from(vec![b'x'; 64 << 10]);
+        Body::new(Flood(chunk))
+    };
+    let lost = || async { Problem::new(ErrorCode::NotFound, "no such thing").with("line", 3) };
+    Router::new()
+        .route("/", get(|| async { "hi" }))
+        .route("/echo", post(echo))
+        .route("/flood", get(flood))
+        .route("/lost", get(lost))
+}
+
+struct Flood(bytes::Bytes);
+
+impl http_body::Body for Flood {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(self.0.clone()))))
+    }
+}
+
+pub(crate) fn start(limits: HttpLimits, tls: Option<Tls>) -> Server {
+    let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (drain, counters) = (Drain::new(), Arc::new(Counters::default()));
+    let serving =
+        outflow_face::serve(listener, tls, app(), limits, drain.clone(), Arc::clone(&counters));
+    Server { addr, drain, counters, task: tokio::spawn(serving) }
+}
