@@ -325,7 +325,7 @@ impl GenericWanted {
             limit.transpose().map_err(|_| Refusal::malformed("`limit` must be an integer"))?;
         let filter = given
             .remove("filters")
-            .map_or(Ok(Filter::all()), |json| Filter::parse(json.as_bytes()))?;
+            .map_or(Ok(Filter::all()), |json| Filter::parse_any_types(json.as_bytes()))?;
         Ok(Self { start, cursor: given.remove("cursor"), filter: Arc::new(filter), follow, limit })
     }
 }

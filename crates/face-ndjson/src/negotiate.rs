@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn coding_follows_what_real_clients_send() {
-        let airship = |pairs| airship_coding(&headers(pairs));
+        let airship = |pairs: &[(&'static str, &'static str)]| airship_coding(&headers(pairs));
         // Node and Java; Python; the documented curl line; curl without --compressed.
         assert_eq!(airship(&[]), Some(Coding::Gzip));
         assert_eq!(airship(&[("accept-encoding", "gzip, deflate")]), Some(Coding::Gzip));

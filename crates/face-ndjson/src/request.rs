@@ -51,13 +51,13 @@ impl<'a> Body<'a> {
                 "cursor" => &mut body.cursor,
                 _ => {
                     return Err(Refusal::malformed(format!(
-                        "unexpected attribute at `/{}`",
+                        "unknown attribute `{}`",
                         shown(&name)
                     )));
                 }
             };
             if place.replace(value).is_some() {
-                return Err(Refusal::malformed(format!("attribute given twice at `/{name}`")));
+                return Err(Refusal::malformed(format!("attribute `{name}` comes twice")));
             }
         }
         Ok(body)
@@ -159,16 +159,6 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// The members of a nested object, for [`crate::translate`].
-pub(crate) fn object<'a>(
-    value: &'a RawValue,
-    pointer: &str,
-) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Refusal> {
-    let members: Members<'a> = serde_json::from_str(value.get())
-        .map_err(|_| Refusal::malformed(format!("must be an object at `{pointer}`")))?;
-    Ok(members.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,8 +185,8 @@ mod tests {
             "the body is not valid JSON at byte 11: expected `:`"
         );
         assert_eq!(fault("{\"start\""), "the body is not valid JSON at byte 8: it ends too early");
-        assert_eq!(fault("{\"from\":1}"), "unexpected attribute at `/from`");
-        assert_eq!(fault("{\"start\":1,\"start\":2}"), "attribute given twice at `/start`");
+        assert_eq!(fault("{\"from\":1}"), "unknown attribute `from`");
+        assert_eq!(fault("{\"start\":1,\"start\":2}"), "attribute `start` comes twice");
         assert!(
             fault("[]").starts_with("the body is not valid JSON at byte 0: invalid type: sequence"),
             "{}",

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::authenticate::Route;
 use crate::error::Refusal;
-use crate::request::{Body, object, shown};
+use crate::request::{Body, shown};
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl Wanted {
             start: resume.map(Start::After).or(start).or(time).unwrap_or(Start::Latest),
             cursor: cursor.filter(|_| resume.is_none()),
             filter: Arc::new(filter),
-            subset: body.subset.map(subset).transpose()?,
+            subset: body.subset.map(|subset| Subset::parse(subset.get().as_bytes())).transpose()?,
             offset_updates: body.enable_offset_updates.map_or(Ok(false), |value| {
                 match value.get() {
                     "true" => Ok(true),
@@ -98,52 +98,6 @@ fn resume_offset(value: &RawValue) -> Result<Offset, Refusal> {
         value.get().to_owned()
     };
     Offset::parse(&text).ok_or_else(|| must("be an offset that an event carried", "/resume_offset"))
-}
-
-fn subset(value: &RawValue) -> Result<Subset, Refusal> {
-    let (mut kind, mut proportion, mut count, mut selection) = (None, None, None, None);
-    for (name, value) in object(value, "/subset")? {
-        let place = match &*name {
-            "type" => &mut kind,
-            "proportion" => &mut proportion,
-            "count" => &mut count,
-            "selection" => &mut selection,
-            _ => {
-                return Err(Refusal::malformed(format!(
-                    "unexpected attribute at `/subset/{}`",
-                    shown(&name)
-                )));
-            }
-        };
-        if place.replace(value).is_some() {
-            return Err(Refusal::malformed(format!("attribute given twice at `/subset/{name}`")));
-        }
-    }
-    let kind = kind.map(|kind| text(kind, "/subset/type")).transpose()?.unwrap_or_default();
-    match (kind.as_str(), proportion, count, selection) {
-        ("SAMPLE", Some(proportion), None, None) => {
-            let proportion = serde_json::from_str(proportion.get())
-                .ok()
-                .filter(|share| (0.0..=1.0).contains(share));
-            let proportion =
-                proportion.ok_or_else(|| must("be a number from 0 to 1", "/subset/proportion"))?;
-            Ok(Subset::Sample { proportion })
-        }
-        ("PARTITION", None, Some(count), Some(selection)) => {
-            let number = |value: &RawValue| serde_json::from_str::<u32>(value.get()).ok();
-            let count = number(count).filter(|&count| count >= 1);
-            let count =
-                count.ok_or_else(|| must("be an integer of at least 1", "/subset/count"))?;
-            let selection = number(selection).filter(|&selection| selection < count);
-            let selection = selection.ok_or_else(|| {
-                must("be an integer from 0 to below `count`", "/subset/selection")
-            })?;
-            Ok(Subset::Partition { count, selection })
-        }
-        ("SAMPLE", ..) => Err(must("have exactly `type` and `proportion`", "/subset")),
-        ("PARTITION", ..) => Err(must("have exactly `type`, `count` and `selection`", "/subset")),
-        _ => Err(must("be SAMPLE or PARTITION", "/subset/type")),
-    }
 }
 
 /// The compliance route filters by `device_types` of email and sms, and by `latency`, only
@@ -243,39 +197,18 @@ mod tests {
                 "must be true or false at `/enable_offset_updates`",
             ),
             (r#"{"start_time":"yesterday"}"#, "must be an RFC 3339 time at `/start_time`"),
-            (r#"{"subset":[]}"#, "must be an object at `/subset`"),
-            (r#"{"subset":{}}"#, "must be SAMPLE or PARTITION at `/subset/type`"),
-            (
-                r#"{"subset":{"type":"SAMPLE"}}"#,
-                "must have exactly `type` and `proportion` at `/subset`",
-            ),
-            (
-                r#"{"subset":{"type":"SAMPLE","proportion":1.1}}"#,
-                "must be a number from 0 to 1 at `/subset/proportion`",
-            ),
-            (
-                r#"{"subset":{"type":"SAMPLE","proportion":"1"}}"#,
-                "must be a number from 0 to 1 at `/subset/proportion`",
-            ),
-            (
-                r#"{"subset":{"type":"SAMPLE","proportion":1,"count":1}}"#,
-                "must have exactly `type` and `proportion` at `/subset`",
-            ),
-            (
-                r#"{"subset":{"type":"PARTITION","count":0,"selection":0}}"#,
-                "must be an integer of at least 1 at `/subset/count`",
-            ),
-            (
-                r#"{"subset":{"type":"PARTITION","count":2,"selection":2}}"#,
-                "must be an integer from 0 to below `count` at `/subset/selection`",
-            ),
-            (
-                r#"{"subset":{"type":"PARTITION","count":2}}"#,
-                "must have exactly `type`, `count` and `selection` at `/subset`",
-            ),
-            (r#"{"subset":{"type":"SAMPLE","x":1}}"#, "unexpected attribute at `/subset/x`"),
         ] {
             assert_eq!(wanted(body).unwrap_err(), fault, "{body}");
+        }
+        // The model's own faults come through with their places.
+        for (body, place) in [
+            (r#"{"subset":{"type":"SAMPLE","x":1}}"#, "`x` at `/subset`"),
+            (r#"{"subset":{"type":"PARTITION","count":0,"selection":0}}"#, "`/subset/count`"),
+            (r#"{"filters":[{"types":[]}]}"#, "`/filters/0/types`"),
+            (r#"{"filters":[{"colour":"red"}]}"#, "`colour` at `/filters/0`"),
+        ] {
+            let fault = wanted(body).unwrap_err();
+            assert!(fault.ends_with(place), "{body}: {fault}");
         }
     }
 

@@ -42,6 +42,8 @@ const DEFLATE_END: [u8; 2] = [3, 0];
 const GZIP_NEWLINE: &[u8] = &[0, 1, 0, 0xfe, 0xff, b'\n'];
 const NEWLINE_CRC: u32 = 0x32d7_0693;
 const NEWLINE_OPERATOR: u32 = crc::shift_operator(1);
+/// A zstd frame of nothing: a stream without any frame is not valid zstd.
+const ZSTD_EMPTY: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0];
 /// `\n` as a zstd frame of one raw block.
 const ZSTD_NEWLINE: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, 9, 0, 0, b'\n'];
 
@@ -68,7 +70,8 @@ impl Encoder {
     pub const fn begin(&self) -> Option<Bytes> {
         match self.coding {
             Coding::Gzip => Some(Bytes::from_static(GZIP_HEADER)),
-            Coding::Zstd | Coding::Identity => None,
+            Coding::Zstd => Some(Bytes::from_static(ZSTD_EMPTY)),
+            Coding::Identity => None,
         }
     }
 

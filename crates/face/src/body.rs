@@ -180,7 +180,7 @@ impl Write for Bounded {
 
 /// A decoder that is given a body piece by piece.
 enum Decoder {
-    Gzip { inner: MultiGzDecoder<Bounded>, any: bool },
+    Gzip { inner: Box<MultiGzDecoder<Bounded>>, any: bool },
     Zstd { inner: ZstdDecoder<'static>, out: Bounded, open: bool },
 }
 
@@ -188,7 +188,7 @@ impl Decoder {
     fn new(encoding: Encoding, limit: usize) -> Result<Self, BodyError> {
         let out = Bounded { bytes: Vec::new(), limit, over: false };
         if encoding == Encoding::Gzip {
-            return Ok(Self::Gzip { inner: MultiGzDecoder::new(out), any: false });
+            return Ok(Self::Gzip { inner: Box::new(MultiGzDecoder::new(out)), any: false });
         }
         let zstd = || {
             let mut inner = ZstdDecoder::new()?;

@@ -1,0 +1,3 @@
+//! The NDJSON face, tested as clients meet it.
+
+mod wire;
