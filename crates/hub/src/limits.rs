@@ -29,8 +29,10 @@ struct Counts {
 pub(crate) struct Claim {
     pub(crate) project: ProjectId,
     pub(crate) project_max: u32,
-    /// The integration with its limit, slack included.
+    /// The integration with its limit.
     pub(crate) integration: Option<(IntegrationId, u32)>,
+    /// How many more than its limits this one reader may make.
+    pub(crate) slack: u32,
     pub(crate) all_max: usize,
 }
 
@@ -45,21 +47,22 @@ pub(crate) struct Slot {
 impl Slots {
     /// Takes a place against every limit of `claim`, or none.
     pub(crate) fn take(self: &Arc<Self>, claim: Claim) -> Result<Slot, ReadError> {
-        let Claim { project, project_max, integration, all_max } = claim;
+        let Claim { project, project_max, integration, slack, all_max } = claim;
         let mut counts = self.counts.lock();
         if counts.all >= all_max {
             return Err(ReadError::Unavailable("the server has as many readers as it may have".into()));
         }
         let of_project = counts.projects.get(&project).copied().unwrap_or(0);
-        if of_project >= project_max {
+        if of_project >= project_max.saturating_add(slack) {
             return Err(ReadError::TooManyConnections { max: project_max });
         }
         if let Some((id, max)) = &integration {
-            let of_integration = counts.integrations.entry((project.clone(), id.clone())).or_insert(0);
-            if *of_integration >= *max {
+            let key = (project.clone(), id.clone());
+            let of_integration = counts.integrations.get(&key).copied().unwrap_or(0);
+            if of_integration >= max.saturating_add(slack) {
                 return Err(ReadError::TooManyConnections { max: *max });
             }
-            *of_integration += 1;
+            counts.integrations.insert(key, of_integration + 1);
         }
         counts.all += 1;
         *counts.projects.entry(project.clone()).or_insert(0) += 1;

@@ -88,11 +88,11 @@ fn claim(
 ) -> Result<Slot, ReadError> {
     let limits = inner.catalog.read().tenants.get(project).map(|tenant| tenant.project.limits);
     let limits = limits.ok_or(ReadError::NotFound)?;
-    let extra = u32::from(slack);
     inner.slots.take(Claim {
         project: project.clone(),
-        project_max: limits.connections.saturating_add(extra),
-        integration: integration.map(|one| (one.id.clone(), one.max_connections.saturating_add(extra))),
+        project_max: limits.connections,
+        integration: integration.map(|one| (one.id.clone(), one.max_connections)),
+        slack: u32::from(slack),
         all_max: inner.options.max_sessions,
     })
 }

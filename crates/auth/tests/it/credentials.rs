@@ -1,0 +1,212 @@
+//! Issue, present, expire, revoke, restart.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use outflow_auth::token::is_well_formed;
+use outflow_auth::{Auth, AuthError, CredentialKind, IssueError, NewCredential, Presented, SystemRng};
+use outflow_model::clock::ManualClock;
+use outflow_model::{Action, CredentialId, IntegrationId, ProjectId, StreamName, Timestamp};
+use outflow_store::AppendError;
+use outflow_store::memory::MemoryEngine;
+use parking_lot::Mutex;
+
+struct World {
+    clock: Arc<ManualClock>,
+    engine: Arc<MemoryEngine>,
+    auth: Auth,
+}
+
+async fn world() -> World {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
+    let engine = Arc::new(MemoryEngine::new(clock.clone()));
+    let auth = Auth::open(engine.clone(), clock.clone(), Arc::new(SystemRng)).await.unwrap();
+    World { clock, engine, auth }
+}
+
+fn project(name: &str) -> ProjectId {
+    ProjectId::new(name).unwrap()
+}
+
+fn token(of: &str, integration: &str) -> NewCredential {
+    NewCredential {
+        kind: CredentialKind::Token,
+        name: "a token".into(),
+        project: Some(project(of)),
+        integration: Some(IntegrationId::new(integration).unwrap()),
+        actions: BTreeSet::from([Action::Read]),
+        streams: Some(BTreeSet::from([StreamName::new("events").unwrap()])),
+        expires: None,
+    }
+}
+
+fn operator() -> NewCredential {
+    NewCredential {
+        kind: CredentialKind::Operator,
+        project: None,
+        integration: None,
+        actions: BTreeSet::from([Action::Operate]),
+        ..token("p", "i")
+    }
+}
+
+fn bearer<'a>(project: Option<&'a str>, token: &'a str) -> Presented<'a> {
+    Presented::Bearer { project, token }
+}
+
+#[tokio::test]
+async fn a_token_opens_its_project_and_no_other() {
+    let world = world().await;
+    let issued = world.auth.issue(token("shop", "crm")).await.unwrap();
+    let secret = issued.secret.expose();
+    assert!(is_well_formed(secret) && secret.ends_with(&issued.credential.last4));
+    let opens = |presented: Presented<'_>| world.auth.authenticate(&presented).is_some();
+    assert!(opens(bearer(None, secret)) && opens(bearer(Some("shop"), secret)));
+    assert!(opens(Presented::Basic { user: "shop", password: secret }));
+    assert!(!opens(bearer(Some("other"), secret)));
+    assert!(!opens(Presented::Basic { user: "other", password: secret }));
+    assert!(!opens(bearer(None, &secret[1..])) && !opens(bearer(None, "")));
+    assert!(!opens(bearer(None, &"x".repeat(100_000))) && !opens(bearer(None, &"é".repeat(9_000))));
+    let grant = world.auth.authenticate(&bearer(None, secret)).unwrap();
+    assert_eq!(grant.credential, issued.credential.id);
+    assert!(grant.allows(Action::Read, &project("shop")) && !grant.allows(Action::Publish, &project("shop")));
+    assert_eq!(grant.streams.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_operator_reaches_every_project_by_bearer_only() {
+    let world = world().await;
+    let issued = world.auth.issue(operator()).await.unwrap();
+    let secret = issued.secret.expose();
+    assert!(world.auth.authenticate(&bearer(Some("shop"), secret)).is_some());
+    let basic = Presented::Basic { user: "shop", password: secret };
+    assert!(world.auth.authenticate(&basic).is_none());
+}
+
+#[tokio::test]
+async fn a_credential_ends_when_it_expires() {
+    let world = world().await;
+    let expires = Some(Timestamp::from_millis(1_000_500));
+    let issued = world.auth.issue(NewCredential { expires, ..token("p", "i") }).await.unwrap();
+    let presented = bearer(None, issued.secret.expose());
+    world.clock.advance(499);
+    assert!(world.auth.authenticate(&presented).is_some());
+    world.clock.advance(1);
+    assert!(world.auth.authenticate(&presented).is_none());
+}
+
+#[tokio::test]
+async fn revocation_is_durable_first_and_then_told() {
+    let world = world().await;
+    let told = Arc::new(Mutex::new(Vec::<CredentialId>::new()));
+    let listener = told.clone();
+    world.auth.on_revoke(Arc::new(move |id| listener.lock().push(id.clone())));
+    let issued = world.auth.issue(token("p", "i")).await.unwrap();
+    let id = &issued.credential.id;
+    world.engine.fail_next(AppendError::Full);
+    assert!(matches!(world.auth.revoke(id).await, Err(AuthError::Unavailable(_))));
+    assert!(world.auth.authenticate(&bearer(None, issued.secret.expose())).is_some());
+    assert!(told.lock().is_empty());
+    assert_eq!(world.auth.revoke(id).await, Ok(true));
+    assert!(world.auth.authenticate(&bearer(None, issued.secret.expose())).is_none());
+    assert_eq!(*told.lock(), [id.clone()]);
+    assert_eq!(world.auth.revoke(id).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_change_whose_caller_goes_away_is_finished() {
+    let world = world().await;
+    let issued = world.auth.issue(token("p", "i")).await.unwrap();
+    world.engine.hold();
+    let auth = world.auth.clone();
+    let id = issued.credential.id.clone();
+    let caller = tokio::spawn(async move { auth.revoke(&id).await });
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    caller.abort();
+    assert!(caller.await.is_err());
+    world.engine.commit_all();
+    while world.auth.authenticate(&bearer(None, issued.secret.expose())).is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn credentials_survive_a_restart() {
+    let world = world().await;
+    let kept = world.auth.issue(token("p", "i")).await.unwrap();
+    let gone = world.auth.issue(token("p", "i")).await.unwrap();
+    world.auth.revoke(&gone.credential.id).await.unwrap();
+    let engine = Arc::new(world.engine.restart());
+    let auth = Auth::open(engine, world.clock.clone(), Arc::new(SystemRng)).await.unwrap();
+    assert_eq!(auth.list(None, None), [kept.credential]);
+    assert!(auth.authenticate(&bearer(Some("p"), kept.secret.expose())).is_some());
+    assert!(auth.authenticate(&bearer(Some("p"), gone.secret.expose())).is_none());
+}
+
+#[tokio::test]
+async fn an_integration_has_25_tokens_and_not_more() {
+    let world = world().await;
+    for _ in 0..25 {
+        world.auth.issue(token("p", "i")).await.unwrap();
+    }
+    let many = world.auth.issue(token("p", "i")).await.unwrap_err();
+    assert_eq!(many, IssueError::TooMany { max: 25 });
+    world.auth.issue(token("p", "other")).await.unwrap();
+    world.auth.issue(token("q", "i")).await.unwrap();
+    let integration = IntegrationId::new("i").unwrap();
+    assert_eq!(world.auth.revoke_all(&project("p"), Some(&integration)).await, Ok(25));
+    assert_eq!(world.auth.list(Some(&project("p")), None).len(), 1);
+    assert_eq!(world.auth.revoke_all(&project("p"), None).await, Ok(1));
+    assert_eq!(world.auth.list(None, None).len(), 1);
+}
+
+#[tokio::test]
+async fn fixed_credentials_may_share_a_secret_and_are_issued_once() {
+    let world = world().await;
+    let master = NewCredential {
+        kind: CredentialKind::Master,
+        integration: None,
+        actions: BTreeSet::from([Action::Compliance]),
+        ..token("sample_connection", "sample")
+    };
+    for _ in 0..3 {
+        world.auth.issue_fixed(master.clone(), "sample_connection").await.unwrap();
+        let of = token("sample_connection", "sample");
+        world.auth.issue_fixed(of, "sample_connection").await.unwrap();
+    }
+    assert_eq!(world.auth.list(None, None).len(), 2);
+    let presented = Presented::Basic { user: "sample_connection", password: "sample_connection" };
+    let grant = world.auth.authenticate(&presented).unwrap();
+    assert!(grant.integration.is_some());
+    assert_eq!(*grant.actions, BTreeSet::from([Action::Read, Action::Compliance]));
+}
+
+#[tokio::test]
+async fn requests_that_make_no_sense_are_refused() {
+    let world = world().await;
+    let cases = [
+        NewCredential { project: None, ..token("p", "i") },
+        NewCredential { integration: None, ..token("p", "i") },
+        NewCredential { actions: BTreeSet::new(), ..token("p", "i") },
+        NewCredential { actions: BTreeSet::from([Action::Operate]), ..token("p", "i") },
+        NewCredential { actions: BTreeSet::from([Action::Read]), ..operator() },
+        NewCredential { name: "n".repeat(129), ..token("p", "i") },
+        NewCredential { kind: CredentialKind::Master, ..token("p", "i") },
+    ];
+    for case in cases {
+        let refused = world.auth.issue(case.clone()).await;
+        assert!(matches!(refused, Err(IssueError::Invalid(_))), "{case:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_stored_form_is_refused_not_guessed() {
+    use outflow_store::{Batch, Engine};
+    let world = world().await;
+    let value = br#"{"v":2,"id":"x"}"#;
+    world.engine.submit(Batch::put(&b"auth/cred/x"[..], Some((&value[..]).into()))).await.unwrap();
+    let opened = Auth::open(world.engine.clone(), world.clock.clone(), Arc::new(SystemRng)).await;
+    assert!(matches!(opened, Err(AuthError::Corrupt(_))));
+}

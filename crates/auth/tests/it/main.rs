@@ -1,0 +1,4 @@
+//! What holders and administrators of credentials depend on.
+
+mod credentials;
+mod redaction;
