@@ -122,6 +122,15 @@ impl Meta {
         line.get(start..start + usize::from(self.type_len)).unwrap_or_default()
     }
 
+    /// Where, in the line, the five members that the server writes first end.
+    #[must_use]
+    pub const fn others_start(&self) -> usize {
+        const FIXED: usize =
+            r#"{"id":"","type":"","offset":"0000000000000000","occurred":"2016-12-08T21:27:01.125Z","#.len()
+                + r#""processed":"2016-12-08T21:27:01.125Z""#.len();
+        FIXED + self.id_len as usize + self.type_len as usize
+    }
+
     /// The body's JSON value inside `line`; empty when there is none.
     #[must_use]
     pub fn body<'a>(&self, line: &'a [u8]) -> &'a [u8] {

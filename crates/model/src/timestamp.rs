@@ -56,7 +56,9 @@ impl Timestamp {
         if let Some(out) = out.get_mut(..RFC3339_BYTES) {
             out.copy_from_slice(b"0000-00-00T00:00:00.000Z");
         }
-        for (at, len, mut value) in fields {
+        for (at, len, value) in fields {
+            // Every field fits, and dividing 32 bits costs half of dividing 64.
+            let mut value = value as u32;
             for digit in out.get_mut(at..at + len).unwrap_or_default().iter_mut().rev() {
                 *digit = b'0' + (value % 10) as u8;
                 value /= 10;

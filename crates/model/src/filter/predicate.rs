@@ -10,6 +10,7 @@ use super::compile::{Compiler, text};
 use super::version::Constraint;
 use super::{FilterError, Place};
 use crate::Meta;
+use crate::json::value::Members;
 use crate::json::{Kind, Number, Pattern, Value};
 
 /// What a predicate is asked of.
@@ -38,16 +39,17 @@ impl<'a> Root<'a> {
     /// The member called `name`.
     pub(super) fn member(self, name: &str) -> Option<Value<'a>> {
         let Self::Event { meta, line } = self else { return self.whole().get(name.as_bytes()) };
-        // The sidecar knows where the body stands; the rest is looked for before it.
-        let body = meta.body(line);
-        match (name, body.is_empty()) {
-            ("body", true) => None,
-            ("body", false) => Some(Value::new(body)),
-            (_, true) => Value::new(line).get(name.as_bytes()),
-            (_, false) => {
-                let end = (meta.body_start as usize).saturating_sub(b",\"body\":".len());
-                Value::new(line.get(..end).unwrap_or(line)).get(name.as_bytes())
+        // The sidecar knows where the body stands and where the publisher's other members do, so
+        // neither is searched for the other.
+        let (body, others) = (meta.body_start as usize, meta.others_start());
+        let others = if body == 0 { line.get(others..) } else { line.get(others..body) };
+        match name {
+            "body" if body == 0 => None,
+            "body" => Some(Value::new(meta.body(line))),
+            "id" | "type" | "offset" | "occurred" | "processed" => {
+                Value::new(line).get(name.as_bytes())
             }
+            _ => Members::inside(others.unwrap_or_default()).called(name.as_bytes()),
         }
     }
 }

@@ -221,15 +221,7 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let start = self.at;
         loop {
-            // Eight bytes at a time up to the first quote, backslash or control character.
-            while let Some(word) = self.text.get(self.at..).and_then(|rest| rest.first_chunk()) {
-                let stops = string_stops(u64::from_le_bytes(*word));
-                if stops != 0 {
-                    self.at += stops.trailing_zeros() as usize / 8;
-                    break;
-                }
-                self.at += 8;
-            }
+            self.at = skip_plain(self.text, self.at);
             match self.peek() {
                 Some(b'"') => {
                     let raw = self.text.get(start..self.at).unwrap_or_default();
@@ -328,6 +320,20 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
+}
+
+/// Steps from `at` to the first quote, backslash or control character, eight bytes at a time; may
+/// stop up to seven bytes early near the end of the text.
+#[inline]
+pub(super) fn skip_plain(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let stops = string_stops(u64::from_le_bytes(*word));
+        if stops != 0 {
+            return at + stops.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at
 }
 
 /// The high bit of every byte that ends a plain run of a string: `"`, `\` or a control character.

@@ -3,6 +3,7 @@
 //! Called by filters and faces. Where an object repeats a name the last one counts, as it does for
 //! nearly every JSON reader that gets the event later.
 
+use super::scan::skip_plain;
 use super::{Number, Raw};
 
 /// The text of one checked JSON value, without white space around it.
@@ -86,21 +87,27 @@ impl<'a> Value<'a> {
     /// The last member called `name`.
     #[must_use]
     pub fn get(self, name: &[u8]) -> Option<Self> {
-        let mut named = self.members().filter(|(member, _)| member.is(name));
-        let first = named.next()?;
-        Some(named.last().unwrap_or(first).1)
-    }
-
-    /// The first member called `name`: for objects whose names are known not to repeat.
-    #[must_use]
-    pub fn get_first(self, name: &[u8]) -> Option<Self> {
-        self.members().find(|(member, _)| member.is(name)).map(|(_, value)| value)
+        self.members().called(name)
     }
 }
 
 /// See [`Value::members`].
 #[derive(Debug, Clone)]
 pub struct Members<'a>(Walk<'a>);
+
+impl<'a> Members<'a> {
+    /// The members of an object's text that starts between two of them.
+    #[must_use]
+    pub const fn inside(text: &'a [u8]) -> Self {
+        Self(Walk { text, at: 0 })
+    }
+
+    /// The last of them called `name`.
+    #[must_use]
+    pub fn called(self, name: &[u8]) -> Option<Value<'a>> {
+        self.filter(|(member, _)| member.is(name)).last().map(|(_, value)| value)
+    }
+}
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Raw<'a>, Value<'a>);
@@ -175,18 +182,13 @@ impl<'a> Walk<'a> {
     fn skip_string(&mut self) {
         self.at += 1;
         loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            match memchr::memchr2(b'"', b'\\', rest) {
-                Some(stop) if rest.get(stop) == Some(&b'"') => {
-                    self.at += stop + 1;
-                    return;
-                }
-                Some(stop) => self.at += stop + 2,
-                None => {
-                    self.at = self.text.len();
-                    return;
-                }
-            }
+            self.at = skip_plain(self.text, self.at);
+            self.at += match self.peek() {
+                Some(b'"') => break self.at += 1,
+                Some(b'\\') => 2,
+                Some(_) => 1,
+                None => break self.at = self.text.len(),
+            };
         }
     }
 
