@@ -1,0 +1,129 @@
+//! Journal generations on their way from the committer to the sealer.
+//!
+//! A generation is the content of one journal file. The committer fills one; when it is full it
+//! waits here until the sealer has rewritten it; then its file is free again.
+//!
+//! Invariant: generations are sealed in order, and a file is free only when everything in it is
+//! durable elsewhere.
+
+use std::collections::VecDeque;
+
+use outflow_model::StreamId;
+use parking_lot::{Condvar, Mutex};
+
+/// A full generation, or one found at recovery.
+#[derive(Debug, Clone)]
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    /// The journal file it is in.
+    pub(crate) slot: u32,
+    /// The sequence of its last commit.
+    pub(crate) last_sequence: u64,
+    /// The streams that have chunks of it; some may be named twice.
+    pub(crate) streams: Vec<StreamId>,
+    /// Whether its file is damaged, and so set aside instead of used again.
+    pub(crate) is_damaged: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: VecDeque<Generation>,
+    free: Vec<u32>,
+    next_slot: u32,
+    /// Whether the sealer is to look around or end.
+    woken: bool,
+}
+
+/// The generations that wait, and the journal files that are free.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+impl Pending {
+    /// With what recovery found.
+    pub(crate) fn new(waiting: VecDeque<Generation>, free: Vec<u32>, next_slot: u32) -> Self {
+        let inner = Inner { waiting, free, next_slot, woken: false };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// How many generations wait.
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().waiting.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn push(&self, generation: Generation) {
+        self.inner.lock().waiting.push_back(generation);
+        self.changed.notify_all();
+    }
+
+    /// The oldest that waits; it stays until [`Self::sealed`].
+    pub(crate) fn oldest(&self) -> Option<Generation> {
+        self.inner.lock().waiting.front().cloned()
+    }
+
+    /// The oldest is sealed: it waits no more, and its file is free if it is undamaged.
+    pub(crate) fn sealed(&self) {
+        let mut inner = self.inner.lock();
+        if let Some(generation) = inner.waiting.pop_front()
+            && !generation.is_damaged
+        {
+            inner.free.push(generation.slot);
+        }
+        drop(inner);
+        self.changed.notify_all();
+    }
+
+    /// A free file, or the number of a new one, which is to be made.
+    pub(crate) fn take_slot(&self) -> Slot {
+        let mut inner = self.inner.lock();
+        if let Some(slot) = inner.free.pop() {
+            return Slot::Free(slot);
+        }
+        let slot = inner.next_slot;
+        inner.next_slot += 1;
+        Slot::New(slot)
+    }
+
+    /// Gives a file back that was not used.
+    pub(crate) fn give_back(&self, slot: u32) {
+        self.inner.lock().free.push(slot);
+    }
+
+    /// The number of a new file, if no file is free or will soon be.
+    pub(crate) fn take_new_slot(&self) -> Option<u32> {
+        let mut inner = self.inner.lock();
+        if !inner.free.is_empty() || !inner.waiting.is_empty() {
+            return None;
+        }
+        inner.next_slot += 1;
+        Some(inner.next_slot - 1)
+    }
+
+    /// Ends the wait of whoever waits.
+    pub(crate) fn wake(&self) {
+        self.inner.lock().woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until something changed, at most `millis`.
+    pub(crate) fn wait(&self, millis: u64, until: impl Fn(usize) -> bool) {
+        let mut inner = self.inner.lock();
+        if !until(inner.waiting.len()) && !std::mem::take(&mut inner.woken) {
+            self.changed.wait_for(&mut inner, std::time::Duration::from_millis(millis));
+            inner.woken = false;
+        }
+    }
+}
+
+/// A journal file for the next generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Free(u32),
+    New(u32),
+}

@@ -1,0 +1,131 @@
+//! The heads of journal files and of records. The layout is drawn in [`crate::journal`].
+
+use bytes::Bytes;
+
+use super::buffer::AlignedBuffer;
+use super::op::{fill, u32_at, u64_at};
+use crate::fs::ALIGN;
+
+/// The newest journal format that this code reads, and the one it writes.
+pub(crate) const VERSION: u32 = 1;
+/// The size of a file's and of a record's head.
+pub(crate) const HEAD: usize = 32;
+
+const FILE_MAGIC: [u8; 4] = *b"OFJ\xFF";
+const RECORD_MAGIC: [u8; 4] = *b"OFC\xFF";
+
+/// What the head of a journal file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileHead {
+    pub(crate) generation: u64,
+    /// The sequence of its first record, whether it was written or not.
+    pub(crate) first_sequence: u64,
+}
+
+/// What the head of a journal file turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileHeadRead {
+    Good(FileHead),
+    /// Written by a later version.
+    Newer(u32),
+    /// Never written, torn or damaged.
+    Bad,
+}
+
+impl FileHead {
+    /// The head, padded to a disk block.
+    pub(crate) fn encode(self, out: &mut AlignedBuffer) {
+        let mut head = [0; HEAD];
+        fill(&mut head, [
+            &FILE_MAGIC[..],
+            &[0; 4],
+            &VERSION.to_le_bytes(),
+            &[0; 4],
+            &self.generation.to_le_bytes(),
+            &self.first_sequence.to_le_bytes(),
+        ]);
+        let crc = crc32c::crc32c(head.get(8..).unwrap_or_default());
+        fill(&mut head, [&FILE_MAGIC[..], &crc.to_le_bytes()]);
+        out.clear();
+        out.extend(&head);
+        out.pad();
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> FileHeadRead {
+        let read = || {
+            let head = bytes.get(..HEAD)?;
+            let is_whole = head.starts_with(&FILE_MAGIC)
+                && u32_at(head, 4)? == crc32c::crc32c(head.get(8..)?);
+            if !is_whole {
+                return None;
+            }
+            let version = u32_at(head, 8)?;
+            if version > VERSION {
+                return Some(FileHeadRead::Newer(version));
+            }
+            let (generation, first_sequence) = (u64_at(head, 16)?, u64_at(head, 24)?);
+            Some(FileHeadRead::Good(Self { generation, first_sequence }))
+        };
+        read().unwrap_or(FileHeadRead::Bad)
+    }
+}
+
+/// Begins a record: leaves room for its head.
+pub(crate) fn begin(out: &mut AlignedBuffer) {
+    out.clear();
+    out.extend(&[0; HEAD]);
+}
+
+/// Ends a record: writes its head, whose checksum covers the payload, and pads it.
+pub(crate) fn finish(out: &mut AlignedBuffer, ops: u32, generation: u64, sequence: u64) {
+    let payload = (out.len() - HEAD) as u32;
+    let mut head = [0; HEAD];
+    fill(&mut head, [
+        &RECORD_MAGIC[..],
+        &[0; 4],
+        &payload.to_le_bytes(),
+        &ops.to_le_bytes(),
+        &generation.to_le_bytes(),
+        &sequence.to_le_bytes(),
+    ]);
+    out.set(0, &head);
+    let crc = crc32c::crc32c(out.contents().get(8..).unwrap_or_default());
+    out.set(4, &crc.to_le_bytes());
+    out.pad();
+}
+
+/// A record read back.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) generation: u64,
+    pub(crate) sequence: u64,
+    /// How many ops the payload holds.
+    pub(crate) ops: u32,
+    pub(crate) payload: Bytes,
+    /// Its size in the file, padding included.
+    pub(crate) size: usize,
+}
+
+/// The record at `at` in a journal file's bytes, if a whole one is there.
+pub(crate) fn decode(file: &Bytes, at: usize) -> Option<Record> {
+    let rest = file.get(at..)?;
+    if !rest.starts_with(&RECORD_MAGIC) {
+        return None;
+    }
+    let len = HEAD.checked_add(u32_at(rest, 8)? as usize)?;
+    if u32_at(rest, 4)? != crc32c::crc32c(rest.get(8..len)?) {
+        return None;
+    }
+    let size = len.next_multiple_of(ALIGN);
+    let padding = rest.get(len..size.min(rest.len()))?;
+    if padding.iter().any(|&byte| byte != 0) {
+        return None;
+    }
+    Some(Record {
+        generation: u64_at(rest, 16)?,
+        sequence: u64_at(rest, 24)?,
+        ops: u32_at(rest, 12)?,
+        payload: file.slice(at + HEAD..at + len),
+        size,
+    })
+}

@@ -1,0 +1,189 @@
+//! Opening a data directory: what is durable becomes what is served.
+//!
+//! Called once, by [`crate::log::Log::recover`]. Order: look at everything and refuse what a
+//! later version wrote, without a write; load the segments' indexes and the state; replay the
+//! journal onto them; then go on in a journal file of its own, so that no file that was being
+//! written at the crash is ever written to again.
+//!
+//! Invariants: whole commits only; an event is in a segment or in memory, never in both; nothing
+//! is deleted but unfinished files; what cannot be explained is reported and kept.
+
+mod load;
+mod replay;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+use outflow_model::StreamId;
+use parking_lot::RwLock;
+
+use crate::active::{Generation, Pending};
+use crate::cache::Cache;
+use crate::catalog::{self, SealedRecord};
+use crate::committer::{Committer, Resume, Tail};
+use crate::health::Board;
+use crate::identity;
+use crate::index::{IdMap, Index};
+use crate::journal::reader::JournalFile;
+use crate::options::Options;
+use crate::shared::{Parts, Shared};
+
+/// Why a data directory was not opened. Nothing was written to it, unless it was being made.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is of a later version of the program.
+    #[error("{file} has format {found}, and this version reads up to {known}: use a later version", file = .file.display())]
+    Newer {
+        /// What is newer.
+        file: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format this version reads.
+        known: u32,
+    },
+    /// It has files, but not the one that says what it is.
+    #[error("{dir} is not empty and not a data directory of outflow: give another one", dir = .0.display())]
+    NotOurs(PathBuf),
+    /// Another process has it open.
+    #[error("{dir} is in use by another process", dir = .0.display())]
+    Locked(PathBuf),
+    /// The disk does not let us.
+    #[error("{what} failed: {error}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the operating system says.
+        error: io::Error,
+    },
+}
+
+/// Turns a disk error into an [`OpenError`].
+pub(crate) fn io_error(what: &'static str) -> impl Fn(io::Error) -> OpenError {
+    move |error| OpenError::Io { what, error }
+}
+
+/// A recovered engine, before anything is driven.
+pub(crate) struct Recovered {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) committer: Committer,
+}
+
+/// What is gathered on the way.
+struct Recovery<'a> {
+    dir: &'a Path,
+    parts: &'a Parts,
+    health: Board,
+    index: Index,
+    tails: IdMap<StreamId, Tail>,
+    /// The blocks of streams that are not known (yet).
+    loose: IdMap<StreamId, Vec<crate::index::BlockRef>>,
+    sealed: SealedRecord,
+    waiting: VecDeque<Generation>,
+    next_segment: u64,
+    next_uid: u32,
+    /// The highest sequence and generation seen anywhere.
+    last_sequence: u64,
+    last_generation: u64,
+}
+
+/// Opens the directory. See the module.
+pub(crate) fn recover(dir: &Path, options: Options, parts: Parts) -> Result<Recovered, OpenError> {
+    let options = options.bounded();
+    identity::check(parts.fs.as_ref(), dir)?;
+    let sealed = catalog::sealed(parts.state.as_ref()).map_err(io_error("reading the state"))?;
+    let journals = load::journals(parts.fs.as_ref(), dir, sealed.generation)?;
+    let segments = load::segments(parts.fs.as_ref(), dir)?;
+
+    let mut recovery = Recovery {
+        dir,
+        parts: &parts,
+        health: Board::default(),
+        index: Index::default(),
+        tails: IdMap::default(),
+        loose: IdMap::default(),
+        sealed,
+        waiting: VecDeque::new(),
+        next_segment: 1,
+        next_uid: 1,
+        last_sequence: sealed.last_sequence,
+        last_generation: sealed.generation,
+    };
+    recovery.make_directories()?;
+    recovery.note_quarantine()?;
+    recovery.take_segments(segments)?;
+    recovery.take_state().map_err(io_error("reading the state"))?;
+    let (live, free, next_slot) = journals;
+    recovery.replay(live).map_err(io_error("replaying the journal"))?;
+    recovery.settle();
+    recovery.finish(options, parts.clone(), free, next_slot)
+}
+
+/// The journal files that are needed, in order of generation, with their slots.
+pub(crate) type Live = Vec<(u32, JournalFile)>;
+
+impl Recovery<'_> {
+    fn make_directories(&self) -> Result<(), OpenError> {
+        let make = || -> io::Result<()> {
+            for name in ["journal", "segments", "quarantine"] {
+                self.parts.fs.create_dir_all(&self.dir.join(name))?;
+            }
+            identity::write(self.parts.fs.as_ref(), self.dir)?;
+            self.parts.fs.sync_dir(self.dir)
+        };
+        make().map_err(io_error("making the data directory"))
+    }
+
+    fn note_quarantine(&self) -> Result<(), OpenError> {
+        let dir = self.dir.join("quarantine");
+        let mut names = self.parts.fs.list(&dir).map_err(io_error("listing the quarantine"))?;
+        names.sort_unstable();
+        for name in names {
+            self.health.damage(format!("quarantine/{name} was set aside"));
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        options: Options,
+        parts: Parts,
+        free: Vec<u32>,
+        next_slot: u32,
+    ) -> Result<Recovered, OpenError> {
+        let mut epochs = [0; 256];
+        let stored = catalog::epochs(parts.state.as_ref()).map_err(io_error("reading the state"))?;
+        for (shard, epoch) in stored {
+            if let Some(to) = epochs.get_mut(usize::from(shard.0)) {
+                *to = epoch;
+            }
+        }
+        let total = parts.fs.total_bytes(self.dir).map_err(io_error("asking for free space"))?;
+        let reserve = options.reserve_bytes.unwrap_or((total / 100).clamp(256 << 20, 4 << 30));
+        let resume = Resume {
+            next_generation: self.last_generation + 1,
+            next_sequence: self.last_sequence + 1,
+            tails: self.tails,
+            epochs,
+        };
+        let shared = Arc::new(Shared {
+            dir: self.dir.to_owned(),
+            cache: Cache::new(options.cache_bytes, options.block_bytes),
+            options,
+            parts,
+            index: RwLock::new(self.index),
+            health: self.health,
+            pending: Pending::new(self.waiting, free, next_slot),
+            observer: RwLock::new(None),
+            reserve,
+            next_uid: AtomicU32::new(self.next_uid),
+            next_segment: AtomicU64::new(self.next_segment),
+            wants_spare: AtomicBool::new(false),
+        });
+        shared.check_space();
+        let committer = Committer::new(shared.clone(), resume);
+        Ok(Recovered { shared, committer })
+    }
+}

@@ -1,0 +1,99 @@
+//! Retention: which events go, and giving the disk back.
+//!
+//! Driven by the keeping thread or by the simulator. Everything that ends events (age, size,
+//! trims, drops) moves the start of a stream through the journal; here the starts that age and
+//! size ask for are found, and segments that no stream refers to any more are removed.
+//!
+//! Invariants: a start moves durably before any byte is removed; a damaged segment is set aside,
+//! never removed.
+
+use std::io;
+use std::sync::Arc;
+
+use outflow_model::{Offset, Timestamp};
+use outflow_store::Op;
+
+use crate::index::{Index, StreamLog};
+use crate::segment::{self, Segment};
+use crate::shared::Shared;
+
+/// How many trims go into one batch.
+pub(crate) const OPS: usize = 1000;
+
+/// The trims that are due at `now`.
+pub(crate) fn plan(shared: &Shared, now: Timestamp) -> Vec<Op> {
+    let ids = shared.index.read().ids();
+    let mut trims = Vec::new();
+    for ids in ids.chunks(OPS) {
+        let index = shared.index.read();
+        for &id in ids {
+            let Some(stream) = index.streams.get(&id) else { continue };
+            if let Some(start) = due(&index, stream, now) {
+                trims.push(Op::Trim(id, start));
+            }
+        }
+    }
+    trims
+}
+
+/// Where a stream should start now, if that is later than it does.
+fn due(index: &Index, stream: &StreamLog, now: Timestamp) -> Option<Offset> {
+    let retention = stream.config.retention;
+    let age = i64::try_from(retention.age_ms).unwrap_or(i64::MAX);
+    let oldest = now.plus_millis(age.saturating_neg());
+    let max_bytes = retention.max_bytes.unwrap_or(u64::MAX);
+    let (mut start, mut bytes) = (None, stream.bytes);
+    for block in &stream.sealed {
+        // Files of one family expire whole; until then a block costs nothing more.
+        let newest = match index.segments.get(&block.segment) {
+            Some(segment) if segment.age_ms == retention.age_ms => segment.newest,
+            _ => block.last_at,
+        };
+        if newest >= oldest && bytes <= max_bytes {
+            return start;
+        }
+        bytes = bytes.saturating_sub(block.plain_len.into());
+        start = Some(block.last.next());
+    }
+    for chunk in &stream.tail {
+        if chunk.at >= oldest && bytes <= max_bytes {
+            return start;
+        }
+        bytes = bytes.saturating_sub(chunk.lines.len() as u64);
+        start = Some(chunk.last().next());
+    }
+    start
+}
+
+/// Removes the segments that no stream refers to.
+///
+/// # Errors
+/// The disk's: the engine has stopped.
+pub(crate) fn sweep(shared: &Shared) -> io::Result<()> {
+    let mut dead: Vec<Arc<Segment>> = {
+        let index = shared.index.read();
+        index.segments.values().filter(|segment| segment.live() == 0).cloned().collect()
+    };
+    dead.sort_unstable_by_key(|segment| segment.uid);
+    for segment in dead {
+        remove(shared, &segment)
+            .inspect_err(|error| drop(shared.poison("removing a segment", error)))?;
+    }
+    Ok(())
+}
+
+fn remove(shared: &Shared, segment: &Segment) -> io::Result<()> {
+    let path = segment::path(&shared.dir, segment.age_ms, segment.number);
+    if segment.is_damaged() {
+        let quarantine = shared.dir.join("quarantine");
+        let name = format!("segment-{}-{:016}.seg", segment.age_ms, segment.number);
+        shared.fs().rename(&path, &quarantine.join(&name))?;
+        shared.fs().sync_dir(&quarantine)?;
+        shared.health.damage(format!("quarantine/{name} was set aside"));
+    } else {
+        shared.fs().remove(&path)?;
+    }
+    shared.fs().sync_dir(&segment::family(&shared.dir, segment.age_ms))?;
+    shared.index.write().segments.remove(&segment.uid);
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What the committer, the sealer and the readers of one engine share.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use outflow_model::Clock;
+use outflow_store::CommitObserver;
+use parking_lot::RwLock;
+
+use crate::active::Pending;
+use crate::cache::Cache;
+use crate::fs::Fs;
+use crate::health::Board;
+use crate::index::Index;
+use crate::journal::writer;
+use crate::options::Options;
+use crate::state::State;
+
+/// The world that an engine lives in: the simulator's or the real one.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where files are.
+    pub fs: Arc<dyn Fs>,
+    /// The derived state.
+    pub state: Arc<dyn State>,
+    /// What time it is: retention and leases ask.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// See the module. Locks are never held together, except that `observer` may be read first.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) parts: Parts,
+    pub(crate) index: RwLock<Index>,
+    pub(crate) cache: Cache,
+    pub(crate) health: Board,
+    pub(crate) pending: Pending,
+    pub(crate) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
+    /// How many bytes of the disk are kept free.
+    pub(crate) reserve: u64,
+    pub(crate) next_uid: AtomicU32,
+    pub(crate) next_segment: AtomicU64,
+    /// Whether the next journal file should be made before it is needed.
+    pub(crate) wants_spare: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn fs(&self) -> &dyn Fs {
+        self.parts.fs.as_ref()
+    }
+
+    pub(crate) fn state(&self) -> &dyn State {
+        self.parts.state.as_ref()
+    }
+
+    pub(crate) fn new_uid(&self) -> u32 {
+        self.next_uid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn new_segment_number(&self) -> u64 {
+        self.next_segment.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks how much of the disk is free, and refuses or takes appends accordingly.
+    pub(crate) fn check_space(&self) {
+        match self.fs().free_bytes(&self.dir) {
+            Ok(free) => self.health.set_full(free < self.reserve),
+            Err(error) => tracing::warn!(%error, "the free space of the disk is not known"),
+        }
+    }
+
+    /// Makes the next journal file before it is needed, if that time has come.
+    pub(crate) fn make_spare(&self) {
+        if !self.wants_spare.swap(false, Ordering::Relaxed) || self.health.is_full() {
+            return;
+        }
+        let Some(slot) = self.pending.take_new_slot() else { return };
+        let made = writer::create(self.fs(), &self.dir, slot, self.options.journal_bytes);
+        if let Err(error) = made {
+            tracing::warn!(%error, "no journal file was made in advance");
+        }
+        // Also when it failed: the committer completes it, or fails for good.
+        self.pending.give_back(slot);
+    }
+
+    /// Stops the engine because of a failed write or sync.
+    pub(crate) fn poison(&self, what: &str, error: &io::Error) -> String {
+        self.health.stop(&format!("{what} failed: {error}"))
+    }
+}
+
+/// Whether the disk is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

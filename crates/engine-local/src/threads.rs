@@ -1,0 +1,148 @@
+//! The two threads of an engine: `outflow-commit` writes the journal, `outflow-keep` seals,
+//! trims, sweeps and rewrites. They hold nothing of their own that a restart would miss.
+//!
+//! The keeper never waits for the committer, because the committer may wait for the keeper to
+//! free a journal file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use outflow_store::{AppendError, Batch, Durability};
+
+use crate::committer::{Committer, Room};
+use crate::queue::{Queue, Request};
+use crate::shared::Shared;
+use crate::{compaction, log, retention, sealer};
+
+/// How long the committer waits before it asks again whether there is room, in milliseconds.
+const ROOM_MS: u64 = 100;
+/// How long the keeper rests at most, in milliseconds.
+const REST_MS: u64 = 1000;
+/// After how many bytes the keeper is slowed down.
+const PACE_BYTES: u64 = 1 << 20;
+
+/// Fails what is queued if its thread dies.
+struct Guard {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = self.shared.health.stop("a thread of the engine died");
+            self.queue.fail(&reason);
+        }
+    }
+}
+
+/// The commit thread: ends when the queue is closed and empty, or the engine has stopped.
+pub(crate) fn commit(shared: Arc<Shared>, queue: Arc<Queue>, mut committer: Committer) {
+    let guard = Guard { shared: shared.clone(), queue: queue.clone() };
+    let options = &shared.options;
+    let max_bytes = options.group_bytes.min(options.max_batch_bytes());
+    let mut group = Vec::new();
+    let mut waiting = Vec::new();
+    while queue.take(&mut group, options.group_batches, max_bytes) {
+        commit_group(&shared, &mut committer, &mut group, &mut waiting);
+        if let Some(reason) = shared.health.stopped() {
+            queue.fail(&reason);
+            break;
+        }
+    }
+    if let Err(error) = log::close(&shared, &committer) {
+        shared.poison("closing", &error);
+    }
+    drop(guard);
+}
+
+type Answer = tokio::sync::oneshot::Sender<Result<(), AppendError>>;
+
+fn commit_group(
+    shared: &Shared,
+    committer: &mut Committer,
+    group: &mut Vec<Request>,
+    waiting: &mut Vec<Answer>,
+) {
+    let max = shared.options.max_batch_bytes();
+    // What is larger than a journal file is refused when it is staged.
+    let bytes = group.iter().map(|request| request.bytes).filter(|&bytes| bytes <= max).sum();
+    let refused = loop {
+        match committer.prepare(bytes) {
+            Ok(Room::Yes) => break None,
+            Ok(Room::Later) => {
+                let limit = shared.options.pending_generations;
+                shared.pending.wait(ROOM_MS, |waiting| waiting < limit);
+            }
+            Ok(Room::Full) => break Some(AppendError::Full),
+            Err(error) => break Some(error),
+        }
+    };
+    for Request { batch, is_internal, answer, .. } in group.drain(..) {
+        let is_relaxed = batch.durability == Durability::Relaxed;
+        let staged = refused.clone().map_or_else(|| committer.stage(batch, is_internal), Err);
+        match staged {
+            Ok(()) if !is_relaxed => waiting.push(answer),
+            // Nobody may be waiting any more, here and below.
+            staged => drop(answer.send(staged)),
+        }
+    }
+    let committed = if refused.is_none() { committer.commit() } else { Ok(()) };
+    for answer in waiting.drain(..) {
+        let _ = answer.send(committed.clone());
+    }
+}
+
+/// The keeper's thread: ends when `ended` is set and it was woken.
+pub(crate) fn keep(shared: Arc<Shared>, queue: Arc<Queue>, ended: Arc<AtomicBool>) {
+    let guard = Guard { shared: shared.clone(), queue: queue.clone() };
+    let mut retained_at = None;
+    while !ended.load(Ordering::Acquire) && shared.health.stopped().is_none() {
+        // A failure has stopped the engine: the loop ends.
+        let Ok(sealed) = sealer::step(&shared, &mut pace(&shared, &ended)) else { break };
+        shared.make_spare();
+        let now = shared.parts.clock.now().millis();
+        let interval = shared.options.retention_interval_ms as i64;
+        // A clock that went back must not stop retention.
+        if retained_at.is_none_or(|at: i64| (now - at).abs() >= interval) {
+            retained_at = Some(now);
+            if retain(&shared, &queue).is_err() {
+                break;
+            }
+        }
+        let rewritten = compaction::step(&shared, &mut pace(&shared, &ended));
+        if matches!(rewritten, Ok(true)) || sealed {
+            continue;
+        }
+        let rest = REST_MS.min(shared.options.retention_interval_ms);
+        shared.pending.wait(rest, |waiting| waiting > 0 && !shared.health.is_full());
+        if shared.health.is_full() {
+            shared.check_space();
+        }
+    }
+    drop(guard);
+}
+
+fn retain(shared: &Shared, queue: &Queue) -> std::io::Result<()> {
+    shared.check_space();
+    for ops in retention::plan(shared, shared.parts.clock.now()).chunks(retention::OPS) {
+        let batch = Batch { ops: ops.to_vec(), ..Batch::default() };
+        // Not waited for: what is refused, or not there yet, is planned again the next time.
+        drop(queue.submit(batch, true));
+    }
+    retention::sweep(shared)
+}
+
+/// Slows the keeper down to the rate chosen, unless more waits to be sealed.
+fn pace<'a>(shared: &'a Shared, ended: &'a AtomicBool) -> impl FnMut(u64) + 'a {
+    let mut written = 0;
+    move |bytes| {
+        written += bytes;
+        let rate = shared.options.seal_bytes_per_second;
+        if written < PACE_BYTES || rate == 0 || ended.load(Ordering::Acquire) {
+            return;
+        }
+        shared.pending.wait(written * 1000 / rate, |waiting| waiting > 1);
+        written = 0;
+    }
+}
