@@ -19,6 +19,7 @@
 pub mod commit;
 pub mod log;
 pub mod machine;
+pub mod model;
 pub mod ownership;
 pub mod reader;
 pub mod retention;

@@ -4,15 +4,16 @@
 //! [`walk`]. A crash may take relaxed batches that no synced one followed; then the engine has to
 //! agree with the model as it was after one of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use outflow_model::{Clock, Offset, StreamId, Timestamp};
 
-use super::reader::{Event, events_of, read_all};
+use super::model::{Model, holds, pair};
+use super::reader::events_of;
 use super::sample::{append, batch};
 use super::{Bed, Reopen};
-use crate::engine::{AppendError, Engine, ReadError};
+use crate::engine::{AppendError, ReadError};
 use crate::{Batch, Condition, Durability, Op, Put, Retention, StreamConfig};
 
 /// A step, undecoded: what to do, and to what.
@@ -22,29 +23,14 @@ const STREAMS: u8 = 5;
 const KEYS: u8 = 6;
 const FIRST_AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// One stream as it should be.
-#[derive(Debug, Clone)]
-struct Log {
-    config: StreamConfig,
-    events: BTreeMap<Offset, (Timestamp, Vec<u8>)>,
-    next: Offset,
-    last_at: Timestamp,
-}
-
-/// All that an engine should hold.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    streams: BTreeMap<StreamId, Log>,
-    dropped: BTreeSet<StreamId>,
-    state: BTreeMap<Vec<u8>, Bytes>,
-}
-
 /// The walk: the model, and what a crash may take it back to.
 #[derive(Debug, Default)]
 struct Walk {
     now: Model,
     /// The model before each relaxed batch that nothing synced has followed yet.
     fallbacks: Vec<Model>,
+    /// The latest time at which retention ran.
+    retained_at: Timestamp,
     revisions: BTreeSet<(Vec<u8>, u64)>,
 }
 
@@ -98,7 +84,7 @@ impl Walk {
             27 => self.reopen(bed, Reopen::Crash).await,
             28 => self.check_seek(bed, stream, i64::from(b) * 100 + i64::from(c)).await,
             29 => self.check_read(bed, stream, b, c).await,
-            _ => check(&self.now, &*bed.engine()).await.unwrap(),
+            _ => self.now.check(&*bed.engine()).await.unwrap(),
         }
     }
 
@@ -168,37 +154,31 @@ impl Walk {
     async fn reopen(&mut self, bed: &mut dyn Bed, how: Reopen) {
         bed.reopen(how).await;
         let engine = bed.engine();
-        let latest = check(&self.now, &*engine).await;
-        if how == Reopen::Crash && latest.is_err() {
-            for fallback in self.fallbacks.drain(..).rev() {
-                if check(&fallback, &*engine).await.is_ok() {
-                    self.now = fallback;
-                    break;
-                }
-            }
-            check(&self.now, &*engine).await.unwrap();
-        } else {
-            latest.unwrap();
+        let mut candidates = vec![std::mem::take(&mut self.now)];
+        if how == Reopen::Crash {
+            candidates.append(&mut self.fallbacks);
+            candidates[1..].reverse();
         }
-        self.fallbacks.clear();
+        let mut reasons = Vec::new();
+        for mut candidate in candidates {
+            candidate.unexpire(&*engine);
+            match candidate.check(&*engine).await {
+                Ok(()) => {
+                    self.now = candidate;
+                    return self.fallbacks.clear();
+                }
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        panic!("after {how:?}: {reasons:#?}");
     }
 
     async fn retain(&mut self, bed: &mut dyn Bed) {
         // What retention takes, it takes from what is durable: a synced batch settles that.
         self.submit(bed, [], Durability::Synced).await;
         bed.retain().await;
-        let (engine, now) = (bed.engine(), bed.clock().now());
-        for (&id, log) in &mut self.now.streams {
-            let start = engine.bounds(id).unwrap().start;
-            let Retention { age_ms, max_bytes } = log.config.retention;
-            let young = now.plus_millis(-(age_ms as i64));
-            let kept: usize = log.events.range(start..).map(|(_, (_, line))| line.len()).sum();
-            for (offset, (at, _)) in log.events.range(..start) {
-                let fits = max_bytes.is_none_or(|max| (kept as u64) < max);
-                assert!(*at < young || !fits, "{id} {offset} was to be kept");
-            }
-            log.events.retain(|&offset, _| offset >= start);
-        }
+        self.retained_at = self.retained_at.max(bed.clock().now());
+        self.now.follow_retention(&*bed.engine(), self.retained_at).unwrap();
     }
 
     async fn check_seek(&self, bed: &dyn Bed, stream: StreamId, ms: i64) {
@@ -223,94 +203,6 @@ impl Walk {
         let expected = log.events.range(from..).take(events.len());
         assert!(events.iter().map(pair).eq(expected.map(|(&offset, (_, line))| (offset, &**line))));
         assert_eq!(events.is_empty(), log.events.range(from..).next().is_none());
-    }
-}
-
-impl Model {
-    fn apply(&mut self, op: &Op) -> Result<(), AppendError> {
-        let unknown = |id: &StreamId| AppendError::UnknownStream(*id);
-        match op {
-            Op::SetStream(id, _) if self.dropped.contains(id) => {
-                return Err(AppendError::Invalid("dropped"));
-            }
-            Op::SetStream(id, config) => {
-                let new = || Log {
-                    config: *config,
-                    events: BTreeMap::new(),
-                    next: Offset::FIRST,
-                    last_at: Timestamp::from_millis(i64::MIN),
-                };
-                self.streams.entry(*id).or_insert_with(new).config = *config;
-            }
-            Op::DropStream(id) => {
-                self.streams.remove(id).ok_or_else(|| unknown(id))?;
-                self.dropped.insert(*id);
-            }
-            Op::Trim(id, before) => {
-                let log = self.streams.get_mut(id).ok_or_else(|| unknown(id))?;
-                log.events.retain(|offset, _| offset >= before);
-            }
-            Op::Append(append) => {
-                let log = self.streams.get_mut(&append.stream);
-                let log = log.ok_or_else(|| unknown(&append.stream))?;
-                if append.first < log.next {
-                    return Err(AppendError::Conflict);
-                }
-                log.last_at = log.last_at.max(append.at);
-                let metas = outflow_model::MetaSlice::new(&append.metas);
-                for (meta, line) in metas.with_lines(&append.lines) {
-                    log.events.insert(meta.offset, (log.last_at, line.to_vec()));
-                    log.next = meta.offset.next();
-                }
-            }
-            Op::Put(Put { key, value: Some(value), .. }) => {
-                self.state.insert(key.to_vec(), value.clone());
-            }
-            Op::Put(Put { key, value: None, .. }) => {
-                self.state.remove(&key[..]);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether the engine holds exactly what the model says; if not, where they differ.
-async fn check(model: &Model, engine: &dyn Engine) -> Result<(), String> {
-    let configs: Vec<_> = model.streams.iter().map(|(&id, log)| (id, log.config)).collect();
-    differ("streams", &engine.streams(), &configs)?;
-    for (&id, log) in &model.streams {
-        let bounds = engine.bounds(id).map_err(|error| error.to_string())?;
-        differ("end", &bounds.next, &log.next)?;
-        let events =
-            read_all(engine, id, bounds.start, 700).await.map_err(|error| error.to_string())?;
-        let expected = log.events.iter().map(|(&offset, (_, line))| (offset, &**line));
-        if !events.iter().map(pair).eq(expected) {
-            return Err(format!("{id} holds {} events, not {}", events.len(), log.events.len()));
-        }
-        if events.is_empty() {
-            differ("an empty stream's start", &bounds.start, &bounds.next)?;
-        }
-    }
-    let state = engine.scan(b"", None, usize::MAX).await.map_err(|error| error.to_string())?;
-    let state: Vec<_> = state.into_iter().map(|entry| (entry.key.to_vec(), entry.value)).collect();
-    let expected: Vec<_> = model.state.clone().into_iter().collect();
-    differ("state", &state, &expected)
-}
-
-fn differ<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Result<(), String> {
-    if is == should { Ok(()) } else { Err(format!("{what}: {is:?}, not {should:?}")) }
-}
-
-fn pair(event: &Event) -> (Offset, &[u8]) {
-    (event.offset, &event.line)
-}
-
-async fn holds(engine: &dyn Engine, put: &Put) -> bool {
-    let found = engine.get(&put.key).await.unwrap();
-    match put.condition {
-        Condition::Any => true,
-        Condition::Absent => found.is_none(),
-        Condition::Revision(wanted) => found.is_some_and(|entry| entry.revision == wanted),
     }
 }
 
