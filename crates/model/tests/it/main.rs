@@ -7,4 +7,5 @@
 
 mod draft;
 mod filter;
+mod filter_oracle;
 mod json;
