@@ -1,0 +1,283 @@
+//! `outflow tail`: a stream's events on standard output, across broken connections.
+//!
+//! Every event is printed once and in order: after a break reading resumes behind the last offset
+//! printed, or, before the first, at the place that the server named when it answered.
+
+mod lines;
+mod pretty;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use outflow_model::clock::SystemClock;
+use outflow_model::{Clock, Timestamp};
+use reqwest::{Method, Response};
+use serde_json::json;
+
+use crate::api::Api;
+use crate::command::{EXIT_CODES, TEMPLATE};
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::output;
+use crate::span::parse_span;
+use lines::Lines;
+use pretty::Pretty;
+
+const EXAMPLES: &str = "Examples:
+  outflow tail                                  new events of the stream `events`
+  outflow tail orders --from earliest --count 10
+  outflow tail --since 1h --types OPEN,CUSTOM
+  outflow tail --filter '{\"types\":[\"CUSTOM\"],\"predicates\":[]}'
+  outflow tail orders --from earliest --no-follow > orders.ndjson";
+
+/// The server sends a heartbeat every two seconds; after this much silence the connection is dead.
+const SILENCE: Duration = Duration::from_secs(20);
+/// The pause before connecting again, doubled with every failure up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Arguments of `outflow tail`.
+#[derive(Debug, Args)]
+#[command(help_template = TEMPLATE, before_help = EXAMPLES, after_help = EXIT_CODES)]
+pub struct TailArgs {
+    /// The stream.
+    #[arg(default_value = "events")]
+    stream: String,
+    /// Where to begin: earliest, latest, behind an offset, or an RFC 3339 time.
+    #[arg(long, value_name = "PLACE", default_value = "latest", value_parser = parse_place)]
+    from: String,
+    /// Begin this long ago, such as 90s, 1h30m or 7d.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, conflicts_with = "from")]
+    since: Option<u64>,
+    /// Only events of these types, separated by commas.
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', conflicts_with = "filter")]
+    types: Option<Vec<String>>,
+    /// Only events that pass this filter: the `filters` of Airship's language, an object or array.
+    #[arg(long, value_name = "JSON", value_parser = parse_filter)]
+    filter: Option<String>,
+    /// Begin at this server-kept cursor instead, and move it.
+    #[arg(long, value_name = "NAME")]
+    cursor: Option<String>,
+    /// Stop after so many events.
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    count: Option<u64>,
+    /// How to print; pretty on a terminal, line otherwise.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Stop at the end of the stream instead of waiting for more.
+    #[arg(long)]
+    no_follow: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How to print an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The event's JSON on one line, byte for byte as stored.
+    Line,
+    /// Time, type, offset and body, coloured on a terminal.
+    Pretty,
+}
+
+fn parse_place(text: &str) -> Result<String, String> {
+    let is_offset = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_word = matches!(text, "earliest" | "latest");
+    if is_word || is_offset || Timestamp::parse_rfc3339(text.as_bytes()).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err("it is none of: earliest, latest, an offset, an RFC 3339 time".to_owned())
+}
+
+fn parse_filter(text: &str) -> Result<String, String> {
+    serde_json::from_str::<&serde_json::value::RawValue>(text)
+        .map(|json| json.get().to_owned())
+        .map_err(|error| format!("it is not JSON: {error}"))
+}
+
+/// What is asked for, and how far it has come.
+#[derive(Debug)]
+struct Tail {
+    api: Api,
+    project: String,
+    stream: String,
+    filters: Option<String>,
+    cursor: Option<String>,
+    follow: bool,
+    /// What to ask for next as `start`.
+    place: String,
+    /// How many events are still wanted.
+    left: Option<u64>,
+}
+
+impl Tail {
+    async fn new(args: &TailArgs) -> Result<Self, Failure> {
+        let api = Api::new(&args.connection)?;
+        let project = api.project().await?;
+        let place = args.since.map_or_else(
+            || args.from.clone(),
+            |ago| {
+                let ago = i64::try_from(ago).unwrap_or(i64::MAX);
+                SystemClock.now().plus_millis(-ago).to_string()
+            },
+        );
+        let of_types = args.types.as_ref().map(|types| json!([{ "types": types }]).to_string());
+        Ok(Self {
+            api,
+            project,
+            stream: args.stream.clone(),
+            filters: args.filter.clone().or(of_types),
+            cursor: args.cursor.clone(),
+            follow: !args.no_follow,
+            place,
+            left: args.count,
+        })
+    }
+
+    async fn open(&mut self) -> Result<Response, Failure> {
+        let limit = self.left.map(|left| left.to_string());
+        let mut query = vec![("start", self.place.as_str())];
+        query.extend((!self.follow).then_some(("follow", "false")));
+        query.extend(self.filters.as_deref().map(|filters| ("filters", filters)));
+        query.extend(self.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        query.extend(limit.as_deref().map(|limit| ("limit", limit)));
+        let path = ["v1", "projects", &self.project, "streams", &self.stream, "events"];
+        let request = self.api.request(Method::GET, self.api.url(&path, &query));
+        let response = self.api.send(request).await?;
+        let from = response.headers().get("outflow-from").and_then(|value| value.to_str().ok());
+        if let Some(from) = from {
+            self.begun(from);
+        }
+        Ok(response)
+    }
+
+    /// Takes the place where the server began, so that a break before the first event loses none.
+    fn begun(&mut self, from: &str) {
+        let asked: Option<u64> = self.place.parse().ok();
+        if let (Some(asked), Ok(begun)) = (asked, from.parse::<u64>())
+            && begun > asked
+        {
+            output::message(&format!(
+                "outflow: events from {} to {begun} are no longer kept",
+                asked + 1
+            ));
+        }
+        from.clone_into(&mut self.place);
+    }
+
+    /// Prints what comes until the connection ends; `true` when nothing more is wanted.
+    async fn print(
+        &mut self,
+        mut response: Response,
+        printer: &mut Printer,
+    ) -> Result<bool, Failure> {
+        let mut lines = Lines::default();
+        loop {
+            let chunk = match tokio::time::timeout(SILENCE, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(!self.follow || self.left == Some(0)),
+                Ok(Err(error)) => return Err(self.api.unreachable(&error)),
+                Err(_) => return Err(self.api.silent()),
+            };
+            for line in lines.add(&chunk)? {
+                printer.print(line)?;
+                if let Some(offset) = lines::offset(line) {
+                    offset.clone_into(&mut self.place);
+                }
+                if let Some(left) = &mut self.left {
+                    *left = left.saturating_sub(1);
+                    if *left == 0 {
+                        printer.flush()?;
+                        return Ok(true);
+                    }
+                }
+            }
+            lines.keep_rest(&chunk);
+            printer.flush()?;
+        }
+    }
+}
+
+/// Prints events, and how far a long count has come where that disturbs nothing.
+#[derive(Debug)]
+struct Printer {
+    out: std::io::BufWriter<std::io::Stdout>,
+    pretty: Option<Pretty>,
+    progress: Option<ProgressBar>,
+}
+
+impl Printer {
+    fn new(args: &TailArgs) -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        let usual =
+            if is_terminal && !args.connection.json { Format::Pretty } else { Format::Line };
+        let pretty =
+            (args.format.unwrap_or(usual) == Format::Pretty).then(|| Pretty::new(output::colour()));
+        let progress = args.count.filter(|_| !is_terminal && std::io::stderr().is_terminal());
+        let out = std::io::BufWriter::with_capacity(64 << 10, std::io::stdout());
+        Self {
+            out,
+            pretty,
+            progress: progress
+                .map(|count| bar(count, "{wide_bar} {pos}/{len} events {per_sec} {eta}")),
+        }
+    }
+
+    fn print(&mut self, line: &[u8]) -> Result<(), Failure> {
+        match &self.pretty {
+            Some(pretty) => pretty.write(line, &mut self.out)?,
+            None => std::io::Write::write_all(&mut self.out, line)?,
+        }
+        if let Some(progress) = &self.progress {
+            progress.inc(1);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        std::io::Write::flush(&mut self.out)?;
+        Ok(())
+    }
+}
+
+/// A progress bar on standard error.
+pub(crate) fn bar(length: u64, template: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
+}
+
+pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
+    let mut tail = Tail::new(&args).await?;
+    if tail.left == Some(0) {
+        return Ok(());
+    }
+    let mut printer = Printer::new(&args);
+    let mut pause = FIRST_PAUSE;
+    let mut was_open = false;
+    loop {
+        let before = tail.place.clone();
+        let ended = match tail.open().await {
+            Ok(response) => {
+                was_open = true;
+                tail.print(response, &mut printer).await
+            }
+            Err(failure) => Err(failure),
+        };
+        printer.flush()?;
+        let wait = match ended {
+            Ok(true) => return Ok(()),
+            Ok(false) => FIRST_PAUSE,
+            // A server that cannot be reached at the first try is most likely a wrong address.
+            Err(failure) if !was_open || !failure.is_retryable() => return Err(failure),
+            Err(failure) => {
+                output::message(&format!("outflow: {failure}; trying again"));
+                failure.retry_after().unwrap_or(pause)
+            }
+        };
+        pause = if tail.place == before { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
+        tokio::time::sleep(wait).await;
+    }
+}
