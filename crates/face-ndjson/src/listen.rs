@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, USER_AGENT, VARY};
+use http::request::Parts;
 use outflow_auth::Auth;
 use outflow_face::body::{self, Encoding};
 use outflow_face::{Peer, Problem, RequestId};
@@ -71,7 +73,10 @@ async fn general(State(face): State<Arc<Face>>, request: Request) -> Response {
 /// Answers a request to one of Airship's routes.
 async fn airship(face: &Face, route: Route, request: Request) -> Response {
     let operation = operation(face, &request);
-    match open_airship(face, route, request).await {
+    let peer = peer(&request);
+    let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    match open_airship(face, route, &parts, &mut body, peer).await {
         Ok(mut response) => {
             identify(response.headers_mut(), &operation);
             response
@@ -85,6 +90,9 @@ async fn airship(face: &Face, route: Route, request: Request) -> Response {
                 reason = refusal.detail,
                 "request refused"
             );
+            if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
+                body::discard(body).await;
+            }
             refusal.airship(&operation)
         }
     }
@@ -98,12 +106,17 @@ fn operation(face: &Face, request: &Request) -> RequestId {
         .unwrap_or_else(|| RequestId::random(face.hub.rng()))
 }
 
-async fn open_airship(face: &Face, route: Route, request: Request) -> Result<Response, Refusal> {
-    if request.method() != Method::POST {
+/// Opens the stream, or says why not; takes `body` when it comes to reading it.
+async fn open_airship(
+    face: &Face,
+    route: Route,
+    parts: &Parts,
+    body: &mut Option<Body>,
+    peer: String,
+) -> Result<Response, Refusal> {
+    if parts.method != Method::POST {
         return Err(Refusal::method());
     }
-    let peer = peer(&request);
-    let (parts, body) = request.into_parts();
     let (grant, project) = authenticate::airship(&parts.headers, route, &face.auth, &face.hub)?;
     if !negotiate::accepts_version_3(&parts.headers) {
         return Err(Refusal::new(ErrorCode::NotAcceptable, "only version 3 of the API is offered"));
@@ -114,8 +127,9 @@ async fn open_airship(face: &Face, route: Route, request: Request) -> Result<Res
             "only the encodings gzip, zstd and identity are offered",
         )
     })?;
-    let bytes =
-        body::read(body, Encoding::of(&parts.headers)?, face.options.max_request_bytes).await?;
+    let encoding = Encoding::of(&parts.headers)?;
+    let body = body.take().unwrap_or_default();
+    let bytes = body::read(body, encoding, face.options.max_request_bytes).await?;
     let wanted = Wanted::read(&request::Body::read(&bytes)?, route)?;
     drop(bytes);
     let stream = face.hub.stream(&project.id, &project.default_stream).ok_or_else(no_data)?;

@@ -99,16 +99,49 @@ impl BodyError {
 /// How many encoded bytes are decoded between two chances for other tasks to run.
 const SLICE_BYTES: usize = 4096;
 
-/// Reads the whole of `body`, decoded, up to `limit` bytes.
+/// Reads the whole of `body`, decoded, up to `limit` bytes. What is refused is read past, as by
+/// [`discard`], so that the client sees the answer.
 ///
 /// # Errors
 /// [`BodyError`]. Memory use is bounded by `limit` either way.
-pub async fn read(body: Body, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
-    if encoding == Encoding::Identity {
-        return read_plain(body, limit).await;
+pub async fn read(mut body: Body, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
+    let outcome = match encoding {
+        Encoding::Identity => read_plain(&mut body, limit).await,
+        Encoding::Gzip | Encoding::Zstd => read_encoded(&mut body, encoding, limit).await,
+    };
+    if !matches!(outcome, Ok(_) | Err(BodyError::Timeout | BodyError::Broken)) {
+        discard(body).await;
     }
+    outcome
+}
+
+/// How much of a refused body is read past, and for how long.
+const DISCARD_BYTES: usize = 8 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads past `body` before a request is refused: closing a connection on which bytes are still
+/// arriving resets it, and the client loses the answer.
+///
+/// Not for requests with `Expect: 100-continue`: reading would ask for the body.
+pub async fn discard(mut body: Body) {
+    let past = async {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(len) else { break };
+            left = rest;
+        }
+    };
+    // Whoever takes longer may lose the answer.
+    let _ = tokio::time::timeout(DISCARD_TIME, past).await;
+}
+
+async fn read_encoded(
+    body: &mut Body,
+    encoding: Encoding,
+    limit: usize,
+) -> Result<Bytes, BodyError> {
     let mut decoder = Decoder::new(encoding, limit)?;
-    let mut body = body;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
         for slice in data.chunks(SLICE_BYTES) {
@@ -123,8 +156,8 @@ pub async fn read(body: Body, encoding: Encoding, limit: usize) -> Result<Bytes,
     decoder.finish()
 }
 
-async fn read_plain(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
-    if http_body::Body::size_hint(&body).lower() > limit as u64 {
+async fn read_plain(body: &mut Body, limit: usize) -> Result<Bytes, BodyError> {
+    if http_body::Body::size_hint(body).lower() > limit as u64 {
         return Err(BodyError::TooLarge { limit });
     }
     let (mut only, mut all) = (None::<Bytes>, BytesMut::new());

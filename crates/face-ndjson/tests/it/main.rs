@@ -1,3 +1,5 @@
 //! The NDJSON face, tested as clients meet it.
 
+mod clients;
+mod stand;
 mod wire;
