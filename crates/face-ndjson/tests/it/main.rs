@@ -1,5 +1,7 @@
 //! The NDJSON face, tested as clients meet it.
 
+mod answers;
 mod clients;
 mod stand;
+mod streaming;
 mod wire;
