@@ -7,7 +7,7 @@
 use super::render::Head;
 use super::{Draft, EventError, Rules};
 use crate::id::{EventId, EventType, NameError};
-use crate::json::{Member, Raw, Scanner, Value, append_one_line};
+use crate::json::{Kind, Member, Raw, Scanner, Value, append_one_line};
 use crate::{DeviceType, Rng, Timestamp, subset};
 
 /// The members that the envelope gives a meaning.
@@ -114,7 +114,10 @@ fn read<'a>(
     scanner.open_object()?;
     while let Some(member) = scanner.member(first, rules.max_depth - 1)? {
         first = false;
-        let name = Name::of(&member.name.unescape());
+        let mut name = Name::of(member.name.as_written());
+        if name == Name::Other && member.name.has_escapes() {
+            name = Name::of(&member.name.unescape());
+        }
         if let Some(slot) = envelope.slot(name) {
             if slot.is_some() {
                 let reason = format!("member `{}` comes twice", member.name.to_text());
@@ -199,40 +202,32 @@ fn plain<'a>(
     name: &str,
     check: fn(&[u8]) -> Result<(), NameError>,
 ) -> Result<&'a [u8], EventError> {
-    let raw = string(member, name)?;
-    let inside = member.value_at + 1;
-    if let Some(at) = memchr::memchr(b'\\', raw.as_written()) {
-        let reason = format!("`{name}` must be written without escapes");
-        return Err(EventError::new(inside + at, reason));
-    }
-    check(raw.as_written()).map_err(|error| name_error(inside, name, &error))?;
-    Ok(raw.as_written())
+    let text = string(member, name)?.as_written();
+    check(text).map_err(|error| name_error(member.value_at + 1, name, text, &error))?;
+    Ok(text)
 }
 
-/// A refused id or type whose text starts at byte `inside`.
-pub(super) fn name_error(inside: usize, name: &str, error: &NameError) -> EventError {
-    match error {
-        NameError::Length { .. } => EventError::new(inside, format!("`{name}` {error}")),
-        NameError::Character { at } => {
-            let reason = format!("`{name}` must be printable ascii without quotes or backslashes");
-            EventError::new(inside + at, reason)
+/// The refusal of `text`, an id or type, which starts at byte `inside`.
+pub(super) fn name_error(inside: usize, name: &str, text: &[u8], error: &NameError) -> EventError {
+    let (at, reason) = match *error {
+        NameError::Length { .. } => (0, format!("`{name}` {error}")),
+        NameError::Character { at } if text.get(at) == Some(&b'\\') => {
+            (at, format!("`{name}` must be written without escapes"))
         }
-    }
+        NameError::Character { at } => {
+            (at, format!("`{name}` must be printable ascii without quotes or backslashes"))
+        }
+    };
+    EventError::new(inside + at, reason)
 }
 
 /// When the event happened, held to the rules.
 fn occurred(member: &Member<'_>, rules: &Rules) -> Result<Timestamp, EventError> {
     let raw = string(member, "occurred")?;
-    let at = member.value_at;
-    match Timestamp::parse_rfc3339(raw.as_written()) {
-        Some(occurred) => {
-            hold_to_rules(occurred, rules).map_err(|reason| EventError::new(at, reason))
-        }
-        None => Err(EventError::new(
-            at,
-            "`occurred` must be an RFC 3339 time such as 2016-12-08T21:27:01.125Z",
-        )),
-    }
+    let occurred = Timestamp::parse_rfc3339(raw.as_written());
+    let wrong = || "`occurred` must be an RFC 3339 time such as 2016-12-08T21:27:01.125Z".into();
+    let held = occurred.ok_or_else(wrong).and_then(|occurred| hold_to_rules(occurred, rules));
+    held.map_err(|reason| EventError::new(member.value_at, reason))
 }
 
 /// Takes times far ahead as now; refuses those too long ago.
@@ -247,16 +242,16 @@ pub(super) fn hold_to_rules(occurred: Timestamp, rules: &Rules) -> Result<Timest
 
 /// Headers are an object of strings.
 fn check_headers(member: &Member<'_>) -> Result<(), EventError> {
-    if member.value.first() != Some(&b'{') {
-        return Err(EventError::new(member.value_at, "`headers` must be an object of strings"));
-    }
-    for (name, value) in Value::new(member.value).members() {
-        if value.as_string().is_none() {
-            let reason = format!("header `{}` must be a string", name.to_text());
-            return Err(EventError::new(member.value_at, reason));
-        }
-    }
-    Ok(())
+    let headers = Value::new(member.value);
+    let reason = if !matches!(headers.kind(), Kind::Object) {
+        "`headers` must be an object of strings".to_owned()
+    } else if let Some((name, _)) = headers.members().find(|(_, value)| value.as_string().is_none())
+    {
+        format!("header `{}` must be a string", name.to_text())
+    } else {
+        return Ok(());
+    };
+    Err(EventError::new(member.value_at, reason))
 }
 
 fn device_type(member: &Member<'_>) -> DeviceType {

@@ -106,9 +106,9 @@ pub(super) fn push_built(
     }
     let (id, event_type) = (event.id.map(str::as_bytes), event.event_type.as_bytes());
     if let Some(id) = id {
-        EventId::check(id).map_err(|error| name_error(0, "id", &error))?;
+        EventId::check(id).map_err(|error| name_error(0, "id", id, &error))?;
     }
-    EventType::check(event_type).map_err(|error| name_error(0, "type", &error))?;
+    EventType::check(event_type).map_err(|error| name_error(0, "type", event_type, &error))?;
     let occurred = hold_to_rules(event.occurred.unwrap_or(rules.now), rules)
         .map_err(|reason| EventError::new(0, reason))?;
     let mut head = Head::begin(draft, id, event_type, occurred, rules, rng);

@@ -211,24 +211,14 @@ fn identifier(
     place: &Place<'_>,
     spellings: &'static [Spelling],
 ) -> Result<(&'static str, Box<str>), FilterError> {
-    if value.text().first() != Some(&b'{') {
-        return Err(place.error("must be an object"));
-    }
-    let mut found = None;
-    for (name, value) in value.members() {
-        let Some((spelling, ..)) = spellings.iter().find(|spelling| name.is(spelling.0.as_bytes()))
-        else {
-            return Err(place.error(format!("unknown attribute `{}`", excerpt(&name.to_text()))));
-        };
-        if found.is_some() {
-            return Err(place.error("must have one attribute only"));
-        }
-        found = Some((*spelling, text(value, &Place::Member(place, spelling))?.into()));
-    }
-    found.ok_or_else(|| {
-        let names: Vec<_> = spellings.iter().map(|(name, ..)| format!("`{name}`")).collect();
-        place.error(format!("must have one of {}", names.join(", ")))
-    })
+    let mut members = value.members();
+    let (Some((name, id)), None) = (members.next(), members.next()) else {
+        return Err(place.error("must be an object with one attribute"));
+    };
+    let known = spellings.iter().find(|spelling| name.is(spelling.0.as_bytes()));
+    let (spelling, ..) = known
+        .ok_or_else(|| place.error(format!("unknown attribute `{}`", excerpt(&name.to_text()))))?;
+    Ok((spelling, text(id, &Place::Member(place, spelling))?.into()))
 }
 
 fn latency_ms(value: Value<'_>, place: &Place<'_>) -> Result<i64, FilterError> {
