@@ -126,12 +126,7 @@ impl Draft {
             return Err(EventError::too_large(rules.max_event_bytes));
         }
         crate::json::check_utf8(text)?;
-        let mark = self.mark();
-        let pushed = envelope::push_whole(self, text, rules, rng);
-        if pushed.is_err() {
-            self.reset(mark);
-        }
-        pushed
+        self.whole_or_not(|draft| envelope::push_whole(draft, text, rules, rng))
     }
 
     /// Renders one event that a face built and appends it.
@@ -145,12 +140,7 @@ impl Draft {
         rules: &Rules,
         rng: &dyn Rng,
     ) -> Result<(), EventError> {
-        let mark = self.mark();
-        let pushed = render::push_built(self, event, rules, rng);
-        if pushed.is_err() {
-            self.reset(mark);
-        }
-        pushed
+        self.whole_or_not(|draft| render::push_built(draft, event, rules, rng))
     }
 
     /// How many events there are.
@@ -226,14 +216,13 @@ impl Draft {
         (self.lines, metas)
     }
 
-    const fn mark(&self) -> (usize, usize) {
-        (self.lines.len(), self.metas.len())
-    }
-
-    /// Back to how it was at `mark`.
-    fn reset(&mut self, (lines, events): (usize, usize)) {
-        self.lines.truncate(lines);
-        self.metas.truncate(events);
-        self.own_ids.truncate(events);
+    /// Does `push`; when it fails, the draft is as it was before.
+    fn whole_or_not<E>(&mut self, push: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        let (lines, events) = (self.lines.len(), self.metas.len());
+        push(self).inspect_err(|_| {
+            self.lines.truncate(lines);
+            self.metas.truncate(events);
+            self.own_ids.truncate(events);
+        })
     }
 }

@@ -44,35 +44,30 @@ pub enum DeviceType {
 }
 
 impl DeviceType {
+    /// The known types with their names; each stands at its code less one.
+    const NAMES: [(&[u8], Self); 7] = [
+        (b"android", Self::Android),
+        (b"ios", Self::Ios),
+        (b"amazon", Self::Amazon),
+        (b"web", Self::Web),
+        (b"email", Self::Email),
+        (b"sms", Self::Sms),
+        (b"open", Self::Open),
+    ];
+
     /// Reads a device type in any case; an unknown one is [`DeviceType::Other`].
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
-        const NAMES: [(&[u8], DeviceType); 7] = [
-            (b"android", DeviceType::Android),
-            (b"ios", DeviceType::Ios),
-            (b"amazon", DeviceType::Amazon),
-            (b"web", DeviceType::Web),
-            (b"email", DeviceType::Email),
-            (b"sms", DeviceType::Sms),
-            (b"open", DeviceType::Open),
-        ];
-        let known = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let known = Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         known.map_or(Self::Other, |&(_, device)| device)
     }
 
     /// The type with code `code`; unknown codes are [`DeviceType::Other`].
     #[must_use]
-    pub const fn from_code(code: u8) -> Self {
-        match code {
-            0 => Self::None,
-            1 => Self::Android,
-            2 => Self::Ios,
-            3 => Self::Amazon,
-            4 => Self::Web,
-            5 => Self::Email,
-            6 => Self::Sms,
-            7 => Self::Open,
-            _ => Self::Other,
+    pub fn from_code(code: u8) -> Self {
+        match usize::from(code).checked_sub(1) {
+            None => Self::None,
+            Some(at) => Self::NAMES.get(at).map_or(Self::Other, |&(_, device)| device),
         }
     }
 }

@@ -37,20 +37,19 @@ impl Draft {
         rules: &Rules,
         rng: &dyn Rng,
     ) -> Result<usize, BodyError> {
-        let mark = self.mark();
         let before = self.len();
         // Lines grow by the envelope's fixed parts, some 130 bytes; NDJSON has most to gain.
         self.lines.reserve(body.len() + body.len() / 2);
-        match self.push_values(body, max_events, rules, rng) {
-            Ok(()) => Ok(self.len() - before),
-            Err(error) => {
-                let index = self.len() - before;
-                self.reset(mark);
-                let line = split::line_of(body, error.at);
-                let EventError { at, reason, too_large } = error;
-                Err(BodyError { index, line, at, reason, too_large })
-            }
-        }
+        self.whole_or_not(|draft| {
+            draft.push_values(body, max_events, rules, rng).map_err(|error| BodyError {
+                index: draft.len() - before,
+                line: split::line_of(body, error.at),
+                at: error.at,
+                reason: error.reason,
+                too_large: error.too_large,
+            })
+        })?;
+        Ok(self.len() - before)
     }
 
     fn push_values(

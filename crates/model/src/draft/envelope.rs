@@ -10,37 +10,6 @@ use crate::id::{EventId, EventType, NameError};
 use crate::json::{Kind, Member, Raw, Scanner, Value, append_one_line};
 use crate::{DeviceType, Rng, Timestamp, subset};
 
-/// The members that the envelope gives a meaning.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Name {
-    Id,
-    Type,
-    Occurred,
-    Key,
-    Headers,
-    Body,
-    Device,
-    /// `offset` and `processed`: the server's own, dropped.
-    Server,
-    Other,
-}
-
-impl Name {
-    const fn of(name: &[u8]) -> Self {
-        match name {
-            b"id" => Self::Id,
-            b"type" => Self::Type,
-            b"occurred" => Self::Occurred,
-            b"key" => Self::Key,
-            b"headers" => Self::Headers,
-            b"body" => Self::Body,
-            b"device" => Self::Device,
-            b"offset" | b"processed" => Self::Server,
-            _ => Self::Other,
-        }
-    }
-}
-
 /// The envelope's members found so far.
 #[derive(Default)]
 struct Envelope<'a> {
@@ -55,16 +24,16 @@ struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     /// Where a member called `name` is kept; `None` for those that may come more than once.
-    const fn slot(&mut self, name: Name) -> Option<&mut Option<Member<'a>>> {
+    const fn slot(&mut self, name: &[u8]) -> Option<&mut Option<Member<'a>>> {
         match name {
-            Name::Id => Some(&mut self.id),
-            Name::Type => Some(&mut self.event_type),
-            Name::Occurred => Some(&mut self.occurred),
-            Name::Key => Some(&mut self.key),
-            Name::Headers => Some(&mut self.headers),
-            Name::Body => Some(&mut self.body),
-            Name::Device => Some(&mut self.device),
-            Name::Server | Name::Other => None,
+            b"id" => Some(&mut self.id),
+            b"type" => Some(&mut self.event_type),
+            b"occurred" => Some(&mut self.occurred),
+            b"key" => Some(&mut self.key),
+            b"headers" => Some(&mut self.headers),
+            b"body" => Some(&mut self.body),
+            b"device" => Some(&mut self.device),
+            _ => None,
         }
     }
 }
@@ -114,18 +83,18 @@ fn read<'a>(
     scanner.open_object()?;
     while let Some(member) = scanner.member(first, rules.max_depth - 1)? {
         first = false;
-        let mut name = Name::of(member.name.as_written());
-        if name == Name::Other && member.name.has_escapes() {
-            name = Name::of(&member.name.unescape());
-        }
-        if let Some(slot) = envelope.slot(name) {
-            if slot.is_some() {
+        let name = member.name.unescape();
+        if let Some(slot) = envelope.slot(&name) {
+            if slot.replace(member).is_some() {
                 let reason = format!("member `{}` comes twice", member.name.to_text());
                 return Err(EventError::new(member.name_at, reason));
             }
-            *slot = Some(member);
+            if *name != *b"device" {
+                continue;
+            }
         }
-        if matches!(name, Name::Other | Name::Device) {
+        // The server gives its own.
+        if !matches!(&*name, b"offset" | b"processed") {
             others.extend_from_slice(b",\"");
             others.extend_from_slice(member.name.as_written());
             others.extend_from_slice(b"\":");

@@ -3,6 +3,9 @@
 //! Called by [`super::Draft`] and `envelope`. What is written first is fixed by the layout:
 //! `{"id":"` id `","type":"` type `","offset":"` 16 `","occurred":"` 24 `","processed":"` 24 `"`.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::envelope::{hold_to_rules, name_error};
 use super::{Body, Draft, EventError, NewEvent, Rules};
 use crate::id::{EventId, EventType};
@@ -172,22 +175,9 @@ fn write_body(body: &Body<'_>, rules: &Rules, out: &mut Vec<u8>) -> Result<u32, 
         }
         Body::Bytes(bytes) => {
             out.push(b'"');
-            write_base64(bytes, out);
+            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
             out.push(b'"');
             Ok(FLAG_BODY_BASE64)
-        }
-    }
-}
-
-/// Standard base64 with padding (RFC 4648 section 4).
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let group = (byte(0) << 16) | (byte(1) << 8) | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS.get((group >> (18 - 6 * place)) as usize & 63).copied();
-            out.push(if place <= chunk.len() { digit.unwrap_or(b'=') } else { b'=' });
         }
     }
 }

@@ -144,23 +144,20 @@ impl Compiler {
         if joints > 1 || (joints == 1 && parts > 0) {
             return Err(place.error("`and`, `or` or `not` must stand alone"));
         }
+        let at = |name| Place::Member(place, name);
         match (and, or, not, test) {
             (Some(all), ..) => {
-                let place = Place::Member(place, "and");
-                Ok(Predicate::And(self.entries(all, &place, Self::predicate)?))
+                Ok(Predicate::And(self.entries(all, &at("and"), Self::predicate)?))
             }
             (_, Some(any), ..) => {
-                let place = Place::Member(place, "or");
-                Ok(Predicate::Or(self.entries(any, &place, Self::predicate)?))
+                Ok(Predicate::Or(self.entries(any, &at("or"), Self::predicate)?))
             }
-            (_, _, Some(negated), _) => {
-                Ok(Predicate::Not(Box::new(self.negated(negated, &Place::Member(place, "not"))?)))
-            }
+            (_, _, Some(not), _) => Ok(Predicate::Not(Box::new(self.negated(not, &at("not"))?))),
             (.., Some(test)) => {
                 self.count_matcher(place)?;
                 let path = self.path(scope, key, place)?;
-                let test = self.test(test, &Place::Member(place, "value"))?;
-                let ignore_case = flag(ignore_case, &Place::Member(place, "ignore_case"))?;
+                let test = self.test(test, &at("value"))?;
+                let ignore_case = flag(ignore_case, &at("ignore_case"))?;
                 Ok(Predicate::Matcher { path, test, ignore_case })
             }
             (None, None, None, None) => Err(place.error("must have `and`, `or`, `not` or `value`")),
@@ -214,17 +211,9 @@ impl Compiler {
         ];
         let [equals, at_least, at_most, is_present, version, alias, contains, index] =
             place.members(value, names)?;
-        let kinds = [
-            equals.is_some(),
-            at_least.or(at_most).is_some(),
-            is_present.is_some(),
-            version.is_some(),
-            alias.is_some(),
-            contains.is_some(),
-        ];
-        if kinds.iter().filter(|&&given| given).count() != 1
-            || (index.is_some() && contains.is_none())
-        {
+        let version = version.or(alias);
+        let kinds = [equals, at_least.or(at_most), is_present, version, contains];
+        if kinds.iter().flatten().count() != 1 || (index.is_some() && contains.is_none()) {
             return Err(place.error(
                 "must have exactly one of `equals`, `at_least` and `at_most`, `is_present`, \
                  `version_matches`, `array_contains`",
@@ -243,13 +232,11 @@ impl Compiler {
         if let Some(wanted) = is_present {
             return Ok(Test::IsPresent(flag(Some(wanted), &Place::Member(place, "is_present"))?));
         }
-        for (name, wanted) in [("version_matches", version), ("version", alias)] {
-            if let Some(wanted) = wanted {
-                let place = Place::Member(place, name);
-                let constraint = Constraint::parse(&text(wanted, &place)?);
-                let wrong = || place.error("not a version, a prefix such as `1.2.+` or a range");
-                return constraint.map(Test::Version).ok_or_else(wrong);
-            }
+        if let Some(wanted) = version {
+            let place = Place::Member(place, "version_matches");
+            let constraint = Constraint::parse(&text(wanted, &place)?);
+            let wrong = || place.error("not a version, a prefix such as `1.2.+` or a range");
+            return constraint.map(Test::Version).ok_or_else(wrong);
         }
         range(at_least, at_most, place)
     }

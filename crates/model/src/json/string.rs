@@ -84,26 +84,22 @@ fn unescape_from(raw: &[u8], first: usize) -> Vec<u8> {
     let (plain, mut rest) = raw.split_at_checked(first).unwrap_or((raw, &[]));
     out.extend_from_slice(plain);
     while let [b'\\', code, after @ ..] = rest {
-        rest = match code {
-            b'u' => unescape_unicode(after, &mut out),
-            b'b' => push(8, after, &mut out),
-            b'f' => push(12, after, &mut out),
-            b'n' => push(b'\n', after, &mut out),
-            b'r' => push(b'\r', after, &mut out),
-            b't' => push(b'\t', after, &mut out),
-            other => push(*other, after, &mut out),
-        };
+        rest = after;
+        match code {
+            b'u' => rest = unescape_unicode(after, &mut out),
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            other => out.push(*other),
+        }
         let run = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
         let (plain, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
         rest = after;
     }
     out
-}
-
-fn push<'a>(byte: u8, rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    out.push(byte);
-    rest
 }
 
 /// Decodes the digits after `\u`, and the second half of a pair; gives what comes after.
