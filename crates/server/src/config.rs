@@ -77,6 +77,9 @@ pub(crate) struct Admin {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Data {
     pub(crate) dir: PathBuf,
+    pub(crate) journal_bytes: u64,
+    pub(crate) cache_bytes: u64,
+    pub(crate) seal_bytes_per_second: u64,
 }
 
 /// Section `auth`.
@@ -176,6 +179,8 @@ impl Config {
         ] {
             refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));
         }
+        let journal = self.data.journal_bytes;
+        refuse(!(64 << 10..=1 << 30).contains(&journal), "data.journal_bytes: must be 65536 to 1073741824".into());
         let heartbeat = self.stream.heartbeat_ms;
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         refuse(

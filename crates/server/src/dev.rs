@@ -91,11 +91,6 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
 /// The one line that programs wait for.
 #[expect(clippy::print_stdout, reason = "the ready line is this command's data")]
 fn ready(serving: &crate::serving::Serving) -> Result<(), StartError> {
-    let line = serde_json::json!({
-        "ready": true,
-        "http": serving.http.to_string(),
-        "admin": serving.admin.to_string(),
-    });
-    println!("{line}");
+    println!(r#"{{"ready":true,"http":"{}","admin":"{}"}}"#, serving.http, serving.admin);
     std::io::stdout().flush().map_err(|error| StartError::System { what: "standard output", error })
 }

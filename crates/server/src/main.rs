@@ -21,7 +21,8 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use outflow_cli::ClientCommand;
 
 use crate::exit::Exit;
 use crate::serve::Loaded;
@@ -52,6 +53,8 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(check::ConfigCommand),
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,10 @@ fn main() -> ExitCode {
         },
         Command::Verify(args) => verify::run(&args).into(),
         Command::Config(command) => check::run(&command).into(),
+        Command::Client(command) => match runtime(0) {
+            Ok(runtime) => runtime.block_on(outflow_cli::run(command, Cli::command())),
+            Err(error) => failed(&error, Exit::Failed),
+        },
     }
 }
 
