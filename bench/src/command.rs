@@ -1,0 +1,72 @@
+//! The command line of `outflow bench`.
+
+use std::path::PathBuf;
+
+/// What to measure.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum BenchCommand {
+    /// Everything below, one after another.
+    All(Options),
+    /// Durable publish: single events with 1, 64 and 1,024 in flight, and NDJSON batches.
+    Publish(Options),
+    /// One reader of a whole stream that discards what it gets, plain and gzip.
+    Replay(Options),
+    /// Live events to 1, 100 and 1,000 readers, plain and gzip.
+    Fanout(Options),
+    /// From publish to reader at half load.
+    Latency(Options),
+    /// Memory of the server for each idle reader.
+    Idle(Options),
+}
+
+/// How to measure it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Runs of each scene; the median is shown.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub runs: u32,
+    /// Seconds of each timed run.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// Bytes of an event as it is published.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(120..=60_000))]
+    pub event_bytes: u32,
+    /// Events that the replay reads.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub replay_events: u64,
+    /// Largest number of readers in the fan-out.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub readers: u32,
+    /// Idle readers to open.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub idle_readers: u32,
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Measure this server (HOST:PORT) instead of one started for the purpose.
+    #[arg(long, requires = "token_file")]
+    pub server: Option<String>,
+    /// File with an operator token of that server.
+    #[arg(long)]
+    pub token_file: Option<PathBuf>,
+    /// Process id of that server, for its CPU time and memory.
+    #[arg(long, requires = "server")]
+    pub pid: Option<u32>,
+    /// Folder for the data of the server started here; a temporary one if not given. Use a folder
+    /// on the disk you want to measure.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl BenchCommand {
+    pub(crate) fn options(&self) -> &Options {
+        match self {
+            Self::All(options)
+            | Self::Publish(options)
+            | Self::Replay(options)
+            | Self::Fanout(options)
+            | Self::Latency(options)
+            | Self::Idle(options) => options,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The server under test: one started for the purpose on a fresh data folder, or one that is given.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::command::Options;
+use crate::gauge::Gauge;
+use crate::wire::Connection;
+use crate::{BenchError, During as _};
+
+/// The project that `outflow dev` makes.
+const PROJECT: &str = "sample_connection";
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where to send requests, and what they cost there.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) server: SocketAddr,
+    pub(crate) gauge: Gauge,
+    token: String,
+    streams: Cell<u32>,
+    /// Ends with this value.
+    _process: Option<Child>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// How a reader wants its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Plain,
+    Gzip,
+}
+
+impl Encoding {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Gzip => "gzip",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    http: SocketAddr,
+}
+
+impl Target {
+    /// Starts a server, or takes the one given.
+    pub(crate) async fn prepare(options: &Options) -> Result<Self, BenchError> {
+        raise_file_limit().await?;
+        let (Some(server), Some(token_file)) = (&options.server, &options.token_file) else {
+            return Self::start(options).await;
+        };
+        let server = tokio::net::lookup_host(server).await.during("looking up the server")?.next();
+        Ok(Self {
+            server: server
+                .ok_or_else(|| BenchError::Target("its name has no address".to_owned()))?,
+            gauge: Gauge::new(options.pid),
+            token: read_token(token_file)?,
+            streams: Cell::new(0),
+            _process: None,
+            _folder: None,
+        })
+    }
+
+    async fn start(options: &Options) -> Result<Self, BenchError> {
+        let folder = tempfile::tempdir().during("making a data folder")?;
+        let data = options.data_dir.clone().unwrap_or_else(|| folder.path().join("data"));
+        let binary = std::env::current_exe().during("finding this program")?;
+        let mut process = Command::new(binary)
+            .args([
+                "dev",
+                "--json",
+                "--rate",
+                "0",
+                "--http",
+                "127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+                "--data-dir",
+            ])
+            .arg(&data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .during("starting the server")?;
+        let stdout = process
+            .stdout
+            .take()
+            .ok_or_else(|| BenchError::Target("it has no output".to_owned()))?;
+        let mut lines = BufReader::new(stdout).lines();
+        let ready = tokio::time::timeout(READY_WITHIN, async {
+            while let Some(line) = lines.next_line().await.during("waiting for the server")? {
+                if let Ok(ready) = serde_json::from_str::<Ready>(&line) {
+                    return Ok(ready);
+                }
+            }
+            Err(BenchError::Target("it ended before it was ready".to_owned()))
+        });
+        let ready =
+            ready.await.map_err(|_| BenchError::Target("it did not get ready".to_owned()))??;
+        // Keeps the pipe empty, so that the server never waits for its reader.
+        tokio::task::spawn_local(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self {
+            server: ready.http,
+            gauge: Gauge::new(process.id()),
+            token: read_token(&data.join("operator-token"))?,
+            streams: Cell::new(0),
+            _process: Some(process),
+            _folder: Some(folder),
+        })
+    }
+
+    /// Makes an empty stream and returns its name.
+    pub(crate) async fn make_stream(&self) -> Result<String, BenchError> {
+        self.streams.set(self.streams.get() + 1);
+        let name = format!("bench-{}-{}", std::process::id(), self.streams.get());
+        let request = self.request("POST", "", &format!(r#"{{"name":"{name}"}}"#));
+        self.expect_success(&request).await?;
+        Ok(name)
+    }
+
+    /// Gives the disk back.
+    pub(crate) async fn drop_stream(&self, name: &str) -> Result<(), BenchError> {
+        self.expect_success(&self.request("DELETE", &format!("/{name}"), "")).await
+    }
+
+    /// A whole request that publishes `body`, ready to be sent any number of times.
+    pub(crate) fn publish_request(&self, stream: &str, body: &str) -> Vec<u8> {
+        self.request("POST", &format!("/{stream}/events?summary=true"), body)
+    }
+
+    /// A whole request for a stream of events; the server closes the connection after its end.
+    pub(crate) fn read_request(&self, stream: &str, query: &str, encoding: Encoding) -> Vec<u8> {
+        let accepted = if encoding == Encoding::Gzip { "gzip" } else { "identity" };
+        format!(
+            "GET /v1/projects/{PROJECT}/streams/{stream}/events?{query} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\
+             Authorization: Bearer {}\r\nAccept-Encoding: {accepted}\r\n\r\n",
+            self.token
+        )
+        .into_bytes()
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
+        format!(
+            "{method} /v1/projects/{PROJECT}/streams{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.token,
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    async fn expect_success(&self, request: &[u8]) -> Result<(), BenchError> {
+        let mut connection = Connection::open(self.server).await?;
+        let answer = connection.exchange(request).await?;
+        if answer.status / 100 == 2 {
+            return Ok(());
+        }
+        Err(BenchError::Answer(format!(
+            "{}: {}",
+            answer.status,
+            String::from_utf8_lossy(answer.body)
+        )))
+    }
+}
+
+fn read_token(file: &Path) -> Result<String, BenchError> {
+    Ok(std::fs::read_to_string(file).during("reading the operator token")?.trim().to_owned())
+}
+
+/// Ten thousand readers need as many files, here and in the server, which inherits the limit. The
+/// system call is unsafe code in Rust; the tool of the same name is not.
+async fn raise_file_limit() -> Result<(), BenchError> {
+    let limits = std::fs::read_to_string("/proc/self/limits").during("reading limits")?;
+    let hard = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|line| line.split_whitespace().nth(1))
+        .unwrap_or("4096");
+    let pid = std::process::id().to_string();
+    let limit = format!("--nofile={hard}:{hard}");
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid, &limit])
+        .status()
+        .await
+        .during("running prlimit")?;
+    if status.success() { Ok(()) } else { Err(BenchError::Target(format!("prlimit: {status}"))) }
+}
