@@ -89,7 +89,8 @@ impl Auth {
     pub async fn issue(&self, new: NewCredential) -> Result<Issued, IssueError> {
         check(&new)?;
         let (id, secret) = token::draw(&*self.inner.rng);
-        let id = CredentialId::new(&id).map_err(|_| IssueError::Invalid("the id drawn is not a name"))?;
+        let id = CredentialId::new(&id)
+            .map_err(|_| IssueError::Invalid("the id drawn is not a name"))?;
         let credential = self.add(id, new, secret.expose(), Condition::Absent).await?;
         Ok(Issued { credential, secret })
     }
@@ -99,7 +100,11 @@ impl Auth {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub async fn issue_fixed(&self, new: NewCredential, secret: &str) -> Result<Credential, IssueError> {
+    pub async fn issue_fixed(
+        &self,
+        new: NewCredential,
+        secret: &str,
+    ) -> Result<Credential, IssueError> {
         check(&new)?;
         if secret.is_empty() || secret.len() > token::MAX_SECRET_BYTES {
             return Err(IssueError::Invalid("the secret must have 1 to 8192 bytes"));
@@ -191,7 +196,8 @@ impl Auth {
             if ids.is_empty() {
                 return Ok(0);
             }
-            let absent = |id| Op::Put(Put { key: record::key(id), value: None, condition: Condition::Any });
+            let absent =
+                |id| Op::Put(Put { key: record::key(id), value: None, condition: Condition::Any });
             let batch = Batch { ops: ids.iter().map(absent).collect(), ..Batch::default() };
             inner.engine.submit(batch).await?;
             let mut table = inner.table.write();
@@ -215,7 +221,8 @@ impl Auth {
     ) -> Vec<Credential> {
         let table = self.inner.table.read();
         let of_project = |one: &&Credential| project.is_none() || one.project.as_ref() == project;
-        let of_integration = |one: &&Credential| integration.is_none() || one.integration.as_ref() == integration;
+        let of_integration =
+            |one: &&Credential| integration.is_none() || one.integration.as_ref() == integration;
         table.iter().filter(of_project).filter(of_integration).cloned().collect()
     }
 
@@ -313,9 +320,12 @@ fn fixed_id(new: &NewCredential) -> Result<CredentialId, IssueError> {
     let integration = new.integration.as_ref().map_or("", IntegrationId::as_str);
     let hash = token::hash(&format!("{}/{project}/{integration}/{}", new.kind.as_str(), new.name));
     let hex = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    CredentialId::new(&format!("fixed-{hex}")).map_err(|_| IssueError::Invalid("the id is not a name"))
+    CredentialId::new(&format!("fixed-{hex}"))
+        .map_err(|_| IssueError::Invalid("the id is not a name"))
 }
 
 fn is_same(credential: &Credential, new: &NewCredential) -> bool {
-    credential.actions == new.actions && credential.streams == new.streams && credential.expires == new.expires
+    credential.actions == new.actions
+        && credential.streams == new.streams
+        && credential.expires == new.expires
 }

@@ -34,7 +34,9 @@ impl CredentialKind {
     /// Reads [`CredentialKind::as_str`]'s word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Token, Self::Key, Self::Master, Self::Operator].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Token, Self::Key, Self::Master, Self::Operator]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 

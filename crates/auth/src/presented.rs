@@ -46,7 +46,9 @@ impl Presented<'_> {
 impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bearer { project, .. } => write!(f, "Bearer {{ project: {project:?}, token: .. }}"),
+            Self::Bearer { project, .. } => {
+                write!(f, "Bearer {{ project: {project:?}, token: .. }}")
+            }
             Self::Basic { user, .. } => write!(f, "Basic {{ user: {user:?}, password: .. }}"),
         }
     }

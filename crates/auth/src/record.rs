@@ -43,7 +43,9 @@ pub(crate) fn key(id: &CredentialId) -> Bytes {
 
 /// The stored form.
 pub(crate) fn encode(credential: &Credential, hash: &[u8; 32]) -> Result<Bytes, AuthError> {
-    let word = |action: &Action| ACTIONS.iter().find(|(known, _)| known == action).map(|(_, word)| (*word).into());
+    let word = |action: &Action| {
+        ACTIONS.iter().find(|(known, _)| known == action).map(|(_, word)| (*word).into())
+    };
     let record = Record {
         v: VERSION,
         id: credential.id.to_string(),
@@ -52,19 +54,25 @@ pub(crate) fn encode(credential: &Credential, hash: &[u8; 32]) -> Result<Bytes, 
         project: credential.project.as_ref().map(ToString::to_string),
         integration: credential.integration.as_ref().map(ToString::to_string),
         actions: credential.actions.iter().filter_map(word).collect(),
-        streams: credential.streams.as_ref().map(|all| all.iter().map(ToString::to_string).collect()),
+        streams: credential
+            .streams
+            .as_ref()
+            .map(|all| all.iter().map(ToString::to_string).collect()),
         created: credential.created.millis(),
         expires: credential.expires.map(Timestamp::millis),
         last4: credential.last4.clone(),
         sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    serde_json::to_vec(&record).map(Bytes::from).map_err(|error| AuthError::Corrupt(error.to_string()))
+    serde_json::to_vec(&record)
+        .map(Bytes::from)
+        .map_err(|error| AuthError::Corrupt(error.to_string()))
 }
 
 /// Reads the stored form.
 pub(crate) fn decode(value: &[u8]) -> Result<(Credential, [u8; 32]), AuthError> {
     let corrupt = |what: &str| AuthError::Corrupt(what.into());
-    let record: Record = serde_json::from_slice(value).map_err(|error| corrupt(&error.to_string()))?;
+    let record: Record =
+        serde_json::from_slice(value).map_err(|error| corrupt(&error.to_string()))?;
     if record.v > VERSION {
         return Err(corrupt("written by a newer version"));
     }
@@ -73,13 +81,19 @@ pub(crate) fn decode(value: &[u8]) -> Result<(Credential, [u8; 32]), AuthError> 
         known.map(|(action, _)| *action).ok_or_else(|| corrupt("unknown action"))
     };
     let name = |_| corrupt("bad name");
-    let streams = |all: Vec<String>| all.iter().map(|text| StreamName::new(text)).collect::<Result<_, _>>();
+    let streams =
+        |all: Vec<String>| all.iter().map(|text| StreamName::new(text)).collect::<Result<_, _>>();
     let credential = Credential {
         id: CredentialId::new(&record.id).map_err(name)?,
         kind: CredentialKind::parse(&record.kind).ok_or_else(|| corrupt("unknown kind"))?,
         name: record.name,
         project: record.project.as_deref().map(ProjectId::new).transpose().map_err(name)?,
-        integration: record.integration.as_deref().map(IntegrationId::new).transpose().map_err(name)?,
+        integration: record
+            .integration
+            .as_deref()
+            .map(IntegrationId::new)
+            .transpose()
+            .map_err(name)?,
         actions: record.actions.iter().map(action).collect::<Result<_, _>>()?,
         streams: record.streams.map(streams).transpose().map_err(name)?,
         created: Timestamp::from_millis(record.created),

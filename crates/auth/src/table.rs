@@ -106,7 +106,9 @@ impl Table {
         let (first, others) = open.split_first()?;
         let mut grant = first.grant.clone();
         // Rights are joined only where the reach is the same, so that none widens another.
-        let same_reach = |other: &&&Arc<Entry>| other.grant.project == grant.project && other.grant.streams == grant.streams;
+        let same_reach = |other: &&&Arc<Entry>| {
+            other.grant.project == grant.project && other.grant.streams == grant.streams
+        };
         let joined = others.iter().filter(same_reach).flat_map(|other| other.grant.actions.iter());
         let extra = joined.copied().collect::<Vec<_>>();
         if !extra.is_empty() {

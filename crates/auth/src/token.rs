@@ -42,7 +42,11 @@ pub fn is_well_formed(text: &str) -> bool {
         let is_digit = |byte: u8| byte.is_ascii_alphanumeric();
         parts.next().is_some_and(|part| part.len() == len && part.bytes().all(is_digit))
     };
-    part(ID_DIGITS) && part(SECRET_DIGITS) && part(0) && parts.next().is_none() && check == checksum(body)
+    part(ID_DIGITS)
+        && part(SECRET_DIGITS)
+        && part(0)
+        && parts.next().is_none()
+        && check == checksum(body)
 }
 
 /// The SHA-256 of a secret: what is stored. Secrets are random, so a slow hash adds nothing.

@@ -44,7 +44,8 @@ impl Catalog {
     pub(crate) async fn load(engine: &dyn Engine) -> Result<Self, OpenError> {
         let mut catalog = Self::default();
         for entry in scan(engine, record::PROJECTS).await? {
-            let project = Arc::new(record::project(&entry.value).map_err(|error| corrupt(&entry, &error))?);
+            let project =
+                Arc::new(record::project(&entry.value).map_err(|error| corrupt(&entry, &error))?);
             catalog.tenants.insert(project.id.clone(), Tenant::new(project));
         }
         for entry in scan(engine, record::STREAMS).await? {
@@ -73,12 +74,17 @@ impl Catalog {
 
     /// A stream by number, if it still is in its project.
     pub(crate) fn has(&self, stream: &Stream) -> bool {
-        let found = self.tenants.get(&stream.project).and_then(|tenant| tenant.streams.get(&stream.name));
+        let found =
+            self.tenants.get(&stream.project).and_then(|tenant| tenant.streams.get(&stream.name));
         found.is_some_and(|found| found.id == stream.id)
     }
 
     /// An integration.
-    pub(crate) fn integration(&self, project: &ProjectId, id: &IntegrationId) -> Option<Arc<Integration>> {
+    pub(crate) fn integration(
+        &self,
+        project: &ProjectId,
+        id: &IntegrationId,
+    ) -> Option<Arc<Integration>> {
         self.tenants.get(project)?.integrations.get(id).cloned()
     }
 }

@@ -26,7 +26,11 @@ pub struct Cursor {
 }
 
 /// The cursor of `stream` with this name.
-pub(crate) async fn get(inner: &Inner, stream: &Stream, name: &str) -> Result<Option<Cursor>, CatalogError> {
+pub(crate) async fn get(
+    inner: &Inner,
+    stream: &Stream,
+    name: &str,
+) -> Result<Option<Cursor>, CatalogError> {
     let entry = inner.engine.get(&key(inner, stream, name)?).await.map_err(unavailable)?;
     entry.map(|entry| record::cursor(&entry.value).map_err(unavailable)).transpose()
 }
@@ -38,11 +42,17 @@ pub(crate) async fn list(inner: &Inner, stream: &Stream) -> Result<Vec<Cursor>, 
 }
 
 /// Sets the cursor, forwards or backwards; durable when this returns.
-pub(crate) async fn set(inner: &Inner, stream: &Stream, name: &str, offset: Offset) -> Result<(), CatalogError> {
+pub(crate) async fn set(
+    inner: &Inner,
+    stream: &Stream,
+    name: &str,
+    offset: Offset,
+) -> Result<(), CatalogError> {
     let key = key(inner, stream, name)?;
     if inner.engine.get(&key).await.map_err(unavailable)?.is_none() {
         let max = inner.options.max_cursors;
-        let page = inner.engine.scan(&cursor_prefix(stream.id), None, max).await.map_err(unavailable)?;
+        let page =
+            inner.engine.scan(&cursor_prefix(stream.id), None, max).await.map_err(unavailable)?;
         if page.len() >= max {
             return Err(CatalogError::TooMany { max });
         }
@@ -52,7 +62,11 @@ pub(crate) async fn set(inner: &Inner, stream: &Stream, name: &str, offset: Offs
 }
 
 /// Removes the cursor; says whether there was one.
-pub(crate) async fn delete(inner: &Inner, stream: &Stream, name: &str) -> Result<bool, CatalogError> {
+pub(crate) async fn delete(
+    inner: &Inner,
+    stream: &Stream,
+    name: &str,
+) -> Result<bool, CatalogError> {
     let key = key(inner, stream, name)?;
     let is_there = inner.engine.get(&key).await.map_err(unavailable)?.is_some();
     if is_there {

@@ -116,6 +116,11 @@ impl Registry {
         chosen.for_each(|member| member.signal.close(reason.clone()));
     }
 
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members.lock().live.len()
+    }
+
     /// Whether new sessions are refused.
     pub(crate) fn is_draining(&self) -> bool {
         self.members.lock().draining

@@ -114,7 +114,9 @@ pub enum ReadError {
         types: Vec<String>,
     },
     /// The integration or its project has as many readers as it may have.
-    #[error("there are already {max} connections, which is the limit; close one or wait 30 seconds")]
+    #[error(
+        "there are already {max} connections, which is the limit; close one or wait 30 seconds"
+    )]
     TooManyConnections {
         /// The limit.
         max: u32,

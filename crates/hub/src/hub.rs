@@ -20,8 +20,8 @@ use crate::limits::Slots;
 use crate::metrics::Metrics;
 use crate::tail::Tails;
 use crate::{
-    CloseReason, Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession, Receipt,
-    Stream, StreamSettings, StreamStats, cursor, drain, open, publish,
+    CloseReason, Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession,
+    Receipt, Stream, StreamSettings, StreamStats, cursor, drain, open, publish,
 };
 
 /// The one API that every face calls. Cheap to clone; clones share everything.
@@ -147,7 +147,11 @@ impl Hub {
     #[must_use]
     pub fn streams(&self, project: &ProjectId) -> Vec<Arc<Stream>> {
         let catalog = self.inner.catalog.read();
-        catalog.tenants.get(project).map(|tenant| tenant.streams.values().cloned().collect()).unwrap_or_default()
+        catalog
+            .tenants
+            .get(project)
+            .map(|tenant| tenant.streams.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The stream with this name.
@@ -160,7 +164,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn create_stream(&self, project: &ProjectId, new: NewStream) -> Result<Arc<Stream>, CatalogError> {
+    pub async fn create_stream(
+        &self,
+        project: &ProjectId,
+        new: NewStream,
+    ) -> Result<Arc<Stream>, CatalogError> {
         let project = project.clone();
         change::in_turn(&self.inner, |inner| change::create_stream(inner, project, new)).await
     }
@@ -176,14 +184,19 @@ impl Hub {
         settings: StreamSettings,
     ) -> Result<Arc<Stream>, CatalogError> {
         let (project, name) = (project.clone(), name.clone());
-        change::in_turn(&self.inner, |inner| change::update_stream(inner, project, name, settings)).await
+        change::in_turn(&self.inner, |inner| change::update_stream(inner, project, name, settings))
+            .await
     }
 
     /// Deletes a stream with its events and cursors, and ends its sessions.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_stream(&self, project: &ProjectId, name: &StreamName) -> Result<(), CatalogError> {
+    pub async fn delete_stream(
+        &self,
+        project: &ProjectId,
+        name: &StreamName,
+    ) -> Result<(), CatalogError> {
         let (project, name) = (project.clone(), name.clone());
         change::in_turn(&self.inner, |inner| change::delete_stream(inner, project, name)).await
     }
@@ -206,7 +219,10 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn create_integration(&self, integration: Integration) -> Result<Arc<Integration>, CatalogError> {
+    pub async fn create_integration(
+        &self,
+        integration: Integration,
+    ) -> Result<Arc<Integration>, CatalogError> {
         change::in_turn(&self.inner, |inner| change::create_integration(inner, integration)).await
     }
 
@@ -215,7 +231,10 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn update_integration(&self, integration: Integration) -> Result<Arc<Integration>, CatalogError> {
+    pub async fn update_integration(
+        &self,
+        integration: Integration,
+    ) -> Result<Arc<Integration>, CatalogError> {
         change::in_turn(&self.inner, |inner| change::update_integration(inner, integration)).await
     }
 
@@ -224,7 +243,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_integration(&self, project: &ProjectId, id: &IntegrationId) -> Result<(), CatalogError> {
+    pub async fn delete_integration(
+        &self,
+        project: &ProjectId,
+        id: &IntegrationId,
+    ) -> Result<(), CatalogError> {
         let (project, id) = (project.clone(), id.clone());
         change::in_turn(&self.inner, |inner| change::delete_integration(inner, project, id)).await
     }
@@ -267,7 +290,12 @@ impl Hub {
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn publish(&self, grant: &Grant, stream: &Stream, draft: Draft) -> Result<Receipt, PublishError> {
+    pub async fn publish(
+        &self,
+        grant: &Grant,
+        stream: &Stream,
+        draft: Draft,
+    ) -> Result<Receipt, PublishError> {
         publish::publish(&self.inner, grant, stream, draft).await
     }
 
@@ -275,7 +303,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn open_read(&self, grant: &Grant, request: ReadRequest) -> Result<ReadSession, ReadError> {
+    pub async fn open_read(
+        &self,
+        grant: &Grant,
+        request: ReadRequest,
+    ) -> Result<ReadSession, ReadError> {
         open::open_read(&self.inner, grant, request).await
     }
 
@@ -283,7 +315,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn cursor(&self, stream: &Stream, name: &str) -> Result<Option<Offset>, CatalogError> {
+    pub async fn cursor(
+        &self,
+        stream: &Stream,
+        name: &str,
+    ) -> Result<Option<Offset>, CatalogError> {
         Ok(cursor::get(&self.inner, stream, name).await?.map(|cursor| cursor.offset))
     }
 
@@ -299,7 +335,12 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn set_cursor(&self, stream: &Stream, name: &str, offset: Offset) -> Result<(), CatalogError> {
+    pub async fn set_cursor(
+        &self,
+        stream: &Stream,
+        name: &str,
+        offset: Offset,
+    ) -> Result<(), CatalogError> {
         cursor::set(&self.inner, stream, name, offset).await
     }
 
@@ -326,6 +367,12 @@ impl Hub {
     pub fn drain(&self, within: Duration) {
         let schedule = self.inner.registry.drain(within, &*self.inner.rng);
         tokio::spawn(drain::follow(schedule));
+    }
+
+    /// How many sessions there are now: a drain is over when there are none.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.inner.registry.len()
     }
 
     /// Whether reads are refused because the server is going away.

@@ -15,12 +15,20 @@ const WORTHWHILE: usize = 128 << 10;
 ///
 /// # Errors
 /// [`BlockError`] when a stored form is damaged.
-pub(crate) fn join(blocks: &[Arc<Block>], from: Offset, next: Offset) -> Result<Vec<Arc<Block>>, BlockError> {
+pub(crate) fn join(
+    blocks: &[Arc<Block>],
+    from: Offset,
+    next: Offset,
+) -> Result<Vec<Arc<Block>>, BlockError> {
     let mut out = Vec::new();
     let mut small: Vec<Arc<Block>> = Vec::new();
     let mut bytes = 0;
     for block in blocks {
-        let cut = if block.first < from { block.tail_from(from)?.map(Arc::new) } else { Some(block.clone()) };
+        let cut = if block.first < from {
+            block.tail_from(from)?.map(Arc::new)
+        } else {
+            Some(block.clone())
+        };
         let Some(block) = cut.filter(|block| block.first < next) else { continue };
         if bytes + block.plain_len() > WORTHWHILE {
             out.extend(merge(&std::mem::take(&mut small))?);

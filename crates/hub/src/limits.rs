@@ -50,7 +50,9 @@ impl Slots {
         let Claim { project, project_max, integration, slack, all_max } = claim;
         let mut counts = self.counts.lock();
         if counts.all >= all_max {
-            return Err(ReadError::Unavailable("the server has as many readers as it may have".into()));
+            return Err(ReadError::Unavailable(
+                "the server has as many readers as it may have".into(),
+            ));
         }
         let of_project = counts.projects.get(&project).copied().unwrap_or(0);
         if of_project >= project_max.saturating_add(slack) {

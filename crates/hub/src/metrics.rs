@@ -54,24 +54,43 @@ impl Metrics {
     }
 
     fn enter(&self, registry: &mut Registry) {
-        let mut count = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
+        let mut count = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone())
+        };
         count("events_published", "Events stored", &self.events_published);
         count("batches_published", "Batches of events stored", &self.batches_published);
         count("commits_failed", "Batches of events that the engine refused", &self.commits_failed);
-        count("duplicates", "Published events that were copies and not stored again", &self.duplicates);
+        count(
+            "duplicates",
+            "Published events that were copies and not stored again",
+            &self.duplicates,
+        );
         count("reads_opened", "Read sessions begun", &self.reads_opened);
         count("reads_refused", "Read sessions refused over a limit", &self.reads_refused);
-        count("reads_trimmed", "Reads whose place was older than what is retained", &self.reads_trimmed);
+        count(
+            "reads_trimmed",
+            "Reads whose place was older than what is retained",
+            &self.reads_trimmed,
+        );
         count("reads_damaged", "Reads that met damaged events", &self.reads_damaged);
         count("events_sent", "Events given to readers", &self.events_sent);
         count("tail_blocks", "Blocks built for live readers", &self.tail_blocks);
-        count("catch_up_reads", "Reads of the engine for readers that are behind", &self.catch_up_reads);
+        count(
+            "catch_up_reads",
+            "Reads of the engine for readers that are behind",
+            &self.catch_up_reads,
+        );
         let bytes = "Bytes of rendered events and sidecars stored";
         registry.register_with_unit("published", bytes, Unit::Bytes, self.bytes_published.clone());
         let bytes = "Bytes of plain lines given to readers";
         registry.register_with_unit("sent", bytes, Unit::Bytes, self.bytes_sent.clone());
         let latency = "From a publish to its commit";
-        registry.register_with_unit("publish_latency", latency, Unit::Seconds, self.publish_seconds.clone());
+        registry.register_with_unit(
+            "publish_latency",
+            latency,
+            Unit::Seconds,
+            self.publish_seconds.clone(),
+        );
         registry.register("readers", "Read sessions now", self.readers.clone());
     }
 

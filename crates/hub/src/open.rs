@@ -40,10 +40,11 @@ pub(crate) async fn open_read(
     let integration = integration(inner, grant)?;
     let entitlement = Entitlement::of(grant, integration.as_deref(), only_type);
     entitlement.check(&filter)?;
-    let slot = claim(inner, &stream.project, integration.as_deref(), slack).inspect_err(|error| {
-        inner.metrics.reads_refused.inc();
-        tracing::debug!(stream = %stream.id, %peer, %error, "refused a read");
-    })?;
+    let slot =
+        claim(inner, &stream.project, integration.as_deref(), slack).inspect_err(|error| {
+            inner.metrics.reads_refused.inc();
+            tracing::debug!(stream = %stream.id, %peer, %error, "refused a read");
+        })?;
     let started = locate(inner, stream.id, start).await?;
     let signal = Arc::new(Signal::default());
     let member = Member {
@@ -70,7 +71,17 @@ pub(crate) async fn open_read(
     let view = View::new(filter, subset, &entitlement, only_type);
     let from_earliest = start == Start::Earliest;
     let inner = inner.clone();
-    Ok(ReadSession::new(Opening { inner, stream, view, started, from_earliest, heartbeat, id, signal, slot }))
+    Ok(ReadSession::new(Opening {
+        inner,
+        stream,
+        view,
+        started,
+        from_earliest,
+        heartbeat,
+        id,
+        signal,
+        slot,
+    }))
 }
 
 /// The integration of a grant; one that has been deleted allows nothing.
@@ -98,7 +109,11 @@ fn claim(
 }
 
 /// Where a read begins.
-async fn locate(inner: &Inner, stream: outflow_model::StreamId, start: Start) -> Result<Started, ReadError> {
+async fn locate(
+    inner: &Inner,
+    stream: outflow_model::StreamId,
+    start: Start,
+) -> Result<Started, ReadError> {
     let failed = |error: EngineError| match error {
         EngineError::UnknownStream(_) => ReadError::NotFound,
         EngineError::Trimmed { .. } | EngineError::Damaged { .. } | EngineError::Io(_) => {

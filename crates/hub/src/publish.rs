@@ -101,10 +101,15 @@ pub(crate) async fn publish(
         }
         inner.metrics.published(stored, bytes as u64, began.elapsed());
     }
-    inner.metrics.duplicates.inc_by(receipt.events.iter().filter(|event| event.duplicate).count() as u64);
+    inner
+        .metrics
+        .duplicates
+        .inc_by(receipt.events.iter().filter(|event| event.duplicate).count() as u64);
     for flight in flights {
         if !flight.landed().await {
-            return Err(PublishError::Unavailable("the first copy of an event was not stored".into()));
+            return Err(PublishError::Unavailable(
+                "the first copy of an event was not stored".into(),
+            ));
         }
     }
     Ok(receipt)
@@ -205,7 +210,8 @@ fn weed(
     let (mut events, mut fresh) = (Vec::with_capacity(draft.len()), first);
     let mut copies = 0;
     for (index, meta) in draft.metas().iter().enumerate() {
-        let seen = if draft.has_own_id(index) { window.see(meta.id_hash, fresh, now) } else { Seen::New };
+        let seen =
+            if draft.has_own_id(index) { window.see(meta.id_hash, fresh, now) } else { Seen::New };
         let placed = match seen {
             Seen::New => Placed { offset: fresh, duplicate: false },
             Seen::Before(offset) => Placed { offset, duplicate: true },
@@ -272,7 +278,9 @@ impl Drop for Trip {
     /// The publisher has gone away before the commit was decided: someone must still forget the
     /// ids should it fail, or a later copy would be taken for stored.
     fn drop(&mut self) {
-        let (Some(commit), Some(landing)) = (self.commit.take(), self.landing.take()) else { return };
+        let (Some(commit), Some(landing)) = (self.commit.take(), self.landing.take()) else {
+            return;
+        };
         let rest = Self {
             lane: self.lane.clone(),
             first: self.first,
@@ -301,7 +309,8 @@ async fn prepare(inner: &Inner, stream: &Stream, dedup: Option<Dedup>) -> Result
     };
     if !primed {
         let bounds = inner.engine.bounds(stream.id).map_err(unavailable)?;
-        let last = last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
+        let last =
+            last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
         let mut order = stream.lane.order.lock();
         order.next = order.next.max(bounds.next).max(Offset::FIRST);
         order.last = order.last.max(last);
@@ -348,7 +357,9 @@ async fn recent_ids(
     while from < end {
         let read = match inner.engine.read(stream.id, from, inner.options.read_chunk_bytes).await {
             Ok(read) => read,
-            Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. }) if resume > from => {
+            Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. })
+                if resume > from =>
+            {
                 from = resume;
                 continue;
             }
@@ -375,8 +386,9 @@ fn refused(stream: &Stream, error: AppendError) -> PublishError {
             tracing::error!(stream = %stream.id, %reason, "the engine has stopped");
             PublishError::Uncertain(reason)
         }
-        AppendError::Fenced | AppendError::Conflict | AppendError::Throttled | AppendError::Full => {
-            PublishError::Unavailable(error.to_string())
-        }
+        AppendError::Fenced
+        | AppendError::Conflict
+        | AppendError::Throttled
+        | AppendError::Full => PublishError::Unavailable(error.to_string()),
     }
 }

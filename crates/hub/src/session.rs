@@ -147,13 +147,18 @@ pub struct ReadSession {
 impl fmt::Debug for ReadSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let live = self.seat.is_some();
-        write!(f, "ReadSession {{ id: {}, stream: {}, place: {}, live: {live} }}", self.id, self.stream.id, self.place)
+        write!(
+            f,
+            "ReadSession {{ id: {}, stream: {}, place: {}, live: {live} }}",
+            self.id, self.stream.id, self.place
+        )
     }
 }
 
 impl ReadSession {
     pub(crate) fn new(opening: Opening) -> Self {
-        let Opening { inner, stream, view, started, from_earliest, heartbeat, id, signal, slot } = opening;
+        let Opening { inner, stream, view, started, from_earliest, heartbeat, id, signal, slot } =
+            opening;
         stream.lane.readers.fetch_add(1, Ordering::Relaxed);
         inner.metrics.readers.inc();
         let heartbeat = heartbeat.max(Duration::from_millis(10));
@@ -224,7 +229,8 @@ impl ReadSession {
     /// Whether it has yielded or filtered out all that was committed when it last looked.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        let next = self.inner.engine.bounds(self.stream.id).map_or(self.place, |bounds| bounds.next);
+        let next =
+            self.inner.engine.bounds(self.stream.id).map_or(self.place, |bounds| bounds.next);
         self.place >= next
     }
 

@@ -50,15 +50,26 @@ pub(crate) struct Round {
 
 impl Round {
     fn new(from: Offset, next: Offset, block: Arc<Block>) -> Arc<Self> {
-        Arc::new(Self { from, next, block, views: Mutex::default(), view_bytes: AtomicUsize::new(0) })
+        Arc::new(Self {
+            from,
+            next,
+            block,
+            views: Mutex::default(),
+            view_bytes: AtomicUsize::new(0),
+        })
     }
 
     /// What `view` shows of it, computed once for all readers with the same view.
-    pub(crate) fn seen_by(&self, view: &View, now: Timestamp) -> Result<Option<Arc<Block>>, BlockError> {
+    pub(crate) fn seen_by(
+        &self,
+        view: &View,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Block>>, BlockError> {
         if view.is_all() {
             return Ok(Some(self.block.clone()));
         }
-        let Some(shared) = view.fingerprint().and_then(|fingerprint| self.shared(fingerprint)) else {
+        let Some(shared) = view.fingerprint().and_then(|fingerprint| self.shared(fingerprint))
+        else {
             return view.apply(&self.block, now);
         };
         let result = shared.get_or_init(|| {
@@ -306,7 +317,8 @@ impl Tail {
         ring.end = next;
         let max = tails.options.tail_blocks_bytes;
         while ring.rounds.len() > 1
-            && (ring.bytes > max || tails.bytes.load(Ordering::Relaxed) > tails.options.tail_total_bytes)
+            && (ring.bytes > max
+                || tails.bytes.load(Ordering::Relaxed) > tails.options.tail_total_bytes)
         {
             let Some(old) = ring.rounds.pop_front() else { break };
             let bytes = weight(&old.block);

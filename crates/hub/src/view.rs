@@ -27,8 +27,13 @@ pub(crate) struct Entitlement {
 impl Entitlement {
     /// The entitlement of `grant`. A grant without integration is the project's own: it sees
     /// locations, and compliance events when its actions say so.
-    pub(crate) fn of(grant: &Grant, integration: Option<&Integration>, only_type: Option<&str>) -> Self {
-        let may_comply = grant.actions.contains(&Action::Compliance) || grant.actions.contains(&Action::Operate);
+    pub(crate) fn of(
+        grant: &Grant,
+        integration: Option<&Integration>,
+        only_type: Option<&str>,
+    ) -> Self {
+        let may_comply =
+            grant.actions.contains(&Action::Compliance) || grant.actions.contains(&Action::Operate);
         let mut one = Self::default();
         if only_type == Some(COMPLIANCE) && may_comply {
             return one;
@@ -50,8 +55,16 @@ impl Entitlement {
             let allowed = self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&name));
             !allowed || self.hidden.contains(name.as_str())
         };
-        let types = filter.named_types().filter(beyond).map(str::to_ascii_uppercase).collect::<BTreeSet<_>>();
-        if types.is_empty() { Ok(()) } else { Err(ReadError::NotEntitled { types: types.into_iter().collect() }) }
+        let types = filter
+            .named_types()
+            .filter(beyond)
+            .map(str::to_ascii_uppercase)
+            .collect::<BTreeSet<_>>();
+        if types.is_empty() {
+            Ok(())
+        } else {
+            Err(ReadError::NotEntitled { types: types.into_iter().collect() })
+        }
     }
 }
 
@@ -78,7 +91,8 @@ impl View {
         only_type: Option<&str>,
     ) -> Self {
         let hash = |name: &str| type_hash(name.as_bytes());
-        let hashes = |allowed: &BTreeSet<String>| allowed.iter().map(|name| hash(name)).collect::<Vec<_>>();
+        let hashes =
+            |allowed: &BTreeSet<String>| allowed.iter().map(|name| hash(name)).collect::<Vec<_>>();
         let mut shown = entitlement.allowed.as_ref().map(hashes);
         if let Some(shown) = &mut shown {
             shown.sort_unstable();
@@ -117,9 +131,16 @@ impl View {
                 bytes.extend_from_slice(&proportion.to_bits().to_le_bytes());
             }
         }
-        for types in [Some(&self.hidden), self.shown.as_ref(), self.only.map(|only| vec![only]).as_ref()] {
-            bytes.extend_from_slice(&types.map_or(u64::MAX, |types| types.len() as u64).to_le_bytes());
-            types.into_iter().flatten().for_each(|hash| bytes.extend_from_slice(&hash.to_le_bytes()));
+        for types in
+            [Some(&self.hidden), self.shown.as_ref(), self.only.map(|only| vec![only]).as_ref()]
+        {
+            bytes.extend_from_slice(
+                &types.map_or(u64::MAX, |types| types.len() as u64).to_le_bytes(),
+            );
+            types
+                .into_iter()
+                .flatten()
+                .for_each(|hash| bytes.extend_from_slice(&hash.to_le_bytes()));
         }
         id_hash(&bytes)
     }
@@ -134,7 +155,11 @@ impl View {
     ///
     /// # Errors
     /// [`BlockError`] when the block's stored form is damaged.
-    pub(crate) fn apply(&self, block: &Arc<Block>, now: Timestamp) -> Result<Option<Arc<Block>>, BlockError> {
+    pub(crate) fn apply(
+        &self,
+        block: &Arc<Block>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Block>>, BlockError> {
         if self.is_all() {
             return Ok(Some(block.clone()));
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outflow_auth::token::is_well_formed;
-use outflow_auth::{Auth, AuthError, CredentialKind, IssueError, NewCredential, Presented, SystemRng};
+use outflow_auth::{
+    Auth, AuthError, CredentialKind, IssueError, NewCredential, Presented, SystemRng,
+};
 use outflow_model::clock::ManualClock;
 use outflow_model::{Action, CredentialId, IntegrationId, ProjectId, StreamName, Timestamp};
 use outflow_store::AppendError;
@@ -69,7 +71,10 @@ async fn a_token_opens_its_project_and_no_other() {
     assert!(!opens(bearer(None, &"x".repeat(100_000))) && !opens(bearer(None, &"é".repeat(9_000))));
     let grant = world.auth.authenticate(&bearer(None, secret)).unwrap();
     assert_eq!(grant.credential, issued.credential.id);
-    assert!(grant.allows(Action::Read, &project("shop")) && !grant.allows(Action::Publish, &project("shop")));
+    assert!(
+        grant.allows(Action::Read, &project("shop"))
+            && !grant.allows(Action::Publish, &project("shop"))
+    );
     assert_eq!(grant.streams.unwrap().len(), 1);
 }
 

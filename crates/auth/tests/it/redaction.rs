@@ -32,7 +32,10 @@ async fn planted_secrets_are_in_no_dump_and_not_on_disk() {
         let presented = Presented::Bearer { project: None, token: &secret };
         let basic = Presented::Basic { user: "someone", password: &secret };
         let grant = auth.authenticate(&presented);
-        dump += &format!("{issued:?} {presented:?} {basic:?} {grant:?} {auth:?} {:?}", auth.list(None, None));
+        dump += &format!(
+            "{issued:?} {presented:?} {basic:?} {grant:?} {auth:?} {:?}",
+            auth.list(None, None)
+        );
         secrets.push(secret);
     }
     for entry in engine.scan(b"", None, 1_000).await.unwrap() {

@@ -36,7 +36,10 @@ pub(crate) async fn in_turn<T: Send + 'static, F: Future<Output = Changed<T>> + 
     task.await.unwrap_or_else(|_| Err(CatalogError::Unavailable("the change was cut short".into())))
 }
 
-pub(crate) async fn create_project(inner: Arc<Inner>, mut project: Project) -> Changed<Arc<Project>> {
+pub(crate) async fn create_project(
+    inner: Arc<Inner>,
+    mut project: Project,
+) -> Changed<Arc<Project>> {
     check_text("name", &project.name, MAX_NAME_BYTES)?;
     {
         let catalog = inner.catalog.read();
@@ -46,14 +49,21 @@ pub(crate) async fn create_project(inner: Arc<Inner>, mut project: Project) -> C
         check_room(catalog.tenants.len(), inner.options.max_projects)?;
     }
     project.created = inner.clock.now();
-    let put = put(record::project_key(&project.id), Some(record::of_project(&project)), Condition::Absent);
+    let put = put(
+        record::project_key(&project.id),
+        Some(record::of_project(&project)),
+        Condition::Absent,
+    );
     commit(&inner, vec![put]).await?;
     let project = Arc::new(project);
     inner.catalog.write().tenants.insert(project.id.clone(), Tenant::new(project.clone()));
     Ok(project)
 }
 
-pub(crate) async fn update_project(inner: Arc<Inner>, mut project: Project) -> Changed<Arc<Project>> {
+pub(crate) async fn update_project(
+    inner: Arc<Inner>,
+    mut project: Project,
+) -> Changed<Arc<Project>> {
     check_text("name", &project.name, MAX_NAME_BYTES)?;
     let created = {
         let catalog = inner.catalog.read();
@@ -105,17 +115,25 @@ pub(crate) async fn create_stream(
     // The number is taken in the same batch: a stream that was not made uses none up.
     let counter = inner.engine.get(record::NEXT_STREAM).await.map_err(unavailable)?;
     let (number, condition) = match &counter {
-        Some(entry) => (record::counter(&entry.value).map_err(unavailable)?, Condition::Revision(entry.revision)),
+        Some(entry) => (
+            record::counter(&entry.value).map_err(unavailable)?,
+            Condition::Revision(entry.revision),
+        ),
         None => (1, Condition::Absent),
     };
-    let following = number.checked_add(1).ok_or(CatalogError::TooMany { max: u32::MAX as usize })?;
+    let following =
+        number.checked_add(1).ok_or(CatalogError::TooMany { max: u32::MAX as usize })?;
     let id = StreamId(number);
     let NewStream { name, settings } = new;
     let created = inner.clock.now();
     let stream = Stream { id, project, name, created, settings, lane: Lane::new(id) };
     let key = record::stream_key(&stream.project, &stream.name);
     let ops = vec![
-        put(Bytes::from_static(record::NEXT_STREAM), Some(record::of_counter(following)), condition),
+        put(
+            Bytes::from_static(record::NEXT_STREAM),
+            Some(record::of_counter(following)),
+            condition,
+        ),
         put(key, Some(record::of_stream(&stream)), Condition::Absent),
         Op::SetStream(id, StreamConfig { retention: stream.settings.retention }),
     ];
@@ -137,7 +155,8 @@ pub(crate) async fn update_stream(
     let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
     let stream = Arc::new(Stream { settings, ..Stream::clone(&old) });
     let config = Op::SetStream(stream.id, StreamConfig { retention: stream.settings.retention });
-    replace(&inner, record::stream_key(&project, &name), record::of_stream(&stream), Some(config)).await?;
+    replace(&inner, record::stream_key(&project, &name), record::of_stream(&stream), Some(config))
+        .await?;
     if stream.settings.dedup != old.settings.dedup {
         stream.lane.order.lock().reset_window();
     }
@@ -147,7 +166,11 @@ pub(crate) async fn update_stream(
     Ok(stream)
 }
 
-pub(crate) async fn delete_stream(inner: Arc<Inner>, project: ProjectId, name: StreamName) -> Changed<()> {
+pub(crate) async fn delete_stream(
+    inner: Arc<Inner>,
+    project: ProjectId,
+    name: StreamName,
+) -> Changed<()> {
     let stream = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
     let ops = drop_stream(&inner, &stream).await?;
     commit(&inner, ops).await?;
@@ -170,7 +193,10 @@ async fn drop_stream(inner: &Inner, stream: &Stream) -> Changed<Vec<Op>> {
     Ok(ops)
 }
 
-pub(crate) async fn create_integration(inner: Arc<Inner>, mut one: Integration) -> Changed<Arc<Integration>> {
+pub(crate) async fn create_integration(
+    inner: Arc<Inner>,
+    mut one: Integration,
+) -> Changed<Arc<Integration>> {
     check_integration(&one)?;
     {
         let catalog = inner.catalog.read();
@@ -187,9 +213,13 @@ pub(crate) async fn create_integration(inner: Arc<Inner>, mut one: Integration) 
 }
 
 /// Changes an integration. Sessions that now see too much are ended.
-pub(crate) async fn update_integration(inner: Arc<Inner>, mut one: Integration) -> Changed<Arc<Integration>> {
+pub(crate) async fn update_integration(
+    inner: Arc<Inner>,
+    mut one: Integration,
+) -> Changed<Arc<Integration>> {
     check_integration(&one)?;
-    let old = inner.catalog.read().integration(&one.project, &one.id).ok_or(CatalogError::NotFound)?;
+    let old =
+        inner.catalog.read().integration(&one.project, &one.id).ok_or(CatalogError::NotFound)?;
     one.created = old.created;
     let key = record::integration_key(&one.project, &one.id);
     replace(&inner, key, record::of_integration(&one), None).await?;
@@ -202,7 +232,11 @@ pub(crate) async fn update_integration(inner: Arc<Inner>, mut one: Integration) 
     Ok(one)
 }
 
-pub(crate) async fn delete_integration(inner: Arc<Inner>, project: ProjectId, id: IntegrationId) -> Changed<()> {
+pub(crate) async fn delete_integration(
+    inner: Arc<Inner>,
+    project: ProjectId,
+    id: IntegrationId,
+) -> Changed<()> {
     if inner.catalog.read().integration(&project, &id).is_none() {
         return Err(CatalogError::NotFound);
     }
@@ -215,8 +249,15 @@ pub(crate) async fn delete_integration(inner: Arc<Inner>, project: ProjectId, id
 }
 
 /// Ends the sessions of an integration.
-pub(crate) fn close_integration(inner: &Inner, project: &ProjectId, id: &IntegrationId, reason: &CloseReason) {
-    inner.registry.close(reason, |member| member.project == *project && member.integration.as_ref() == Some(id));
+pub(crate) fn close_integration(
+    inner: &Inner,
+    project: &ProjectId,
+    id: &IntegrationId,
+    reason: &CloseReason,
+) {
+    inner.registry.close(reason, |member| {
+        member.project == *project && member.integration.as_ref() == Some(id)
+    });
 }
 
 /// Whether `new` shows less than `old`.
@@ -274,7 +315,9 @@ fn check_room(count: usize, max: usize) -> Changed<()> {
 
 fn check_text(what: &str, text: &str, max: usize) -> Changed<()> {
     if text.len() > max || text.chars().any(char::is_control) {
-        return Err(CatalogError::Invalid(format!("{what}: at most {max} bytes and no control characters")));
+        return Err(CatalogError::Invalid(format!(
+            "{what}: at most {max} bytes and no control characters"
+        )));
     }
     Ok(())
 }
@@ -301,7 +344,8 @@ fn check_integration(one: &Integration) -> Changed<()> {
     }
     let types = one.event_types.iter().flatten();
     let is_type = |name: &String| {
-        outflow_model::id::EventType::check(name.as_bytes()).is_ok() && *name == name.to_ascii_uppercase()
+        outflow_model::id::EventType::check(name.as_bytes()).is_ok()
+            && *name == name.to_ascii_uppercase()
     };
     if types.clone().count() > MAX_EVENT_TYPES || !types.clone().all(is_type) {
         return Err(CatalogError::Invalid("event_types: at most 1000 names in upper case".into()));

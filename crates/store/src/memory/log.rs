@@ -107,9 +107,8 @@ impl Log {
         let last = append.first.plus(u64::from(append.count) - 1);
         let head =
             BlockHead { first: append.first, last, count: append.count, first_at: at, last_at: at };
-        if self.start == self.next {
-            self.start = append.first;
-        }
+        // An empty stream's start stays, also when offsets before this append were never used: a
+        // reader that waits there has missed nothing.
         self.next = last.next();
         self.stored_bytes += append.lines.len() as u64;
         self.blocks.push_back(Arc::new(Block::plain(head, append.lines, append.metas)));

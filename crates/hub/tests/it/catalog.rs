@@ -1,0 +1,133 @@
+//! Projects, streams, integrations and cursors last, within limits.
+
+use std::sync::Arc;
+
+use outflow_hub::{
+    CatalogError, Dedup, Durability, Hub, NewStream, OpenError, Options, Retention, StreamSettings,
+};
+use outflow_model::rng::SeededRng;
+use outflow_store::{AppendError, Batch, Engine};
+use prometheus_client::registry::Registry;
+
+use crate::world::{FIRST, integration, name, open, project, project_id, world, world_with};
+
+fn new(stream: &str) -> NewStream {
+    NewStream { name: name(stream), settings: StreamSettings::default() }
+}
+
+#[tokio::test]
+async fn everything_survives_a_restart() {
+    let world = world().await;
+    let settings = StreamSettings {
+        retention: Retention { age_ms: 5_000, max_bytes: None },
+        durability: Durability::Relaxed,
+        dedup: Some(Dedup { window_ms: 7, max_ids: 9 }),
+        description: "näm/e \"quoted\"".into(),
+    };
+    let odd = name("/topic/orders.new:v1$");
+    let stream = NewStream { name: odd.clone(), settings: settings.clone() };
+    world.hub.create_stream(&project_id("p"), stream).await.unwrap();
+    world.hub.set_cursor(&world.stream(), "mine", FIRST.plus(3)).await.unwrap();
+    world.hub.set_cursor(&world.stream(), "mine", FIRST.plus(1)).await.unwrap();
+    let engine = Arc::new(world.engine.restart());
+    let again = open(&world.clock, &engine, Options::default()).await;
+    assert_eq!(again.hub.projects(), world.hub.projects());
+    assert_eq!(again.hub.integrations(&project_id("p")), world.hub.integrations(&project_id("p")));
+    let stream = again.hub.stream(&project_id("p"), &odd).unwrap();
+    assert_eq!(stream.settings, settings);
+    assert_eq!(again.hub.streams(&project_id("p")).len(), 2);
+    assert_eq!(again.hub.cursor(&again.stream(), "mine").await, Ok(Some(FIRST.plus(1))));
+    assert_eq!(again.hub.cursors(&again.stream()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn names_are_unique_and_a_deleted_stream_comes_back_empty() {
+    let world = world().await;
+    let p = project_id("p");
+    assert_eq!(world.hub.create_project(project("p")).await.unwrap_err(), CatalogError::Exists);
+    assert_eq!(world.hub.create_stream(&p, new("events")).await.unwrap_err(), CatalogError::Exists);
+    assert_eq!(
+        world.hub.create_integration(integration("p")).await.unwrap_err(),
+        CatalogError::Exists
+    );
+    assert_eq!(
+        world.hub.create_stream(&project_id("q"), new("s")).await.unwrap_err(),
+        CatalogError::NotFound
+    );
+    world.publish_numbers(0, 3).await;
+    let old = world.stream();
+    world.hub.set_cursor(&old, "mine", FIRST).await.unwrap();
+    world.hub.delete_stream(&p, &name("events")).await.unwrap();
+    assert_eq!(world.hub.cursor(&old, "mine").await, Err(CatalogError::NotFound));
+    assert_eq!(
+        world.hub.delete_stream(&p, &name("events")).await.unwrap_err(),
+        CatalogError::NotFound
+    );
+    let stream = world.hub.create_stream(&p, new("events")).await.unwrap();
+    assert!(stream.id > old.id, "numbers are not used again");
+    assert_eq!(world.hub.stats(&stream).next, FIRST);
+    assert_eq!(world.hub.cursor(&stream, "mine").await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_durable_did_not_happen() {
+    let world = world().await;
+    world.engine.fail_next(AppendError::Full);
+    let failed = world.hub.create_stream(&project_id("p"), new("other")).await;
+    assert!(matches!(failed, Err(CatalogError::Unavailable(_))));
+    assert!(world.hub.stream(&project_id("p"), &name("other")).is_none());
+    world.hub.create_stream(&project_id("p"), new("other")).await.unwrap();
+}
+
+#[tokio::test]
+async fn counts_and_texts_are_limited() {
+    let options = Options {
+        max_projects: 2,
+        max_streams: 2,
+        max_integrations: 1,
+        max_cursors: 2,
+        ..Options::default()
+    };
+    let world = world_with(options).await;
+    let p = project_id("p");
+    world.tenant("q").await;
+    let many = |max| CatalogError::TooMany { max };
+    assert_eq!(world.hub.create_project(project("r")).await.unwrap_err(), many(2));
+    world.hub.create_stream(&p, new("b")).await.unwrap();
+    assert_eq!(world.hub.create_stream(&p, new("c")).await.unwrap_err(), many(2));
+    let mut other = integration("p");
+    other.id = outflow_model::IntegrationId::new("j").unwrap();
+    assert_eq!(world.hub.create_integration(other).await.unwrap_err(), many(1));
+    for cursor in ["a", "b", "a"] {
+        world.hub.set_cursor(&world.stream(), cursor, FIRST).await.unwrap();
+    }
+    assert_eq!(world.hub.set_cursor(&world.stream(), "c", FIRST).await.unwrap_err(), many(2));
+    assert_eq!(world.hub.delete_cursor(&world.stream(), "a").await, Ok(true));
+    assert_eq!(world.hub.delete_cursor(&world.stream(), "a").await, Ok(false));
+    for bad in ["", "a/b", "ä", &"n".repeat(65)] {
+        let refused = world.hub.set_cursor(&world.stream(), bad, FIRST).await;
+        assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{bad}");
+    }
+    let mut long = project("p");
+    long.name = "n".repeat(129);
+    assert!(matches!(world.hub.update_project(long).await, Err(CatalogError::Invalid(_))));
+    let mut nobody = integration("p");
+    nobody.max_connections = 0;
+    assert!(matches!(world.hub.update_integration(nobody).await, Err(CatalogError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_newer_catalog_is_refused_not_guessed() {
+    let world = world().await;
+    let value = br#"{"v":2,"id":"x"}"#;
+    world
+        .engine
+        .submit(Batch::put(&b"catalog/project/x"[..], Some((&value[..]).into())))
+        .await
+        .unwrap();
+    let rng = Arc::new(SeededRng::new(1));
+    let (clock, mut metrics) = (world.clock.clone(), Registry::default());
+    let opened =
+        Hub::open(world.engine.clone(), clock, rng, Options::default(), &mut metrics).await;
+    assert!(matches!(opened, Err(OpenError::Corrupt(_))));
+}

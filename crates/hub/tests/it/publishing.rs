@@ -1,0 +1,129 @@
+//! Offsets, order, time, limits, failures.
+
+use std::time::Duration;
+
+use outflow_hub::{Durability, Options, PublishError, Start, StreamSettings};
+use outflow_model::{Action, ErrorCode};
+use outflow_store::AppendError;
+
+use crate::world::{FIRST, grant, lines, name, offsets, project_id, publisher, world, world_with};
+
+const EVENT: &str = r#"{"type":"CUSTOM","body":{"n":1.50}}"#;
+
+#[tokio::test]
+async fn events_get_consecutive_offsets_and_are_kept_byte_for_byte() {
+    let world = world().await;
+    assert_eq!(world.publish(&[EVENT, EVENT]).await, [FIRST, FIRST.next()]);
+    assert_eq!(world.publish(&[EVENT]).await, [FIRST.plus(2)]);
+    let mut session = world.read(Start::Earliest).await;
+    let all = lines(&mut session, 3).await;
+    assert!(all.iter().all(|line| line.ends_with(r#","body":{"n":1.50}}"#)), "{all:?}");
+    assert!(all[2].contains(r#""offset":"1000000000000002""#), "{}", all[2]);
+    assert_eq!(world.metric("outflow_events_published_total"), 3);
+}
+
+#[tokio::test]
+async fn an_empty_draft_is_answered_at_once() {
+    let world = world().await;
+    assert!(world.publish(&[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn processed_time_never_falls_not_even_over_a_restart() {
+    let world = world().await;
+    world.publish(&[EVENT]).await;
+    world.clock.advance(-60_000);
+    world.publish(&[EVENT]).await;
+    let engine = std::sync::Arc::new(world.engine.restart());
+    let world = crate::world::open(&world.clock, &engine, Options::default()).await;
+    world.publish(&[EVENT]).await;
+    let mut session = world.read(Start::Earliest).await;
+    for line in lines(&mut session, 3).await {
+        assert!(line.contains(r#""processed":"2026-01-01T00:00:00.000Z""#), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn publishing_needs_the_right_the_stream_and_the_project() {
+    let world = world().await;
+    let publish = async |grant| {
+        let draft = world.draft(&[EVENT]);
+        world.hub.publish(&grant, &world.stream(), draft).await.map(|_| ())
+    };
+    assert_eq!(publish(publisher("p")).await, Ok(()));
+    assert_eq!(publish(publisher("q")).await, Err(PublishError::NotFound));
+    assert_eq!(publish(grant("p", false, &[Action::Read])).await, Err(PublishError::Forbidden));
+    let mut other = publisher("p");
+    other.streams = Some(std::sync::Arc::new([name("else")].into()));
+    assert_eq!(publish(other).await, Err(PublishError::Forbidden));
+    let mut operator = grant("p", false, &[Action::Operate]);
+    operator.project = None;
+    assert_eq!(publish(operator).await, Ok(()));
+}
+
+#[tokio::test]
+async fn failures_say_whether_to_try_again_and_leave_gaps_only() {
+    let world = world().await;
+    let mut session = world.read(Start::Earliest).await;
+    for (error, code) in [
+        (AppendError::Throttled, ErrorCode::Unavailable),
+        (AppendError::Full, ErrorCode::Unavailable),
+        (AppendError::Conflict, ErrorCode::Unavailable),
+        (AppendError::Invalid("too many events"), ErrorCode::TooLarge),
+        (AppendError::Stopped("sync failed".into()), ErrorCode::Internal),
+    ] {
+        world.engine.fail_next(error);
+        let failed =
+            world.hub.publish(&publisher("p"), &world.stream(), world.draft(&[EVENT])).await;
+        let error = failed.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(!error.to_string().contains("sync failed"), "the cause is for the log");
+    }
+    let placed = world.publish(&[EVENT]).await;
+    assert!(placed[0] > FIRST, "offsets of failed batches are not given out again");
+    assert_eq!(offsets(&mut session, 1).await, placed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_for_waiting_batches_is_bounded() {
+    let options = Options { inflight_bytes: 1_500, ..Options::default() };
+    let world = world_with(options).await;
+    world.publish(&[EVENT]).await;
+    let batch = [EVENT; 10];
+    let large = world.hub.publish(&publisher("p"), &world.stream(), world.draft(&batch)).await;
+    assert_eq!(large, Err(PublishError::TooLarge { max: 1_500 }));
+    world.engine.hold();
+    let (hub, stream, draft) = (world.hub.clone(), world.stream(), world.draft(&[EVENT; 4]));
+    let first = tokio::spawn(async move { hub.publish(&publisher("p"), &stream, draft).await });
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let began = tokio::time::Instant::now();
+    let second =
+        world.hub.publish(&publisher("p"), &world.stream(), world.draft(&[EVENT; 4])).await;
+    assert!(matches!(second, Err(PublishError::Unavailable(_))));
+    assert!(began.elapsed() >= Duration::from_secs(5), "it waits for a while first");
+    world.engine.commit_all();
+    first.await.unwrap().unwrap();
+    world.publish(&[EVENT; 4]).await;
+}
+
+#[tokio::test]
+async fn a_relaxed_stream_is_answered_when_queued() {
+    let world = world().await;
+    let settings = StreamSettings { durability: Durability::Relaxed, ..StreamSettings::default() };
+    world.publish(&[EVENT]).await;
+    world.hub.update_stream(&project_id("p"), &name("events"), settings).await.unwrap();
+    world.engine.hold();
+    world.publish(&[EVENT]).await;
+    assert_eq!(world.engine.held(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_stream_takes_nothing_more() {
+    let world = world().await;
+    let stream = world.stream();
+    world.hub.delete_stream(&project_id("p"), &name("events")).await.unwrap();
+    let late = world.hub.publish(&publisher("p"), &stream, world.draft(&[EVENT])).await;
+    assert_eq!(late, Err(PublishError::NotFound));
+}
