@@ -79,15 +79,13 @@ impl Pending {
         self.changed.notify_all();
     }
 
-    /// A free file, or the number of a new one, which is to be made.
-    pub(crate) fn take_slot(&self) -> Slot {
+    /// A free file, or the number of a new one.
+    pub(crate) fn take_slot(&self) -> u32 {
         let mut inner = self.inner.lock();
-        if let Some(slot) = inner.free.pop() {
-            return Slot::Free(slot);
-        }
-        let slot = inner.next_slot;
-        inner.next_slot += 1;
-        Slot::New(slot)
+        inner.free.pop().unwrap_or_else(|| {
+            inner.next_slot += 1;
+            inner.next_slot - 1
+        })
     }
 
     /// Gives a file back that was not used.
@@ -119,11 +117,4 @@ impl Pending {
             inner.woken = false;
         }
     }
-}
-
-/// A journal file for the next generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Free(u32),
-    New(u32),
 }

@@ -81,8 +81,8 @@ pub(crate) fn lease_epoch(value: &[u8]) -> u64 {
 
 pub(crate) fn stream_put(id: StreamId, record: &StreamRecord) -> StatePut {
     let limit = record.config.retention.max_bytes;
-    let flags = if record.is_dropped { DROPPED } else { 0 }
-        | if limit.is_some() { LIMITED } else { 0 };
+    let flags =
+        if record.is_dropped { DROPPED } else { 0 } | if limit.is_some() { LIMITED } else { 0 };
     let mut value = vec![flags];
     value.extend_from_slice(&record.config.retention.age_ms.to_le_bytes());
     value.extend_from_slice(&limit.unwrap_or(0).to_le_bytes());

@@ -18,12 +18,12 @@ use bytes::Bytes;
 use outflow_model::{Offset, StreamId, Timestamp};
 use outflow_store::{AppendError, Batch, StreamConfig};
 
-use crate::active::{Generation, Slot};
+use crate::active::Generation;
 use crate::catalog::{self, StreamRecord};
 use crate::index::{Chunk, IdMap, StreamLog};
 use crate::journal::buffer::AlignedBuffer;
 use crate::journal::record::{self, FileHead};
-use crate::journal::writer::{self, JournalWriter};
+use crate::journal::writer::JournalWriter;
 use crate::shared::{Shared, is_full};
 use crate::state::StatePut;
 
@@ -143,14 +143,7 @@ impl Committer {
     /// Takes the next journal file into use, and hands the full one to the sealer.
     fn roll(&mut self) -> io::Result<()> {
         let (shared, size) = (&self.shared, self.shared.options.journal_bytes);
-        let slot = match shared.pending.take_slot() {
-            Slot::Free(slot) => slot,
-            Slot::New(slot) => {
-                writer::create(shared.fs(), &shared.dir, slot, size)
-                    .inspect_err(|_| shared.pending.give_back(slot))?;
-                slot
-            }
-        };
+        let slot = shared.pending.take_slot();
         let head = FileHead { generation: self.next_generation, first_sequence: self.sequence };
         let begun = JournalWriter::begin(shared.fs(), &shared.dir, slot, head, size);
         let begun = begun.inspect_err(|_| shared.pending.give_back(slot))?;

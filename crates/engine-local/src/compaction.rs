@@ -53,7 +53,12 @@ fn candidate(shared: &Shared) -> Option<Arc<Segment>> {
         let live = segment.live();
         live > 0 && !segment.is_damaged() && (segment.is_plain || live * 2 < segment.total)
     };
-    index.segments.values().filter(worth).min_by_key(|segment| (segment.live(), segment.uid)).cloned()
+    index
+        .segments
+        .values()
+        .filter(worth)
+        .min_by_key(|segment| (segment.live(), segment.uid))
+        .cloned()
 }
 
 /// Returns whether the segment was replaced.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use outflow_model::id::Shard;
 use outflow_model::{Clock, Offset, StreamId, Timestamp};
 use outflow_store::{
-    AppendError, Batch, Bounds, Commit, CommitObserver, Condition, Engine, EngineFuture, Health, Lease,
-    LeaseError, Op, Put, Read, ReadError, StateEntry, StateError, StreamConfig,
+    AppendError, Batch, Bounds, Commit, CommitObserver, Condition, Engine, EngineFuture, Health,
+    Lease, LeaseError, Op, Put, Read, ReadError, StateEntry, StateError, StreamConfig,
 };
 use parking_lot::Mutex;
 
@@ -21,12 +21,12 @@ use crate::fs::RealFs;
 use crate::lease::{Leases, Taken};
 use crate::log::Log;
 use crate::options::Options;
-use crate::queue::Queue;
+use crate::queue::{Kind, Queue};
 use crate::reading::{self, Plan, Seek};
 use crate::recovery::{OpenError, io_error};
 use crate::shared::{Parts, Shared};
 use crate::state::FjallState;
-use crate::{catalog, identity, threads};
+use crate::{catalog, identity, retention, sealer, threads};
 
 /// How many bytes of state fjall caches.
 const STATE_CACHE: u64 = 32 << 20;
@@ -79,15 +79,73 @@ impl LocalEngine {
             let thread = std::thread::Builder::new().name(name.into());
             thread.spawn(run).map_err(io_error("starting a thread"))
         };
-        let (of_commit, of_keep) = ((shared.clone(), queue.clone()), (shared.clone(), queue.clone()));
+        let (of_commit, of_keep) =
+            ((shared.clone(), queue.clone()), (shared.clone(), queue.clone()));
         let keeper_ended = ended.clone();
         let handles = vec![
-            spawn("outflow-commit", Box::new(move || threads::commit(of_commit.0, of_commit.1, committer)))?,
-            spawn("outflow-keep", Box::new(move || threads::keep(of_keep.0, of_keep.1, keeper_ended)))?,
+            spawn(
+                "outflow-commit",
+                Box::new(move || threads::commit(&of_commit.0, &of_commit.1, committer)),
+            )?,
+            spawn(
+                "outflow-keep",
+                Box::new(move || threads::keep(&of_keep.0, &of_keep.1, &keeper_ended)),
+            )?,
         ];
         let threads = Arc::new(Threads { handles: Mutex::new(handles), ended });
         Ok(Self { shared, queue, leases: Leases::new(epochs), threads, _lock: None })
     }
+}
+
+impl LocalEngine {
+    /// Brings everything committed so far into segments, as before a backup.
+    ///
+    /// # Errors
+    /// [`AppendError::Stopped`] when the engine stopped; `Full` when the disk is.
+    pub async fn seal(&self) -> Result<(), AppendError> {
+        self.queue.submit(Batch::default(), Kind::HandOver).await?;
+        let shared = self.shared.clone();
+        let work = move || {
+            let _keeping = shared.keeping.lock();
+            while sealer::step(&shared, &mut |_| ()).map_err(stopped)? {}
+            if shared.pending.is_empty() { Ok(()) } else { Err(AppendError::Full) }
+        };
+        off_runtime(work, || Err(AppendError::Throttled)).await
+    }
+
+    /// Changes how many bytes of the disk are kept free ([`Options::reserve_bytes`]), at once.
+    pub fn set_reserve(&self, bytes: u64) {
+        self.shared.reserve.store(bytes, Ordering::Relaxed);
+        self.shared.check_space();
+    }
+
+    /// Applies retention now, rather than at the next interval.
+    ///
+    /// # Errors
+    /// [`AppendError::Stopped`] when the engine stopped.
+    pub async fn retain(&self) -> Result<(), AppendError> {
+        let plan = retention::plan(&self.shared, self.shared.parts.clock.now());
+        for ops in plan.chunks(retention::OPS) {
+            let batch = Batch { ops: ops.to_vec(), ..Batch::default() };
+            match self.queue.submit(batch, Kind::Internal).await {
+                // A stream was dropped meanwhile: the rest is planned again the next time.
+                Ok(()) | Err(AppendError::UnknownStream(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let shared = self.shared.clone();
+        let work = move || {
+            let _keeping = shared.keeping.lock();
+            retention::sweep(&shared).map_err(stopped)
+        };
+        off_runtime(work, || Err(AppendError::Throttled)).await
+    }
+}
+
+/// A failed disk has stopped the engine.
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
+fn stopped(error: std::io::Error) -> AppendError {
+    AppendError::Stopped(error.to_string())
 }
 
 /// Takes the directory for this process.
@@ -148,7 +206,7 @@ impl Engine for LocalEngine {
         if let Some(reason) = self.shared.health.stopped() {
             return Box::pin(ready(Err(AppendError::Stopped(reason))));
         }
-        self.queue.submit(batch, false)
+        self.queue.submit(batch, Kind::Usual)
     }
 
     fn read(
@@ -161,7 +219,7 @@ impl Engine for LocalEngine {
             Ok(plan) => plan,
             Err(error) => return Box::pin(ready(Err(error))),
         };
-        if let Some(read) = plan.from_memory(&self.shared) {
+        if let Some(read) = plan.in_memory(&self.shared) {
             return Box::pin(ready(Ok(read)));
         }
         let shared = self.shared.clone();
@@ -208,10 +266,7 @@ impl Engine for LocalEngine {
     ) -> EngineFuture<'_, Result<Vec<StateEntry>, StateError>> {
         let (shared, prefix) = (self.shared.clone(), prefix.to_vec());
         let after = after.map(<[u8]>::to_vec);
-        off_runtime(
-            move || shared.scan(&prefix, after.as_deref(), limit),
-            || Err(state_died()),
-        )
+        off_runtime(move || shared.scan(&prefix, after.as_deref(), limit), || Err(state_died()))
     }
 
     fn acquire(
@@ -230,7 +285,7 @@ impl Engine for LocalEngine {
         let key = catalog::lease_key(shard);
         let put = Put { key, value, condition: Condition::Any };
         let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
-        let commit = self.queue.submit(batch, true);
+        let commit = self.queue.submit(batch, Kind::Internal);
         Box::pin(async move {
             commit.await.map(|()| lease).map_err(|error| {
                 // An epoch that was given to nobody does no harm: the next one is higher.

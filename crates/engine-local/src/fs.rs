@@ -177,6 +177,13 @@ impl File for RealFile {
     }
 }
 
+/// Whether reads past the page cache work: some file systems fail them only when they come.
+fn takes_direct_reads(file: &std::fs::File) -> bool {
+    let mut space = vec![0; 2 * ALIGN];
+    let skip = space.as_ptr().addr().next_multiple_of(ALIGN) - space.as_ptr().addr();
+    space.get_mut(skip..skip + ALIGN).is_some_and(|block| file.read_at(block, 0).is_ok())
+}
+
 impl Fs for RealFs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn File>> {
         let mut options = std::fs::OpenOptions::new();
@@ -184,7 +191,8 @@ impl Fs for RealFs {
         if mode == OpenMode::Direct {
             let flags = (OFlags::DIRECT | OFlags::DSYNC).bits();
             // Some file systems (tmpfs, some overlays) refuse O_DIRECT.
-            if let Ok(file) = options.clone().custom_flags(flags as i32).open(path) {
+            let direct = options.clone().custom_flags(flags as i32).open(path);
+            if let Some(file) = direct.ok().filter(takes_direct_reads) {
                 return Ok(Box::new(RealFile { file, durable_writes: true }));
             }
         }

@@ -52,6 +52,7 @@ mod segment;
 mod shared;
 pub mod state;
 mod threads;
+pub mod verify;
 
 pub use engine::LocalEngine;
 pub use log::Log;

@@ -29,8 +29,9 @@ impl Log {
     ///
     /// # Errors
     /// [`OpenError`].
+    #[expect(clippy::needless_pass_by_value, reason = "the engine keeps its parts")]
     pub fn recover(dir: &Path, options: Options, parts: Parts) -> Result<Self, OpenError> {
-        let recovery::Recovered { shared, committer } = recovery::recover(dir, options, parts)?;
+        let recovery::Recovered { shared, committer } = recovery::recover(dir, options, &parts)?;
         Ok(Self { shared, committer })
     }
 
@@ -106,7 +107,12 @@ impl Log {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn read(&self, stream: StreamId, from: Offset, max_bytes: usize) -> Result<Read, ReadError> {
+    pub fn read(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Read, ReadError> {
         Plan::new(&self.shared, stream, from, max_bytes)?.load(&self.shared)
     }
 

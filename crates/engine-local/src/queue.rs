@@ -10,13 +10,23 @@ use outflow_store::{AppendError, Batch, Commit};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+/// Whose a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A caller's.
+    Usual,
+    /// The engine's own: it may write the engine's own keys.
+    Internal,
+    /// The engine's own, after which what was committed is handed to the sealer.
+    HandOver,
+}
+
 /// A batch that waits.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) batch: Batch,
     pub(crate) bytes: usize,
-    /// Whether it may write the engine's own keys.
-    pub(crate) is_internal: bool,
+    pub(crate) kind: Kind,
     pub(crate) answer: oneshot::Sender<Result<(), AppendError>>,
 }
 
@@ -44,7 +54,7 @@ impl Queue {
     }
 
     /// Queues a batch. An empty queue takes any.
-    pub(crate) fn submit(&self, batch: Batch, is_internal: bool) -> Commit {
+    pub(crate) fn submit(&self, batch: Batch, kind: Kind) -> Commit {
         let bytes = batch.bytes();
         let (answer, committed) = oneshot::channel();
         let mut inner = self.inner.lock();
@@ -55,7 +65,7 @@ impl Queue {
             return Box::pin(ready(Err(AppendError::Throttled)));
         }
         inner.bytes += bytes;
-        inner.requests.push_back(Request { batch, bytes, is_internal, answer });
+        inner.requests.push_back(Request { batch, bytes, kind, answer });
         let wake = std::mem::take(&mut inner.is_waited_for);
         drop(inner);
         if wake {

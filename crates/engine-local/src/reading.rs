@@ -76,7 +76,7 @@ impl Plan {
     }
 
     /// The answer, if it needs no disk.
-    pub(crate) fn from_memory(&self, shared: &Shared) -> Option<Read> {
+    pub(crate) fn in_memory(&self, shared: &Shared) -> Option<Read> {
         if self.sealed.is_empty() {
             return Some(self.answer(merge(&self.chunks, shared.options.block_bytes)));
         }
@@ -89,7 +89,7 @@ impl Plan {
 
     /// The answer, read from disk where it has to be.
     pub(crate) fn load(&self, shared: &Shared) -> Result<Read, ReadError> {
-        if let Some(read) = self.from_memory(shared) {
+        if let Some(read) = self.in_memory(shared) {
             return Ok(read);
         }
         let mut blocks: Vec<Arc<Block>> = Vec::with_capacity(self.asked);

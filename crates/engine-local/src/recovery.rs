@@ -11,6 +11,8 @@
 mod load;
 mod replay;
 
+pub(crate) use load::{Found, journals, segments};
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use outflow_model::StreamId;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::active::{Generation, Pending};
 use crate::cache::Cache;
@@ -90,7 +92,7 @@ struct Recovery<'a> {
 }
 
 /// Opens the directory. See the module.
-pub(crate) fn recover(dir: &Path, options: Options, parts: Parts) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Recovered, OpenError> {
     let options = options.bounded();
     identity::check(parts.fs.as_ref(), dir)?;
     let sealed = catalog::sealed(parts.state.as_ref()).map_err(io_error("reading the state"))?;
@@ -99,7 +101,7 @@ pub(crate) fn recover(dir: &Path, options: Options, parts: Parts) -> Result<Reco
 
     let mut recovery = Recovery {
         dir,
-        parts: &parts,
+        parts,
         health: Board::default(),
         index: Index::default(),
         tails: IdMap::default(),
@@ -154,7 +156,8 @@ impl Recovery<'_> {
         next_slot: u32,
     ) -> Result<Recovered, OpenError> {
         let mut epochs = [0; 256];
-        let stored = catalog::epochs(parts.state.as_ref()).map_err(io_error("reading the state"))?;
+        let stored =
+            catalog::epochs(parts.state.as_ref()).map_err(io_error("reading the state"))?;
         for (shard, epoch) in stored {
             if let Some(to) = epochs.get_mut(usize::from(shard.0)) {
                 *to = epoch;
@@ -177,9 +180,10 @@ impl Recovery<'_> {
             health: self.health,
             pending: Pending::new(self.waiting, free, next_slot),
             observer: RwLock::new(None),
-            reserve,
+            reserve: AtomicU64::new(reserve),
             next_uid: AtomicU32::new(self.next_uid),
             next_segment: AtomicU64::new(self.next_segment),
+            keeping: Mutex::new(()),
             wants_spare: AtomicBool::new(false),
         });
         shared.check_space();

@@ -36,7 +36,8 @@ pub(crate) fn plan(shared: &Shared, now: Timestamp) -> Vec<Op> {
     trims
 }
 
-/// Where a stream should start now, if that is later than it does.
+/// Where a stream should start now, if that is later than it does. Size takes only what leaves
+/// at least the limit behind.
 fn due(index: &Index, stream: &StreamLog, now: Timestamp) -> Option<Offset> {
     let retention = stream.config.retention;
     let age = i64::try_from(retention.age_ms).unwrap_or(i64::MAX);
@@ -49,17 +50,19 @@ fn due(index: &Index, stream: &StreamLog, now: Timestamp) -> Option<Offset> {
             Some(segment) if segment.age_ms == retention.age_ms => segment.newest,
             _ => block.last_at,
         };
-        if newest >= oldest && bytes <= max_bytes {
+        let rest = bytes.saturating_sub(block.plain_len.into());
+        if newest >= oldest && rest < max_bytes {
             return start;
         }
-        bytes = bytes.saturating_sub(block.plain_len.into());
+        bytes = rest;
         start = Some(block.last.next());
     }
     for chunk in &stream.tail {
-        if chunk.at >= oldest && bytes <= max_bytes {
+        let rest = bytes.saturating_sub(chunk.lines.len() as u64);
+        if chunk.at >= oldest && rest < max_bytes {
             return start;
         }
-        bytes = bytes.saturating_sub(chunk.lines.len() as u64);
+        bytes = rest;
         start = Some(chunk.last().next());
     }
     start

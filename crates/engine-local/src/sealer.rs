@@ -70,11 +70,15 @@ fn seal(shared: &Shared, generation: &Generation, pace: Pace<'_>) -> io::Result<
         show(shared, generation, Segment::new(meta, file, &entries), &entries);
     }
     note_ends(shared, generation)?;
-    shared.state().persist()?;
     if generation.is_damaged {
+        // Before it counts as sealed, so that a crash cannot free its file.
+        shared.state().persist()?;
         set_aside(shared, generation)?;
     }
-    Ok(())
+    let sealed =
+        SealedRecord { generation: generation.number, last_sequence: generation.last_sequence };
+    shared.state().apply(&[catalog::sealed_put(sealed)], None)?;
+    shared.state().persist()
 }
 
 /// The generation's streams, in order, by the age at which their events expire.
@@ -105,8 +109,9 @@ fn write(
         let chunks = chunks(shared, generation, id);
         let mut rest = chunks.as_slice();
         while !rest.is_empty() {
-            let (group, after) =
-                rest.split_at_checked(group(rest, shared.options.block_bytes)).unwrap_or((rest, &[]));
+            let (group, after) = rest
+                .split_at_checked(group(rest, shared.options.block_bytes))
+                .unwrap_or((rest, &[]));
             rest = after;
             let Some(block) = reading::join(group) else { continue };
             let len = writer.add(id, &block, form)?;
@@ -169,7 +174,7 @@ fn show(shared: &Shared, generation: &Generation, segment: Segment, entries: &[E
     }
 }
 
-/// Notes in the state where the generation's streams end, and that it is sealed.
+/// Notes in the state where the generation's streams end.
 fn note_ends(shared: &Shared, generation: &Generation) -> io::Result<()> {
     let mut streams = generation.streams.clone();
     streams.sort_unstable();
@@ -185,9 +190,7 @@ fn note_ends(shared: &Shared, generation: &Generation) -> io::Result<()> {
         drop(index);
         shared.state().apply(&puts, None)?;
     }
-    let sealed =
-        SealedRecord { generation: generation.number, last_sequence: generation.last_sequence };
-    shared.state().apply(&[catalog::sealed_put(sealed)], None)
+    Ok(())
 }
 
 /// Keeps the file of a damaged generation for the operator.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use outflow_model::Clock;
 use outflow_store::CommitObserver;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::active::Pending;
 use crate::cache::Cache;
@@ -29,7 +29,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
 }
 
-/// See the module. Locks are never held together, except that `observer` may be read first.
+/// See the module. But for `keeping`, locks are never held together.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
@@ -41,9 +41,11 @@ pub(crate) struct Shared {
     pub(crate) pending: Pending,
     pub(crate) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
     /// How many bytes of the disk are kept free.
-    pub(crate) reserve: u64,
+    pub(crate) reserve: AtomicU64,
     pub(crate) next_uid: AtomicU32,
     pub(crate) next_segment: AtomicU64,
+    /// Held by whoever seals, sweeps or rewrites: one at a time.
+    pub(crate) keeping: Mutex<()>,
     /// Whether the next journal file should be made before it is needed.
     pub(crate) wants_spare: AtomicBool,
 }
@@ -68,7 +70,7 @@ impl Shared {
     /// Asks how much of the disk is free, and refuses or takes appends accordingly.
     pub(crate) fn check_space(&self) {
         match self.fs().free_bytes(&self.dir) {
-            Ok(free) => self.health.set_full(free < self.reserve),
+            Ok(free) => self.health.set_full(free < self.reserve.load(Ordering::Relaxed)),
             Err(error) => tracing::warn!(%error, "the free space of the disk is not known"),
         }
     }

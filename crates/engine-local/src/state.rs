@@ -54,7 +54,12 @@ pub trait State: Send + Sync + Debug {
     ///
     /// # Errors
     /// The store's.
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> io::Result<Vec<StateEntry>>;
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> io::Result<Vec<StateEntry>>;
 }
 
 /// [`State`] in fjall.
@@ -93,12 +98,12 @@ impl FjallState {
             .worker_threads(1)
             .open()
             .map_err(failed)?;
-        let keyspace = |name| {
-            database.keyspace(name, fjall::KeyspaceCreateOptions::default).map_err(failed)
-        };
+        let keyspace =
+            |name| database.keyspace(name, fjall::KeyspaceCreateOptions::default).map_err(failed);
         let (entries, position) = (keyspace("entries")?, keyspace("position")?);
         let applied = position.get(APPLIED).map_err(failed)?;
-        let applied = applied.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_le_bytes);
+        let applied =
+            applied.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_le_bytes);
         Ok(Self { database, entries, position, applied: applied.unwrap_or(0).into() })
     }
 }
@@ -151,7 +156,12 @@ impl State for FjallState {
         entry(Bytes::copy_from_slice(key), &stored).map(Some).ok_or_else(damaged)
     }
 
-    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> io::Result<Vec<StateEntry>> {
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> io::Result<Vec<StateEntry>> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let from = match after {
             Some(after) if after >= prefix => Excluded(after),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use outflow_store::{AppendError, Batch, Durability};
 
 use crate::committer::{Committer, Room};
-use crate::queue::{Queue, Request};
+use crate::queue::{Kind, Queue, Request};
 use crate::shared::Shared;
 use crate::{compaction, log, retention, sealer};
 
@@ -37,20 +37,20 @@ impl Drop for Guard {
 }
 
 /// The commit thread: ends when the queue is closed and empty, or the engine has stopped.
-pub(crate) fn commit(shared: Arc<Shared>, queue: Arc<Queue>, mut committer: Committer) {
+pub(crate) fn commit(shared: &Arc<Shared>, queue: &Arc<Queue>, mut committer: Committer) {
     let guard = Guard { shared: shared.clone(), queue: queue.clone() };
     let options = &shared.options;
     let max_bytes = options.group_bytes.min(options.max_batch_bytes());
     let mut group = Vec::new();
     let mut waiting = Vec::new();
     while queue.take(&mut group, options.group_batches, max_bytes) {
-        commit_group(&shared, &mut committer, &mut group, &mut waiting);
+        commit_group(shared, &mut committer, &mut group, &mut waiting);
         if let Some(reason) = shared.health.stopped() {
             queue.fail(&reason);
             break;
         }
     }
-    if let Err(error) = log::close(&shared, &committer) {
+    if let Err(error) = log::close(shared, &committer) {
         shared.poison("closing", &error);
     }
     drop(guard);
@@ -70,6 +70,8 @@ fn commit_group(
     let refused = loop {
         match committer.prepare(bytes) {
             Ok(Room::Yes) => break None,
+            // The keeper cannot free a journal file before the disk has room.
+            Ok(Room::Later) if shared.health.is_full() => break Some(AppendError::Full),
             Ok(Room::Later) => {
                 let limit = shared.options.pending_generations;
                 shared.pending.wait(ROOM_MS, |waiting| waiting < limit);
@@ -78,8 +80,10 @@ fn commit_group(
             Err(error) => break Some(error),
         }
     };
-    for Request { batch, is_internal, answer, .. } in group.drain(..) {
+    let hands_over = group.iter().any(|request| request.kind == Kind::HandOver);
+    for Request { batch, kind, answer, .. } in group.drain(..) {
         let is_relaxed = batch.durability == Durability::Relaxed;
+        let is_internal = kind != Kind::Usual;
         let staged = refused.clone().map_or_else(|| committer.stage(batch, is_internal), Err);
         match staged {
             Ok(()) if !is_relaxed => waiting.push(answer),
@@ -88,29 +92,34 @@ fn commit_group(
         }
     }
     let committed = if refused.is_none() { committer.commit() } else { Ok(()) };
+    if hands_over && committed.is_ok() {
+        committer.hand_over();
+    }
     for answer in waiting.drain(..) {
         let _ = answer.send(committed.clone());
     }
 }
 
 /// The keeper's thread: ends when `ended` is set and it was woken.
-pub(crate) fn keep(shared: Arc<Shared>, queue: Arc<Queue>, ended: Arc<AtomicBool>) {
+pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool) {
     let guard = Guard { shared: shared.clone(), queue: queue.clone() };
     let mut retained_at = None;
     while !ended.load(Ordering::Acquire) && shared.health.stopped().is_none() {
+        let keeping = shared.keeping.lock();
         // A failure has stopped the engine: the loop ends.
-        let Ok(sealed) = sealer::step(&shared, &mut pace(&shared, &ended)) else { break };
+        let Ok(sealed) = sealer::step(shared, &mut pace(shared, ended)) else { break };
         shared.make_spare();
         let now = shared.parts.clock.now().millis();
         let interval = shared.options.retention_interval_ms as i64;
         // A clock that went back must not stop retention.
         if retained_at.is_none_or(|at: i64| (now - at).abs() >= interval) {
             retained_at = Some(now);
-            if retain(&shared, &queue).is_err() {
+            if retain(shared, queue).is_err() {
                 break;
             }
         }
-        let rewritten = compaction::step(&shared, &mut pace(&shared, &ended));
+        let rewritten = compaction::step(shared, &mut pace(shared, ended));
+        drop(keeping);
         if matches!(rewritten, Ok(true)) || sealed {
             continue;
         }
@@ -128,7 +137,7 @@ fn retain(shared: &Shared, queue: &Queue) -> std::io::Result<()> {
     for ops in retention::plan(shared, shared.parts.clock.now()).chunks(retention::OPS) {
         let batch = Batch { ops: ops.to_vec(), ..Batch::default() };
         // Not waited for: what is refused, or not there yet, is planned again the next time.
-        drop(queue.submit(batch, true));
+        drop(queue.submit(batch, Kind::Internal));
     }
     retention::sweep(shared)
 }

@@ -87,7 +87,9 @@ impl Committer {
                 Op::SetStream(id, config) => {
                     let before = self.tails.get(&id).copied();
                     if before.is_some_and(|tail| tail.is_dropped) {
-                        return Err(AppendError::Invalid("the stream was dropped: its id is used up"));
+                        return Err(AppendError::Invalid(
+                            "the stream was dropped: its id is used up",
+                        ));
                     }
                     let tail = Tail { config, ..before.unwrap_or(Tail::NEW) };
                     self.change(id, before, tail, undo);

@@ -83,7 +83,7 @@ mod tests {
             let piece = vec![i as u8; i % 300];
             buffer.extend(&piece);
             plain.extend_from_slice(&piece);
-            assert_eq!(buffer.contents().as_ptr().addr() % ALIGN, 0);
+            assert!(plain.is_empty() || buffer.contents().as_ptr().addr() % ALIGN == 0);
         }
         assert_eq!(buffer.contents(), plain);
         buffer.pad();

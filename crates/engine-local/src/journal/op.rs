@@ -16,8 +16,18 @@ const TRIM: u8 = 5;
 /// One part of a commit, read back. Bytes are slices of the file's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JournalOp {
-    Append { stream: StreamId, first: Offset, at: Timestamp, count: u32, lines: Bytes, metas: Bytes },
-    Put { key: Bytes, value: Option<Bytes> },
+    Append {
+        stream: StreamId,
+        first: Offset,
+        at: Timestamp,
+        count: u32,
+        lines: Bytes,
+        metas: Bytes,
+    },
+    Put {
+        key: Bytes,
+        value: Option<Bytes>,
+    },
     Set(StreamId, StreamConfig),
     Drop(StreamId),
     Trim(StreamId, Offset),
@@ -26,14 +36,17 @@ pub(crate) enum JournalOp {
 /// Appends an append whose time is `at`.
 pub(crate) fn encode_append(out: &mut AlignedBuffer, append: &Append, at: Timestamp) {
     let mut head = [0; 32];
-    fill(&mut head, [
-        &[APPEND, 0, 0, 0][..],
-        &append.stream.0.to_le_bytes(),
-        &append.first.get().to_le_bytes(),
-        &at.millis().to_le_bytes(),
-        &append.count.to_le_bytes(),
-        &(append.lines.len() as u32).to_le_bytes(),
-    ]);
+    fill(
+        &mut head,
+        [
+            &[APPEND, 0, 0, 0][..],
+            &append.stream.0.to_le_bytes(),
+            &append.first.get().to_le_bytes(),
+            &at.millis().to_le_bytes(),
+            &append.count.to_le_bytes(),
+            &(append.lines.len() as u32).to_le_bytes(),
+        ],
+    );
     out.extend(&head);
     out.extend(&append.lines);
     out.extend(&append.metas);
@@ -43,11 +56,14 @@ pub(crate) fn encode_append(out: &mut AlignedBuffer, append: &Append, at: Timest
 pub(crate) fn encode_put(out: &mut AlignedBuffer, put: &Put) {
     let value = put.value.as_deref();
     let mut head = [0; 8];
-    fill(&mut head, [
-        &[PUT, u8::from(value.is_some())][..],
-        &(put.key.len() as u16).to_le_bytes(),
-        &(value.map_or(0, <[u8]>::len) as u32).to_le_bytes(),
-    ]);
+    fill(
+        &mut head,
+        [
+            &[PUT, u8::from(value.is_some())][..],
+            &(put.key.len() as u16).to_le_bytes(),
+            &(value.map_or(0, <[u8]>::len) as u32).to_le_bytes(),
+        ],
+    );
     out.extend(&head);
     out.extend(&put.key);
     out.extend(value.unwrap_or_default());
@@ -56,12 +72,15 @@ pub(crate) fn encode_put(out: &mut AlignedBuffer, put: &Put) {
 pub(crate) fn encode_set(out: &mut AlignedBuffer, stream: StreamId, config: StreamConfig) {
     let limit = config.retention.max_bytes;
     let mut head = [0; 24];
-    fill(&mut head, [
-        &[SET, u8::from(limit.is_some()), 0, 0][..],
-        &stream.0.to_le_bytes(),
-        &config.retention.age_ms.to_le_bytes(),
-        &limit.unwrap_or(0).to_le_bytes(),
-    ]);
+    fill(
+        &mut head,
+        [
+            &[SET, u8::from(limit.is_some()), 0, 0][..],
+            &stream.0.to_le_bytes(),
+            &config.retention.age_ms.to_le_bytes(),
+            &limit.unwrap_or(0).to_le_bytes(),
+        ],
+    );
     out.extend(&head);
 }
 
@@ -73,11 +92,7 @@ pub(crate) fn encode_drop(out: &mut AlignedBuffer, stream: StreamId) {
 
 pub(crate) fn encode_trim(out: &mut AlignedBuffer, stream: StreamId, before: Offset) {
     let mut head = [0; 16];
-    fill(&mut head, [
-        &[TRIM, 0, 0, 0][..],
-        &stream.0.to_le_bytes(),
-        &before.get().to_le_bytes(),
-    ]);
+    fill(&mut head, [&[TRIM, 0, 0, 0][..], &stream.0.to_le_bytes(), &before.get().to_le_bytes()]);
     out.extend(&head);
 }
 
@@ -162,21 +177,26 @@ mod tests {
     fn op() -> impl Strategy<Value = JournalOp> {
         let bytes = || prop::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
         prop_oneof![
-            (any::<(u32, u64, i64)>(), 1..5_u32, bytes()).prop_map(|((id, first, at), count, lines)| {
-                JournalOp::Append {
-                    stream: StreamId(id),
-                    first: Offset::new(first),
-                    at: Timestamp::from_millis(at),
-                    count,
-                    lines,
-                    metas: vec![7; count as usize * META_BYTES].into(),
+            (any::<(u32, u64, i64)>(), 1..5_u32, bytes()).prop_map(
+                |((id, first, at), count, lines)| {
+                    JournalOp::Append {
+                        stream: StreamId(id),
+                        first: Offset::new(first),
+                        at: Timestamp::from_millis(at),
+                        count,
+                        lines,
+                        metas: vec![7; count as usize * META_BYTES].into(),
+                    }
                 }
-            }),
-            (bytes(), prop::option::of(bytes())).prop_map(|(key, value)| JournalOp::Put { key, value }),
-            (any::<u32>(), any::<u64>(), any::<Option<u64>>()).prop_map(|(id, age_ms, max_bytes)| {
-                let retention = Retention { age_ms, max_bytes };
-                JournalOp::Set(StreamId(id), StreamConfig { retention })
-            }),
+            ),
+            (bytes(), prop::option::of(bytes()))
+                .prop_map(|(key, value)| JournalOp::Put { key, value }),
+            (any::<u32>(), any::<u64>(), any::<Option<u64>>()).prop_map(
+                |(id, age_ms, max_bytes)| {
+                    let retention = Retention { age_ms, max_bytes };
+                    JournalOp::Set(StreamId(id), StreamConfig { retention })
+                }
+            ),
             any::<u32>().prop_map(|id| JournalOp::Drop(StreamId(id))),
             any::<(u32, u64)>().prop_map(|(id, at)| JournalOp::Trim(StreamId(id), Offset::new(at))),
         ]

@@ -67,7 +67,8 @@ fn scan(bytes: &Bytes, head: FileHead, mut damage: Vec<String>) -> JournalFile {
     loop {
         let record = good(at, next).or_else(|| {
             // A bad record is the torn tail unless a good one follows it.
-            let found = (at..bytes.len()).step_by(ALIGN).find(|&later| good(later, next).is_some())?;
+            let found =
+                (at..bytes.len()).step_by(ALIGN).find(|&later| good(later, next).is_some())?;
             damage.push(format!("bytes {at} to {found} are damaged"));
             at = found;
             good(at, next)

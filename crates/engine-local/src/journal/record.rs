@@ -36,14 +36,17 @@ impl FileHead {
     /// The head, padded to a disk block.
     pub(crate) fn encode(self, out: &mut AlignedBuffer) {
         let mut head = [0; HEAD];
-        fill(&mut head, [
-            &FILE_MAGIC[..],
-            &[0; 4],
-            &VERSION.to_le_bytes(),
-            &[0; 4],
-            &self.generation.to_le_bytes(),
-            &self.first_sequence.to_le_bytes(),
-        ]);
+        fill(
+            &mut head,
+            [
+                &FILE_MAGIC[..],
+                &[0; 4],
+                &VERSION.to_le_bytes(),
+                &[0; 4],
+                &self.generation.to_le_bytes(),
+                &self.first_sequence.to_le_bytes(),
+            ],
+        );
         let crc = crc32c::crc32c(head.get(8..).unwrap_or_default());
         fill(&mut head, [&FILE_MAGIC[..], &crc.to_le_bytes()]);
         out.clear();
@@ -54,8 +57,8 @@ impl FileHead {
     pub(crate) fn decode(bytes: &[u8]) -> FileHeadRead {
         let read = || {
             let head = bytes.get(..HEAD)?;
-            let is_whole = head.starts_with(&FILE_MAGIC)
-                && u32_at(head, 4)? == crc32c::crc32c(head.get(8..)?);
+            let is_whole =
+                head.starts_with(&FILE_MAGIC) && u32_at(head, 4)? == crc32c::crc32c(head.get(8..)?);
             if !is_whole {
                 return None;
             }
@@ -80,14 +83,17 @@ pub(crate) fn begin(out: &mut AlignedBuffer) {
 pub(crate) fn finish(out: &mut AlignedBuffer, ops: u32, generation: u64, sequence: u64) {
     let payload = (out.len() - HEAD) as u32;
     let mut head = [0; HEAD];
-    fill(&mut head, [
-        &RECORD_MAGIC[..],
-        &[0; 4],
-        &payload.to_le_bytes(),
-        &ops.to_le_bytes(),
-        &generation.to_le_bytes(),
-        &sequence.to_le_bytes(),
-    ]);
+    fill(
+        &mut head,
+        [
+            &RECORD_MAGIC[..],
+            &[0; 4],
+            &payload.to_le_bytes(),
+            &ops.to_le_bytes(),
+            &generation.to_le_bytes(),
+            &sequence.to_le_bytes(),
+        ],
+    );
     out.set(0, &head);
     let crc = crc32c::crc32c(out.contents().get(8..).unwrap_or_default());
     out.set(4, &crc.to_le_bytes());

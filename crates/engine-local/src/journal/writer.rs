@@ -27,8 +27,8 @@ pub(crate) struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Takes the file of `slot` into use as the generation of `head`. The file must exist; it is
-    /// made longer if it is short.
+    /// Takes the file of `slot` into use as the generation of `head`. It is made if it is not
+    /// there, and completed if it is short.
     ///
     /// # Errors
     /// The disk's; the file is then as free as it was.
@@ -39,9 +39,8 @@ impl JournalWriter {
         head: FileHead,
         size: u64,
     ) -> io::Result<Self> {
-        let path = path(dir, slot);
-        prepare(fs, &path, size)?;
-        let file = fs.open(&path, OpenMode::Direct)?;
+        create(fs, dir, slot, size)?;
+        let file = fs.open(&path(dir, slot), OpenMode::Direct)?;
         let mut out = AlignedBuffer::default();
         head.encode(&mut out);
         file.write_all_at(out.contents(), 0)?;
@@ -76,10 +75,10 @@ impl JournalWriter {
     }
 }
 
-/// Makes the file of a new slot, of `size` zeros.
+/// Makes the file of a slot, of `size` zeros, if it is not there.
 ///
 /// # Errors
-/// The disk's; a part of the file may be left, which [`JournalWriter::begin`] completes.
+/// The disk's; a part of the file may be left, which the next call completes.
 pub(crate) fn create(fs: &dyn Fs, dir: &Path, slot: u32, size: u64) -> io::Result<()> {
     let path = path(dir, slot);
     match fs.open(&path, OpenMode::CreateNew) {

@@ -106,6 +106,8 @@ impl Recovery<'_> {
         for (slot, file) in live {
             let number = file.head.generation;
             self.last_generation = self.last_generation.max(number);
+            // Its file is free already.
+            let is_free = file.records.is_empty() && file.damage.is_empty();
             let mut damage = file.damage;
             if file.head.first_sequence > expected {
                 let last = file.head.first_sequence - 1;
@@ -131,7 +133,7 @@ impl Recovery<'_> {
                 self.health.damage(format!("journal generation {number}: {what}"));
             }
             generation.is_damaged = !damage.is_empty();
-            if generation.is_damaged || !file.records.is_empty() {
+            if !is_free {
                 self.waiting.push_back(generation);
             }
         }
@@ -172,7 +174,9 @@ impl Recovery<'_> {
                 }
                 JournalOp::Set(id, config) => {
                     match (self.tails.get_mut(&id), self.index.streams.get_mut(&id)) {
-                        (Some(tail), Some(stream)) => (tail.config, stream.config) = (config, config),
+                        (Some(tail), Some(stream)) => {
+                            (tail.config, stream.config) = (config, config);
+                        }
                         _ => {
                             let start = Offset::FIRST;
                             self.make_stream(id, StreamRecord { config, start, is_dropped: false });
@@ -252,7 +256,8 @@ impl Recovery<'_> {
         let mut unknown: Vec<_> = self.loose.keys().copied().collect();
         unknown.sort_unstable();
         for id in unknown {
-            self.health.damage(format!("segments hold events of stream {id}, which nothing else knows"));
+            self.health
+                .damage(format!("segments hold events of stream {id}, which nothing else knows"));
             for block in self.loose.get(&id).into_iter().flatten() {
                 if let Some(segment) = self.index.segments.get(&block.segment) {
                     segment.set_damaged();
@@ -262,7 +267,8 @@ impl Recovery<'_> {
         let applied = self.parts.state.applied();
         if applied > self.last_sequence {
             let last = self.last_sequence;
-            self.health.damage(format!("the journal ends at commit {last}, the state at {applied}"));
+            self.health
+                .damage(format!("the journal ends at commit {last}, the state at {applied}"));
             self.last_sequence = applied;
         }
     }

@@ -32,33 +32,37 @@ pub(crate) fn encode(
     block: &Block,
     form: Form,
 ) -> Result<(), BlockError> {
-    let (lines, crc, metas, flags) = match form {
+    let (lines, crc, (metas, metas_len), flags) = match form {
         Form::Deflated => {
             let deflated = block.deflated()?;
-            (&deflated.bytes, deflated.crc, block.deflated_metas()?.0, 0)
+            (&deflated.bytes, deflated.crc, block.deflated_metas()?, 0)
         }
         Form::Plain => {
             // The block's own checksum covers plain lines; theirs is made when they are deflated.
-            (block.lines()?, 0, block.meta_bytes()?.clone(), FLAG_PLAIN)
+            let metas = block.meta_bytes()?;
+            (block.lines()?, 0, (metas.clone(), metas.len() as u32), FLAG_PLAIN)
         }
     };
     let mut head = [0; HEAD];
-    fill(&mut head, [
-        &MAGIC[..],
-        &[0; 4],
-        &stream.0.to_le_bytes(),
-        &block.count.to_le_bytes(),
-        &block.first.get().to_le_bytes(),
-        &block.last.get().to_le_bytes(),
-        &block.first_at.millis().to_le_bytes(),
-        &block.last_at.millis().to_le_bytes(),
-        &(block.plain_len() as u32).to_le_bytes(),
-        &crc.to_le_bytes(),
-        &(lines.len() as u32).to_le_bytes(),
-        &(block.meta_bytes()?.len() as u32).to_le_bytes(),
-        &(metas.len() as u32).to_le_bytes(),
-        &flags.to_le_bytes(),
-    ]);
+    fill(
+        &mut head,
+        [
+            &MAGIC[..],
+            &[0; 4],
+            &stream.0.to_le_bytes(),
+            &block.count.to_le_bytes(),
+            &block.first.get().to_le_bytes(),
+            &block.last.get().to_le_bytes(),
+            &block.first_at.millis().to_le_bytes(),
+            &block.last_at.millis().to_le_bytes(),
+            &(block.plain_len() as u32).to_le_bytes(),
+            &crc.to_le_bytes(),
+            &(lines.len() as u32).to_le_bytes(),
+            &metas_len.to_le_bytes(),
+            &(metas.len() as u32).to_le_bytes(),
+            &flags.to_le_bytes(),
+        ],
+    );
     let covered = head.get(8..).unwrap_or_default();
     let sum = crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(covered), lines), &metas);
     fill(&mut head, [&MAGIC[..], &sum.to_le_bytes()]);

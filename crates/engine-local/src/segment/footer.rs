@@ -27,7 +27,10 @@ pub(crate) struct Entry {
 /// What the head of a segment file turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeadRead {
-    Good { age_ms: u64, number: u64 },
+    Good {
+        age_ms: u64,
+        number: u64,
+    },
     /// Written by a later version.
     Newer(u32),
     Bad,
@@ -65,28 +68,29 @@ pub(crate) fn encode(entries: &[Entry], position: u64) -> Vec<u8> {
     let mut out = vec![0; entries.len() * ENTRY + TRAILER];
     for (entry, to) in entries.iter().zip(out.chunks_exact_mut(ENTRY)) {
         let block = &entry.block;
-        fill(to, [
-            &entry.stream.0.to_le_bytes()[..],
-            &block.count.to_le_bytes(),
-            &block.first.get().to_le_bytes(),
-            &block.last.get().to_le_bytes(),
-            &block.first_at.millis().to_le_bytes(),
-            &block.last_at.millis().to_le_bytes(),
-            &block.position.to_le_bytes(),
-            &block.len.to_le_bytes(),
-            &block.plain_len.to_le_bytes(),
-            &u32::from(entry.is_plain).to_le_bytes(),
-        ]);
+        fill(
+            to,
+            [
+                &entry.stream.0.to_le_bytes()[..],
+                &block.count.to_le_bytes(),
+                &block.first.get().to_le_bytes(),
+                &block.last.get().to_le_bytes(),
+                &block.first_at.millis().to_le_bytes(),
+                &block.last_at.millis().to_le_bytes(),
+                &block.position.to_le_bytes(),
+                &block.len.to_le_bytes(),
+                &block.plain_len.to_le_bytes(),
+                &u32::from(entry.is_plain).to_le_bytes(),
+            ],
+        );
     }
     let at = entries.len() * ENTRY;
     if let Some((footer, trailer)) = out.split_at_mut_checked(at) {
         let count = (entries.len() as u32).to_le_bytes();
         let position = position.to_le_bytes();
         fill(trailer, [&TRAILER_MAGIC[..], &[0; 4], &position, &count, &[0; 4]]);
-        let crc = crc32c::crc32c_append(
-            crc32c::crc32c(footer),
-            trailer.get(8..).unwrap_or_default(),
-        );
+        let crc =
+            crc32c::crc32c_append(crc32c::crc32c(footer), trailer.get(8..).unwrap_or_default());
         fill(trailer, [&TRAILER_MAGIC[..], &crc.to_le_bytes()]);
     }
     out

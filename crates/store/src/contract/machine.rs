@@ -50,6 +50,10 @@ pub async fn walk(bed: &mut dyn Bed, steps: &[Step]) {
 impl Walk {
     async fn step(&mut self, bed: &mut dyn Bed, [what, a, b, c]: Step) {
         let stream = StreamId(1 + u32::from(a % STREAMS));
+        if matches!(what % 32, 15..=17 | 28..) && !self.fallbacks.is_empty() {
+            // A relaxed batch is seen when it is durable, which a synced one after it tells.
+            self.submit(bed, [], Durability::Synced).await;
+        }
         match what % 32 {
             0 | 1 => self.submit(bed, [set_stream(stream, b)], Durability::Synced).await,
             2..=8 => {

@@ -1,0 +1,114 @@
+//! What a check found.
+
+use std::collections::BTreeMap;
+
+use outflow_model::{Offset, StreamId};
+
+/// One stream's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamReport {
+    /// The first offset found.
+    pub first: Offset,
+    /// The last offset found.
+    pub last: Offset,
+    /// How many events there are.
+    pub events: u64,
+    /// The bytes of their plain lines.
+    pub bytes: u64,
+    /// Between how many events offsets are missing. Offsets need not be dense: retention and
+    /// publishers leave gaps too.
+    pub gaps: u64,
+}
+
+/// What a data directory holds, and what is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The streams that have events.
+    pub streams: BTreeMap<StreamId, StreamReport>,
+    /// How many segment files there are.
+    pub segments: usize,
+    /// How many blocks they hold.
+    pub blocks: u64,
+    /// How many journal files have been used.
+    pub journal_files: usize,
+    /// How many commits they hold.
+    pub commits: u64,
+    /// What is damaged, in words; empty when nothing is.
+    pub damage: Vec<String>,
+    /// The files that were set aside because of damage.
+    pub quarantined: Vec<String>,
+    /// How many segment files never became whole: their events are in the journal.
+    pub unfinished: usize,
+}
+
+impl Report {
+    /// Whether nothing is damaged and nothing was set aside.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.damage.is_empty() && self.quarantined.is_empty()
+    }
+}
+
+/// Consecutive events of one stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) first: Offset,
+    pub(super) last: Offset,
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+}
+
+/// The report, as it is being made.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    pub(super) report: Report,
+    sealed: BTreeMap<StreamId, Vec<Run>>,
+    journal: BTreeMap<StreamId, Vec<Run>>,
+}
+
+impl Gather {
+    pub(super) fn sealed(&mut self, stream: StreamId, run: Run) {
+        self.sealed.entry(stream).or_default().push(run);
+    }
+
+    pub(super) fn journaled(&mut self, stream: StreamId, run: Run) {
+        self.journal.entry(stream).or_default().push(run);
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        let mut all = std::mem::take(&mut self.sealed);
+        for (&stream, runs) in &mut all {
+            runs.sort_unstable_by_key(|run| run.first);
+            for pair in runs.windows(2) {
+                if let [before, after] = pair
+                    && after.first <= before.last
+                {
+                    let what = format!("segments hold offset {} of {stream} twice", after.first);
+                    self.report.damage.push(what);
+                }
+            }
+        }
+        // The journal keeps what was sealed until its file is used again.
+        for (stream, mut runs) in std::mem::take(&mut self.journal) {
+            runs.sort_unstable_by_key(|run| run.first);
+            let sealed = all.entry(stream).or_default();
+            let end = sealed.last().map(|run| run.last);
+            sealed.extend(runs.into_iter().filter(|run| end.is_none_or(|end| run.first > end)));
+        }
+        self.report.streams =
+            all.into_iter().filter_map(|(id, runs)| Some((id, stream(&runs)?))).collect();
+        self.report
+    }
+}
+
+fn stream(runs: &[Run]) -> Option<StreamReport> {
+    let (first, last) = (runs.first()?, runs.last()?);
+    let gap = |pair: &&[Run]| matches!(pair, [a, b] if a.last.next() != b.first);
+    Some(StreamReport {
+        first: first.first,
+        last: last.last,
+        events: runs.iter().map(|run| run.events).sum(),
+        bytes: runs.iter().map(|run| run.bytes).sum(),
+        gaps: runs.windows(2).filter(gap).count() as u64,
+    })
+}
