@@ -61,7 +61,7 @@ impl Table {
 
     /// Adds a credential, or replaces the one with its id.
     pub(crate) fn insert(&mut self, entry: Entry) {
-        self.remove(&entry.credential.id.clone());
+        self.remove(&entry.credential.id);
         let entry = Arc::new(entry);
         self.by_hash.entry(entry.hash).or_default().push(entry.clone());
         self.by_id.insert(entry.credential.id.clone(), entry);

@@ -55,7 +55,7 @@ impl Metrics {
 
     fn enter(&self, registry: &mut Registry) {
         let mut count = |name: &str, help: &str, counter: &Counter| {
-            registry.register(name, help, counter.clone())
+            registry.register(name, help, counter.clone());
         };
         count("events_published", "Events stored", &self.events_published);
         count("batches_published", "Batches of events stored", &self.batches_published);

@@ -114,7 +114,7 @@ async fn revocation_is_durable_first_and_then_told() {
     assert!(told.lock().is_empty());
     assert_eq!(world.auth.revoke(id).await, Ok(true));
     assert!(world.auth.authenticate(&bearer(None, issued.secret.expose())).is_none());
-    assert_eq!(*told.lock(), [id.clone()]);
+    assert_eq!(*told.lock(), std::slice::from_ref(id));
     assert_eq!(world.auth.revoke(id).await, Ok(false));
 }
 
