@@ -102,7 +102,7 @@ impl Device {
             device.write_names(json);
             match platform {
                 Platform::Ios | Platform::Android | Platform::Amazon => {
-                    device.write_app(json, luck, zone, shift)
+                    device.write_app(json, luck, zone, shift);
                 }
                 Platform::Web => device.write_web(json, luck, zone, shift),
                 Platform::Email | Platform::Sms => json.text("delivery_address", &device.address),

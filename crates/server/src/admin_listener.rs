@@ -40,7 +40,8 @@ async fn ready(State(status): State<Status>, RawQuery(query): RawQuery) -> (Stat
     let checks = status.checks();
     let is_ready = checks.iter().all(|check| !check.matters || check.wrong.is_none());
     let code = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let verbose = query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
+    let verbose =
+        query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
     if verbose {
         return (code, checks.iter().map(line).collect());
     }

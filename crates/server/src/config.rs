@@ -149,12 +149,16 @@ impl Config {
         let tls = &self.http.tls;
         let half = tls.cert_file.as_os_str().is_empty() != tls.key_file.as_os_str().is_empty();
         refuse(half, "http.tls: cert_file and key_file are given together or not at all".into());
-        let bare = !self.http.listen.ip().is_loopback() && !self.has_tls() && !self.http.allow_plaintext;
-        refuse(bare && !half, format!(
-            "http.listen: {} is not a loopback address, and without TLS it would show tokens to the \
+        let bare =
+            !self.http.listen.ip().is_loopback() && !self.has_tls() && !self.http.allow_plaintext;
+        refuse(
+            bare && !half,
+            format!(
+                "http.listen: {} is not a loopback address, and without TLS it would show tokens to the \
              network: give http.tls.cert_file and key_file, or set http.allow_plaintext = true",
-            self.http.listen
-        ));
+                self.http.listen
+            ),
+        );
         refuse(self.http.max_connections == 0, "http.max_connections: must be at least 1".into());
         for (key, value) in [
             ("http.header_timeout_ms", self.http.header_timeout_ms),
@@ -180,7 +184,10 @@ impl Config {
             refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));
         }
         let journal = self.data.journal_bytes;
-        refuse(!(64 << 10..=1 << 30).contains(&journal), "data.journal_bytes: must be 65536 to 1073741824".into());
+        refuse(
+            !(64 << 10..=1 << 30).contains(&journal),
+            "data.journal_bytes: must be 65536 to 1073741824".into(),
+        );
         let heartbeat = self.stream.heartbeat_ms;
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         refuse(
@@ -198,7 +205,11 @@ impl Config {
     /// Where the first operator's token goes.
     pub(crate) fn operator_token_file(&self) -> PathBuf {
         let file = &self.auth.operator_token_file;
-        if file.as_os_str().is_empty() { self.data.dir.join("operator-token") } else { file.clone() }
+        if file.as_os_str().is_empty() {
+            self.data.dir.join("operator-token")
+        } else {
+            file.clone()
+        }
     }
 }
 
@@ -234,7 +245,9 @@ pub(crate) fn load(
     if let Some(path) = file {
         match std::fs::read_to_string(path) {
             Ok(text) => keep(layers.add_file(path, &text)),
-            Err(error) => keep(Err(ConfigError(vec![format!("cannot read `{}`: {error}", path.display())]))),
+            Err(error) => {
+                keep(Err(ConfigError(vec![format!("cannot read `{}`: {error}", path.display())])))
+            }
         }
     }
     for (name, value) in environment {
@@ -272,15 +285,28 @@ mod tests {
         let refused = with(&[("http.listen", "0.0.0.0:80")]).unwrap_err();
         assert!(refused.contains("http.allow_plaintext = true"), "{refused}");
         with(&[("http.listen", "0.0.0.0:80"), ("http.allow_plaintext", "true")]).unwrap();
-        with(&[("http.listen", "0.0.0.0:443"), ("http.tls.cert_file", "c"), ("http.tls.key_file", "k")]).unwrap();
+        with(&[
+            ("http.listen", "0.0.0.0:443"),
+            ("http.tls.cert_file", "c"),
+            ("http.tls.key_file", "k"),
+        ])
+        .unwrap();
         assert!(with(&[("http.tls.cert_file", "c")]).unwrap_err().contains("together"));
     }
 
     #[test]
     fn layers_come_in_order_and_every_problem_is_told() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "[http]\nlisten = \"127.0.0.1:1\"\nidle_timeout_ms = 5000\n[log]\nlevel = \"warn\"\n").unwrap();
-        let env = [("OUTFLOW__HTTP__LISTEN", "127.0.0.1:2"), ("OUTFLOW__LOG__LEVEL", "debug"), ("OUTFLOW_TOKEN", "x")];
+        std::fs::write(
+            file.path(),
+            "[http]\nlisten = \"127.0.0.1:1\"\nidle_timeout_ms = 5000\n[log]\nlevel = \"warn\"\n",
+        )
+        .unwrap();
+        let env = [
+            ("OUTFLOW__HTTP__LISTEN", "127.0.0.1:2"),
+            ("OUTFLOW__LOG__LEVEL", "debug"),
+            ("OUTFLOW_TOKEN", "x"),
+        ];
         let env = || env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let flags = [("log.level".to_owned(), "error".to_owned())];
         let (config, layers) = load(Some(file.path()), env(), &flags).unwrap();
@@ -302,7 +328,9 @@ mod tests {
     fn values_from_text_take_the_type_of_the_default() {
         assert_eq!(with(&[("runtime.threads", "3")]).unwrap().runtime.threads, 3);
         assert!(with(&[("runtime.threads", "three")]).unwrap_err().contains("must be an integer"));
-        assert!(with(&[("http.allow_plaintext", "yes")]).unwrap_err().contains("must be true or false"));
+        assert!(
+            with(&[("http.allow_plaintext", "yes")]).unwrap_err().contains("must be true or false")
+        );
         assert!(with(&[("http.listen", "localhost")]).unwrap_err().contains("http.listen"));
         assert!(with(&[("http", "x")]).unwrap_err().contains("must be a table"));
     }

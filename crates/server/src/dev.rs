@@ -58,7 +58,8 @@ impl DevArgs {
 /// [`StartError`] when it cannot start.
 pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, StartError> {
     let serve::Loaded { config, layers, level } = loaded;
-    let mut signals = Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
+    let mut signals =
+        Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
     let core = Core::open(&config, args.ephemeral).await?;
     let stream = demonstration::ensure(&core.hub, &core.auth).await?;
     let token_file = config.operator_token_file();
@@ -68,7 +69,8 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     let (hub, auth, clock) = (core.hub.clone(), core.auth.clone(), core.clock.clone());
     let serving = core.serve(&config).await?;
     let seed = args.seed.unwrap_or_else(|| clock.now().millis().unsigned_abs());
-    let feed = tokio::spawn(feed::run(hub, auth, stream, feed::Settings { rate: args.rate, seed, clock }));
+    let feed =
+        tokio::spawn(feed::run(hub, auth, stream, feed::Settings { rate: args.rate, seed, clock }));
     if args.json {
         ready(&serving)?;
     } else {

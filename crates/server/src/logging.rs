@@ -35,7 +35,8 @@ impl Level {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(level).map_err(|error| LogError::Level { level: level.to_owned(), reason: error.to_string() })
+    EnvFilter::try_new(level)
+        .map_err(|error| LogError::Level { level: level.to_owned(), reason: error.to_string() })
 }
 
 /// Begins to log as `log` says.

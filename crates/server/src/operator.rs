@@ -61,7 +61,8 @@ fn write(file: &Path, secret: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut out =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     writeln!(out, "{secret}")?;
     out.sync_all()?;
     std::fs::rename(&beside, file)

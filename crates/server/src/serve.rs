@@ -73,7 +73,8 @@ impl ServerArgs {
 
 /// The environment's variables; those that are not Unicode are no configuration.
 pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// A configuration in force.
@@ -89,7 +90,8 @@ pub(crate) struct Loaded {
 /// [`ConfigError`] lists what is wrong.
 pub(crate) fn prepare(args: &ServerArgs) -> Result<Loaded, ConfigError> {
     let (config, layers) = args.load()?;
-    let level = logging::start(&config.log).map_err(|error| ConfigError(vec![error.to_string()]))?;
+    let level =
+        logging::start(&config.log).map_err(|error| ConfigError(vec![error.to_string()]))?;
     Ok(Loaded { config, layers, level })
 }
 
@@ -99,7 +101,8 @@ pub(crate) fn prepare(args: &ServerArgs) -> Result<Loaded, ConfigError> {
 /// [`StartError`] when it cannot start.
 pub(crate) async fn run(args: ServeArgs, loaded: Loaded) -> Result<Exit, StartError> {
     let Loaded { config, layers, level } = loaded;
-    let mut signals = Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
+    let mut signals =
+        Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
     if !config.has_tls() && !config.http.listen.ip().is_loopback() {
         tracing::warn!(
             listen = %config.http.listen,
@@ -135,7 +138,10 @@ pub(crate) fn reload(args: &ServerArgs, before: &Layers, level: &Level) -> Optio
     if waiting.is_empty() {
         tracing::info!("configuration read again");
     } else {
-        tracing::warn!(keys = waiting.join(", "), "configuration read again; these keys need a restart");
+        tracing::warn!(
+            keys = waiting.join(", "),
+            "configuration read again; these keys need a restart"
+        );
     }
     Some(config.drain)
 }

@@ -73,7 +73,10 @@ impl Serving {
     /// Drains and closes everything. A second signal cuts what is left.
     async fn stop(self, signals: &mut Signals, settings: &config::Drain) -> Exit {
         let deadline = Instant::now() + settings.deadline();
-        tracing::info!(deadline_ms = settings.deadline().as_millis() as u64, "stopping: ending streams");
+        tracing::info!(
+            deadline_ms = settings.deadline().as_millis() as u64,
+            "stopping: ending streams"
+        );
         self.drain.advance(Phase::Draining);
         self.hub.drain(settings.within());
         let (status, drain, mut faces) = (self.status.clone(), self.drain.clone(), self.faces);
@@ -104,7 +107,10 @@ impl Serving {
 
     /// The engine has stopped by itself: nothing more can be promised, so the process ends.
     async fn fail(self, reason: &str) -> Exit {
-        tracing::error!(reason, "the storage failed: stopping, nothing was acknowledged after this");
+        tracing::error!(
+            reason,
+            "the storage failed: stopping, nothing was acknowledged after this"
+        );
         self.drain.advance(Phase::Draining);
         self.hub.drain(Duration::from_millis(200));
         sleep(Duration::from_millis(300)).await;
@@ -118,7 +124,9 @@ impl Serving {
         match self.tls.as_ref().map(Tls::reload) {
             None => {}
             Some(Ok(())) => tracing::info!("certificates loaded again"),
-            Some(Err(error)) => tracing::error!(%error, "certificates not loaded, the old ones stay in use"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "certificates not loaded, the old ones stay in use")
+            }
         }
     }
 
@@ -126,7 +134,9 @@ impl Serving {
         match self.tls.as_ref().map(Tls::reload_if_changed) {
             None | Some(Ok(false)) => {}
             Some(Ok(true)) => tracing::info!("certificates have changed and were loaded again"),
-            Some(Err(error)) => tracing::error!(%error, "certificates not loaded, the old ones stay in use"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "certificates not loaded, the old ones stay in use")
+            }
         }
     }
 }

@@ -68,7 +68,9 @@ impl Status {
     pub(crate) fn checks(&self) -> Vec<Check> {
         let health = self.0.hub.health();
         let draining = (self.0.drain.phase() != Phase::Serving).then(|| "shutting down".to_owned());
-        let full = health.full.then(|| "the disk is full: publishing is refused, reading goes on".to_owned());
+        let full = health
+            .full
+            .then(|| "the disk is full: publishing is refused, reading goes on".to_owned());
         let damage = (!health.damage.is_empty()).then(|| health.damage.join("; "));
         vec![
             Check { name: "engine", wrong: health.stopped, matters: true },

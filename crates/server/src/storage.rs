@@ -13,7 +13,10 @@ use crate::wiring::StartError;
 ///
 /// # Errors
 /// [`StartError::Engine`] says why the directory cannot be used.
-pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn Engine>, StartError> {
+pub(crate) async fn open(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Engine>, StartError> {
     let dir = config.data.dir.clone();
     let options = Options {
         journal_bytes: config.data.journal_bytes,

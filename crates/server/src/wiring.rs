@@ -115,7 +115,8 @@ impl Core {
             held_bytes: config.limits.held_body_bytes,
         };
         let (hub, auth) = (self.hub.clone(), self.auth.clone());
-        let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, &mut self.registry)
+        let names = self.registry.sub_registry_with_prefix("outflow");
+        let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names)
             .merge(outflow_admin::router(hub, auth, door))
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
@@ -138,7 +139,8 @@ impl Core {
         let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
         let limits = http_limits(config);
         let addresses = (local(&http)?, local(&admin)?);
-        let faces = outflow_face::serve(http, tls.clone(), app, limits.clone(), drain.clone(), counters);
+        let faces =
+            outflow_face::serve(http, tls.clone(), app, limits.clone(), drain.clone(), counters);
         // The admin listener stays until the end, so that a drain can be watched.
         let watched = Drain::new();
         let own = Arc::new(Counters::default());
@@ -163,7 +165,9 @@ fn bind(key: &'static str, addr: SocketAddr) -> Result<tokio::net::TcpListener, 
 }
 
 fn local(listener: &tokio::net::TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|error| StartError::System { what: "a listener's address", error })
+    listener
+        .local_addr()
+        .map_err(|error| StartError::System { what: "a listener's address", error })
 }
 
 /// Loads the certificate that the configuration names.

@@ -54,7 +54,8 @@ pub fn binary() -> Result<PathBuf, TestkitError> {
     if let Some(path) = std::env::var_os("OUTFLOW_BIN") {
         return Ok(path.into());
     }
-    let own = std::env::current_exe().map_err(|error| TestkitError::System { what: "find the test", error })?;
+    let own = std::env::current_exe()
+        .map_err(|error| TestkitError::System { what: "find the test", error })?;
     // A test is in target/<profile>/deps, an xtask in target/<profile>.
     let beside = own.ancestors().skip(1).take(2).map(|dir| dir.join("outflow"));
     beside.into_iter().find(|path| path.is_file()).ok_or(TestkitError::NoBinary)
@@ -83,8 +84,14 @@ impl Server {
             None => command.arg("--ephemeral"),
         };
         command.args(&options.arguments).envs(options.environment.iter().cloned());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| TestkitError::System { what: "start the server", error })?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|error| TestkitError::System { what: "start the server", error })?;
         let log = Log::default();
         if let Some(stderr) = child.stderr.take() {
             log.follow(stderr);
@@ -131,7 +138,11 @@ impl Server {
         let fail = |error| TestkitError::System { what: "send a signal", error };
         let id = self.id().ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))?;
         // Sending signals by a system call needs unsafe code or a crate; `kill` is everywhere.
-        let status = Command::new("kill").args(["-s", name, &id.to_string()]).status().await.map_err(fail)?;
+        let status = Command::new("kill")
+            .args(["-s", name, &id.to_string()])
+            .status()
+            .await
+            .map_err(fail)?;
         if status.success() { Ok(()) } else { Err(fail(std::io::ErrorKind::NotFound.into())) }
     }
 
@@ -140,7 +151,10 @@ impl Server {
     /// # Errors
     /// [`TestkitError::System`].
     pub async fn kill(mut self) -> Result<(), TestkitError> {
-        self.child.kill().await.map_err(|error| TestkitError::System { what: "kill the server", error })
+        self.child
+            .kill()
+            .await
+            .map_err(|error| TestkitError::System { what: "kill the server", error })
     }
 
     /// Asks it to stop by SIGTERM and waits until it has.
@@ -158,7 +172,9 @@ impl Server {
     /// [`TestkitError::TimedOut`] after `within`; it is then killed.
     pub async fn ended(mut self, within: Duration) -> Result<ExitStatus, TestkitError> {
         match timeout(within, self.child.wait()).await {
-            Ok(status) => status.map_err(|error| TestkitError::System { what: "wait for the server", error }),
+            Ok(status) => {
+                status.map_err(|error| TestkitError::System { what: "wait for the server", error })
+            }
             Err(_) => Err(TestkitError::TimedOut { what: "end", log: self.log.text() }),
         }
     }
@@ -175,7 +191,10 @@ async fn ready(child: &mut Child, log: &Log) -> Result<(SocketAddr, SocketAddr),
         Err(_) => return Err(TestkitError::TimedOut { what: "become ready", log: log.text() }),
         Ok(Err(error)) => return Err(TestkitError::System { what: "read the ready line", error }),
         Ok(Ok(0)) => {
-            let status = child.wait().await.map_err(|error| TestkitError::System { what: "wait for the server", error })?;
+            let status = child
+                .wait()
+                .await
+                .map_err(|error| TestkitError::System { what: "wait for the server", error })?;
             return Err(TestkitError::Ended { status: status.to_string(), log: log.text() });
         }
         Ok(Ok(_)) => {}

@@ -23,7 +23,7 @@ pub(crate) fn attribute_operation(json: &mut Json, scene: &Scene<'_>, _: &Device
     }
     if removes {
         json.array("remove", |json| {
-            json.item(|json| json.text("key", luck.pick(words::ATTRIBUTES)))
+            json.item(|json| json.text("key", luck.pick(words::ATTRIBUTES)));
         });
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn email(json: &mut Json, scene: &Scene<'_>, device: &Device) {
     });
     if form == 1 && luck.chance(50) {
         json.object("subscription_lists", |json| {
-            json.texts("canceled", &[luck.pick(words::LISTS)])
+            json.texts("canceled", &[luck.pick(words::LISTS)]);
         });
     }
 }

@@ -58,7 +58,7 @@ fn write_responses(json: &mut Json, scene: &Scene<'_>, form: &str, score: i64) {
         answer("would-you-recommend-us", "score", &|json| json.int("value", score));
     } else {
         answer("drink", "single_choice", &|json| {
-            json.text("value", scene.luck.pick(&["pour-over", "cortado"]))
+            json.text("value", scene.luck.pick(&["pour-over", "cortado"]));
         });
         answer("days", "multiple_choice", &|json| json.texts("value", &["saturday", "sunday"]));
     }

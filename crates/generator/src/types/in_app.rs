@@ -27,7 +27,7 @@ pub(super) fn write_context(json: &mut Json, scene: &Scene<'_>) {
     let luck = scene.luck;
     json.object("context", |json| {
         json.object("reporting_context", |json| {
-            json.texts("content_types", &[luck.pick(&["scene", "survey"])])
+            json.texts("content_types", &[luck.pick(&["scene", "survey"])]);
         });
         json.object("state", |json| {
             let form = luck.chance(50);
@@ -119,7 +119,7 @@ pub(crate) fn message_expiration(json: &mut Json, scene: &Scene<'_>, device: &De
     json.text("type", reason);
     match reason {
         "REPLACED" => {
-            json.object("replacing_push", |json| Push::new(scene.luck, scene.now).write(json))
+            json.object("replacing_push", |json| Push::new(scene.luck, scene.now).write(json));
         }
         "EXPIRED" => json.time("time_expired", scene.now),
         _ => {}

@@ -87,7 +87,7 @@ pub(crate) fn mobile_originated(json: &mut Json, scene: &Scene<'_>, device: &Dev
 pub(crate) fn short_link_click(json: &mut Json, scene: &Scene<'_>, device: &Device) {
     device.sent.as_ref().unwrap_or(scene.push).write_ids(json);
     json.object("properties", |json| {
-        json.text("original_url", "https://shop.example.com/deals?utm_source=sms")
+        json.text("original_url", "https://shop.example.com/deals?utm_source=sms");
     });
 }
 

@@ -96,7 +96,7 @@ fn an_app_is_opened_before_it_is_used_and_silent_once_removed() {
             "CLOSE" => assert_eq!(open.remove(&channel), Some(session), "{event}"),
             "UNINSTALL" => drop(gone.insert(channel)),
             "LOCATION" | "SCREEN_VIEWED" => {
-                assert_eq!(open.get(&channel), Some(&session), "{event}")
+                assert_eq!(open.get(&channel), Some(&session), "{event}");
             }
             _ => assert!(known.contains(&channel), "{event}"),
         }

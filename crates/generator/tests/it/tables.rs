@@ -180,10 +180,13 @@ fn every_event_is_as_the_tables_say() {
     assert_eq!(seen.len(), 43);
 }
 
+/// A row: type, devices, body.
+type Row = (&'static str, Vec<Option<Shape>>, Option<Shape>);
+
 /// The rows, parsed once.
 struct Tables<'a> {
     parts: &'a Parts,
-    rows: Vec<(&'static str, Vec<Option<Shape>>, Option<Shape>)>,
+    rows: Vec<Row>,
     custom: Vec<(&'static str, Shape)>,
     user: Shape,
 }

@@ -43,15 +43,17 @@ pub(crate) struct Layers {
 impl Layers {
     /// The defaults alone.
     pub(crate) fn defaults() -> Result<Self, ConfigError> {
-        let values = DEFAULT_TOML.parse().map_err(|error| ConfigError(vec![format!("default.toml: {error}")]))?;
+        let values = DEFAULT_TOML
+            .parse()
+            .map_err(|error| ConfigError(vec![format!("default.toml: {error}")]))?;
         Ok(Self { values, sources: BTreeMap::new() })
     }
 
     /// Lays the file `path` with content `text` over what there is.
     pub(crate) fn add_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let table: Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| ConfigError(vec![format!("{}: {}", path.display(), error.to_string().trim_end())]))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError(vec![format!("{}: {}", path.display(), error.to_string().trim_end())])
+        })?;
         let mut wrong = Vec::new();
         let mut found = Vec::new();
         overlay(&mut self.values, table, "", &mut found, &mut wrong);
@@ -60,34 +62,33 @@ impl Layers {
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(ConfigError(wrong.into_iter().map(|what| format!("{}: {what}", path.display())).collect()))
+        Err(ConfigError(
+            wrong.into_iter().map(|what| format!("{}: {what}", path.display())).collect(),
+        ))
     }
 
     /// Lays an environment variable over what there is; ignores those without the prefix.
     pub(crate) fn add_variable(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let Some(key) = name.strip_prefix(PREFIX) else { return Ok(()) };
         let key = key.split("__").map(str::to_ascii_lowercase).collect::<Vec<_>>().join(".");
-        self.add_text(&key, value, Source::Variable(name.to_owned()))
+        self.add_text(&key, value, &Source::Variable(name.to_owned()))
     }
 
     /// Lays a flag over what there is.
     pub(crate) fn add_flag(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
-        self.add_text(key, value, Source::Flag)
+        self.add_text(key, value, &Source::Flag)
     }
 
     /// Sets `key` from text, which is read as the type of the default.
-    fn add_text(&mut self, key: &str, text: &str, source: Source) -> Result<(), ConfigError> {
+    fn add_text(&mut self, key: &str, text: &str, source: &Source) -> Result<(), ConfigError> {
         let value = match self.get(key) {
             Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
             Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
             _ => None,
         };
         let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
-        let nested = key.rsplit('.').fold(value, |inner, part| Value::Table(Table::from_iter([(part.to_owned(), inner)])));
         let (mut wrong, mut found) = (Vec::new(), Vec::new());
-        if let Value::Table(table) = nested {
-            overlay(&mut self.values, table, "", &mut found, &mut wrong);
-        }
+        overlay(&mut self.values, nested(key, value), "", &mut found, &mut wrong);
         if wrong.is_empty() {
             self.sources.extend(found.into_iter().map(|key| (key, source.clone())));
             return Ok(());
@@ -113,17 +114,16 @@ impl Layers {
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
-        Value::Table(self.values.clone()).try_into().map_err(|error| ConfigError(vec![error.to_string()]))
+        Value::Table(self.values.clone())
+            .try_into()
+            .map_err(|error| ConfigError(vec![error.to_string()]))
     }
 
     /// Whether the defaults with this one value changed can be read.
     fn probe<T: DeserializeOwned>(&self, key: &str, value: &Value) -> Result<(), String> {
         let Some(source) = self.sources.get(key) else { return Ok(()) };
         let mut one = Self::defaults().map_err(|error| error.to_string())?.values;
-        let nested = key.rsplit('.').fold(value.clone(), |inner, part| Value::Table(Table::from_iter([(part.to_owned(), inner)])));
-        if let Value::Table(table) = nested {
-            overlay(&mut one, table, "", &mut Vec::new(), &mut Vec::new());
-        }
+        overlay(&mut one, nested(key, value.clone()), "", &mut Vec::new(), &mut Vec::new());
         let read: Result<T, _> = Value::Table(one).try_into();
         read.map(drop).map_err(|error| {
             let reason = error.to_string();
@@ -141,7 +141,8 @@ impl Layers {
                 out.push_str(&format!("{}[{table}]\n", if out.is_empty() { "" } else { "\n" }));
                 section = Some(table.to_owned());
             }
-            let source = self.sources.get(&key).map(|source| format!("  # {source}")).unwrap_or_default();
+            let source =
+                self.sources.get(&key).map(|source| format!("  # {source}")).unwrap_or_default();
             out.push_str(&format!("{name} = {value}{source}\n"));
         }
         out
@@ -154,12 +155,29 @@ impl Layers {
     }
 }
 
+/// `value` in the tables that the dotted `key` names.
+fn nested(key: &str, value: Value) -> Table {
+    let wrap =
+        |table: Table, part: &str| Table::from_iter([(part.to_owned(), Value::Table(table))]);
+    let (tables, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let inner = Table::from_iter([(name.to_owned(), value)]);
+    tables.rsplit('.').filter(|part| !part.is_empty()).fold(inner, wrap)
+}
+
 /// Puts `over` onto `base`, whose keys and types are the only ones allowed.
-fn overlay(base: &mut Table, over: Table, prefix: &str, found: &mut Vec<String>, wrong: &mut Vec<String>) {
+fn overlay(
+    base: &mut Table,
+    over: Table,
+    prefix: &str,
+    found: &mut Vec<String>,
+    wrong: &mut Vec<String>,
+) {
     for (name, value) in over {
         let key = format!("{prefix}{name}");
         match (base.get_mut(&name), value) {
-            (Some(Value::Table(base)), Value::Table(over)) => overlay(base, over, &format!("{key}."), found, wrong),
+            (Some(Value::Table(base)), Value::Table(over)) => {
+                overlay(base, over, &format!("{key}."), found, wrong)
+            }
             (Some(old), value) if old.same_type(&value) => {
                 *old = value;
                 found.push(key);
@@ -167,7 +185,9 @@ fn overlay(base: &mut Table, over: Table, prefix: &str, found: &mut Vec<String>,
             (Some(old), _) => wrong.push(format!("{key}: must be {}", type_name(old))),
             (None, _) => {
                 let nearest = nearest(&name, base.keys().map(String::as_str));
-                let hint = nearest.map(|near| format!("; did you mean `{prefix}{near}`?")).unwrap_or_default();
+                let hint = nearest
+                    .map(|near| format!("; did you mean `{prefix}{near}`?"))
+                    .unwrap_or_default();
                 wrong.push(format!("no key `{key}`{hint}"));
             }
         }

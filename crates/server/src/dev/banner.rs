@@ -32,7 +32,6 @@ fn text(facts: &Facts) -> String {
         0 => "no generated events (--rate 0)".to_owned(),
         rate => format!("{rate} generated events a second"),
     };
-    let server = format!("--server {base}");
     let token = match &facts.token_file {
         Some(file) => format!("\n  operator's token: {}", file.display()),
         None => String::new(),
@@ -56,9 +55,10 @@ Node (npm install urban-airship-connect)
   const stream = connect('{NAME}', '{NAME}', {{uri: '{base}/api/events/'}})
   stream.on('data', event => console.log(event)).write({{start: 'EARLIEST'}})
 
-Here
-  OUTFLOW_TOKEN={NAME} outflow tail {server} --project {NAME} {STREAM}
-  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | OUTFLOW_TOKEN={NAME} outflow publish {server} --project {NAME} {STREAM}
+Outflow's own client
+  export OUTFLOW_SERVER={base} OUTFLOW_PROJECT={NAME} OUTFLOW_TOKEN={NAME}
+  outflow tail {STREAM} --from earliest
+  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | outflow publish --stream {STREAM}
 
   log lines follow here on stderr; health and metrics: http://{admin}/readyz /livez /metrics{token}
   stop with Ctrl-C

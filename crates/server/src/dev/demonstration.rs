@@ -6,7 +6,9 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use outflow_auth::{Auth, CredentialKind, NewCredential};
-use outflow_hub::{CatalogError, Hub, Integration, NewStream, Project, ProjectLimits, Stream, StreamSettings};
+use outflow_hub::{
+    CatalogError, Hub, Integration, NewStream, Project, ProjectLimits, Stream, StreamSettings,
+};
 use outflow_model::{Action, IntegrationId, ProjectId, StreamName, Timestamp};
 
 use crate::wiring::StartError;
@@ -50,7 +52,11 @@ pub(super) async fn ensure(hub: &Hub, auth: &Auth) -> Result<Arc<Stream>, StartE
     Ok(stream)
 }
 
-async fn ensure_project(hub: &Hub, id: &ProjectId, default_stream: &StreamName) -> Result<(), StartError> {
+async fn ensure_project(
+    hub: &Hub,
+    id: &ProjectId,
+    default_stream: &StreamName,
+) -> Result<(), StartError> {
     if hub.project(id).is_some() {
         return Ok(());
     }
@@ -65,11 +71,18 @@ async fn ensure_project(hub: &Hub, id: &ProjectId, default_stream: &StreamName) 
     made.await.map(drop).map_err(|error| failed("project", &error))
 }
 
-async fn ensure_stream(hub: &Hub, project: &ProjectId, name: StreamName) -> Result<Arc<Stream>, StartError> {
+async fn ensure_stream(
+    hub: &Hub,
+    project: &ProjectId,
+    name: StreamName,
+) -> Result<Arc<Stream>, StartError> {
     if let Some(stream) = hub.stream(project, &name) {
         return Ok(stream);
     }
-    let settings = StreamSettings { description: "Generated test events.".into(), ..StreamSettings::default() };
+    let settings = StreamSettings {
+        description: "Generated test events.".into(),
+        ..StreamSettings::default()
+    };
     let made = hub.create_stream(project, NewStream { name, settings }).await;
     made.map_err(|error: CatalogError| failed("stream", &error))
 }
@@ -80,7 +93,15 @@ fn credential(
     integration: Option<IntegrationId>,
     actions: BTreeSet<Action>,
 ) -> NewCredential {
-    NewCredential { kind, name: NAME.into(), project: Some(project.clone()), integration, actions, streams: None, expires: None }
+    NewCredential {
+        kind,
+        name: NAME.into(),
+        project: Some(project.clone()),
+        integration,
+        actions,
+        streams: None,
+        expires: None,
+    }
 }
 
 fn failed(what: &str, error: &dyn Display) -> StartError {

@@ -33,7 +33,8 @@ pub(super) async fn run(hub: Hub, auth: Auth, stream: Arc<Stream>, settings: Set
     if settings.rate == 0 {
         return;
     }
-    let Some(grant) = auth.authenticate(&Presented::Bearer { project: Some(NAME), token: NAME }) else {
+    let Some(grant) = auth.authenticate(&Presented::Bearer { project: Some(NAME), token: NAME })
+    else {
         tracing::error!("the generator's credential is not in force");
         return;
     };
@@ -46,7 +47,9 @@ pub(super) async fn run(hub: Hub, auth: Auth, stream: Arc<Stream>, settings: Set
         let mut draft = Draft::default();
         let rules = hub.rules();
         for _ in 0..due {
-            if let Err(error) = draft.push_json(generator.next_event().as_bytes(), &rules, hub.rng()) {
+            if let Err(error) =
+                draft.push_json(generator.next_event().as_bytes(), &rules, hub.rng())
+            {
                 tracing::error!(%error, at = error.at, "the generator made an event that is not acceptable");
             }
         }

@@ -18,7 +18,11 @@ fn effective_values_name_their_source() {
     let arguments = ["config", "print", "--effective", "--set", "log.level=warn"];
     let printed = outflow(&arguments, &[("OUTFLOW__HTTP__IDLE_TIMEOUT_MS", "5000")]);
     assert_eq!(printed.code, 0, "{}", printed.stderr);
-    assert!(printed.stdout.contains("idle_timeout_ms = 5000  # OUTFLOW__HTTP__IDLE_TIMEOUT_MS\n"), "{}", printed.stdout);
+    assert!(
+        printed.stdout.contains("idle_timeout_ms = 5000  # OUTFLOW__HTTP__IDLE_TIMEOUT_MS\n"),
+        "{}",
+        printed.stdout
+    );
     assert!(printed.stdout.contains("level = \"warn\"  # flag\n"));
     assert!(printed.stdout.contains("listen = \"127.0.0.1:8080\"\n"));
 }
@@ -26,11 +30,20 @@ fn effective_values_name_their_source() {
 #[test]
 fn what_is_wrong_is_told_at_once_with_exit_code_2() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "[http]\nlisten = \"here\"\nalow_plaintext = true\n[admin]\nlisten = 3\n").unwrap();
+    std::fs::write(
+        file.path(),
+        "[http]\nlisten = \"here\"\nalow_plaintext = true\n[admin]\nlisten = 3\n",
+    )
+    .unwrap();
     let path = file.path().to_str().unwrap();
     let checked = outflow(&["config", "check", path], &[("OUTFLOW__LOG__FORMATS", "json")]);
     assert_eq!(checked.code, 2);
-    for part in ["did you mean `http.allow_plaintext`?", "admin.listen: must be a string", "OUTFLOW__LOG__FORMATS", "`log.format`?"] {
+    for part in [
+        "did you mean `http.allow_plaintext`?",
+        "admin.listen: must be a string",
+        "OUTFLOW__LOG__FORMATS",
+        "`log.format`?",
+    ] {
         assert!(checked.stderr.contains(part), "no `{part}` in {}", checked.stderr);
     }
     let served = outflow(&["serve", "--config", path], &[]);
@@ -49,7 +62,10 @@ fn what_is_wrong_is_told_at_once_with_exit_code_2() {
 fn an_address_that_is_taken_ends_the_start_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let ended = outflow(&["dev", "--ephemeral", "--rate", "0", "--http", &addr, "--admin", "127.0.0.1:0"], &[]);
+    let ended = outflow(
+        &["dev", "--ephemeral", "--rate", "0", "--http", &addr, "--admin", "127.0.0.1:0"],
+        &[],
+    );
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("http.listen: cannot listen on"), "{}", ended.stderr);
 }

@@ -7,7 +7,9 @@ use crate::reader::{NAME, Reader, client};
 #[tokio::test]
 async fn events_stream_to_the_seeds_curl_line_compressed_and_not() {
     let server = Server::start(&Options { rate: 500, ..Options::default() }).await.unwrap();
-    for (encoding, gzip) in [(None, true), (Some("deflate, gzip, br, zstd"), true), (Some("identity"), false)] {
+    for (encoding, gzip) in
+        [(None, true), (Some("deflate, gzip, br, zstd"), true), (Some("identity"), false)]
+    {
         let mut reader = Reader::open(&server, encoding, r#"{"start":"EARLIEST"}"#).await;
         assert_eq!(reader.is_gzip(), gzip, "{encoding:?}");
         let mut last = 0;
@@ -60,7 +62,8 @@ async fn a_second_start_finds_everything_and_makes_nothing_twice() {
     assert_eq!(event["id"], "kept");
     assert_eq!(event["offset"], published["events"][0]["offset"]);
     assert_eq!(std::fs::read_to_string(dir.path().join("operator-token")).unwrap(), token);
-    let projects = client().get(server.url("/v1/projects")).bearer_auth(token.trim()).send().await.unwrap();
+    let projects =
+        client().get(server.url("/v1/projects")).bearer_auth(token.trim()).send().await.unwrap();
     assert_eq!(projects.status(), 200);
     assert_eq!(projects.text().await.unwrap().matches("\"sample_connection\"").count(), 1);
 }

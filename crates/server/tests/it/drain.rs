@@ -1,8 +1,9 @@
 //! Going away without cutting anyone off.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use outflow_testkit::{Options, Server};
+use tokio::time::Instant;
 
 use crate::reader::{Reader, client};
 
@@ -50,7 +51,9 @@ async fn an_idle_server_stops_at_once() {
 
 #[tokio::test]
 async fn a_second_signal_cuts_what_is_left() {
-    let server = Server::start(&options(&["drain.within_ms=60000", "drain.deadline_ms=60000"])).await.unwrap();
+    let server = Server::start(&options(&["drain.within_ms=60000", "drain.deadline_ms=60000"]))
+        .await
+        .unwrap();
     let mut readers = Vec::new();
     for _ in 0..20 {
         readers.push(Reader::open(&server, None, "{}").await);

@@ -3,14 +3,15 @@
 //! `OUTFLOW_KILL_ROUNDS` sets the number of rounds; 5 by default.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use outflow_model::Rng;
 use outflow_model::rng::SeededRng;
 use outflow_testkit::{Options, Server, directory};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::reader::{NAME, Reader, client};
 
@@ -22,7 +23,8 @@ type Ledger = HashMap<String, String>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_event_is_lost_or_moved() {
-    let rounds = std::env::var("OUTFLOW_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    let rounds =
+        std::env::var("OUTFLOW_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let seed = std::process::id().into();
     let rng = SeededRng::new(seed);
     let dir = directory().unwrap();
@@ -36,11 +38,16 @@ async fn no_acknowledged_event_is_lost_or_moved() {
     for round in 0..rounds {
         let began = Instant::now();
         let server = Server::start(&options).await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(20), "seed {seed} round {round}: {:?} to be ready", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "seed {seed} round {round}: {:?} to be ready",
+            began.elapsed()
+        );
         check(&server, &ledger, &format!("seed {seed} round {round}")).await;
         let stop = Arc::new(AtomicBool::new(false));
-        let publishers: Vec<_> =
-            (0..PUBLISHERS).map(|who| tokio::spawn(publish(server.url(PATH), round, who, Arc::clone(&stop)))).collect();
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|who| tokio::spawn(publish(server.url(PATH), round, who, Arc::clone(&stop))))
+            .collect();
         tokio::time::sleep(Duration::from_millis(100 + rng.below(500))).await;
         server.kill().await.unwrap();
         stop.store(true, Ordering::SeqCst);
@@ -52,7 +59,8 @@ async fn no_acknowledged_event_is_lost_or_moved() {
     let server = Server::start(&options).await.unwrap();
     check(&server, &ledger, &format!("seed {seed} at the end")).await;
     assert!(server.terminate(Duration::from_secs(20)).await.unwrap().success());
-    let verified = crate::outflow::outflow(&["verify", "--data-dir", dir.path().to_str().unwrap()], &[]);
+    let verified =
+        crate::outflow::outflow(&["verify", "--data-dir", dir.path().to_str().unwrap()], &[]);
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }
 
@@ -62,10 +70,16 @@ async fn publish(url: String, round: u64, who: u64, stop: Arc<AtomicBool>) -> Le
     let mut ledger = Ledger::new();
     let mut number = 0;
     while !stop.load(Ordering::SeqCst) {
-        let count = if who % 2 == 0 { 1 } else { 20 };
-        let ids: Vec<String> = (number..number + count).map(|number| format!("{round}-{who}-{number:08}")).collect();
+        let count = if who.is_multiple_of(2) { 1 } else { 20 };
+        let ids: Vec<String> =
+            (number..number + count).map(|number| format!("{round}-{who}-{number:08}")).collect();
         number += count;
-        let line = |id: &String| format!("{{\"id\":\"{id}\",\"type\":\"CUSTOM\",\"body\":{{\"text\":\"{}\"}}}}\n", "y".repeat(150));
+        let line = |id: &String| {
+            format!(
+                "{{\"id\":\"{id}\",\"type\":\"CUSTOM\",\"body\":{{\"text\":\"{}\"}}}}\n",
+                "y".repeat(150)
+            )
+        };
         let body: String = ids.iter().map(line).collect();
         let Ok(answer) = client.post(&url).bearer_auth(NAME).body(body).send().await else { break };
         if answer.status() != 200 {

@@ -27,7 +27,8 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens `/api/events/` as the seed's curl line does, with `encoding` as Accept-Encoding.
     pub(crate) async fn open(server: &Server, encoding: Option<&str>, body: &'static str) -> Self {
-        let mut request = client().post(server.url("/api/events/")).basic_auth(NAME, Some(NAME)).body(body);
+        let mut request =
+            client().post(server.url("/api/events/")).basic_auth(NAME, Some(NAME)).body(body);
         if let Some(encoding) = encoding {
             request = request.header(ACCEPT_ENCODING, encoding);
         }
@@ -57,7 +58,8 @@ impl Reader {
                 continue;
             }
             let chunk = tokio::time::timeout(Duration::from_secs(20), self.response.chunk()).await;
-            let chunk = chunk.expect("neither event nor heartbeat came").expect("the stream was cut");
+            let chunk =
+                chunk.expect("neither event nor heartbeat came").expect("the stream was cut");
             match (chunk, &mut self.gzip) {
                 (Some(chunk), Some(gzip)) => {
                     gzip.write_all(&chunk).unwrap();

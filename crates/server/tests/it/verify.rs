@@ -28,7 +28,8 @@ async fn filled() -> tempfile::TempDir {
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
-    let inner = |dir: std::fs::DirEntry| std::fs::read_dir(dir.path()).into_iter().flatten().flatten();
+    let inner =
+        |dir: std::fs::DirEntry| std::fs::read_dir(dir.path()).into_iter().flatten().flatten();
     let classes = std::fs::read_dir(dir.join("segments")).into_iter().flatten().flatten();
     let mut files: Vec<_> = classes.flat_map(inner).map(|file| file.path()).collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "seg"));
