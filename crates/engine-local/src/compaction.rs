@@ -27,7 +27,7 @@ const RUN: usize = 16;
 /// # Errors
 /// The disk's: the engine has stopped.
 pub(crate) fn step(shared: &Shared, pace: Pace<'_>) -> io::Result<bool> {
-    if !shared.pending.is_empty() {
+    if !shared.pending.is_empty() || shared.health.stopped().is_some() {
         return Ok(false);
     }
     let Some(old) = candidate(shared) else { return Ok(false) };

@@ -55,6 +55,7 @@ pub(crate) fn write(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
     if version(fs, dir)?.is_some() {
         return Ok(());
     }
+    sync_ancestors(fs, dir)?;
     let unfinished = dir.join(UNFINISHED);
     if let Err(error) = fs.remove(&unfinished)
         && error.kind() != io::ErrorKind::NotFound
@@ -66,4 +67,18 @@ pub(crate) fn write(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
     file.sync_data()?;
     fs.rename(&unfinished, &dir.join(NAME))?;
     fs.sync_dir(dir)
+}
+
+/// Makes the name of a new directory durable, and those of the directories above it, which may be
+/// new as well: else all that is acknowledged could go with them.
+fn sync_ancestors(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match fs.sync_dir(above) {
+            // One that we may not read is one that we did not make.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            synced => synced?,
+        }
+    }
+    Ok(())
 }

@@ -117,9 +117,10 @@ impl StreamLog {
     /// Adds a committed chunk. Returns whether it is the stream's first of its generation.
     pub(crate) fn push(&mut self, chunk: Chunk) -> bool {
         if self.start == self.next {
-            self.start = chunk.first;
+            // At recovery the start may lie within the chunk: a trim is not undone.
+            self.start = self.start.max(chunk.first);
         }
-        self.next = chunk.last().next();
+        self.next = self.next.max(chunk.last().next());
         self.last_at = self.last_at.max(chunk.at);
         self.bytes += chunk.lines.len() as u64;
         let is_first = self.tail.back().is_none_or(|last| last.generation != chunk.generation);

@@ -71,6 +71,11 @@ impl Plan {
         }
         if plan.sealed.is_empty() {
             plan.chunks = tail(stream, from, max_bytes);
+            if plan.chunks.is_empty() && from < bounds.next {
+                // Its last blocks were lost to damage: without this a reader would wait here.
+                let detail = format!("nothing is left of {from} to the end of stream {id}");
+                return Err(ReadError::Damaged { detail, resume: bounds.next });
+            }
         }
         Ok(plan)
     }

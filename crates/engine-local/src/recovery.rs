@@ -1,13 +1,14 @@
 //! Opening a data directory: what is durable becomes what is served.
 //!
 //! Called once, by [`crate::log::Log::recover`]. Order: look at everything and refuse what a
-//! later version wrote, without a write; load the segments' indexes and the state; replay the
-//! journal onto them; then go on in a journal file of its own, so that no file that was being
-//! written at the crash is ever written to again.
+//! later version wrote, without a write; load the segments' indexes and the state; make durable
+//! what was found; replay the journal onto it; then go on in a journal file of its own, so that
+//! no file that was being written at the crash is ever appended to again.
 //!
 //! Invariants: whole commits only; an event is in a segment or in memory, never in both; nothing
 //! is deleted but unfinished files; what cannot be explained is reported and kept.
 
+mod fasten;
 mod load;
 mod replay;
 
@@ -118,6 +119,7 @@ pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Rec
     recovery.take_segments(segments)?;
     recovery.take_state().map_err(io_error("reading the state"))?;
     let (live, free, next_slot) = journals;
+    recovery.fasten(&live).map_err(io_error("making durable what was found"))?;
     recovery.replay(live).map_err(io_error("replaying the journal"))?;
     recovery.settle();
     recovery.finish(options, parts.clone(), free, next_slot)

@@ -73,6 +73,9 @@ fn due(index: &Index, stream: &StreamLog, now: Timestamp) -> Option<Offset> {
 /// # Errors
 /// The disk's: the engine has stopped.
 pub(crate) fn sweep(shared: &Shared) -> io::Result<()> {
+    if shared.health.stopped().is_some() {
+        return Ok(());
+    }
     let mut dead: Vec<Arc<Segment>> = {
         let index = shared.index.read();
         index.segments.values().filter(|segment| segment.live() == 0).cloned().collect()

@@ -30,11 +30,15 @@ const PUTS: usize = 1000;
 /// Told how many bytes were written, so that it can slow the sealer down.
 pub(crate) type Pace<'a> = &'a mut dyn FnMut(u64);
 
-/// Seals the oldest generation that waits. `false`: none waits, or the disk is full.
+/// Seals the oldest generation that waits. `false`: none waits, the disk is full, or the engine
+/// has stopped: what a failed sealing left is sorted out at recovery only.
 ///
 /// # Errors
 /// When the disk fails: the engine has stopped.
 pub(crate) fn step(shared: &Shared, pace: Pace<'_>) -> io::Result<bool> {
+    if shared.health.stopped().is_some() {
+        return Ok(false);
+    }
     let Some(generation) = shared.pending.oldest() else { return Ok(false) };
     match seal(shared, &generation, pace) {
         Ok(()) => {

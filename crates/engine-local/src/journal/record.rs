@@ -108,6 +108,8 @@ pub(crate) struct Record {
     /// How many ops the payload holds.
     pub(crate) ops: u32,
     pub(crate) payload: Bytes,
+    /// Where it is in the file.
+    pub(crate) position: u64,
     /// Its size in the file, padding included.
     pub(crate) size: usize,
 }
@@ -132,6 +134,7 @@ pub(crate) fn decode(file: &Bytes, at: usize) -> Option<Record> {
         sequence: u64_at(rest, 24)?,
         ops: u32_at(rest, 12)?,
         payload: file.slice(at + HEAD..at + len),
+        position: at as u64,
         size,
     })
 }
