@@ -77,6 +77,8 @@ pub struct Session {
     events: u64,
     pieces: VecDeque<Bytes>,
     end: Option<End>,
+    /// The request's span: the line that says why the stream ended belongs to it.
+    span: tracing::Span,
 }
 
 impl Session {
@@ -86,8 +88,17 @@ impl Session {
         let encoder = Encoder::new(manner.coding);
         metrics.open.get_or_create(&[("coding", manner.coding.name())]).inc();
         let pieces = encoder.begin().into_iter().collect();
-        let mut session =
-            Self { hub, metrics, encoder, manner, considered, events: 0, pieces, end: None };
+        let mut session = Self {
+            hub,
+            metrics,
+            encoder,
+            manner,
+            considered,
+            events: 0,
+            pieces,
+            end: None,
+            span: tracing::Span::current(),
+        };
         session.check_end();
         session
     }
@@ -189,6 +200,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let span = std::mem::replace(&mut self.span, tracing::Span::none());
+        let _entered = span.enter();
         let end = self.end.take().unwrap_or(End::Gone);
         self.metrics.open.get_or_create(&[("coding", self.manner.coding.name())]).dec();
         self.metrics.ended.get_or_create(&[("reason", end.word())]).inc();
@@ -202,40 +215,21 @@ impl Drop for Session {
     }
 }
 
-/// What a response body owns.
-struct Flow {
-    read: ReadSession,
-    session: Session,
-    span: tracing::Span,
-}
-
 /// A response body that sends what `read` yields through `session`.
-#[must_use]
 pub fn body(read: ReadSession, session: Session) -> Body {
-    let flow = Flow { read, session, span: tracing::Span::current() };
-    Body::from_stream(stream::unfold(flow, |mut flow| async move {
+    Body::from_stream(stream::unfold((read, session), |(mut read, mut session)| async move {
         loop {
-            if let Some(piece) = flow.session.piece() {
-                return Some((Ok::<_, std::convert::Infallible>(piece), flow));
+            if let Some(piece) = session.piece() {
+                return Some((Ok::<_, std::convert::Infallible>(piece), (read, session)));
             }
-            if flow.session.end().is_some() {
-                flow.close();
+            if session.end().is_some() {
                 return None;
             }
-            let event = flow.read.next().await;
-            flow.session.apply(event);
-            if flow.session.end().is_some_and(End::is_failure) {
-                tokio::time::sleep(flow.session.manner.failure_pause).await;
+            let event = read.next().await;
+            session.apply(event);
+            if session.end().is_some_and(End::is_failure) {
+                tokio::time::sleep(session.manner.failure_pause).await;
             }
         }
     }))
-}
-
-impl Flow {
-    /// Ends within the request's span, so that the log line carries the request's id.
-    fn close(self) {
-        let Self { read, session, span } = self;
-        let _entered = span.enter();
-        drop((read, session));
-    }
 }

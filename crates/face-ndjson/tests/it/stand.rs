@@ -198,7 +198,7 @@ pub(crate) struct Feed {
 }
 
 enum Decoder {
-    Gzip(flate2::write::GzDecoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzDecoder<Vec<u8>>>),
     Zstd(zstd::stream::write::Decoder<'static, Vec<u8>>),
     Plain,
 }
@@ -206,7 +206,7 @@ enum Decoder {
 impl Feed {
     fn new(head: Head, player: Player) -> Self {
         let decoder = match head.field("content-encoding") {
-            Some("gzip") => Decoder::Gzip(flate2::write::GzDecoder::new(Vec::new())),
+            Some("gzip") => Decoder::Gzip(Box::new(flate2::write::GzDecoder::new(Vec::new()))),
             Some("zstd") => Decoder::Zstd(zstd::stream::write::Decoder::new(Vec::new()).unwrap()),
             Some(other) => panic!("unknown coding {other}"),
             None => Decoder::Plain,
