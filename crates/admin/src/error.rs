@@ -6,6 +6,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use outflow_auth::{AuthError, IssueError};
 use outflow_face::body::BodyError;
 use outflow_face::problem::Problem;
@@ -181,9 +182,11 @@ pub async fn no_such_route(request: Request) -> Response {
 pub async fn method_not_allowed(request: Request) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let refused = Refused::new(ErrorCode::Malformed, "this route does not have that method");
-    let mut problem = refused.named(id.as_ref()).0;
-    problem.members.insert("code".to_owned(), "method_not_allowed".into());
-    let mut response = (*problem).into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
+    let mut document = refused.named(id.as_ref()).0.to_json();
+    // No error of the storeys below is like this one, so it has a status and a code of its own.
+    document["status"] = StatusCode::METHOD_NOT_ALLOWED.as_u16().into();
+    document["title"] = "Method Not Allowed".into();
+    document["code"] = "method_not_allowed".into();
+    let headers = [(CONTENT_TYPE, "application/problem+json")];
+    (StatusCode::METHOD_NOT_ALLOWED, headers, document.to_string()).into_response()
 }

@@ -128,7 +128,7 @@ mod tests {
         let mut out = Vec::new();
         write_table(&mut out, &items, &[("id", "/id"), ("n", "/s/n")]).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "ID               N\na                1\nlonger\\u{1b}[31m  -\n");
+        assert_eq!(text, "ID                N\na                 1\nlonger\\u{1b}[31m  -\n");
     }
 
     #[test]

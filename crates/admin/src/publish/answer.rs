@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_text_is_what_the_document_says() {
-        let offset = |n| Offset::new(1_000_000_000_000_000 + n);
+        let offset = |n: u64| Offset::new(1_000_000_000_000_000 + n);
         let placed = |n, duplicate| Placed { offset: offset(n), duplicate };
         let receipt = Receipt { events: vec![placed(7, true), placed(8, false), placed(9, false)] };
         let ids = Ids { text: b"abc".to_vec(), ends: vec![1, 2, 3] };

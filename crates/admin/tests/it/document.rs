@@ -1,0 +1,88 @@
+//! The OpenAPI document is served, complete, and the same as the one in the repository.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use outflow_admin::openapi;
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// Set this variable to write the document anew after a deliberate change.
+const REWRITE: &str = "OUTFLOW_REWRITE";
+
+#[tokio::test]
+async fn the_document_is_the_reviewed_one() {
+    let stage = Stage::new().await;
+    let served = stage.call(Method::GET, "/v1/openapi.json", None, "").await;
+    assert_eq!(served.status, 200);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    let text = String::from_utf8(served.bytes).unwrap() + "\n";
+    if std::env::var_os(REWRITE).is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let reviewed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        reviewed == text,
+        "the interface has changed: review it, then run this test with {REWRITE}=1"
+    );
+}
+
+/// Every method of every described path, as (method, path, operation id).
+pub(crate) fn operations() -> Vec<(Method, String, String)> {
+    let document: Value = serde_json::to_value(openapi()).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            operations.push((method, path.clone(), id));
+        }
+    }
+    assert!(operations.len() >= 27, "{operations:?}");
+    operations
+}
+
+#[tokio::test]
+async fn every_route_is_in_the_document_and_every_description_is_a_route() {
+    let stage = Stage::new().await;
+    let described: BTreeSet<(String, String)> =
+        operations().into_iter().map(|(method, path, _)| (method.to_string(), path)).collect();
+    let paths: BTreeSet<&String> = described.iter().map(|(_, path)| path).collect();
+    for path in paths {
+        let uri = path.replace(['{', '}'], "");
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let answer = stage.call(method.clone(), &uri, None, "").await;
+            let is_described = described.contains(&(method.to_string(), path.clone()));
+            assert_eq!(answer.status != 405, is_described, "{method} {path}: {answer:?}");
+            assert_ne!(answer.json()["detail"], "there is no such route", "{method} {path}");
+        }
+    }
+    // The router is made of described routes only: `routes!` registers both at once.
+    let source = include_str!("../../src/router.rs");
+    assert!(!source.contains(".route("), "a route without a description");
+}
+
+#[test]
+fn operations_have_names_of_their_own_and_say_how_they_fail() {
+    let document: Value = serde_json::to_value(openapi()).unwrap();
+    let names: BTreeSet<_> = operations().into_iter().map(|(_, _, name)| name).collect();
+    assert_eq!(names.len(), operations().len());
+    for (method, path, _) in operations() {
+        let operation = &document["paths"][&path][method.as_str().to_lowercase()];
+        let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
+        assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path}");
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "{name} is referred to but not described");
+    }
+    // Only the answers that create a credential show its secret.
+    for (name, schema) in schemas {
+        let shows = schema.to_string().contains("\"secret\"");
+        assert_eq!(shows, name == "IssuedCredential", "{name}");
+    }
+}
