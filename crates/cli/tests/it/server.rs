@@ -1,0 +1,74 @@
+//! Commands against a stub of the server.
+
+use std::process::ExitCode;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use clap::{CommandFactory, Parser};
+
+use crate::arguments::Line;
+
+async fn serve(app: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+async fn run(server: &str, line: &str) -> ExitCode {
+    let words = format!("outflow {line} --server {server} --project acme --data-dir /nowhere");
+    let line = Line::try_parse_from(words.split(' ')).unwrap();
+    outflow_cli::run(line.command, Line::command()).await
+}
+
+#[tokio::test]
+async fn exit_codes_say_what_went_wrong() {
+    for (status, code) in [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (503, 5)] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let server = serve(Router::new().fallback(move || async move { (status, "{}") })).await;
+        assert_eq!(run(&server, "stream list").await, ExitCode::from(code), "{status}");
+    }
+    assert_eq!(run("http://127.0.0.1:1", "stream list").await, ExitCode::from(5));
+    assert_eq!(run("ftp://127.0.0.1", "stream list").await, ExitCode::from(2));
+    assert_eq!(run("http://127.0.0.1:1", "project delete acme").await, ExitCode::from(2));
+}
+
+#[tokio::test]
+async fn publishing_tries_again_while_the_server_is_busy() {
+    let path = "/v1/projects/acme/streams/events/events";
+    let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = tries.clone();
+    let answer = post(async move |body: String| {
+        assert_eq!(body, "{}\n{}");
+        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            return (StatusCode::SERVICE_UNAVAILABLE, "{}");
+        }
+        (StatusCode::OK, r#"{"count":2,"first":"1","last":"2","duplicates":0}"#)
+    });
+    let server = serve(Router::new().route(path, answer)).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{}\n{}").unwrap();
+    let line = format!("publish {}", file.path().display());
+    assert_eq!(run(&server, &line).await, ExitCode::SUCCESS);
+    assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn tail_resumes_behind_the_last_event_it_printed() {
+    let asked = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let answer = get(async move |uri: axum::http::Uri| {
+        let query = uri.query().unwrap_or_default().to_owned();
+        let start =
+            query.split('&').find_map(|pair| pair.strip_prefix("start=")).unwrap().to_owned();
+        seen.lock().push(start.clone());
+        let next = start.parse::<u64>().map_or(8, |start| start + 1);
+        let line = format!("{{\"id\":\"a\",\"type\":\"T\",\"offset\":\"{next}\"}}\n\n");
+        ([("outflow-from", (next - 1).to_string())], line)
+    });
+    let server =
+        serve(Router::new().route("/v1/projects/acme/streams/events/events", answer)).await;
+    assert_eq!(run(&server, "tail --count 3 --format line").await, ExitCode::SUCCESS);
+    assert_eq!(*asked.lock(), ["latest", "8", "9"]);
+}
