@@ -103,7 +103,8 @@ fn commit_group(
 /// The keeper's thread: ends when `ended` is set and it was woken.
 pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool) {
     let guard = Guard { shared: shared.clone(), queue: queue.clone() };
-    let mut retained_at = None;
+    // Not at once: what has just been opened is first served as it was.
+    let mut retained_at = shared.parts.clock.now().millis();
     while !ended.load(Ordering::Acquire) && shared.health.stopped().is_none() {
         let keeping = shared.keeping.lock();
         // A failure has stopped the engine: the loop ends.
@@ -112,8 +113,8 @@ pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool)
         let now = shared.parts.clock.now().millis();
         let interval = shared.options.retention_interval_ms as i64;
         // A clock that went back must not stop retention.
-        if retained_at.is_none_or(|at: i64| (now - at).abs() >= interval) {
-            retained_at = Some(now);
+        if (now - retained_at).abs() >= interval {
+            retained_at = now;
             if retain(shared, queue).is_err() {
                 break;
             }

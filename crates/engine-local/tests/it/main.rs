@@ -10,6 +10,7 @@
     reason = "helpers of tests, outside the test functions that the lints exempt"
 )]
 
+mod contract;
 mod corruption;
 mod disk;
 mod faults;
