@@ -45,6 +45,8 @@ impl JournalWriter {
         head.encode(&mut out);
         file.write_all_at(out.contents(), 0)?;
         file.sync_data()?;
+        // Its name is durable already, unless the disk was full just when the file was made.
+        fs.sync_dir(&dir.join("journal"))?;
         Ok(Self { file, slot, generation: head.generation, at: ALIGN as u64, size })
     }
 

@@ -102,13 +102,8 @@ impl SegmentWriter {
         self.flush()?;
         self.file.sync_data()?;
         fs.rename(&unfinished(&self.path), &self.path)?;
-        if let Some(family) = self.path.parent() {
-            fs.sync_dir(family)?;
-            // The family's own name may be new as well.
-            if let Some(segments) = family.parent() {
-                fs.sync_dir(segments)?;
-            }
-        }
+        // The file has its name: nobody may try again, not even when the disk is full.
+        sync_names(fs, &self.path).map_err(io::Error::other)?;
         Ok((self.file, self.entries))
     }
 
@@ -117,6 +112,11 @@ impl SegmentWriter {
         // What cannot be removed now is removed when the directory is opened the next time.
         let _ = fs.remove(&unfinished(&self.path));
     }
+}
+
+/// Makes a segment's name durable, and that of its family, which may be new as well.
+fn sync_names(fs: &dyn Fs, path: &std::path::Path) -> io::Result<()> {
+    path.ancestors().skip(1).take(2).try_for_each(|dir| fs.sync_dir(dir))
 }
 
 fn unfinished(path: &std::path::Path) -> PathBuf {

@@ -154,7 +154,7 @@ impl Run {
                 (Err(AppendError::Stopped(_)), expected) => self.maybe.extend(expected),
                 // The sealer cannot make room while the disk is full.
                 (Err(AppendError::Full | AppendError::Throttled), _) => {
-                    assert!(self.may_be_full(), "{result:?}, with room");
+                    assert!(self.rig.engine().health().full, "{result:?}, with room");
                 }
                 (Err(AppendError::Invalid(_)), Err(AppendError::Invalid(_))) => {}
                 // Larger than a journal file, whatever else it is.
@@ -177,10 +177,6 @@ impl Run {
         }
     }
 
-    fn may_be_full(&self) -> bool {
-        self.is_short || self.rig.faults.has_fired()
-    }
-
     fn seal(&mut self) {
         let sealed = self.rig.engine().seal_step();
         self.rig.faults.note(&format!("seal {sealed:?}"));
@@ -190,6 +186,9 @@ impl Run {
         self.retained_at = self.retained_at.max(self.rig.clock.now());
         let retained = self.rig.engine().retain();
         self.rig.faults.note(&format!("retain {retained:?}"));
+        if retained.is_ok() && !self.is_short && !self.rig.faults.has_fired() {
+            assert!(!self.rig.engine().health().full, "full, with room");
+        }
         if self.maybe.is_empty() && !self.rig.faults.is_dead() {
             let engine = self.rig.engine().clone();
             self.model.follow_retention(&*engine, self.retained_at).unwrap();
