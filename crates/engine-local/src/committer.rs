@@ -145,9 +145,10 @@ impl Committer {
         let (shared, size) = (&self.shared, self.shared.options.journal_bytes);
         let slot = shared.pending.take_slot();
         let head = FileHead { generation: self.next_generation, first_sequence: self.sequence };
+        // A number is not used again, even if this fails: its head may be on the disk.
+        self.next_generation += 1;
         let begun = JournalWriter::begin(shared.fs(), &shared.dir, slot, head, size);
         let begun = begun.inspect_err(|_| shared.pending.give_back(slot))?;
-        self.next_generation += 1;
         self.asked_for_spare = false;
         self.hand_over();
         self.journal = Some(begun);

@@ -113,7 +113,7 @@ impl Recovery<'_> {
                 let last = file.head.first_sequence - 1;
                 damage.push(format!("commits {expected} to {last} before it are missing"));
             }
-            expected = file.head.first_sequence;
+            expected = expected.max(file.head.first_sequence);
             let mut generation = Generation {
                 number,
                 slot,

@@ -152,10 +152,11 @@ impl Run {
                     self.model = after;
                 }
                 (Err(AppendError::Stopped(_)), expected) => self.maybe.extend(expected),
-                // The sealer cannot make room while the disk is full.
-                (Err(AppendError::Full | AppendError::Throttled), _) => {
+                (Err(AppendError::Full), _) => {
                     assert!(self.rig.engine().health().full, "{result:?}, with room");
                 }
+                // The sealer could make no room, for the disk was full.
+                (Err(AppendError::Throttled), _) => {}
                 (Err(AppendError::Invalid(_)), Err(AppendError::Invalid(_))) => {}
                 // Larger than a journal file, whatever else it is.
                 (Err(AppendError::Invalid(_)), _) if batch.bytes() > 48 << 10 => {}
