@@ -107,3 +107,15 @@ pub(crate) fn expect(
     changed.append(&mut puts);
     Ok(after)
 }
+
+/// The batch in a few words, for whoever reads the calls of a failing seed.
+pub(crate) fn told(batch: &Batch) -> String {
+    let words = batch.ops.iter().map(|op| match op {
+        Op::Append(append) => format!("append {} {}+{}", append.stream, append.first, append.count),
+        Op::Put(put) => format!("put {}", String::from_utf8_lossy(&put.key)),
+        Op::SetStream(id, config) => format!("set {id} {} ms", config.retention.age_ms),
+        Op::DropStream(id) => format!("drop {id}"),
+        Op::Trim(id, before) => format!("trim {id} {before}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
