@@ -94,6 +94,12 @@ async fn main() {
         let (rate, each) = (total as f64 / took, cpu * 1e6 / total as f64);
         println!("{producers:>10} {count:>8} {rate:>12.0} {each:>12.2}");
     }
+    let stored: u64 = (1..=1024).map(|id| engine.stored_bytes(StreamId(id))).sum();
     engine.close().await;
+    drop(engine);
+    let began = Instant::now();
+    let engine =
+        LocalEngine::open(temporary.path(), Options::default(), Arc::new(SystemClock)).unwrap();
+    println!("opened again with {} MiB of lines in {:?}", stored >> 20, began.elapsed());
     println!("{:?}", engine.health());
 }
