@@ -10,6 +10,7 @@ mod feed;
 use std::io::Write;
 
 use clap::Args;
+use outflow_face::Phase;
 
 use crate::exit::{self, Exit};
 use crate::serve::{self, ServerArgs};
@@ -69,8 +70,14 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     let (hub, auth, clock) = (core.hub.clone(), core.auth.clone(), core.clock.clone());
     let serving = core.serve(&config).await?;
     let seed = args.seed.unwrap_or_else(|| clock.now().millis().unsigned_abs());
-    let feed =
-        tokio::spawn(feed::run(hub, auth, stream, feed::Settings { rate: args.rate, seed, clock }));
+    let settings = feed::Settings { rate: args.rate, seed, clock };
+    let stopping = serving.drain.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = feed::run(hub, auth, stream, settings) => {}
+            () = stopping.reached(Phase::Draining) => {}
+        }
+    });
     if args.json {
         ready(&serving)?;
     } else {
@@ -85,9 +92,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         });
     }
     let reload = || serve::reload(&args.server, &layers, &level);
-    let exit = serving.until_stopped(&mut signals, config.drain.clone(), reload).await;
-    feed.abort();
-    Ok(exit)
+    Ok(serving.until_stopped(&mut signals, config.drain.clone(), reload).await)
 }
 
 /// The one line that programs wait for.

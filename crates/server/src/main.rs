@@ -53,6 +53,9 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(check::ConfigCommand),
+    /// Measure a server: publish, replay, fan-out, latency, idle readers.
+    #[command(subcommand)]
+    Bench(outflow_bench::BenchCommand),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -69,6 +72,13 @@ fn main() -> ExitCode {
         },
         Command::Verify(args) => verify::run(&args).into(),
         Command::Config(command) => check::run(&command).into(),
+        Command::Bench(command) => match runtime(0) {
+            Ok(runtime) => match runtime.block_on(outflow_bench::run(command)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, Exit::Failed),
+            },
+            Err(error) => failed(&error, Exit::Failed),
+        },
         Command::Client(command) => match runtime(0) {
             Ok(runtime) => runtime.block_on(outflow_cli::run(command, Cli::command())),
             Err(error) => failed(&error, Exit::Failed),
