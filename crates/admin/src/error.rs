@@ -45,7 +45,7 @@ impl Refused {
 
     /// Adds the place of the fault: the `errors` member.
     pub(crate) fn place(mut self, place: serde_json::Value) -> Self {
-        self.0.members.insert("errors".to_owned(), json!([place]));
+        self.0.members.insert("errors".to_owned(), serde_json::Value::Array(vec![place]));
         self
     }
 
@@ -184,9 +184,11 @@ pub async fn method_not_allowed(request: Request) -> Response {
     let refused = Refused::new(ErrorCode::Malformed, "this route does not have that method");
     let mut document = refused.named(id.as_ref()).0.to_json();
     // No error of the storeys below is like this one, so it has a status and a code of its own.
-    document["status"] = StatusCode::METHOD_NOT_ALLOWED.as_u16().into();
-    document["title"] = "Method Not Allowed".into();
-    document["code"] = "method_not_allowed".into();
+    if let Some(members) = document.as_object_mut() {
+        members.insert("status".to_owned(), StatusCode::METHOD_NOT_ALLOWED.as_u16().into());
+        members.insert("title".to_owned(), "Method Not Allowed".into());
+        members.insert("code".to_owned(), "method_not_allowed".into());
+    }
     let headers = [(CONTENT_TYPE, "application/problem+json")];
     (StatusCode::METHOD_NOT_ALLOWED, headers, document.to_string()).into_response()
 }

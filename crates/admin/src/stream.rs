@@ -182,7 +182,7 @@ impl StreamChange {
         };
         match self.dedup {
             Some(Some(dedup)) => {
-                settings.dedup = Some(dedup.applied(settings.dedup.unwrap_or_default())?)
+                settings.dedup = Some(dedup.applied(settings.dedup.unwrap_or_default())?);
             }
             Some(None) => settings.dedup = None,
             None => {}

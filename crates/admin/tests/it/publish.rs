@@ -143,13 +143,15 @@ async fn the_content_type_is_not_looked_at() {
     }
 }
 
+/// Body, status, line, byte, pointer.
+type Case<'a> = (&'a str, u16, Option<u64>, Option<u64>, Option<&'a str>);
+
 #[tokio::test]
 async fn bad_input_is_refused_whole_with_its_place() {
     let stage = Stage::new().await;
     let deep = format!("{{}}\n{{\"body\":{}{}}}", "[".repeat(70), "]".repeat(70));
     let large = format!("{{}}\n{{\"body\":\"{}\"}}", "x".repeat(1 << 20));
-    // Body, status, line, byte, pointer.
-    let cases: [(&str, u16, Option<u64>, Option<u64>, Option<&str>); 14] = [
+    let cases: [Case<'_>; 14] = [
         ("", 400, None, None, None),
         (" \r\n", 400, None, None, None),
         ("[]", 400, None, None, None),
