@@ -230,6 +230,11 @@ impl Recovery<'_> {
         let is_sealed = stream.sealed.back().is_some_and(|last| last.last >= first);
         if is_sealed || chunk.last() < stream.start {
             stream.next = stream.next.max(tail.next);
+            // Nothing to seal, but where the stream ends must be noted before this file goes:
+            // retention may remove the segment that shows it.
+            if generation.streams.last() != Some(&id) {
+                generation.streams.push(id);
+            }
             return Ok(());
         }
         if stream.push(chunk) {
