@@ -12,9 +12,12 @@ scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 
 check() {
-    local name="$1" ok=true detail
-    if ! detail="$(set -e; "$2" 2>&1)"; then ok=false; fi
-    jq -cn --arg case "$name" --argjson ok "$ok" --arg detail "$detail" '{case: $case, ok: $ok, detail: $detail[0:400]}'
+    local ok=true detail code
+    # Not inside a condition: bash ignores `set -e` there, and a case would pass over its faults.
+    detail="$( (set -euo pipefail; "$2") 2>&1 )"
+    code=$?
+    [ "$code" = 0 ] || ok=false
+    jq -cn --arg case "$1" --argjson ok "$ok" --arg detail "${detail:0:400}" '{case: $case, ok: $ok, detail: $detail}'
 }
 
 event() { jq -cn --arg id "$(cat /proc/sys/kernel/random/uuid)" --arg type "${1:-OPEN}" '{id: $id, type: $type}'; }
@@ -44,7 +47,7 @@ same() { [ "$1" = "$2" ] || { echo "expected: $1 got: $2"; return 1; }; }
 token() {
     local integration
     integration="$(curl -sS --fail-with-body "${operator[@]}" -H 'Content-Type: application/json' \
-        -d "$(jq -c '. + {name: "interop"}' <<< "$1")" "$project/integrations" | jq -r .id)"
+        -d "$(jq -c --arg id "interop-$(cat /proc/sys/kernel/random/uuid)" '. + {id: $id}' <<< "$1")" "$project/integrations" | jq -r .id)"
     curl -sS --fail-with-body "${operator[@]}" -H 'Content-Type: application/json' \
         -d '{"name":"interop"}' "$project/integrations/$integration/tokens" | jq -r .secret
 }

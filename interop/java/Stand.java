@@ -78,7 +78,7 @@ final class Stand {
     String token(String settings) throws Exception {
         String path = "/v1/projects/" + KEY + "/integrations";
         JsonObject wanted = JsonParser.parseString(settings).getAsJsonObject();
-        wanted.addProperty("name", "interop");
+        wanted.addProperty("id", "interop-" + UUID.randomUUID());
         String id = post(path, wanted.toString()).get("id").getAsString();
         return post(path + "/" + id + "/tokens", "{\"name\":\"interop\"}").get("secret").getAsString();
     }

@@ -47,7 +47,7 @@ async function publish(...events) {
 
 // A token of a new integration with these settings.
 async function token(settings) {
-  const integration = await post(`${PROJECT}/integrations`, { name: 'interop', ...settings })
+  const integration = await post(`${PROJECT}/integrations`, { id: `interop-${randomUUID()}`, ...settings })
   return (await post(`${PROJECT}/integrations/${integration.id}/tokens`, { name: 'interop' })).secret
 }
 
@@ -93,11 +93,11 @@ async function take(seen, count, ms) {
   return seen.offsets()
 }
 
-// A balancer that answers 307 with a cookie first; its process and address.
-async function pinningProxy() {
-  const proxy = spawn('python3', [path.join(__dirname, '..', 'pin', 'pin.py'), URL])
+// A balancer that pins by a 307, or holds connections until the server is ready; process and address.
+async function balancer(...mode) {
+  const proxy = spawn('python3', [path.join(__dirname, '..', 'balancer', 'balancer.py'), URL, ...mode])
   const url = await new Promise((resolve) => readline.createInterface({ input: proxy.stdout }).once('line', resolve))
   return { proxy, url }
 }
 
-module.exports = { URL, cases, event, open, order, pinningProxy, publish, sleep, take, token, until }
+module.exports = { URL, balancer, cases, event, open, order, publish, sleep, take, token, until }

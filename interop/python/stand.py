@@ -70,7 +70,7 @@ def order(word):
 
 def token(**settings):
     """A token of a new integration with these settings."""
-    made = requests.post(f"{PROJECT}/integrations", json={"name": "interop", **settings}, headers=OPERATOR, timeout=30)
+    made = requests.post(f"{PROJECT}/integrations", json={"id": f"interop-{uuid.uuid4()}", **settings}, headers=OPERATOR, timeout=30)
     assert made.status_code in (200, 201), f"integration: {made.status_code} {made.text}"
     path = f"{PROJECT}/integrations/{made.json()['id']}/tokens"
     issued = requests.post(path, json={"name": "interop"}, headers=OPERATOR, timeout=30)
@@ -149,8 +149,8 @@ def take(client, count, found=None, within=30):
 @contextlib.contextmanager
 def pinning_proxy(target=URL):
     """A balancer that answers 307 with a cookie first; yields its address."""
-    script = INTEROP / "pin" / "pin.py"
-    proxy = subprocess.Popen([sys.executable, script, target], stdout=subprocess.PIPE, text=True)
+    script = INTEROP / "balancer" / "balancer.py"
+    proxy = subprocess.Popen([sys.executable, script, target, "pin"], stdout=subprocess.PIPE, text=True)
     try:
         yield proxy.stdout.readline().strip()
     finally:

@@ -2,7 +2,7 @@
 //! each group of drivers, and counts what they report.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -83,6 +83,27 @@ impl Tally {
     }
 }
 
+/// A private certificate authority, made anew, and a server certificate of it.
+struct Authority {
+    folder: PathBuf,
+}
+
+impl Authority {
+    fn make(folder: &Path, workspace: &Workspace) -> Result<Self, Fault> {
+        fs::create_dir_all(folder).during(format_args!("making {}", folder.display()))?;
+        execute(Command::new("bash").arg(workspace.root.join("interop/tls/make")).arg(folder))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// How a server is told to use it.
+    fn arguments(&self) -> Vec<String> {
+        let set = |key: &str, file: &str| {
+            ["--set".to_owned(), format!("http.tls.{key}={}", self.folder.join(file).display())]
+        };
+        [set("cert_file", "server.pem"), set("key_file", "server.key")].concat()
+    }
+}
+
 /// `cargo xtask interop [NAME]`: builds, installs, runs.
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> Result<(), Fault> {
     let mut stages = Stages::default();
@@ -119,7 +140,14 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
             folder: workspace.interop().join("stand").join(client.name()),
             arguments: vec!["--rate".to_owned(), "0".to_owned()],
         };
+        let tls = Authority::make(&recipe.folder.with_extension("authority"), workspace)?;
+        let secured = Recipe {
+            folder: recipe.folder.with_extension("tls"),
+            arguments: [recipe.arguments.clone(), tls.arguments()].concat(),
+            ..recipe.clone()
+        };
         let stand = Stand::start(recipe)?;
+        let secured = Stand::start(secured)?;
         for script in drivers(workspace, client)? {
             let mut command = Command::new("bash");
             command
@@ -130,7 +158,11 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
                 .env("OUTFLOW_INSTALLED", workspace.interop())
                 .env("OUTFLOW_BINARY", workspace.binary("debug"))
                 .env("OUTFLOW_CONTROL", stand.control().to_string())
-                .env("OUTFLOW_OPERATOR_TOKEN", stand.token());
+                .env("OUTFLOW_OPERATOR_TOKEN", stand.token())
+                .env("OUTFLOW_ADMIN_URL", format!("http://{}", stand.admin()))
+                .env("OUTFLOW_TLS_URL", format!("https://localhost:{}", secured.http().port()))
+                .env("OUTFLOW_CA", tls.folder.join("ca.pem"))
+                .env("OUTFLOW_TRUST_STORE", tls.folder.join("trust.p12"));
             let cases = driver::run(&mut command, DRIVER_LIMIT)?;
             tally.cases.extend(cases.into_iter().map(|case| (client.name(), case)));
         }

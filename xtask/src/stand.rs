@@ -42,6 +42,7 @@ pub(crate) struct Recipe {
 #[derive(Debug)]
 pub(crate) struct Stand {
     http: SocketAddr,
+    admin: SocketAddr,
     control: SocketAddr,
     token: String,
     orders: mpsc::Sender<Order>,
@@ -77,6 +78,7 @@ impl Stand {
         let keeper = thread::spawn(move || server.keep(&inbox));
         Ok(Self {
             http: ready.http,
+            admin: ready.admin,
             control,
             token: token.trim().to_owned(),
             orders,
@@ -86,6 +88,11 @@ impl Stand {
 
     pub(crate) fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where `/readyz` is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     pub(crate) fn control(&self) -> SocketAddr {

@@ -24,7 +24,8 @@ no_accept_encoding_is_gzip() {
     local before expected
     before="$(event | publish)"
     expected="$(event | publish)"
-    timeout 2 curl -sS -N "${seed[@]}" -d "{\"resume_offset\":\"$before\"}" "$url/api/events/" > "$scratch/gz" || true
+    # Under another name: curl itself, which does not decode unasked, is spared gzip.
+    timeout 2 curl -sS -N -A client "${seed[@]}" -d "{\"resume_offset\":\"$before\"}" "$url/api/events/" > "$scratch/gz" || true
     same "1f8b" "$(head -c 2 "$scratch/gz" | od -An -tx1 | tr -d ' \n')"
     # Cut off in the middle of the stream, so the trailer is missing; what came must be whole.
     same "$expected" "$(gzip -dc "$scratch/gz" 2> "$scratch/complaint" | offsets)"

@@ -24,7 +24,7 @@ killed() {
 }
 
 pinned() {
-    python3 ../pin/pin.py "$url" > "$scratch/pin" &
+    python3 ../balancer/balancer.py "$url" pin > "$scratch/pin" &
     local proxy=$! address=
     while [ -z "$address" ]; do sleep 0.1; address="$(head -n 1 "$scratch/pin")"; done
     local before expected found

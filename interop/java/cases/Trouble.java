@@ -43,7 +43,7 @@ final class Trouble {
         });
 
         stand.check("a pinning balancer is followed", () -> {
-            Process proxy = new ProcessBuilder("python3", "../pin/pin.py", stand.url).start();
+            Process proxy = new ProcessBuilder("python3", "../balancer/balancer.py", stand.url, "pin").start();
             try {
                 String url = proxy.inputReader().readLine();
                 try (Feed feed = new Feed(url, Stand.KEY, "{\"start\":\"LATEST\"}").opened()) {

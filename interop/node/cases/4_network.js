@@ -2,11 +2,11 @@
 'use strict'
 
 const assert = require('node:assert')
-const { cases, event, open, pinningProxy, publish, sleep, take } = require('../stand.js')
+const { balancer, cases, event, open, publish, sleep, take } = require('../stand.js')
 
 cases({
   'a pinning balancer is followed': async () => {
-    const { proxy, url } = await pinningProxy()
+    const { proxy, url } = await balancer('pin')
     try {
       const seen = open({ start: 'LATEST' }, { url })
       await sleep(700)
