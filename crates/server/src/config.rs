@@ -246,7 +246,7 @@ pub(crate) fn load(
         match std::fs::read_to_string(path) {
             Ok(text) => keep(layers.add_file(path, &text)),
             Err(error) => {
-                keep(Err(ConfigError(vec![format!("cannot read `{}`: {error}", path.display())])))
+                keep(Err(ConfigError(vec![format!("cannot read `{}`: {error}", path.display())])));
             }
         }
     }

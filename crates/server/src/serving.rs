@@ -125,7 +125,7 @@ impl Serving {
             None => {}
             Some(Ok(())) => tracing::info!("certificates loaded again"),
             Some(Err(error)) => {
-                tracing::error!(%error, "certificates not loaded, the old ones stay in use")
+                tracing::error!(%error, "certificates not loaded, the old ones stay in use");
             }
         }
     }
@@ -135,7 +135,7 @@ impl Serving {
             None | Some(Ok(false)) => {}
             Some(Ok(true)) => tracing::info!("certificates have changed and were loaded again"),
             Some(Err(error)) => {
-                tracing::error!(%error, "certificates not loaded, the old ones stay in use")
+                tracing::error!(%error, "certificates not loaded, the old ones stay in use");
             }
         }
     }

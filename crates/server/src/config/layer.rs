@@ -176,7 +176,7 @@ fn overlay(
         let key = format!("{prefix}{name}");
         match (base.get_mut(&name), value) {
             (Some(Value::Table(base)), Value::Table(over)) => {
-                overlay(base, over, &format!("{key}."), found, wrong)
+                overlay(base, over, &format!("{key}."), found, wrong);
             }
             (Some(old), value) if old.same_type(&value) => {
                 *old = value;

@@ -75,7 +75,7 @@ async fn a_storage_that_fails_ends_the_process_with_6() {
     for _ in 0..200 {
         match client().post(&url).bearer_auth(NAME).body(body.clone()).send().await {
             Ok(answer) if answer.status() == 200 => {
-                assert!(!refused, "acknowledged after a failure")
+                assert!(!refused, "acknowledged after a failure");
             }
             _ => refused = true,
         }
