@@ -13,10 +13,12 @@ use crate::journal::writer as journal_writer;
 use crate::segment;
 
 impl Recovery<'_> {
-    /// Fastens the last commit and every name. Earlier commits were synced before it was written,
+    /// Fastens the state, the last commit and every name. Earlier commits were synced before it was written,
     /// and segments before they had their names.
     pub(super) fn fasten(&self, live: &Live) -> io::Result<()> {
         let fs = self.parts.fs.as_ref();
+        // It says which journal files are free.
+        self.parts.state.persist()?;
         let newest = live.iter().rev().find_map(|(slot, file)| Some((slot, file.records.last()?)));
         if let Some((&slot, last)) = newest {
             // Written anew: a sync alone would skip pages that a failed one has marked as clean.

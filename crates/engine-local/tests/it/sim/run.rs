@@ -1,11 +1,11 @@
 //! One simulated life: steps, crashes, recoveries, and the oracle's verdict after each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use outflow_model::rng::SeededRng;
-use outflow_model::{Clock, Rng, Timestamp};
+use outflow_model::{Clock, Rng, StreamId, Timestamp};
 use outflow_store::contract::model::Model;
 use outflow_store::contract::sample;
 use outflow_store::{AppendError, Batch, Engine, Op};
@@ -26,6 +26,8 @@ pub(crate) struct Run {
     maybe: Vec<Model>,
     /// The latest time at which retention may have run.
     retained_at: Timestamp,
+    /// Streams whose drop was never answered for.
+    unsure_drops: BTreeSet<StreamId>,
     /// The highest revision seen of each key.
     revisions: BTreeMap<Bytes, u64>,
     is_short: bool,
@@ -40,6 +42,7 @@ impl Run {
             model: Model::default(),
             maybe: Vec::new(),
             retained_at: Timestamp::default(),
+            unsure_drops: BTreeSet::new(),
             revisions: BTreeMap::new(),
             is_short: false,
         }
@@ -151,11 +154,16 @@ impl Run {
                     assert!(self.maybe.is_empty(), "an ack after a failure");
                     self.model = after;
                 }
-                (Err(AppendError::Stopped(_)), expected) => self.maybe.extend(expected),
+                (Err(AppendError::Stopped(_)), expected) => {
+                    self.maybe.extend(expected);
+                    self.unsure_drops.extend(batch.ops.iter().filter_map(work::dropped));
+                }
                 // No room now, nor could the sealer make any. That it does not last is asserted
                 // where there is room again.
                 (Err(AppendError::Full | AppendError::Throttled), _) => {}
                 (Err(AppendError::Invalid(_)), Err(AppendError::Invalid(_))) => {}
+                // A drop that was not answered for did happen: nothing else shows that it did.
+                (Err(AppendError::Invalid(_)), _) if self.finds_dropped(batch) => {}
                 // Larger than a journal file, whatever else it is.
                 (Err(AppendError::Invalid(_)), _) if batch.bytes() > 48 << 10 => {}
                 (Err(error), Err(expected)) => assert_eq!(*error, expected),
@@ -174,6 +182,18 @@ impl Run {
                 assert!(last < Some(now), "revision {now} is back after {last:?}");
             }
         }
+    }
+
+    /// Whether `batch` makes a stream anew that may have been dropped; it was, then.
+    fn finds_dropped(&mut self, batch: &Batch) -> bool {
+        let set = |op: &Op| if let Op::SetStream(id, _) = op { Some(*id) } else { None };
+        let found = batch
+            .ops
+            .iter()
+            .filter_map(set)
+            .find(|id| self.unsure_drops.contains(id) && !self.model.streams.contains_key(id));
+        self.model.dropped.extend(found);
+        found.is_some()
     }
 
     fn seal(&mut self) {

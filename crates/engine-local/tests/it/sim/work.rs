@@ -108,6 +108,11 @@ pub(crate) fn expect(
     Ok(after)
 }
 
+/// The stream that `op` drops, if it does.
+pub(crate) const fn dropped(op: &Op) -> Option<StreamId> {
+    if let Op::DropStream(id) = op { Some(*id) } else { None }
+}
+
 /// The batch in a few words, for whoever reads the calls of a failing seed.
 pub(crate) fn told(batch: &Batch) -> String {
     let words = batch.ops.iter().map(|op| match op {
