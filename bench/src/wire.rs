@@ -41,7 +41,10 @@ impl Connection {
         let head = self.read_head().await?;
         let (status, length) = {
             let text = self.answer.get(..head).unwrap_or_default();
-            (status(text)?, content_length(text)?)
+            match status(text)? {
+                204 => (204, 0),
+                status => (status, content_length(text)?),
+            }
         };
         while self.answer.len() < head + length {
             self.read_more().await?;

@@ -1,6 +1,7 @@
 //! Events to publish, rendered before the clock starts.
 
-/// Events with bodies that differ and compress about as real ones do: half text, half random.
+/// Events without ids, which the server then gives, so that one rendered event can be sent again and
+/// is no duplicate; with bodies that differ and compress about as real ones do: half text, half random.
 #[derive(Debug)]
 pub(crate) struct Workload {
     state: u64,
@@ -15,8 +16,7 @@ impl Workload {
 
     /// One event of exactly the wanted size; sizes below 120 bytes leave no room for the envelope.
     pub(crate) fn event(&mut self) -> String {
-        let id = format!("{:016x}{:016x}", self.next(), self.next());
-        let head = format!(r#"{{"id":"{id}","type":"CUSTOM","body":{{"name":"bench","token":""#);
+        let head = r#"{"type":"CUSTOM","body":{"name":"bench","token":""#;
         let tail = r#""}}"#;
         let room = self.event_bytes.saturating_sub(head.len() + tail.len());
         let mut body = String::with_capacity(room + 16);
