@@ -23,7 +23,9 @@ impl Recovery<'_> {
         if let Some((&slot, last)) = newest {
             // Written anew: a sync alone would skip pages that a failed one has marked as clean.
             let file = fs.open(&journal_writer::path(self.dir, slot), OpenMode::ReadWrite)?;
-            let bytes = read_exact_at(file.as_ref(), last.position, last.size)?;
+            // A file that was cut may lack the last record's padding.
+            let rest = file.len()?.saturating_sub(last.position).min(last.size as u64);
+            let bytes = read_exact_at(file.as_ref(), last.position, rest as usize)?;
             file.write_all_at(&bytes, last.position)?;
             file.sync_data()?;
         }

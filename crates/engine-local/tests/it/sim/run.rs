@@ -291,7 +291,9 @@ impl Run {
             }
             match self.rig.open() {
                 Ok(()) if !self.rig.faults.is_dead() => break,
-                Err(error) if !self.rig.faults.is_dead() => panic!("cannot open: {error}"),
+                Err(error) if !self.rig.faults.is_dead() => {
+                    assert!(self.rig.faults.disarm(), "cannot open: {error}");
+                }
                 _ => self.cut_power(),
             }
         }
