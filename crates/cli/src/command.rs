@@ -46,13 +46,6 @@ pub enum ClientCommand {
     Cursor(CursorArgs),
     /// Operators, who reach every project.
     Operator(OperatorArgs),
-    /// Measure a server: publish, replay, live readers, latency, idle readers.
-    #[command(help_template = TEMPLATE, before_help = "Examples:\n  outflow bench all\n  outflow bench publish --runs 3 --json")]
-    Bench {
-        /// What to measure.
-        #[command(subcommand)]
-        command: outflow_bench::BenchCommand,
-    },
     /// Print a shell's completions.
     #[command(help_template = TEMPLATE, before_help = "Examples:\n  outflow completions bash > /etc/bash_completion.d/outflow\n  outflow completions zsh > ~/.zfunc/_outflow")]
     Completions(CompletionsArgs),
@@ -71,9 +64,6 @@ pub async fn run(command: ClientCommand, full: Command) -> ExitCode {
         ClientCommand::Key(args) => key::run(args).await,
         ClientCommand::Cursor(args) => cursor::run(args).await,
         ClientCommand::Operator(args) => operator::run(args).await,
-        ClientCommand::Bench { command } => {
-            outflow_bench::run(command).await.map_err(Failure::from)
-        }
         ClientCommand::Completions(args) => completions::run(&args, full),
     };
     match result {

@@ -34,9 +34,6 @@ pub enum Failure {
     /// Standard output or a file failed.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// A bench found no server, or one whose figures are not to be trusted.
-    #[error("bench: {0}")]
-    Bench(#[from] outflow_bench::BenchError),
 }
 
 /// A server's error answer.
@@ -108,7 +105,7 @@ impl Failure {
         ExitCode::from(match self {
             // The reader went away, as in `outflow tail | head`: nothing failed.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Input(_) | Self::Answer(_) | Self::Output(_) | Self::Bench(_) => 1,
+            Self::Input(_) | Self::Answer(_) | Self::Output(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(refusal) => match refusal.status {
                 401 | 403 => 3,
@@ -126,11 +123,7 @@ impl Failure {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused(refusal) => refusal.is_retryable(),
-            Self::Usage(_)
-            | Self::Input(_)
-            | Self::Answer(_)
-            | Self::Output(_)
-            | Self::Bench(_) => false,
+            Self::Usage(_) | Self::Input(_) | Self::Answer(_) | Self::Output(_) => false,
         }
     }
 
@@ -143,8 +136,7 @@ impl Failure {
             | Self::Input(_)
             | Self::Unreachable { .. }
             | Self::Answer(_)
-            | Self::Output(_)
-            | Self::Bench(_) => None,
+            | Self::Output(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The client commands of the binary `outflow`: a plain HTTP client of the `/v1` routes.
 //!
 //! `server` flattens [`ClientCommand`] into its own command line and calls [`run`]; this crate
-//! calls nothing of Outflow but `model` and the load generator, so what works here works for any HTTP client.
+//! calls nothing of Outflow but `model`, so what works here works for any HTTP client.
 //!
 //! Invariants: data goes to stdout, messages to stderr; a secret is read from a file, the
 //! environment or a data directory, never from a flag; the exit code says what went wrong
