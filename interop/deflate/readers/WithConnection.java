@@ -1,5 +1,4 @@
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
+import java.io.ByteArrayOutputStream;
 import java.net.HttpURLConnection;
 import java.net.URL;
 import java.util.zip.GZIPInputStream;
@@ -11,10 +10,17 @@ final class WithConnection {
         connection.setRequestProperty("Authorization", "Bearer " + arguments[1]);
         connection.setRequestProperty("Accept-Encoding", "gzip");
         GZIPInputStream plain = new GZIPInputStream(connection.getInputStream());
-        BufferedReader lines = new BufferedReader(new InputStreamReader(plain, "UTF-8"));
-        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            if (!line.isEmpty()) {
-                System.out.println(Long.parseLong(line.split("\"offset\":\"")[1].substring(0, 16)));
+        // No InputStreamReader: it fills its buffer, because an inflater always says it has more.
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        byte[] bytes = new byte[8192];
+        for (int count = plain.read(bytes); count >= 0; count = plain.read(bytes)) {
+            for (int at = 0; at < count; at++) {
+                if (bytes[at] != '\n') {
+                    line.write(bytes[at]);
+                } else if (line.size() > 0) {
+                    System.out.println(Long.parseLong(line.toString("UTF-8").split("\"offset\":\"")[1].substring(0, 16)));
+                    line.reset();
+                }
             }
         }
     }

@@ -1,6 +1,5 @@
-import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
 import java.io.InputStream;
-import java.io.InputStreamReader;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -20,10 +19,17 @@ final class WithHttpClient {
             throw new IllegalStateException("status " + answer.statusCode());
         }
         GZIPInputStream plain = new GZIPInputStream(answer.body());
-        BufferedReader lines = new BufferedReader(new InputStreamReader(plain, "UTF-8"));
-        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            if (!line.isEmpty()) {
-                System.out.println(Long.parseLong(line.split("\"offset\":\"")[1].substring(0, 16)));
+        // No InputStreamReader: it fills its buffer, because an inflater always says it has more.
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        byte[] bytes = new byte[8192];
+        for (int count = plain.read(bytes); count >= 0; count = plain.read(bytes)) {
+            for (int at = 0; at < count; at++) {
+                if (bytes[at] != '\n') {
+                    line.write(bytes[at]);
+                } else if (line.size() > 0) {
+                    System.out.println(Long.parseLong(line.toString("UTF-8").split("\"offset\":\"")[1].substring(0, 16)));
+                    line.reset();
+                }
             }
         }
     }

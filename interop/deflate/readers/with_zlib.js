@@ -1,4 +1,4 @@
-// Reads with http and zlib's gunzip, as the Node client of Airship does.
+// Reads with http and zlib's gunzip.
 'use strict'
 
 const http = require('node:http')
@@ -7,7 +7,7 @@ const zlib = require('node:zlib')
 
 const [url, token] = process.argv.slice(2)
 
-http.get(url, { headers: { Authorization: `Bearer ${token}` } }, (response) => {
+http.get(url, { headers: { Authorization: `Bearer ${token}`, 'Accept-Encoding': 'gzip' } }, (response) => {
   if (response.statusCode !== 200) throw new Error(String(response.statusCode))
   const plain = response.pipe(zlib.createGunzip())
   plain.on('error', (error) => { throw error })

@@ -19,7 +19,8 @@ cases({
     await publish(event())
     const seen = open({})
     await sleep(500)
-    assert.deepStrictEqual(await take(seen, 1), await publish(event()).then((offsets) => offsets))
+    const offsets = await publish(event())
+    assert.deepStrictEqual(await take(seen, 1), offsets)
   },
 
   'thirty idle seconds are no trouble': async () => {

@@ -1,5 +1,6 @@
 """Live events, idle times and slow reading, through `uaconnect` and plain requests."""
 
+import itertools
 import threading
 import time
 
@@ -94,7 +95,7 @@ def two_readers_of_one_stream_get_the_same():
     found = {}
 
     def read(name, response):
-        found[name] = [line for line, _ in zip((line for line in lines(response) if line), range(50))]
+        found[name] = list(itertools.islice(filter(None, lines(response)), 50))
 
     with stream() as one, stream(auth=(KEY, SECRET), headers={}) as other:
         threads = [threading.Thread(target=read, args=pair) for pair in (("one", one), ("other", other))]
