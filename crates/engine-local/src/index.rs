@@ -115,11 +115,10 @@ impl StreamLog {
     }
 
     /// Adds a committed chunk. Returns whether it is the stream's first of its generation.
+    ///
+    /// The start stays: what lies between it and the chunk was never there, so that a reader who
+    /// waits below has lost nothing. At recovery it may lie within the chunk.
     pub(crate) fn push(&mut self, chunk: Chunk) -> bool {
-        if self.start == self.next {
-            // At recovery the start may lie within the chunk: a trim is not undone.
-            self.start = self.start.max(chunk.first);
-        }
         self.next = self.next.max(chunk.last().next());
         self.last_at = self.last_at.max(chunk.at);
         self.bytes += chunk.lines.len() as u64;

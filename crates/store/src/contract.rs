@@ -76,6 +76,7 @@ macro_rules! engine_contract {
             log: [
                 appended_events_are_read_back_byte_for_byte
                 offsets_only_rise_and_are_never_reused
+                a_gap_moves_no_start
                 a_batch_over_streams_and_state_is_atomic
                 a_refused_batch_is_wholly_absent
                 parts_of_a_batch_see_each_other

@@ -149,9 +149,6 @@ impl Committer {
         }
         undo.tails.push((append.stream, Some(*tail)));
         let at = append.at.max(tail.last_at);
-        if tail.start == tail.next {
-            tail.start = append.first;
-        }
         (tail.next, tail.last_at) = (end, at);
         op::encode_append(&mut self.record, &append, at);
         let Append { stream, first, count, lines, metas, .. } = append;

@@ -243,12 +243,10 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Makes starts exact, and reports what nothing explains.
+    /// Makes ends exact, and reports what nothing explains. Starts are exact already: whatever
+    /// moves one is in the journal before anything goes.
     pub(super) fn settle(&mut self) {
         for (id, stream) in &mut self.index.streams {
-            let first = stream.sealed.front().map(|block| block.first);
-            let first = first.or_else(|| stream.tail.front().map(|chunk| chunk.first));
-            stream.start = stream.start.max(first.unwrap_or(stream.next));
             if let Some(tail) = self.tails.get_mut(id) {
                 stream.next = stream.next.max(tail.next);
                 (tail.start, tail.next) = (stream.start, stream.next);

@@ -1,8 +1,8 @@
 //! The seeded simulator: random work on a bad disk, stopped at random and at every sync point,
 //! and compared with what was acknowledged.
 //!
-//! `OUTFLOW_SIM_SEEDS=n` runs n seeds, `OUTFLOW_SIM_SEED=s` runs one and prints its calls when it
-//! fails.
+//! `OUTFLOW_SIM_SEEDS=n` runs n seeds, from `OUTFLOW_SIM_FIRST=f` on if it is given, else from 0;
+//! `OUTFLOW_SIM_SEED=s` runs one and prints its calls when it fails.
 
 mod run;
 mod work;
@@ -52,11 +52,13 @@ fn acknowledged_work_survives_every_seed() {
         run_seed(seed, true);
         return;
     }
-    let (next, seeds) = (AtomicU64::new(0), number("OUTFLOW_SIM_SEEDS").unwrap_or(SEEDS));
+    let first = number("OUTFLOW_SIM_FIRST").unwrap_or(0);
+    let end = first.saturating_add(number("OUTFLOW_SIM_SEEDS").unwrap_or(SEEDS));
+    let next = AtomicU64::new(first);
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            if seed >= end {
                 return;
             }
             run_seed(seed, false);

@@ -64,6 +64,35 @@ pub async fn offsets_only_rise_and_are_never_reused(bed: &mut dyn Bed) {
     bed.engine().submit(Batch::append(usual(S, FIRST.plus(12), 1, AT))).await.unwrap();
 }
 
+/// An empty stream's start stays when the next append leaves a gap: a reader that waits at the end
+/// has lost nothing. A trim stays too, however the events came that it took.
+pub async fn a_gap_moves_no_start(bed: &mut dyn Bed) {
+    let engine = bed.engine();
+    engine.submit(make_streams(2)).await.unwrap();
+    for id in [S, T] {
+        engine.submit(Batch::append(usual(id, FIRST.plus(5), 3, AT))).await.unwrap();
+    }
+    let end = FIRST.plus(8);
+    engine.submit(batch([Op::Trim(T, end)])).await.unwrap();
+    engine.submit(Batch::append(usual(T, FIRST.plus(20), 2, AT))).await.unwrap();
+    for round in 0..5 {
+        match round {
+            1 | 4 => bed.reopen(Reopen::Crash).await,
+            2 => bed.seal().await,
+            3 => bed.reopen(Reopen::Clean).await,
+            _ => {}
+        }
+        let engine = bed.engine();
+        assert_eq!(engine.bounds(S), Ok(Bounds { start: FIRST, next: end }), "round {round}");
+        let bounds = Bounds { start: end, next: FIRST.plus(22) };
+        assert_eq!(engine.bounds(T), Ok(bounds), "round {round}");
+        assert_eq!(read_all(&*engine, S, FIRST, 1 << 20).await.unwrap().len(), 3);
+        assert_eq!(read_all(&*engine, T, end, 1 << 20).await.unwrap().len(), 2);
+        let trimmed = engine.read(T, FIRST.plus(7), 1).await.unwrap_err();
+        assert_eq!(trimmed, ReadError::Trimmed { start: end }, "round {round}");
+    }
+}
+
 /// A batch reaches all its streams and keys.
 pub async fn a_batch_over_streams_and_state_is_atomic(bed: &mut dyn Bed) {
     let engine = bed.engine();
