@@ -100,8 +100,17 @@ fn commit_group(
     }
 }
 
+/// Lets publishers and readers go first where processors are scarce: compressing sealed blocks can
+/// wait, and the bound on waiting generations holds publishers back before it waits for ever.
+fn yield_to_others() {
+    const NICE: i32 = 10;
+    // On Linux the priority is the thread's own. Without the right to change it all goes on as is.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+}
+
 /// The keeper's thread: ends when `ended` is set and it was woken.
 pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool) {
+    yield_to_others();
     let guard = Guard { shared: shared.clone(), queue: queue.clone() };
     // Not at once: what has just been opened is first served as it was.
     let mut retained_at = shared.parts.clock.now().millis();
