@@ -1,6 +1,6 @@
 //! Log lines on stderr, as text or JSON, with a level that can change while serving.
 
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
@@ -25,7 +25,7 @@ pub(crate) enum LogError {
 
 /// Changes the level of the log.
 #[derive(Debug, Clone)]
-pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct Level(reload::Handle<Targets, Registry>);
 
 impl Level {
     /// Logs at `level` from now on.
@@ -34,9 +34,11 @@ impl Level {
     }
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(level)
-        .map_err(|error| LogError::Level { level: level.to_owned(), reason: error.to_string() })
+fn filter(level: &str) -> Result<Targets, LogError> {
+    level.parse().map_err(|error: tracing_subscriber::filter::ParseError| LogError::Level {
+        level: level.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// Begins to log as `log` says.
