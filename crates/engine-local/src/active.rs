@@ -3,6 +3,9 @@
 //! A generation is the content of one journal file. The committer fills one; when it is full it
 //! waits here until the sealer has rewritten it; then its file is free again.
 //!
+//! One whole file is kept as a spare, for when the disk has no room for another: then acks,
+//! deletes and trims go on in it, which is how a disk gets room again.
+//!
 //! Invariant: generations are sealed in order, and a file is free only when everything in it is
 //! durable elsewhere.
 
@@ -30,6 +33,10 @@ struct Inner {
     waiting: VecDeque<Generation>,
     free: Vec<u32>,
     next_slot: u32,
+    /// The file that is kept for when the disk is full.
+    spare: Option<u32>,
+    /// Whether it was taken into use and there is no other yet.
+    is_spare_spent: bool,
     /// Whether the sealer is to look around or end.
     woken: bool,
 }
@@ -44,7 +51,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// With what recovery found.
     pub(crate) fn new(waiting: VecDeque<Generation>, free: Vec<u32>, next_slot: u32) -> Self {
-        let inner = Inner { waiting, free, next_slot, woken: false };
+        let inner = Inner { waiting, free, next_slot, ..Inner::default() };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
@@ -91,6 +98,37 @@ impl Pending {
     /// Gives a file back that was not used.
     pub(crate) fn give_back(&self, slot: u32) {
         self.inner.lock().free.push(slot);
+    }
+
+    /// A file that was used and is free, and so needs no more room on the disk.
+    pub(crate) fn take_free(&self) -> Option<u32> {
+        self.inner.lock().free.pop()
+    }
+
+    pub(crate) fn has_spare(&self) -> bool {
+        self.inner.lock().spare.is_some()
+    }
+
+    /// Whether the spare is in use: until there is another, nothing else may be taken.
+    pub(crate) fn is_spare_spent(&self) -> bool {
+        self.inner.lock().is_spare_spent
+    }
+
+    /// The spare, to be taken into use.
+    pub(crate) fn take_spare(&self) -> Option<u32> {
+        let mut inner = self.inner.lock();
+        let spare = inner.spare.take();
+        inner.is_spare_spent |= spare.is_some();
+        spare
+    }
+
+    /// Keeps a whole file as the spare.
+    pub(crate) fn set_spare(&self, slot: u32) {
+        let mut inner = self.inner.lock();
+        inner.is_spare_spent = false;
+        if let Some(other) = inner.spare.replace(slot) {
+            inner.free.push(other);
+        }
     }
 
     /// The number of a new file, if no file is free or will soon be.

@@ -53,7 +53,7 @@ pub(crate) enum Room {
     Yes,
     /// Too many generations wait for the sealer.
     Later,
-    /// There is no space for another journal file.
+    /// There is no space for another journal file, and the spare is in use.
     Full,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     journal: Option<JournalWriter>,
     /// Whether the keeper was asked for the next file.
-    asked_for_spare: bool,
+    asked_for_next: bool,
     next_generation: u64,
     /// The sequence of the next commit.
     sequence: u64,
@@ -97,7 +97,7 @@ impl Committer {
         Self {
             shared,
             journal: None,
-            asked_for_spare: false,
+            asked_for_next: false,
             next_generation: resume.next_generation,
             sequence: resume.next_sequence,
             touched: Vec::new(),
@@ -124,11 +124,16 @@ impl Committer {
         if self.journal.as_ref().is_some_and(|journal| journal.has_room(record::HEAD + bytes)) {
             return Ok(Room::Yes);
         }
-        if self.shared.pending.len() >= self.shared.options.pending_generations {
+        let pending = &self.shared.pending;
+        let is_behind = pending.len() >= self.shared.options.pending_generations;
+        if is_behind && !self.shared.health.is_full() {
             return Ok(Room::Later);
         }
+        // Else the sealer itself waits for room: what makes room must not wait for the sealer.
+        let rolled = if is_behind { self.roll_to_spare() } else { self.roll() };
+        // Before anything is staged: the spare takes no appends.
         self.shared.check_space();
-        match self.roll() {
+        match rolled {
             Ok(()) => Ok(Room::Yes),
             Err(error) if is_full(&error) => {
                 self.shared.health.set_full(true);
@@ -140,16 +145,31 @@ impl Committer {
         }
     }
 
-    /// Takes the next journal file into use, and hands the full one to the sealer.
+    /// Takes the next journal file into use: the spare, if the disk has no room for another.
     fn roll(&mut self) -> io::Result<()> {
+        let slot = self.shared.pending.take_slot();
+        match self.roll_to(slot) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.shared.pending.give_back(slot);
+                if is_full(&error) { self.roll_to_spare() } else { Err(error) }
+            }
+        }
+    }
+
+    fn roll_to_spare(&mut self) -> io::Result<()> {
+        let spare = self.shared.pending.take_spare().ok_or(io::ErrorKind::StorageFull)?;
+        self.roll_to(spare).inspect_err(|_| self.shared.pending.set_spare(spare))
+    }
+
+    /// Takes a journal file into use, and hands the full one to the sealer.
+    fn roll_to(&mut self, slot: u32) -> io::Result<()> {
         let (shared, size) = (&self.shared, self.shared.options.journal_bytes);
-        let slot = shared.pending.take_slot();
         let head = FileHead { generation: self.next_generation, first_sequence: self.sequence };
         // A number is not used again, even if this fails: its head may be on the disk.
         self.next_generation += 1;
-        let begun = JournalWriter::begin(shared.fs(), &shared.dir, slot, head, size);
-        let begun = begun.inspect_err(|_| shared.pending.give_back(slot))?;
-        self.asked_for_spare = false;
+        let begun = JournalWriter::begin(shared.fs(), &shared.dir, slot, head, size)?;
+        self.asked_for_next = false;
         self.hand_over();
         self.journal = Some(begun);
         Ok(())
@@ -204,9 +224,9 @@ impl Committer {
         };
         record::finish(&mut self.record, self.ops, journal.generation, self.sequence);
         journal.write(self.record.contents()).map_err(|error| stop("a journal sync", &error))?;
-        if journal.is_half_full() && !self.asked_for_spare {
-            self.asked_for_spare = true;
-            shared.wants_spare.store(true, std::sync::atomic::Ordering::Relaxed);
+        if journal.is_half_full() && !self.asked_for_next {
+            self.asked_for_next = true;
+            shared.wants_next.store(true, std::sync::atomic::Ordering::Relaxed);
             shared.pending.wake();
         }
         if !self.puts.is_empty() {

@@ -92,6 +92,7 @@ impl Log {
     /// # Errors
     /// The disk's: the engine has stopped.
     pub fn retain(&mut self) -> io::Result<()> {
+        self.shared.keep_spare();
         self.shared.check_space();
         let now = self.shared.parts.clock.now();
         for ops in retention::plan(&self.shared, now).chunks(retention::OPS) {

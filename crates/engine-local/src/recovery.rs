@@ -186,9 +186,13 @@ impl Recovery<'_> {
             next_uid: AtomicU32::new(self.next_uid),
             next_segment: AtomicU64::new(self.next_segment),
             keeping: Mutex::new(()),
-            wants_spare: AtomicBool::new(false),
+            wants_next: AtomicBool::new(false),
         });
         shared.check_space();
+        if shared.health.is_full() {
+            // Of the files that are free: as many may wait to be sealed as there may be at all.
+            shared.keep_spare();
+        }
         let committer = Committer::new(shared.clone(), resume);
         Ok(Recovered { shared, committer })
     }

@@ -43,6 +43,9 @@ pub(crate) fn step(shared: &Shared, pace: Pace<'_>) -> io::Result<bool> {
     match seal(shared, &generation, pace) {
         Ok(()) => {
             shared.pending.sealed();
+            if shared.pending.is_spare_spent() {
+                shared.keep_spare();
+            }
             shared.check_space();
             Ok(true)
         }

@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     /// Held by whoever seals, sweeps or rewrites: one at a time.
     pub(crate) keeping: Mutex<()>,
     /// Whether the next journal file should be made before it is needed.
-    pub(crate) wants_spare: AtomicBool,
+    pub(crate) wants_next: AtomicBool,
 }
 
 impl Shared {
@@ -67,19 +67,24 @@ impl Shared {
         self.next_segment.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Asks how much of the disk is free, and refuses or takes appends accordingly.
+    /// Asks how much of the disk is free, and refuses or takes appends accordingly. They are not
+    /// taken before there is a spare journal file again.
     pub(crate) fn check_space(&self) {
         match self.fs().free_bytes(&self.dir) {
-            Ok(free) => self.health.set_full(free < self.reserve.load(Ordering::Relaxed)),
+            Ok(free) => {
+                let is_short = free < self.reserve.load(Ordering::Relaxed);
+                self.health.set_full(is_short || self.pending.is_spare_spent());
+            }
             Err(error) => tracing::warn!(%error, "the free space of the disk is not known"),
         }
     }
 
     /// Makes the next journal file before it is needed, if that time has come.
-    pub(crate) fn make_spare(&self) {
-        if !self.wants_spare.swap(false, Ordering::Relaxed) || self.health.is_full() {
+    pub(crate) fn make_next(&self) {
+        if !self.wants_next.swap(false, Ordering::Relaxed) || self.health.is_full() {
             return;
         }
+        self.keep_spare();
         let Some(slot) = self.pending.take_new_slot() else { return };
         let made = writer::create(self.fs(), &self.dir, slot, self.options.journal_bytes);
         if let Err(error) = made {
@@ -87,6 +92,28 @@ impl Shared {
         }
         // Also when it failed: the committer completes it, or fails for good.
         self.pending.give_back(slot);
+    }
+
+    /// Makes sure of a spare journal file: a free one, or a new one if the disk has room for it
+    /// beyond the reserve.
+    pub(crate) fn keep_spare(&self) {
+        if self.pending.has_spare() || self.health.stopped().is_some() {
+            return;
+        }
+        let size = self.options.journal_bytes;
+        let slot = self.pending.take_free().or_else(|| {
+            let free = self.fs().free_bytes(&self.dir).ok()?;
+            let needed = self.reserve.load(Ordering::Relaxed).saturating_add(size);
+            (free >= needed).then(|| self.pending.take_slot())
+        });
+        let Some(slot) = slot else { return };
+        match writer::create(self.fs(), &self.dir, slot, size) {
+            Ok(()) => self.pending.set_spare(slot),
+            Err(error) => {
+                tracing::warn!(%error, "no spare journal file was made");
+                self.pending.give_back(slot);
+            }
+        }
     }
 
     /// Stops the engine because of a failed write or sync.

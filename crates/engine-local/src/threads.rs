@@ -70,8 +70,6 @@ fn commit_group(
     let refused = loop {
         match committer.prepare(bytes) {
             Ok(Room::Yes) => break None,
-            // The keeper cannot free a journal file before the disk has room.
-            Ok(Room::Later) if shared.health.is_full() => break Some(AppendError::Full),
             Ok(Room::Later) => {
                 let limit = shared.options.pending_generations;
                 shared.pending.wait(ROOM_MS, |waiting| waiting < limit);
@@ -118,7 +116,7 @@ pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool)
         let keeping = shared.keeping.lock();
         // A failure has stopped the engine: the loop ends.
         let Ok(sealed) = sealer::step(shared, &mut pace(shared, ended)) else { break };
-        shared.make_spare();
+        shared.make_next();
         let now = shared.parts.clock.now().millis();
         let interval = shared.options.retention_interval_ms as i64;
         // A clock that went back must not stop retention.
@@ -136,6 +134,9 @@ pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool)
         let rest = REST_MS.min(shared.options.retention_interval_ms);
         shared.pending.wait(rest, |waiting| waiting > 0 && !shared.health.is_full());
         if shared.health.is_full() {
+            if shared.pending.is_spare_spent() {
+                shared.keep_spare();
+            }
             shared.check_space();
         }
     }

@@ -80,7 +80,7 @@ impl JournalWriter {
 /// Makes the file of a slot, of `size` zeros, if it is not there.
 ///
 /// # Errors
-/// The disk's; a part of the file may be left, which the next call completes.
+/// The disk's; the file is then as long as it was, or the next call completes it.
 pub(crate) fn create(fs: &dyn Fs, dir: &Path, slot: u32, size: u64) -> io::Result<()> {
     let path = path(dir, slot);
     match fs.open(&path, OpenMode::CreateNew) {
@@ -88,18 +88,21 @@ pub(crate) fn create(fs: &dyn Fs, dir: &Path, slot: u32, size: u64) -> io::Resul
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    prepare(fs, &path, size)?;
+    let file = fs.open(&path, OpenMode::ReadWrite)?;
+    let len = file.len()?;
+    if len < size {
+        if fs.free_bytes(dir)? < size - len {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        // What cannot be whole must not take the room that others need.
+        prepare(file.as_ref(), len, size).inspect_err(|_| drop(file.set_len(len)))?;
+    }
     fs.sync_dir(&dir.join("journal"))
 }
 
-/// Writes zeros from the file's end up to `size`: written blocks sync in half the time of
+/// Writes zeros from the file's end, `at`, up to `size`: written blocks sync in half the time of
 /// allocated ones (reference `engine.md` 3).
-fn prepare(fs: &dyn Fs, path: &Path, size: u64) -> io::Result<()> {
-    let file = fs.open(path, OpenMode::ReadWrite)?;
-    let mut at = file.len()?;
-    if at >= size {
-        return Ok(());
-    }
+fn prepare(file: &dyn File, mut at: u64, size: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS.min(size as usize)];
     while at < size {
         let len = (size - at).min(zeros.len() as u64);

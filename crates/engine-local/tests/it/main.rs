@@ -14,6 +14,7 @@ mod contract;
 mod corruption;
 mod disk;
 mod faults;
+mod full;
 mod rig;
 mod sim;
 mod volatile;
