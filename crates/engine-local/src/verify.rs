@@ -3,15 +3,16 @@
 //!
 //! Called by `outflow verify`. Calls the readers of segments and of the journal.
 //!
-//! What it cannot see: the state, which only its own store can open; so events that were trimmed
-//! from a stream, but whose journal file was not used again, are still counted.
+//! What it cannot see: the state, which only its own store can open. Where streams start is known
+//! from the trims and drops that the journal still holds; an older one is not known, so that of
+//! the events found some may be no longer retained and only wait for their place to be used again.
 
 mod report;
 
 use std::fs::TryLockError;
 use std::path::Path;
 
-use outflow_model::MetaSlice;
+use outflow_model::{MetaSlice, Offset};
 
 use crate::fs::{Fs, RealFs};
 use crate::identity;
@@ -85,8 +86,19 @@ pub fn verify_on(
                     gather.report.damage.push(format!("commit {sequence} cannot be read"));
                     break;
                 };
-                let JournalOp::Append { stream, first, count, lines, metas, .. } = op else {
-                    continue;
+                let (stream, first, count, lines, metas) = match op {
+                    JournalOp::Append { stream, first, count, lines, metas, .. } => {
+                        (stream, first, count, lines, metas)
+                    }
+                    JournalOp::Trim(stream, start) => {
+                        gather.trimmed(stream, start);
+                        continue;
+                    }
+                    JournalOp::Drop(stream) => {
+                        gather.trimmed(stream, Offset::LAST.next());
+                        continue;
+                    }
+                    JournalOp::Put { .. } | JournalOp::Set(..) => continue,
                 };
                 let last = first.plus(u64::from(count) - 1);
                 let bytes = lines.len() as u64;

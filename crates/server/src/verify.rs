@@ -103,7 +103,7 @@ fn as_json(report: &Report) -> Value {
 
 fn as_text(report: &Report) -> String {
     let mut text = format!(
-        "{} events of {} streams in {} segments ({} blocks) and {} journal files ({} commits)\n",
+        "{} events of {} streams, retained or awaiting reuse, in {} segments ({} blocks) and {} journal files ({} commits)\n",
         events(report),
         report.streams.len(),
         report.segments,

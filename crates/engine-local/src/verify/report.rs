@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use outflow_model::{Offset, StreamId};
 
-/// One stream's events.
+/// One stream's events: those that are retained and, where the journal no longer tells what was
+/// trimmed, those that wait for their place to be used again. Blocks and commits that are
+/// retained in part count whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamReport {
     /// The first offset found.
@@ -23,7 +25,7 @@ pub struct StreamReport {
 /// What a data directory holds, and what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The streams that have events.
+    /// The streams that have events. What the journal says is trimmed or dropped is left out.
     pub streams: BTreeMap<StreamId, StreamReport>,
     /// How many segment files there are.
     pub segments: usize,
@@ -64,6 +66,8 @@ pub(super) struct Gather {
     pub(super) report: Report,
     sealed: BTreeMap<StreamId, Vec<Run>>,
     journal: BTreeMap<StreamId, Vec<Run>>,
+    /// Where streams start, as far as the journal tells.
+    starts: BTreeMap<StreamId, Offset>,
 }
 
 impl Gather {
@@ -73,6 +77,13 @@ impl Gather {
 
     pub(super) fn journaled(&mut self, stream: StreamId, run: Run) {
         self.journal.entry(stream).or_default().push(run);
+    }
+
+    /// Notes that a stream starts at `start` or later. Starts only rise, and the id of a dropped
+    /// stream is never used again, so that the order of commits does not matter.
+    pub(super) fn trimmed(&mut self, stream: StreamId, start: Offset) {
+        let known = self.starts.entry(stream).or_insert(start);
+        *known = start.max(*known);
     }
 
     pub(super) fn finish(mut self) -> Report {
@@ -94,6 +105,10 @@ impl Gather {
             let sealed = all.entry(stream).or_default();
             let end = sealed.last().map(|run| run.last);
             sealed.extend(runs.into_iter().filter(|run| end.is_none_or(|end| run.first > end)));
+        }
+        for (stream, runs) in &mut all {
+            let start = self.starts.get(stream).copied().unwrap_or(Offset::ZERO);
+            runs.retain(|run| run.last >= start);
         }
         self.report.streams =
             all.into_iter().filter_map(|(id, runs)| Some((id, stream(&runs)?))).collect();

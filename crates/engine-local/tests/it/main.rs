@@ -17,4 +17,5 @@ mod faults;
 mod full;
 mod rig;
 mod sim;
+mod verify;
 mod volatile;
