@@ -26,7 +26,7 @@ use crate::reading::{self, Plan, Seek};
 use crate::recovery::{OpenError, io_error};
 use crate::shared::{Parts, Shared};
 use crate::state::FjallState;
-use crate::{catalog, identity, retention, sealer, threads};
+use crate::{catalog, identity, recovery, retention, sealer, threads};
 
 /// How many bytes of state fjall caches.
 const STATE_CACHE: u64 = 32 << 20;
@@ -56,10 +56,15 @@ impl LocalEngine {
     /// [`OpenError`]: what is newer, in use or not ours is refused without a write.
     pub fn open(dir: &Path, options: Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         identity::check(&RealFs, dir)?;
+        // The state is made before anything that could hold an event.
+        if !recovery::has_state(&RealFs, dir)? && recovery::has_data(&RealFs, dir)? {
+            return Err(OpenError::StateLost(dir.to_owned()));
+        }
         std::fs::create_dir_all(dir).map_err(io_error("making the data directory"))?;
         let lock = lock(dir)?;
         let state = FjallState::open(&dir.join("state"), STATE_CACHE);
-        let state = Arc::new(state.map_err(io_error("opening the state"))?);
+        let damaged = |error| OpenError::StateDamaged { dir: dir.to_owned(), error };
+        let state = Arc::new(state.map_err(damaged)?);
         let parts = Parts { fs: Arc::new(RealFs), state, clock };
         let mut engine = Self::start(Log::recover(dir, options, parts)?)?;
         engine._lock = Some(lock);

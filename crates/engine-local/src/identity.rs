@@ -32,10 +32,16 @@ pub(crate) fn check(fs: &dyn Fs, dir: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io_error("listing the data directory")(error)),
     };
-    // A crash may have come before the file was there; then there is no journal file either.
+    // A crash may have come before the file was there; then there are no events either.
     let is_new = names.iter().all(|name| BEFORE.contains(&name.as_str()));
-    let has_journal = fs.list(&dir.join("journal")).is_ok_and(|names| !names.is_empty());
-    if is_new && !has_journal { Ok(()) } else { Err(OpenError::NotOurs(dir.to_owned())) }
+    if !is_new {
+        return Err(OpenError::NotOurs(dir.to_owned()));
+    }
+    let has_any = |name| fs.list(&dir.join(name)).is_ok_and(|names| !names.is_empty());
+    if has_any("journal") || has_any("segments") {
+        return Err(OpenError::NoFormat(dir.to_owned()));
+    }
+    Ok(())
 }
 
 /// The version; `Some(None)` when the file is something else, `None` when it is absent.

@@ -10,9 +10,11 @@
 
 mod fasten;
 mod load;
+mod lost;
 mod replay;
 
 pub(crate) use load::{Found, journals, segments};
+pub(crate) use lost::{has_data, has_state};
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,7 +27,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::active::{Generation, Pending};
 use crate::cache::Cache;
-use crate::catalog::{self, SealedRecord};
+use crate::catalog::{self, EndRecord, SealedRecord, StreamRecord};
 use crate::committer::{Committer, Resume, Tail};
 use crate::health::Board;
 use crate::identity;
@@ -33,6 +35,7 @@ use crate::index::{IdMap, Index};
 use crate::journal::reader::JournalFile;
 use crate::options::Options;
 use crate::shared::{Parts, Shared};
+use crate::state::State;
 
 /// Why a data directory was not opened. Nothing was written to it, unless it was being made.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,20 @@ pub enum OpenError {
     /// It has files, but not the one that says what it is.
     #[error("{dir} is not empty and not a data directory of outflow: give another one", dir = .0.display())]
     NotOurs(PathBuf),
+    /// It holds events, but the file that says what it is is gone: so may be others.
+    #[error("{dir} holds events, but its file FORMAT is missing: restore the whole directory from a backup; nothing was changed", dir = .0.display())]
+    NoFormat(PathBuf),
+    /// It holds events, but not the state that goes with them: to go on would use offsets again.
+    #[error("{dir}/state is missing or older than the events beside it: restore the whole directory from a backup; nothing was changed", dir = .0.display())]
+    StateLost(PathBuf),
+    /// The state is there and cannot be read.
+    #[error("{dir}/state is damaged and cannot be opened ({error}): restore the whole directory from a backup", dir = .dir.display())]
+    StateDamaged {
+        /// The data directory.
+        dir: PathBuf,
+        /// What its store says.
+        error: io::Error,
+    },
     /// Another process has it open.
     #[error("{dir} is in use by another process", dir = .0.display())]
     Locked(PathBuf),
@@ -74,6 +91,20 @@ pub(crate) struct Recovered {
     pub(crate) committer: Committer,
 }
 
+/// What the state says of streams and segments.
+struct Known {
+    sealed: SealedRecord,
+    streams: Vec<(StreamId, StreamRecord)>,
+    ends: Vec<(StreamId, EndRecord)>,
+}
+
+impl Known {
+    fn read(state: &dyn State) -> io::Result<Self> {
+        let (streams, ends) = (catalog::streams(state)?, catalog::ends(state)?);
+        Ok(Self { sealed: catalog::sealed(state)?, streams, ends })
+    }
+}
+
 /// What is gathered on the way.
 struct Recovery<'a> {
     dir: &'a Path,
@@ -96,9 +127,12 @@ struct Recovery<'a> {
 pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Recovered, OpenError> {
     let options = options.bounded();
     identity::check(parts.fs.as_ref(), dir)?;
-    let sealed = catalog::sealed(parts.state.as_ref()).map_err(io_error("reading the state"))?;
+    let known = Known::read(parts.state.as_ref())
+        .map_err(|error| OpenError::StateDamaged { dir: dir.to_owned(), error })?;
+    let sealed = known.sealed;
     let journals = load::journals(parts.fs.as_ref(), dir, sealed.generation)?;
     let segments = load::segments(parts.fs.as_ref(), dir)?;
+    lost::check(dir, parts, &known, &journals.0, &segments)?;
 
     let mut recovery = Recovery {
         dir,
@@ -117,7 +151,7 @@ pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Rec
     recovery.make_directories()?;
     recovery.note_quarantine()?;
     recovery.take_segments(segments)?;
-    recovery.take_state().map_err(io_error("reading the state"))?;
+    recovery.take_state(known);
     let (live, free, next_slot) = journals;
     recovery.fasten(&live).map_err(io_error("making durable what was found"))?;
     recovery.replay(live).map_err(io_error("replaying the journal"))?;

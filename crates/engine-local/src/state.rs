@@ -77,6 +77,9 @@ impl Debug for FjallState {
     }
 }
 
+/// The file by which fjall knows a database of its own; without it, it makes a new one.
+pub(crate) const MARKER: &str = "version";
+
 const APPLIED: &[u8] = b"applied";
 
 fn failed(error: fjall::Error) -> io::Error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use outflow_model::{Offset, StreamId};
 
 use super::load::Segments;
-use super::{Live, OpenError, Recovery, io_error};
+use super::{Known, Live, OpenError, Recovery, io_error};
 use crate::active::Generation;
 use crate::catalog::{self, StreamRecord};
 use crate::committer::{Tail, revision};
@@ -47,12 +47,11 @@ impl Recovery<'_> {
     }
 
     /// Makes the streams that the state knows.
-    pub(super) fn take_state(&mut self) -> io::Result<()> {
-        let state = self.parts.state.as_ref();
-        for (id, record) in catalog::streams(state)? {
+    pub(super) fn take_state(&mut self, known: Known) {
+        for (id, record) in known.streams {
             self.make_stream(id, record);
         }
-        for (id, end) in catalog::ends(state)? {
+        for (id, end) in known.ends {
             if let Some(tail) = self.tails.get_mut(&id) {
                 tail.next = tail.next.max(end.next);
                 tail.last_at = tail.last_at.max(end.last_at);
@@ -61,7 +60,6 @@ impl Recovery<'_> {
                 stream.next = stream.next.max(end.next);
             }
         }
-        Ok(())
     }
 
     /// Makes a stream and gives it its blocks.

@@ -15,6 +15,7 @@ mod corruption;
 mod disk;
 mod faults;
 mod full;
+mod lost;
 mod rig;
 mod sim;
 mod verify;

@@ -1,0 +1,69 @@
+//! Whether the state is the one that goes with the events beside it.
+//!
+//! Called by recovery, before its first write, by the engine before it opens the state, and by
+//! verify. What was sealed is known by the state alone: without it, or with an older one, streams
+//! would seem empty and their offsets would be used again.
+
+use std::path::Path;
+
+use super::load::{Segments, journals, segments};
+use super::{Known, Live, OpenError, io_error};
+use crate::fs::Fs;
+use crate::index::{IdMap, IdSet};
+use crate::shared::Parts;
+use crate::state::MARKER;
+
+/// Whether the directory has a state that would be opened rather than made.
+pub(crate) fn has_state(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
+    match fs.list(&dir.join("state")) {
+        Ok(names) => Ok(names.iter().any(|name| name == MARKER)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error("listing the state")(error)),
+    }
+}
+
+/// Whether the directory has segments, or a journal with commits in it.
+pub(crate) fn has_data(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
+    if !segments(fs, dir)?.found.is_empty() {
+        return Ok(true);
+    }
+    Ok(journals(fs, dir, 0)?.0.iter().any(|(_, file)| !file.records.is_empty()))
+}
+
+/// Refuses when commits are missing between the state and the journal, and the segments show that
+/// it is the state that lacks them.
+///
+/// A crash leaves no such gap: a journal file is free only when the state that replaces it is
+/// durable. A damaged journal leaves one, but no segments with what the state does not know.
+pub(super) fn check(
+    dir: &Path,
+    parts: &Parts,
+    known: &Known,
+    live: &Live,
+    segments: &Segments,
+) -> Result<(), OpenError> {
+    let applied = parts.state.applied().max(known.sealed.last_sequence);
+    let first = live.iter().find(|(_, file)| !file.records.is_empty());
+    let follows = first.is_some_and(|(_, file)| file.head.first_sequence <= applied + 1);
+    if follows {
+        return Ok(());
+    }
+    let is_blank = applied == 0 && known.streams.is_empty();
+    if is_blank && first.is_some() {
+        return Err(OpenError::StateLost(dir.to_owned()));
+    }
+    // A journal that was set aside explains a gap, and what a crash left in between.
+    let quarantine = parts.fs.list(&dir.join("quarantine")).unwrap_or_default();
+    if quarantine.iter().any(|name| name.starts_with("journal-")) && !is_blank {
+        return Ok(());
+    }
+    let ends: IdMap<_, _> = known.ends.iter().map(|&(id, end)| (id, end.next)).collect();
+    let dropped = known.streams.iter().filter(|(_, record)| record.is_dropped);
+    let dropped: IdSet<_> = dropped.map(|&(id, _)| id).collect();
+    let mut blocks = segments.found.iter().flat_map(|found| &found.read.entries);
+    let is_behind = blocks.any(|entry| {
+        let is_known = ends.get(&entry.stream).is_some_and(|&end| entry.block.last < end);
+        !is_known && !dropped.contains(&entry.stream)
+    });
+    if is_behind { Err(OpenError::StateLost(dir.to_owned())) } else { Ok(()) }
+}

@@ -1,0 +1,155 @@
+//! Parts of a data directory that are gone or damaged as a whole: opening refuses, says what to
+//! do and writes nothing, rather than begin again at offsets that were given out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use outflow_engine_local::{LocalEngine, OpenError, Options};
+use outflow_model::clock::ManualClock;
+use outflow_model::{Clock, Offset, StreamId};
+use outflow_store::contract::sample;
+use outflow_store::{Batch, Engine};
+use tempfile::TempDir;
+
+use crate::rig::{BEGIN, Rig, small};
+
+const STREAMS: u32 = 3;
+
+fn open(dir: &Path) -> Result<LocalEngine, OpenError> {
+    LocalEngine::open(dir, small(), Arc::new(ManualClock::new(BEGIN)))
+}
+
+/// Appends an event to each stream, `count` times.
+async fn fill(engine: &LocalEngine, from: u64, count: u64) {
+    for n in from..from + count {
+        let append = |id| sample::append(StreamId(id), Offset::FIRST.plus(n), &[3_000], BEGIN);
+        let ops = (1..=STREAMS).map(|id| outflow_store::Op::Append(append(id)));
+        engine.submit(sample::batch(ops)).await.unwrap();
+    }
+}
+
+/// A closed data directory with sealed events of three streams, and some in the journal.
+async fn filled() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let engine = open(dir.path()).unwrap();
+    engine.submit(sample::make_streams(STREAMS)).await.unwrap();
+    fill(&engine, 0, 60).await;
+    engine.seal().await.unwrap();
+    fill(&engine, 60, 4).await;
+    engine.close().await;
+    dir
+}
+
+/// Every file of a directory with its bytes.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+/// Opening refuses twice, and nothing is written.
+fn refused(dir: &Path, is_right: impl Fn(&OpenError) -> bool) {
+    let before = files(dir);
+    for _ in 0..2 {
+        let error = open(dir).unwrap_err();
+        assert!(is_right(&error), "{error:?}");
+        assert!(error.to_string().contains("restore"), "{error} does not say what to do");
+        assert!(files(dir) == before, "something was written");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_state_is_refused() {
+    let dir = filled().await;
+    let state = dir.path().join("state");
+    std::fs::remove_dir_all(&state).unwrap();
+    refused(dir.path(), |error| matches!(error, OpenError::StateLost(_)));
+    std::fs::create_dir(&state).unwrap();
+    refused(dir.path(), |error| matches!(error, OpenError::StateLost(_)));
+    // Another, empty one in its place.
+    let other = TempDir::new().unwrap();
+    open(other.path()).unwrap().close().await;
+    std::fs::remove_dir(&state).unwrap();
+    std::fs::rename(other.path().join("state"), &state).unwrap();
+    assert!(matches!(open(dir.path()), Err(OpenError::StateLost(_))));
+}
+
+#[test]
+fn an_older_state_is_refused_and_a_newer_one_goes_on() {
+    let mut rig = Rig::new(1);
+    rig.open().unwrap();
+    assert_eq!(rig.engine().commit(vec![sample::make_streams(1)]), [Ok(())]);
+    let mut older = None;
+    for n in 0..60 {
+        let append = sample::append(StreamId(1), Offset::FIRST.plus(n), &[9_000], rig.clock.now());
+        assert_eq!(rig.engine().commit(vec![Batch::append(append)]), [Ok(())]);
+        while rig.engine().seal_step().unwrap() {}
+        if n == 20 {
+            older = Some(rig.state.copy());
+        }
+    }
+    let _ = rig.engine().close().now_or_never();
+    rig.kill();
+    let newer = std::mem::replace(&mut rig.state, older.unwrap());
+    let (before, calls) = (rig.disk.files(), rig.faults.calls());
+    assert!(matches!(rig.open(), Err(OpenError::StateLost(_))));
+    assert_eq!(rig.faults.calls(), calls, "something was written");
+    assert!(rig.disk.files() == before);
+    rig.state = newer;
+    rig.open().unwrap();
+    assert_eq!(rig.engine().bounds(StreamId(1)).unwrap().next, Offset::FIRST.plus(60));
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_refused() {
+    let dir = filled().await;
+    let state = dir.path().join("state");
+    let mut refusals = 0;
+    for (path, bytes) in files(&state) {
+        if bytes.is_empty() {
+            continue;
+        }
+        let mut damaged = bytes.clone();
+        for byte in damaged.iter_mut().take(64) {
+            *byte ^= 0x55;
+        }
+        std::fs::write(&path, &damaged).unwrap();
+        if let Err(error) = open(dir.path()) {
+            let text = error.to_string();
+            assert!(text.contains("state") && text.contains("restore"), "{path:?}: {text}");
+            refusals += 1;
+            break;
+        }
+    }
+    assert!(refusals > 0, "no damage was noticed");
+}
+
+#[tokio::test]
+async fn a_lost_format_file_is_refused() {
+    let dir = filled().await;
+    std::fs::remove_file(dir.path().join("FORMAT")).unwrap();
+    refused(dir.path(), |error| matches!(error, OpenError::NoFormat(_)));
+    // Also when only segments are left.
+    std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    refused(dir.path(), |error| matches!(error, OpenError::NoFormat(_)));
+}
+
+#[tokio::test]
+async fn a_directory_that_never_held_an_event_needs_no_state() {
+    let dir = TempDir::new().unwrap();
+    LocalEngine::open(dir.path(), Options::default(), Arc::new(ManualClock::new(BEGIN)))
+        .unwrap()
+        .close()
+        .await;
+    std::fs::remove_dir_all(dir.path().join("state")).unwrap();
+    assert!(open(dir.path()).is_ok());
+}
