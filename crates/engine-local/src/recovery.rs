@@ -10,7 +10,7 @@
 
 mod fasten;
 mod load;
-mod lost;
+pub(crate) mod lost;
 mod replay;
 
 pub(crate) use load::{Found, journals, segments};
@@ -92,14 +92,14 @@ pub(crate) struct Recovered {
 }
 
 /// What the state says of streams and segments.
-struct Known {
-    sealed: SealedRecord,
+pub(crate) struct Known {
+    pub(crate) sealed: SealedRecord,
     streams: Vec<(StreamId, StreamRecord)>,
     ends: Vec<(StreamId, EndRecord)>,
 }
 
 impl Known {
-    fn read(state: &dyn State) -> io::Result<Self> {
+    pub(crate) fn read(state: &dyn State) -> io::Result<Self> {
         let (streams, ends) = (catalog::streams(state)?, catalog::ends(state)?);
         Ok(Self { sealed: catalog::sealed(state)?, streams, ends })
     }
@@ -132,7 +132,8 @@ pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Rec
     let sealed = known.sealed;
     let journals = load::journals(parts.fs.as_ref(), dir, sealed.generation)?;
     let segments = load::segments(parts.fs.as_ref(), dir)?;
-    lost::check(dir, parts, &known, &journals.0, &segments)?;
+    let applied = parts.state.applied();
+    lost::check(dir, parts.fs.as_ref(), applied, &known, &journals.0, &segments)?;
 
     let mut recovery = Recovery {
         dir,

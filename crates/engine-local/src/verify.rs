@@ -1,13 +1,15 @@
 //! Checks a data directory that nothing has open: reads every byte that is under a checksum, and
 //! writes nothing.
 //!
-//! Called by `outflow verify`. Calls the readers of segments and of the journal.
+//! Called by `outflow verify`. Calls the readers of segments and of the journal, and has a copy of
+//! the state opened by its own store.
 //!
-//! What it cannot see: the state, which only its own store can open. Where streams start is known
-//! from the trims and drops that the journal still holds; an older one is not known, so that of
-//! the events found some may be no longer retained and only wait for their place to be used again.
+//! Where streams start is known from the trims and drops that the journal still holds; an older
+//! one is not known, so that of the events found some may be no longer retained and only wait for
+//! their place to be used again.
 
 mod report;
+mod state;
 
 use std::fs::TryLockError;
 use std::path::Path;
@@ -48,10 +50,12 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_error("opening the lock")(error)),
     };
-    verify_on(&RealFs, dir, progress)
+    let mut report = verify_on(&RealFs, dir, progress)?;
+    state::check(&RealFs, dir, &mut report)?;
+    Ok(report)
 }
 
-/// As [`verify`], on any file system and without the lock.
+/// As [`verify`], on any file system, without the lock and without the state.
 ///
 /// # Errors
 /// See [`verify`].

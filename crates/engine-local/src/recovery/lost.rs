@@ -10,7 +10,6 @@ use super::load::{Segments, journals, segments};
 use super::{Known, Live, OpenError, io_error};
 use crate::fs::Fs;
 use crate::index::{IdMap, IdSet};
-use crate::shared::Parts;
 use crate::state::MARKER;
 
 /// Whether the directory has a state that would be opened rather than made.
@@ -35,14 +34,15 @@ pub(crate) fn has_data(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
 ///
 /// A crash leaves no such gap: a journal file is free only when the state that replaces it is
 /// durable. A damaged journal leaves one, but no segments with what the state does not know.
-pub(super) fn check(
+pub(crate) fn check(
     dir: &Path,
-    parts: &Parts,
+    fs: &dyn Fs,
+    applied: u64,
     known: &Known,
     live: &Live,
     segments: &Segments,
 ) -> Result<(), OpenError> {
-    let applied = parts.state.applied().max(known.sealed.last_sequence);
+    let applied = applied.max(known.sealed.last_sequence);
     let first = live.iter().find(|(_, file)| !file.records.is_empty());
     let follows = first.is_some_and(|(_, file)| file.head.first_sequence <= applied + 1);
     if follows {
@@ -53,7 +53,7 @@ pub(super) fn check(
         return Err(OpenError::StateLost(dir.to_owned()));
     }
     // A journal that was set aside explains a gap, and what a crash left in between.
-    let quarantine = parts.fs.list(&dir.join("quarantine")).unwrap_or_default();
+    let quarantine = fs.list(&dir.join("quarantine")).unwrap_or_default();
     if quarantine.iter().any(|name| name.starts_with("journal-")) && !is_blank {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use outflow_engine_local::verify::verify;
 use outflow_engine_local::{LocalEngine, OpenError, Options};
 use outflow_model::clock::ManualClock;
 use outflow_model::{Clock, Offset, StreamId};
@@ -131,6 +132,25 @@ async fn a_damaged_state_is_refused() {
         }
     }
     assert!(refusals > 0, "no damage was noticed");
+    let report = verify(dir.path(), &mut |_| ()).unwrap();
+    assert!(report.damage.iter().any(|what| what.starts_with("state: ")), "{:?}", report.damage);
+}
+
+#[tokio::test]
+async fn a_check_reads_the_state_and_leaves_it_alone() {
+    let dir = filled().await;
+    let before = files(dir.path());
+    assert!(verify(dir.path(), &mut |_| ()).unwrap().is_clean());
+    assert!(files(dir.path()) == before, "something was written");
+    let state = dir.path().join("state");
+    let other = TempDir::new().unwrap();
+    open(other.path()).unwrap().close().await;
+    std::fs::remove_dir_all(&state).unwrap();
+    let missing = verify(dir.path(), &mut |_| ()).unwrap();
+    assert_eq!(missing.damage, ["state: it is missing"]);
+    std::fs::rename(other.path().join("state"), &state).unwrap();
+    let older = verify(dir.path(), &mut |_| ()).unwrap();
+    assert_eq!(older.damage, ["state: it is older than the events beside it"]);
 }
 
 #[tokio::test]
