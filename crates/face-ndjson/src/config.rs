@@ -16,6 +16,9 @@ pub struct Options {
     /// How long a stream that failed on the server's side waits before it ends, so that clients
     /// that reconnect at once do so at a bearable rate.
     pub failure_pause: Duration,
+    /// How long a draining server holds a new stream of Airship's clients before it sends them
+    /// elsewhere, so that they ask again at a bearable rate: below Java's 5 s.
+    pub drain_pause: Duration,
 }
 
 impl Default for Options {
@@ -24,6 +27,7 @@ impl Default for Options {
             heartbeat: Duration::from_secs(2),
             max_request_bytes: 64 << 10,
             failure_pause: Duration::from_secs(1),
+            drain_pause: Duration::from_secs(1),
         }
     }
 }

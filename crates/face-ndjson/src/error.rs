@@ -4,7 +4,7 @@
 //! "error_code":…,"details":{"error":…},"operation_id":…}`, with its length.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use outflow_face::RequestId;
 use outflow_face::body::BodyError;
@@ -76,7 +76,8 @@ impl Refusal {
             ErrorCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, 42901),
             ErrorCode::Internal => (StatusCode::INTERNAL_SERVER_ERROR, 50001),
             ErrorCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, 50301),
-            ErrorCode::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, 50302),
+            // Node's client dies of any 5xx (reference 1.6); with a 307 every client asks again.
+            ErrorCode::ShuttingDown => (StatusCode::TEMPORARY_REDIRECT, 50302),
         }
     }
 
@@ -112,6 +113,10 @@ impl Refusal {
             // Clients are told to wait 30 s for a free connection (reference 1.6).
             StatusCode::PAYMENT_REQUIRED => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("30"));
+            }
+            // Exactly one cookie and no `Location` (rule 19): clients then ask the same address.
+            StatusCode::TEMPORARY_REDIRECT => {
+                headers.insert(SET_COOKIE, HeaderValue::from_static("outflow_retry=1; Path=/"));
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -7,10 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, USER_AGENT, VARY};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, USER_AGENT, VARY,
+};
 use http::request::Parts;
 use outflow_auth::Auth;
 use outflow_face::body::{self, Encoding};
@@ -93,8 +95,22 @@ async fn airship(face: &Face, route: Route, request: Request) -> Response {
             if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
                 body::discard(body).await;
             }
-            refusal.airship(&operation)
+            let mut response = refusal.airship(&operation);
+            if refusal.code == ErrorCode::ShuttingDown {
+                send_elsewhere(face, &parts, &mut response).await;
+            }
+            response
         }
+    }
+}
+
+/// A draining server: the client asks again at once, on a new connection, which behind a balancer
+/// leads to a server that is ready.
+async fn send_elsewhere(face: &Face, parts: &Parts, response: &mut Response) {
+    tokio::time::sleep(face.options.drain_pause).await;
+    // HTTP/2 knows no such header; its connections are told to go by the listener.
+    if parts.version <= Version::HTTP_11 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

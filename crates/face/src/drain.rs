@@ -13,7 +13,7 @@ pub enum Phase {
     /// Serving.
     #[default]
     Serving,
-    /// New streams are refused with 503 while live ones are being ended; the listener stays up,
+    /// New streams are sent elsewhere while live ones are being ended; the listener stays up,
     /// because a client that reconnects at once must not find the port closed.
     Draining,
     /// The listener is closed; requests under way are finished, idle connections closed.

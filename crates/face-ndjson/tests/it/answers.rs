@@ -5,7 +5,7 @@ use std::io::Write as _;
 use base64::Engine as _;
 use outflow_model::{Action, StreamName};
 
-use crate::stand::{Stand, project};
+use crate::stand::{DRAIN_PAUSE, Stand, project};
 
 /// The shape that clients read (rule 17).
 fn check_shape(body: &serde_json::Value) {
@@ -174,12 +174,45 @@ async fn every_other_status() {
 }
 
 #[tokio::test]
-async fn a_draining_server_says_503_in_json() {
+async fn a_draining_server_makes_every_client_ask_again() {
     let stand = Stand::new().await;
     stand.hub.drain(std::time::Duration::ZERO);
-    let (status, answer) = stand.refused(&stand.plain("{}")).await;
-    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
-    check_shape(&answer);
+    let pair = basic("app", &stand.master);
+    let general = format!(
+        "POST /api/events/general HTTP/1.1\r\nHost: x\r\nX-UA-Appkey: app\r\n\
+         Authorization: Basic {pair}\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    for request in [stand.plain("{}"), general] {
+        let began = tokio::time::Instant::now();
+        let (head, mut player) = stand.ask(&request).await;
+        assert!(began.elapsed() >= DRAIN_PAUSE, "clients come back at a bearable rate");
+        assert_eq!(head.status, "HTTP/1.1 307 Temporary Redirect");
+        let cookies = head.fields.iter().filter(|(name, _)| name == "set-cookie");
+        let cookies: Vec<_> = cookies.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(cookies, ["outflow_retry=1; Path=/"], "exactly one");
+        assert_eq!(head.field("location"), None);
+        assert_eq!(head.field("connection"), Some("close"));
+        let length = head.field("content-length").unwrap().parse().unwrap();
+        check_shape(&serde_json::from_slice(&player.exactly(length).await.unwrap()).unwrap());
+    }
+    // The cookie comes back verbatim, attributes and all, and does no harm.
+    let cookie = "Accept-Encoding: identity\r\nCookie: outflow_retry=1; Path=/\r\n";
+    let again = stand.request("/api/events", cookie, "{}");
+    assert_eq!(stand.refused(&again).await.0, "HTTP/1.1 307 Temporary Redirect");
+    let key = stand.key(&[Action::Read]).await;
+    let generic = format!(
+        "GET /v1/projects/app/streams/events/events HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {key}\r\n\r\n"
+    );
+    let (head, _) = stand.ask(&generic).await;
+    assert_eq!(head.status, "HTTP/1.1 503 Service Unavailable");
+    assert!(head.field("retry-after").is_some() && head.field("set-cookie").is_none());
+}
+
+#[test]
+fn a_drain_holds_clients_for_less_than_their_patience() {
+    let pause = outflow_face_ndjson::Options::default().drain_pause;
+    assert!(pause < std::time::Duration::from_secs(5), "Java's client gives up");
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ use prometheus_client::registry::Registry;
 /// How often a silent stream is marked, here.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(50);
 
+/// How long a draining server holds new streams, here.
+pub(crate) const DRAIN_PAUSE: Duration = Duration::from_millis(100);
+
 /// A running server. Its project is `app`; its default stream holds Airship's events.
 pub(crate) struct Stand {
     pub(crate) addr: SocketAddr,
@@ -79,7 +82,8 @@ impl Stand {
         })
         .await
         .unwrap();
-        let options = Options { heartbeat: HEARTBEAT, ..Options::default() };
+        let options =
+            Options { heartbeat: HEARTBEAT, drain_pause: DRAIN_PAUSE, ..Options::default() };
         let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), options, &mut registry);
         let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
