@@ -390,8 +390,8 @@ impl Hub {
     /// How a stream stands.
     #[must_use]
     pub fn stats(&self, stream: &Stream) -> StreamStats {
-        let nothing = Bounds { start: Offset::FIRST, next: Offset::FIRST };
-        let bounds = self.inner.engine.bounds(stream.id).unwrap_or(nothing);
+        let nothing = Bounds { start: stream.begins, next: stream.begins };
+        let bounds = stream.bounds(&*self.inner.engine).unwrap_or(nothing);
         StreamStats {
             start: bounds.start,
             next: bounds.next,

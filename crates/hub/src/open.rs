@@ -13,7 +13,9 @@ use crate::hub::{Denied, Inner, reach};
 use crate::limits::{Claim, Slot};
 use crate::session::Opening;
 use crate::view::{Entitlement, View};
-use crate::{CloseReason, Integration, ReadError, ReadRequest, ReadSession, Start, Started};
+use crate::{
+    CloseReason, Integration, ReadError, ReadRequest, ReadSession, Start, Started, Stream,
+};
 
 impl From<Denied> for ReadError {
     fn from(denied: Denied) -> Self {
@@ -45,7 +47,7 @@ pub(crate) async fn open_read(
             inner.metrics.reads_refused.inc();
             tracing::debug!(stream = %stream.id, %peer, %error, "refused a read");
         })?;
-    let started = locate(inner, stream.id, start).await?;
+    let started = locate(inner, &stream, start).await?;
     let signal = Arc::new(Signal::default());
     let member = Member {
         credential: grant.credential.clone(),
@@ -109,23 +111,19 @@ fn claim(
 }
 
 /// Where a read begins.
-async fn locate(
-    inner: &Inner,
-    stream: outflow_model::StreamId,
-    start: Start,
-) -> Result<Started, ReadError> {
+async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Result<Started, ReadError> {
     let failed = |error: EngineError| match error {
         EngineError::UnknownStream(_) => ReadError::NotFound,
         EngineError::Trimmed { .. } | EngineError::Damaged { .. } | EngineError::Io(_) => {
             ReadError::Unavailable(error.to_string())
         }
     };
-    let bounds = inner.engine.bounds(stream).map_err(failed)?;
+    let bounds = stream.bounds(&*inner.engine).map_err(failed)?;
     let at = |from| Started { from, trimmed: false };
     Ok(match start {
         Start::Earliest => at(bounds.start),
         Start::Latest => at(bounds.next),
-        Start::At(time) => match inner.engine.seek(stream, time).await {
+        Start::At(time) => match inner.engine.seek(stream.id, time).await {
             Ok(from) => at(from.clamp(bounds.start, bounds.next.max(from))),
             Err(error) => return Err(failed(error)),
         },

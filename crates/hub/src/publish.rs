@@ -55,6 +55,11 @@ impl fmt::Debug for Order {
 }
 
 impl Order {
+    /// The offset above all that were given out, for what was queued behind by the same lock.
+    pub(crate) fn end(&self, committed: Offset) -> Offset {
+        self.next.max(committed)
+    }
+
     /// Forgets the window: the way copies are recognised has changed.
     pub(crate) fn reset_window(&mut self) {
         self.window.reset();
@@ -308,11 +313,11 @@ async fn prepare(inner: &Inner, stream: &Stream, dedup: Option<Dedup>) -> Result
         (order.primed, order.window.loaded)
     };
     if !primed {
-        let bounds = inner.engine.bounds(stream.id).map_err(unavailable)?;
+        let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
         let last =
             last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
         let mut order = stream.lane.order.lock();
-        order.next = order.next.max(bounds.next).max(Offset::FIRST);
+        order.next = order.next.max(bounds.next);
         order.last = order.last.max(last);
         order.primed = true;
     }

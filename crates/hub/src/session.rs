@@ -229,8 +229,8 @@ impl ReadSession {
     /// Whether it has yielded or filtered out all that was committed when it last looked.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        let next =
-            self.inner.engine.bounds(self.stream.id).map_or(self.place, |bounds| bounds.next);
+        let bounds = self.stream.bounds(&*self.inner.engine);
+        let next = bounds.map_or(self.place, |bounds| bounds.next);
         self.place >= next
     }
 

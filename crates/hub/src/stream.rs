@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
-use outflow_store::{Durability, Retention};
+use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::Mutex;
 
 use crate::publish::Order;
@@ -72,8 +72,19 @@ pub struct Stream {
     pub created: Timestamp,
     /// Its settings.
     pub settings: StreamSettings,
+    /// Its first event's offset, above all those of former streams of its name: who resumes at a
+    /// place in one of them is told that events are missing.
+    pub begins: Offset,
     /// What lives as long as the stream, whatever its settings.
     pub(crate) lane: Arc<Lane>,
+}
+
+impl Stream {
+    /// The engine's idea of the stream's bounds, which knows nothing of former streams.
+    pub(crate) fn bounds(&self, engine: &dyn Engine) -> Result<Bounds, ReadError> {
+        let Bounds { start, next } = engine.bounds(self.id)?;
+        Ok(Bounds { start: start.max(self.begins), next: next.max(self.begins) })
+    }
 }
 
 /// A stream's working state: one for all copies of its [`Stream`].

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use outflow_model::{IntegrationId, ProjectId, StreamId, StreamName};
-use outflow_store::{AppendError, Batch, Condition, Op, Put, StreamConfig};
+use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName};
+use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StreamConfig};
 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
@@ -91,7 +91,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     }
     let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
-    commit(&inner, ops).await?;
+    written(submit_ending(&inner, &streams, ops).await)?;
     inner.catalog.write().tenants.remove(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
     inner.registry.close(&CloseReason::Deleted, |member| member.project == id);
@@ -125,8 +125,13 @@ pub(crate) async fn create_stream(
         number.checked_add(1).ok_or(CatalogError::TooMany { max: u32::MAX as usize })?;
     let id = StreamId(number);
     let NewStream { name, settings } = new;
+    let former = inner.engine.get(&record::ended_key(&project, &name)).await;
+    let begins = match former.map_err(unavailable)? {
+        Some(entry) => record::ended(&entry.value).map_err(unavailable)?,
+        None => Offset::FIRST,
+    };
     let created = inner.clock.now();
-    let stream = Stream { id, project, name, created, settings, lane: Lane::new(id) };
+    let stream = Stream { id, project, name, created, settings, begins, lane: Lane::new(id) };
     let key = record::stream_key(&stream.project, &stream.name);
     let ops = vec![
         put(
@@ -173,13 +178,26 @@ pub(crate) async fn delete_stream(
 ) -> Changed<()> {
     let stream = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
     let ops = drop_stream(&inner, &stream).await?;
-    commit(&inner, ops).await?;
+    written(submit_ending(&inner, std::slice::from_ref(&stream), ops).await)?;
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.streams.remove(&name);
     }
     stream.lane.deleted.store(true, Ordering::Release);
     inner.registry.close(&CloseReason::Deleted, |member| member.stream == stream.id);
     Ok(())
+}
+
+/// Queues `ops`, which drop `streams`, with where each of them ends. No offset that a client may
+/// have seen lies above that: publishing gives offsets out and queues under the same locks, so a
+/// batch is either counted here or comes behind the drop and fails.
+fn submit_ending(inner: &Inner, streams: &[Arc<Stream>], mut ops: Vec<Op>) -> Commit {
+    let orders: Vec<_> = streams.iter().map(|stream| stream.lane.order.lock()).collect();
+    for (stream, order) in streams.iter().zip(&orders) {
+        let committed = stream.bounds(&*inner.engine).map_or(stream.begins, |bounds| bounds.next);
+        let key = record::ended_key(&stream.project, &stream.name);
+        ops.push(put(key, Some(record::of_ended(order.end(committed))), Condition::Any));
+    }
+    inner.engine.submit(Batch { ops, ..Batch::default() })
 }
 
 /// What removes a stream with its cursors.
@@ -292,7 +310,11 @@ async fn replace(inner: &Inner, key: Bytes, value: Bytes, also: Option<Op>) -> C
 
 /// Writes a change.
 pub(crate) async fn commit(inner: &Inner, ops: Vec<Op>) -> Changed<()> {
-    match inner.engine.submit(Batch { ops, ..Batch::default() }).await {
+    written(inner.engine.submit(Batch { ops, ..Batch::default() }).await)
+}
+
+fn written(result: Result<(), AppendError>) -> Changed<()> {
+    match result {
         Ok(()) => Ok(()),
         Err(AppendError::Conflict) => Err(CatalogError::Conflict),
         Err(error) => Err(unavailable(error)),

@@ -17,6 +17,9 @@ pub(crate) const INTEGRATIONS: &[u8] = b"catalog/integration/";
 /// Where the next stream's number is.
 pub(crate) const NEXT_STREAM: &[u8] = b"catalog/next-stream";
 
+/// Where deleted streams ended is: a stream of the same name begins there.
+pub(crate) const ENDED: &[u8] = b"catalog/ended/";
+
 /// The version written; newer ones are refused.
 const VERSION: u32 = 1;
 
@@ -46,6 +49,9 @@ struct StreamRecord {
     relaxed: bool,
     dedup: Option<DedupRecord>,
     description: String,
+    /// Absent: the first offset of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begins: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +83,12 @@ struct CursorRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+struct EndedRecord {
+    v: u32,
+    next: u64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct CounterRecord {
     v: u32,
     next: u32,
@@ -90,6 +102,11 @@ pub(crate) fn project_key(id: &ProjectId) -> Bytes {
 /// The key of a stream. Projects' ids hold no `/`, so the parts stay apart.
 pub(crate) fn stream_key(project: &ProjectId, name: &StreamName) -> Bytes {
     [STREAMS, project.as_str().as_bytes(), b"/", name.as_str().as_bytes()].concat().into()
+}
+
+/// The key of where the last stream of a name ended.
+pub(crate) fn ended_key(project: &ProjectId, name: &StreamName) -> Bytes {
+    [ENDED, project.as_str().as_bytes(), b"/", name.as_str().as_bytes()].concat().into()
 }
 
 /// The key of an integration.
@@ -137,6 +154,7 @@ pub(crate) fn of_stream(stream: &Stream) -> Bytes {
         relaxed: *durability == Durability::Relaxed,
         dedup: dedup.map(|Dedup { window_ms, max_ids }| DedupRecord { window_ms, max_ids }),
         description: description.clone(),
+        begins: Some(stream.begins.get()).filter(|_| stream.begins > Offset::FIRST),
     })
 }
 
@@ -155,6 +173,7 @@ pub(crate) fn stream(value: &[u8]) -> Result<Stream, Fault> {
             dedup,
             description: record.description,
         },
+        begins: record.begins.map_or(Offset::FIRST, Offset::new),
         lane: Lane::new(StreamId(record.id)),
     })
 }
@@ -201,6 +220,16 @@ pub(crate) fn of_cursor(cursor: &Cursor) -> Bytes {
 pub(crate) fn cursor(value: &[u8]) -> Result<Cursor, Fault> {
     let CursorRecord { name, offset, updated, .. } = read(value)?;
     Ok(Cursor { name, offset: Offset::new(offset), updated: Timestamp::from_millis(updated) })
+}
+
+/// The stored form of where a stream ended: the offset after its last event.
+pub(crate) fn of_ended(next: Offset) -> Bytes {
+    bytes(&EndedRecord { v: VERSION, next: next.get() })
+}
+
+/// Reads where a stream ended.
+pub(crate) fn ended(value: &[u8]) -> Result<Offset, Fault> {
+    Ok(Offset::new(read::<EndedRecord>(value)?.next))
 }
 
 /// The stored form of the next stream's number.

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, Dedup, Durability, Hub, NewStream, OpenError, Options, Retention, StreamSettings,
+    CatalogError, Dedup, Durability, Hub, NewStream, OpenError, Options, ReadEvent, Retention,
+    Start, StreamSettings,
 };
+use outflow_model::Timestamp;
 use outflow_model::rng::SeededRng;
 use outflow_store::{AppendError, Batch, Engine};
 use prometheus_client::registry::Registry;
 
-use crate::world::{FIRST, integration, name, open, project, project_id, world, world_with};
+use crate::world::{
+    FIRST, integration, name, offsets, open, project, project_id, world, world_with,
+};
 
 fn new(stream: &str) -> NewStream {
     NewStream { name: name(stream), settings: StreamSettings::default() }
@@ -65,8 +69,42 @@ async fn names_are_unique_and_a_deleted_stream_comes_back_empty() {
     );
     let stream = world.hub.create_stream(&p, new("events")).await.unwrap();
     assert!(stream.id > old.id, "numbers are not used again");
-    assert_eq!(world.hub.stats(&stream).next, FIRST);
+    let stats = world.hub.stats(&stream);
+    assert_eq!((stats.start, stats.next), (FIRST.plus(3), FIRST.plus(3)), "no offset comes twice");
     assert_eq!(world.hub.cursor(&stream, "mine").await, Ok(None));
+}
+
+/// A client that resumes with an offset of a deleted stream must learn that events are missing, and
+/// must get those of the new one.
+#[tokio::test]
+async fn a_stream_of_a_former_name_goes_on_above_it() {
+    let world = world().await;
+    let p = project_id("p");
+    world.publish_numbers(0, 3).await;
+    world.hub.delete_stream(&p, &name("events")).await.unwrap();
+    world.hub.create_stream(&p, new("events")).await.unwrap();
+    let mut live = world.read(Start::After(FIRST.plus(1))).await;
+    assert_eq!(live.start().from, FIRST.plus(3));
+    assert!(live.start().trimmed, "event 2 is gone");
+    let at_end = world.read(Start::After(FIRST.plus(2))).await;
+    assert!(!at_end.start().trimmed, "had read all of the former stream");
+    assert!(
+        matches!(live.next().await, ReadEvent::Heartbeat { considered } if considered == FIRST.plus(2))
+    );
+    assert_eq!(world.publish(&[r#"{"type":"CUSTOM","body":{}}"#]).await, [FIRST.plus(3)]);
+    assert_eq!(offsets(&mut live, 1).await, [FIRST.plus(3)]);
+    // Over a restart, with nothing published in between, and with the whole project deleted.
+    world.hub.delete_project(&p).await.unwrap();
+    world.tenant("p").await;
+    let engine = Arc::new(world.engine.restart());
+    let again = open(&world.clock, &engine, Options::default()).await;
+    again.hub.delete_stream(&p, &name("events")).await.unwrap();
+    again.hub.create_stream(&p, new("events")).await.unwrap();
+    assert_eq!(again.hub.stats(&again.stream()).next, FIRST.plus(4));
+    for start in [Start::Earliest, Start::Latest, Start::At(Timestamp::default())] {
+        assert_eq!(again.read(start).await.start().from, FIRST.plus(4), "{start:?}");
+    }
+    assert_eq!(again.publish(&[r#"{"type":"CUSTOM","body":{}}"#]).await, [FIRST.plus(4)]);
 }
 
 #[tokio::test]
