@@ -21,7 +21,7 @@
 //! Deliberate deviations from Airship, none visible to its clients: `start_time` and `cursor` in the
 //! request body; zstd for clients that accept it and not gzip; plain text for `User-Agent: curl/…`
 //! without `Accept-Encoding`, so that a person sees the events; a resume from before retention begins
-//! at the earliest event and says so in `X-Outflow-Resume`; a draining server answers new streams
+//! at the earliest event and says so in `X-Outflow-Resume`, as does one past damaged events; a draining server answers new streams
 //! with 307 and one cookie after a pause, on which every client asks again (rules 16 and 19), where
 //! the generic route says 503.
 

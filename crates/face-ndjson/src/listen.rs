@@ -201,6 +201,10 @@ async fn open(face: &Face, grant: &Grant, request: ReadRequest) -> Result<ReadSe
     if started.trimmed {
         face.metrics.trimmed.inc();
     }
+    if let Some(past) = started.damaged {
+        face.metrics.damaged.inc();
+        tracing::warn!(session = read.id(), %past, "stream begins past damaged events");
+    }
     Ok(read)
 }
 
@@ -223,10 +227,12 @@ fn stream_response(
     if coding != Coding::Identity {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
-    if started.trimmed {
-        let said = HeaderValue::from_str(&format!("trimmed; start={}", started.from));
-        headers.extend(said.ok().map(|said| (RESUME, said)));
-    }
+    let why = match started.damaged {
+        Some(_) => Some("damaged"),
+        None => started.trimmed.then_some("trimmed"),
+    };
+    let said = why.map(|why| HeaderValue::from_str(&format!("{why}; start={}", started.from)));
+    headers.extend(said.and_then(Result::ok).map(|said| (RESUME, said)));
     response
 }
 

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub heartbeats: Counter,
     /// Streams that began later than asked, because retention had passed the place.
     pub trimmed: Counter,
+    /// Streams that began past damaged events.
+    pub damaged: Counter,
 }
 
 impl Metrics {
@@ -50,6 +52,11 @@ impl Metrics {
             "streams_trimmed",
             "Streams that began later than asked, because retention had passed the place",
             metrics.trimmed.clone(),
+        );
+        registry.register(
+            "streams_past_damage",
+            "Streams that began past damaged events",
+            metrics.damaged.clone(),
         );
         metrics
     }

@@ -73,7 +73,8 @@ pub(crate) async fn open_read(
     let view = View::new(filter, subset, &entitlement, only_type);
     let from_earliest = start == Start::Earliest;
     let inner = inner.clone();
-    Ok(ReadSession::new(Opening {
+    let known_damage = stream.lane.damaged.load(Ordering::Relaxed);
+    let mut session = ReadSession::new(Opening {
         inner,
         stream,
         view,
@@ -83,7 +84,11 @@ pub(crate) async fn open_read(
         id,
         signal,
         slot,
-    }))
+    });
+    if known_damage {
+        session.prime().await;
+    }
+    Ok(session)
 }
 
 /// The integration of a grant; one that has been deleted allows nothing.
@@ -119,7 +124,7 @@ async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Result<Started,
         }
     };
     let bounds = stream.bounds(&*inner.engine).map_err(failed)?;
-    let at = |from| Started { from, trimmed: false };
+    let at = |from| Started { from, trimmed: false, damaged: None };
     Ok(match start {
         Start::Earliest => at(bounds.start),
         Start::Latest => at(bounds.next),
@@ -131,7 +136,7 @@ async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Result<Started,
             let from = place.next();
             // A stream that still begins with its first event has lost nothing.
             let trimmed = from < bounds.start && bounds.start > Offset::FIRST;
-            Started { from: from.clamp(bounds.start, bounds.next), trimmed }
+            Started { from: from.clamp(bounds.start, bounds.next), trimmed, damaged: None }
         }
     })
 }

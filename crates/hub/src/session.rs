@@ -70,6 +70,8 @@ pub struct Started {
     pub from: Offset,
     /// The place asked for was older than what is retained, so events may be missing.
     pub trimmed: bool,
+    /// The first offset past damaged events that the session passed over before it began.
+    pub damaged: Option<Offset>,
 }
 
 /// What a session yields.
@@ -97,11 +99,15 @@ pub enum CloseReason {
     Draining,
     /// Retention overtook this slow reader. Resuming says so explicitly, by [`Started::trimmed`].
     Trimmed,
-    /// Stored events are damaged here. A session that begins at the damage goes on past it.
+    /// Stored events are damaged here. The next session that begins here goes on past them and
+    /// says so, by [`Started::damaged`].
     Damaged(String),
     /// The storage cannot be read; connect again later. The text is for the log.
     Failed(String),
 }
+
+/// How long [`ReadSession::prime`] may take: clients wait for the answer meanwhile.
+const PRIMING: Duration = Duration::from_millis(500);
 
 /// Everything a session needs to begin; made by `open`.
 pub(crate) struct Opening {
@@ -138,6 +144,12 @@ pub struct ReadSession {
     reached: (Offset, bool),
     /// Whether a block was yielded.
     has_yielded: bool,
+    /// What [`ReadSession::prime`] found to yield first.
+    held: Option<Arc<Block>>,
+    /// Whether the session began where damage was known of.
+    primed: bool,
+    /// Whether the client was told where the session began.
+    is_answered: bool,
     heartbeat: Duration,
     deadline: Instant,
     timer: Pin<Box<Sleep>>,
@@ -177,6 +189,9 @@ impl ReadSession {
             place: started.from,
             reached: (started.from, false),
             has_yielded: false,
+            held: None,
+            primed: false,
+            is_answered: false,
             heartbeat,
             deadline,
             timer: Box::pin(tokio::time::sleep_until(deadline)),
@@ -195,14 +210,14 @@ impl ReadSession {
                 return ReadEvent::Closed(reason);
             }
             let now = Instant::now();
-            if now >= self.deadline {
+            // What is held was counted as considered: no heartbeat may come before it.
+            if now >= self.deadline && self.held.is_none() {
                 self.deadline = now + self.heartbeat;
                 return ReadEvent::Heartbeat { considered: self.considered() };
             }
-            let found = match self.queue.pop_front() {
-                Some(block) => self.look_at(&block),
-                None if self.seat.is_some() => self.follow().await,
-                None => self.catch_up().await,
+            let found = match self.held.take() {
+                Some(held) => Some(held),
+                None => self.find().await,
             };
             if let Some(block) = found {
                 self.has_yielded = true;
@@ -212,6 +227,34 @@ impl ReadSession {
                 return ReadEvent::Batch(block);
             }
         }
+    }
+
+    /// What there is at the place, if the view shows it.
+    async fn find(&mut self) -> Option<Arc<Block>> {
+        match self.queue.pop_front() {
+            Some(block) => self.look_at(&block),
+            None if self.seat.is_some() => self.follow().await,
+            None => self.catch_up().await,
+        }
+    }
+
+    /// Reads up to the first event to yield, before the client is answered, so that the answer can
+    /// say what damage was passed over. Called where damage is known of, as it costs the client the
+    /// time of a read.
+    pub(crate) async fn prime(&mut self) {
+        self.primed = true;
+        self.deadline = Instant::now() + PRIMING;
+        while self.seat.is_none()
+            && self.signal.reason().is_none()
+            && Instant::now() < self.deadline
+        {
+            self.held = self.find().await;
+            if self.held.is_some() {
+                break;
+            }
+        }
+        self.deadline = Instant::now() + self.heartbeat;
+        self.is_answered = true;
     }
 
     /// Where it began.
@@ -351,24 +394,29 @@ impl ReadSession {
         }
     }
 
-    /// Ends the session at the damage, so that the loss is not silent; a session that met it
-    /// before anything it could yield was opened to go on past it.
+    /// Ends the session at the damage, so that the loss is not silent: the next one that begins
+    /// here knows of it, goes on past it and says so. A primed session that finds nothing to yield
+    /// for so long that its client had to be answered goes on past it as well, or it would come
+    /// here for ever.
     fn damaged(&mut self, detail: &str, resume: Offset) {
         self.inner.metrics.reads_damaged.inc();
         tracing::warn!(stream = %self.stream.id, session = self.id, %detail, %resume, "met damaged events");
-        if self.has_yielded || resume <= self.place {
+        self.stream.lane.damaged.store(true, Ordering::Relaxed);
+        if !self.primed || self.has_yielded || resume <= self.place {
             self.signal.close(CloseReason::Damaged(detail.into()));
-        } else {
-            self.place = resume;
-            self.reached = (resume, false);
+            return;
+        }
+        self.place = resume;
+        self.reached = (resume, false);
+        if !self.is_answered {
+            self.started = Started { from: resume, damaged: Some(resume), ..self.started };
         }
     }
 
     /// Gives back at once what a closed session holds.
     fn let_go(&mut self) {
         self.queue = VecDeque::new();
-        self.reading = None;
-        self.seat = None;
+        (self.held, self.reading, self.seat) = (None, None, None);
     }
 }
 

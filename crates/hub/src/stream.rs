@@ -96,6 +96,8 @@ pub(crate) struct Lane {
     pub(crate) loading: tokio::sync::Mutex<()>,
     pub(crate) tail: Tail,
     pub(crate) deleted: AtomicBool,
+    /// Whether a session has met damaged events, so that those to come look out for them.
+    pub(crate) damaged: AtomicBool,
     pub(crate) readers: AtomicUsize,
 }
 
@@ -107,6 +109,7 @@ impl Lane {
             loading: tokio::sync::Mutex::default(),
             tail: Tail::new(id),
             deleted: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
         })
     }

@@ -12,6 +12,7 @@ mod state;
 
 use std::collections::VecDeque;
 use std::future::ready;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::engine::{
     AppendError, Bounds, Commit, CommitObserver, Engine, EngineFuture, Health, Lease, LeaseError,
     Read, ReadError, StateEntry, StateError,
 };
-use crate::{Batch, Durability, Op, StreamConfig};
+use crate::{Batch, Block, Durability, Op, StreamConfig};
 
 /// An engine that forgets everything with the process. See the module.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ struct Core {
     /// Batches that wait for [`MemoryEngine::commit_next`], when commits are held back.
     held: Option<VecDeque<Waiting>>,
     failures: VecDeque<AppendError>,
+    /// The offsets of a stream that cannot be read: from the first to before the second.
+    damage: Option<(StreamId, Offset, Offset)>,
     health: Health,
 }
 
@@ -77,6 +80,12 @@ impl MemoryEngine {
     /// Makes the next batch that reaches its commit fail with `error`, wholly absent. Calls queue.
     pub fn fail_next(&self, error: AppendError) {
         self.core.lock().failures.push_back(error);
+    }
+
+    /// Damages the events of a stream from `from` to before `to`: reads stop there, as at blocks
+    /// whose checksum is wrong.
+    pub fn damage(&self, stream: StreamId, from: Offset, to: Offset) {
+        self.core.lock().damage = Some((stream, from, to));
     }
 
     /// From now on batches wait for [`Self::commit_next`] or [`Self::commit_all`].
@@ -201,6 +210,26 @@ impl Durable {
     }
 }
 
+/// What `read`, made at `from`, gives of a stream that is damaged at `damage`.
+fn stop_at(
+    read: Result<Read, ReadError>,
+    from: Offset,
+    damage: Range<Offset>,
+) -> Result<Read, ReadError> {
+    let mut read = read?;
+    let meets = |block: &Arc<Block>| block.last >= damage.start && block.first < damage.end;
+    let Some(at) = read.blocks.iter().position(meets).filter(|_| from < damage.end) else {
+        return Ok(read);
+    };
+    if at == 0 {
+        let detail = "by the test's wish".to_owned();
+        return Err(ReadError::Damaged { detail, resume: damage.end });
+    }
+    read.next = read.blocks.get(at).map_or(read.next, |block| block.first);
+    read.blocks.truncate(at);
+    Ok(read)
+}
+
 impl Engine for MemoryEngine {
     fn submit(&self, batch: Batch) -> Commit {
         let relaxed = batch.durability == Durability::Relaxed;
@@ -224,7 +253,12 @@ impl Engine for MemoryEngine {
         from: Offset,
         max_bytes: usize,
     ) -> EngineFuture<'_, Result<Read, ReadError>> {
-        Box::pin(ready(self.core.lock().durable.streams.read(stream, from, max_bytes)))
+        let core = self.core.lock();
+        let read = core.durable.streams.read(stream, from, max_bytes);
+        Box::pin(ready(match core.damage {
+            Some((damaged, start, end)) if damaged == stream => stop_at(read, from, start..end),
+            _ => read,
+        }))
     }
 
     fn seek(&self, stream: StreamId, at: Timestamp) -> EngineFuture<'_, Result<Offset, ReadError>> {

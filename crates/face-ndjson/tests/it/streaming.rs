@@ -268,3 +268,24 @@ async fn what_a_stream_counts_is_given_back() {
     assert!(text.contains("ndjson_events_sent_total 3"), "{text}");
     assert!(text.contains("ndjson_streams_open{coding=\"identity\"} 0"), "{text}");
 }
+
+#[tokio::test]
+async fn a_stream_past_damage_says_so() {
+    let stand = Stand::new().await;
+    let mut offsets = Vec::new();
+    for event in events("e", 6) {
+        offsets.extend(stand.publish(&[event]).await);
+    }
+    stand.engine.damage(stand.stream().id, offsets[2], offsets[4]);
+    let mut feed = stand.open(&stand.plain("{\"start\":\"EARLIEST\"}")).await;
+    assert_eq!(feed.head.field("x-outflow-resume"), None);
+    assert_eq!(timeout(Duration::from_secs(5), feed.all_ids()).await.unwrap(), ["e0", "e1"]);
+    let resume = stand.plain(&format!("{{\"resume_offset\":\"{}\"}}", offsets[1]));
+    let mut feed = stand.open(&resume).await;
+    let said = format!("damaged; start={}", offsets[4]);
+    assert_eq!(feed.head.field("x-outflow-resume"), Some(said.as_str()));
+    assert_eq!(feed.ids(2).await, ["e4", "e5"]);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &stand.registry).unwrap();
+    assert!(text.contains("ndjson_streams_past_damage_total 1"), "{text}");
+}

@@ -19,7 +19,7 @@ async fn a_read_begins_where_it_is_asked_to() {
     world.clock.advance(1_000);
     world.publish_numbers(5, 10).await;
     let begins = async |start| world.read(start).await.start();
-    let at = |n| Started { from: FIRST.plus(n), trimmed: false };
+    let at = |n| Started { from: FIRST.plus(n), trimmed: false, damaged: None };
     assert_eq!(begins(Start::Earliest).await, at(0));
     assert_eq!(begins(Start::Latest).await, at(10));
     assert_eq!(begins(Start::After(FIRST.plus(3))).await, at(4));
@@ -43,7 +43,7 @@ async fn a_resume_before_what_is_retained_says_so() {
     let batch = outflow_store::Batch { ops: vec![trim], ..Default::default() };
     outflow_store::Engine::submit(&*world.engine, batch).await.unwrap();
     let mut session = world.read(Start::After(FIRST.plus(2))).await;
-    assert_eq!(session.start(), Started { from: FIRST.plus(6), trimmed: true });
+    assert_eq!(session.start(), Started { from: FIRST.plus(6), trimmed: true, damaged: None });
     assert_eq!(offsets(&mut session, 4).await[0], FIRST.plus(6));
     let session = world.read(Start::After(FIRST.plus(5))).await;
     assert!(!session.start().trimmed, "nothing is missing");
@@ -165,4 +165,42 @@ async fn deletion_ends_reads_and_a_restart_keeps_events() {
     assert_eq!(lines(&mut session, 3).await.len(), 3);
     world.hub.delete_stream(&project_id("p"), &name("events")).await.unwrap();
     assert_eq!(closed(&mut session).await, CloseReason::Deleted);
+}
+
+/// The first to meet damage ends; those after it go past and say so, whatever their filter hides.
+#[tokio::test(start_paused = true)]
+async fn a_read_past_damage_says_so() {
+    let world = world().await;
+    world.publish_numbers(0, 9).await;
+    world.engine.damage(world.stream().id, FIRST.plus(3), FIRST.plus(5));
+    let mut first = world.read(Start::Earliest).await;
+    assert_eq!(first.start().damaged, None);
+    assert_eq!(offsets(&mut first, 3).await, [0, 1, 2].map(|n| FIRST.plus(n)));
+    assert!(matches!(closed(&mut first).await, CloseReason::Damaged(_)));
+    let past = Started { from: FIRST.plus(5), trimmed: false, damaged: Some(FIRST.plus(5)) };
+    let mut next = world.read(Start::After(FIRST.plus(2))).await;
+    assert_eq!(next.start(), past);
+    assert_eq!(offsets(&mut next, 4).await, [5, 6, 7, 8].map(|n| FIRST.plus(n)));
+    // What was read ahead to find the damage is neither lost nor counted before it is sent.
+    let mut slow = world.read(Start::After(FIRST.plus(2))).await;
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert!(matches!(slow.next().await, ReadEvent::Batch(block) if block.first == FIRST.plus(5)));
+    let mut request = world.request(Start::Earliest);
+    request.filter = filter(r#"{"types":["OPEN"]}"#);
+    let hidden = world.hub.open_read(&reader("p"), request).await.unwrap();
+    assert_eq!(hidden.start(), past, "nothing to show before the damage");
+    let before = world.read(Start::Earliest).await;
+    assert_eq!(before.start().from, FIRST, "the damage lies ahead");
+    assert_eq!(world.read(Start::Latest).await.start().damaged, None);
+}
+
+/// A reader that nobody warned ends at the damage even when its filter showed it nothing so far.
+#[tokio::test]
+async fn damage_ends_a_read_that_has_shown_nothing() {
+    let world = world().await;
+    world.publish_numbers(0, 4).await;
+    world.engine.damage(world.stream().id, FIRST, FIRST.plus(2));
+    let mut read = world.read(Start::Earliest).await;
+    assert!(matches!(closed(&mut read).await, CloseReason::Damaged(_)));
+    assert_eq!(world.read(Start::Earliest).await.start().damaged, Some(FIRST.plus(2)));
 }
