@@ -15,8 +15,7 @@
 //! publish at once. No task computes for longer than it takes to render 1 MiB.
 
 mod answer;
-
-use std::time::Duration;
+mod door;
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
@@ -29,23 +28,17 @@ use outflow_model::draft::BodyError;
 use outflow_model::{Action, Draft, ErrorCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::IntoParams;
 
 use crate::access::{Admin, Names};
 use crate::error::Refused;
 use crate::input;
 
+pub(crate) use door::Door;
+
 /// Bodies up to this size are rendered where they were read, which takes a few milliseconds;
 /// larger ones on a thread for such work, so that other connections are not kept waiting.
 const INLINE_BYTES: usize = 1 << 20;
-/// How much a compressed body is expected to grow at most; what grows more is still bounded by
-/// the limit of one body.
-const EXPECTED_GROWTH: u64 = 32;
-/// Room is given out in units of this many bytes.
-const ROOM_UNIT: u64 = 1024;
-/// How long a request may wait for room before it is told to come again.
-const ROOM_WAIT: Duration = Duration::from_secs(5);
 
 /// What bounds publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,48 +55,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { body_bytes: 32 << 20, events: 200_000, held_bytes: 256 << 20 }
-    }
-}
-
-/// The way in: limits, and the room that is left for bodies.
-#[derive(Debug)]
-pub(crate) struct Door {
-    limits: Limits,
-    room: Semaphore,
-}
-
-impl Door {
-    pub(crate) fn new(limits: Limits) -> Self {
-        let limits = Limits { body_bytes: limits.body_bytes.clamp(1, 1 << 30), ..limits };
-        let held = limits.held_bytes.max(limits.body_bytes) as u64;
-        let units = usize::try_from(held.div_ceil(ROOM_UNIT)).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { limits, room: Semaphore::new(units.min(Semaphore::MAX_PERMITS)) }
-    }
-
-    /// Waits for room for a body of `sent` bytes, if the client said, in order of arrival. Until
-    /// then nothing of it is read, so TCP holds the client back.
-    async fn room(
-        &self,
-        sent: Option<u64>,
-        encoding: Encoding,
-    ) -> Result<SemaphorePermit<'_>, Refused> {
-        let limit = self.limits.body_bytes as u64;
-        let expected = match (sent, encoding) {
-            (Some(bytes), Encoding::Identity) => bytes,
-            (Some(bytes), Encoding::Gzip | Encoding::Zstd) => bytes.saturating_mul(EXPECTED_GROWTH),
-            (None, _) => limit,
-        };
-        let units = u32::try_from(expected.min(limit).div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
-        if let Ok(permit) = self.room.try_acquire_many(units) {
-            return Ok(permit);
-        }
-        match tokio::time::timeout(ROOM_WAIT, self.room.acquire_many(units)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Refused::new(
-                ErrorCode::Unavailable,
-                "too much is being published just now; try again",
-            )),
-        }
     }
 }
 
@@ -157,9 +108,10 @@ async fn take(
     let door = admin.door();
     let body = request.into_body();
     // Held until the events are taken, so that body and draft together stay bounded.
-    let room = door.room(http_body::Body::size_hint(&body).exact(), encoding).await?;
-    let body = body::read(body, encoding, door.limits.body_bytes).await?;
-    let draft = render(admin.hub(), body, door.limits.events).await?;
+    let sent = http_body::Body::size_hint(&body).exact();
+    let room = door.room(&names.project, sent, encoding).await?;
+    let body = body::read(body, encoding, door.limits().body_bytes).await?;
+    let draft = render(admin.hub(), body, door.limits().events).await?;
     let ids =
         (!query.summary && draft.len() <= answer::MAX_LISTED).then(|| answer::Ids::of(&draft));
     let receipt = admin.hub().publish(&grant, &stream, draft).await?;

@@ -1,7 +1,7 @@
 //! The binary `outflow`: the server commands here, the client commands from `outflow-cli`.
 //!
 //! Reads the command line, builds the runtime, turns how a command ended into an exit code.
-//! [`wiring`] puts the storeys together; [`serving`] runs and drains them.
+//! [`wiring`] puts the storeys together; [`mod@serving`] runs and drains them.
 
 mod admin_listener;
 mod check;
