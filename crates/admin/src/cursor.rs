@@ -1,6 +1,7 @@
 //! `/v1/projects/{project}/streams/{stream}/cursors`: places that the server keeps for readers.
 //!
-//! They are a reader's own, so a credential that may read the stream may set them.
+//! They are a reader's own, so a credential that may read the stream may set them. Each integration
+//! has its own: a token sees and moves those of its integration alone.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,11 +16,12 @@ use crate::error::Refused;
 use crate::input::Input;
 use crate::page::{Page, PageQuery};
 
-/// A named place in a stream.
+/// A named place in a stream. Each integration has cursors of its own; keys of the project and
+/// operators share theirs.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Cursor)]
 pub(crate) struct CursorView {
-    /// Unique in its stream.
+    /// Unique in its stream and integration.
     name: String,
     /// The last offset that counts as read: reading goes on after it.
     offset: String,
@@ -45,7 +47,7 @@ fn cursor_name(text: &str) -> Result<&str, Refused> {
     CredentialId::check(text.as_bytes()).map(|()| text).map_err(|_| missing())
 }
 
-/// List a stream's cursors.
+/// List the cursors of a stream that the caller's integration has, or those that keys of the project and operators share.
 #[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors", tag = "cursors", operation_id = "list_cursors",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."), PageQuery),
     responses((status = 200, description = "A page of cursors.", body = Page<CursorView>)))]
@@ -57,7 +59,7 @@ pub(crate) async fn list(
     let stream =
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
     let page = PageQuery::of(&uri)?;
-    let cursors = admin.hub().cursors(&stream).await?;
+    let cursors = admin.hub().cursors(&stream, caller.grant.integration.as_ref()).await?;
     let show = |cursor: &Cursor| CursorView {
         name: cursor.name.clone(),
         offset: cursor.offset.to_string(),
@@ -78,7 +80,11 @@ pub(crate) async fn show(
     let stream =
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
     let name = cursor_name(&caller.path.last)?;
-    let offset = admin.hub().cursor(&stream, name).await?.ok_or_else(missing)?;
+    let offset = admin
+        .hub()
+        .cursor(&stream, caller.grant.integration.as_ref(), name)
+        .await?
+        .ok_or_else(missing)?;
     Ok(Json(CursorView { name: name.to_owned(), offset: offset.to_string(), updated: None }))
 }
 
@@ -99,7 +105,7 @@ pub(crate) async fn put(
     let offset = is_number.then(|| digits.parse().ok()).flatten().map(Offset::new);
     let offset =
         offset.ok_or_else(|| Refused::member("/offset", "it is not an offset: decimal digits"))?;
-    admin.hub().set_cursor(&stream, name, offset).await?;
+    admin.hub().set_cursor(&stream, input.caller.grant.integration.as_ref(), name, offset).await?;
     Ok(Json(CursorView { name: name.to_owned(), offset: offset.to_string(), updated: None }))
 }
 
@@ -114,6 +120,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Refused> {
     let stream =
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
-    let was_there = admin.hub().delete_cursor(&stream, cursor_name(&caller.path.last)?).await?;
+    let (owner, name) = (caller.grant.integration.as_ref(), cursor_name(&caller.path.last)?);
+    let was_there = admin.hub().delete_cursor(&stream, owner, name).await?;
     if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(missing()) }
 }

@@ -1,4 +1,5 @@
-//! `/v1/openapi.json`: the OpenAPI 3.1 document, made from the routes themselves.
+//! `/v1/openapi.json`: the OpenAPI 3.1 document, made from the routes themselves, and from
+//! [`crate::reading`] for those that another crate serves.
 
 use std::sync::LazyLock;
 
@@ -11,10 +12,11 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::{ProblemPlace, ProblemSchema};
+use crate::reading;
 use crate::router::described;
 
 const DESCRIPTION: &str = "Operators configure projects, streams, integrations and credentials here, and \
-    publishers send events. Every request but this one needs `Authorization: Bearer <token>`. What is not the \
+    publishers send events; readers stream them. Every request but this one needs `Authorization: Bearer <token>`. What is not the \
     caller's is answered as what does not exist. Errors are problem documents (RFC 9457).";
 
 /// The document as text, made once.
@@ -23,7 +25,8 @@ static TEXT: LazyLock<String> = LazyLock::new(|| openapi().to_pretty_json().unwr
 /// The document.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let routes = described();
+    let mut routes = described();
+    routes.merge(reading::described());
     let mut paths = routes.paths;
     for item in paths.paths.values_mut() {
         let operations =

@@ -26,6 +26,7 @@ mod operator;
 mod page;
 mod project;
 mod publish;
+mod reading;
 mod router;
 mod stream;
 mod token;

@@ -78,7 +78,7 @@ pub(crate) struct ProjectChange {
     name: Option<String>,
     /// Whether Basic authentication is accepted on `/api/events`.
     basic_auth: Option<bool>,
-    /// The stream that clients read who name none.
+    /// The stream that clients read who name none. It has to exist.
     default_stream: Option<String>,
     /// For operators only.
     limits: Option<Limits>,
@@ -197,7 +197,12 @@ pub(crate) async fn update(
         project.basic_auth = basic_auth;
     }
     if let Some(name) = change.default_stream {
-        project.default_stream = stream_name(&name)?;
+        let name = stream_name(&name)?;
+        // A name that stands for nothing would cut off every client that names no stream.
+        if admin.hub().stream(&project.id, &name).is_none() {
+            return Err(Refused::member("/default_stream", "the project has no such stream"));
+        }
+        project.default_stream = name;
     }
     Ok(Json(ProjectView::of(&*admin.hub().update_project(project).await?)))
 }

@@ -109,24 +109,35 @@ struct Door {
 impl Door {
     /// Sends a batch until it is taken, refused, or the time is up.
     async fn send(&self, batch: &Batch) -> Result<Value, Failure> {
-        let started = tokio::time::Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
+        persist(self.retry_for, || {
             let request = self.api.request(Method::POST, self.url.clone());
             let request =
                 request.header("content-type", "application/x-ndjson").body(batch.text.clone());
-            let failure = match self.api.json(request).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            let wait = failure.retry_after().unwrap_or(pause);
-            if !failure.is_retryable() || started.elapsed() + wait > self.retry_for {
-                return Err(failure);
-            }
-            output::message(&format!("outflow: {failure}; trying again"));
-            tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.api.json(request)
+        })
+        .await
+    }
+}
+
+/// Asks until there is an answer, a refusal that stays one, or `retry_for` is over.
+async fn persist<T, F>(retry_for: Duration, mut ask: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let started = tokio::time::Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let failure = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        let wait = failure.retry_after().unwrap_or(pause);
+        if !failure.is_retryable() || started.elapsed() + wait > retry_for {
+            return Err(failure);
         }
+        output::message(&format!("outflow: {failure}; trying again"));
+        tokio::time::sleep(wait).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -159,10 +170,11 @@ fn progress(length: Option<u64>) -> Option<ProgressBar> {
 
 pub(crate) async fn run(args: PublishArgs) -> Result<(), Failure> {
     let api = Api::new(&args.connection)?;
-    let project = api.project().await?;
+    let retry_for = Duration::from_millis(args.retry_for);
+    let project = persist(retry_for, || api.project()).await?;
     let path = ["v1", "projects", &project, "streams", &args.stream, "events"];
     let url = api.url(&path, &[("summary", "true")]);
-    let door = Door { api, url, retry_for: Duration::from_millis(args.retry_for) };
+    let door = Door { api, url, retry_for };
     let (input, name, length) = open(args.file.as_deref())?;
     let bytes = usize::try_from(args.batch_bytes).unwrap_or(usize::MAX);
     let linger = Duration::from_millis(args.linger);

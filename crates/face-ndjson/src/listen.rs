@@ -150,7 +150,7 @@ async fn open_airship(
     drop(bytes);
     let stream = face.hub.stream(&project.id, &project.default_stream).ok_or_else(no_data)?;
     let read = ReadRequest {
-        start: begin(face, &stream, wanted.cursor.as_deref(), wanted.start).await?,
+        start: begin(face, &grant, &stream, wanted.cursor.as_deref(), wanted.start).await?,
         stream,
         filter: wanted.filter,
         subset: wanted.subset,
@@ -182,12 +182,14 @@ fn peer(request: &Request) -> String {
 /// Where to begin: after the cursor's place if it has one.
 async fn begin(
     face: &Face,
+    grant: &Grant,
     stream: &Stream,
     cursor: Option<&str>,
     start: Start,
 ) -> Result<Start, Refusal> {
     let Some(name) = cursor else { return Ok(start) };
-    Ok(face.hub.cursor(stream, name).await?.map_or(start, Start::After))
+    let place = face.hub.cursor(stream, grant.integration.as_ref(), name).await?;
+    Ok(place.map_or(start, Start::After))
 }
 
 async fn open(face: &Face, grant: &Grant, request: ReadRequest) -> Result<ReadSession, Refusal> {
@@ -297,7 +299,7 @@ async fn open_generic(
     };
     let until = (!wanted.follow).then(|| face.hub.stats(&stream).next);
     let read = ReadRequest {
-        start: begin(face, &stream, wanted.cursor.as_deref(), wanted.start).await?,
+        start: begin(face, &grant, &stream, wanted.cursor.as_deref(), wanted.start).await?,
         stream,
         filter: wanted.filter,
         subset: None,

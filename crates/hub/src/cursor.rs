@@ -1,9 +1,12 @@
 //! Named cursors: places in a stream that the server keeps for a client.
 //!
 //! Called by `hub`. A cursor is one entry of the engine's state; it goes with its stream.
+//!
+//! Invariant: each integration has a space of names of its own, so that no customer can see or move
+//! another's place. Callers that belong to no integration (the project's keys, operators) share one.
 
 use bytes::Bytes;
-use outflow_model::{Offset, Timestamp};
+use outflow_model::{IntegrationId, Offset, StreamId, Timestamp};
 use outflow_store::{Condition, Op, Put};
 
 use crate::catalog::change::{commit, unavailable};
@@ -25,35 +28,44 @@ pub struct Cursor {
     pub updated: Timestamp,
 }
 
-/// The cursor of `stream` with this name.
+/// The cursor of `stream` with this name in `owner`'s space.
 pub(crate) async fn get(
     inner: &Inner,
     stream: &Stream,
+    owner: Option<&IntegrationId>,
     name: &str,
 ) -> Result<Option<Cursor>, CatalogError> {
-    let entry = inner.engine.get(&key(inner, stream, name)?).await.map_err(unavailable)?;
+    let entry = inner.engine.get(&key(inner, stream, owner, name)?).await.map_err(unavailable)?;
     entry.map(|entry| record::cursor(&entry.value).map_err(unavailable)).transpose()
 }
 
-/// All cursors of `stream`, in order of name.
-pub(crate) async fn list(inner: &Inner, stream: &Stream) -> Result<Vec<Cursor>, CatalogError> {
-    let entries = scan(&*inner.engine, &cursor_prefix(stream.id)).await?;
-    entries.iter().map(|entry| record::cursor(&entry.value).map_err(unavailable)).collect()
+/// All cursors of `stream` in `owner`'s space, in order of name.
+pub(crate) async fn list(
+    inner: &Inner,
+    stream: &Stream,
+    owner: Option<&IntegrationId>,
+) -> Result<Vec<Cursor>, CatalogError> {
+    let space = space(stream.id, owner);
+    let entries = scan(&*inner.engine, &space).await?;
+    let own = entries.iter().filter(|entry| is_within(&space, &entry.key));
+    own.map(|entry| record::cursor(&entry.value).map_err(unavailable)).collect()
 }
 
 /// Sets the cursor, forwards or backwards; durable when this returns.
 pub(crate) async fn set(
     inner: &Inner,
     stream: &Stream,
+    owner: Option<&IntegrationId>,
     name: &str,
     offset: Offset,
 ) -> Result<(), CatalogError> {
-    let key = key(inner, stream, name)?;
+    let key = key(inner, stream, owner, name)?;
     if inner.engine.get(&key).await.map_err(unavailable)?.is_none() {
         let max = inner.options.max_cursors;
-        let page =
-            inner.engine.scan(&cursor_prefix(stream.id), None, max).await.map_err(unavailable)?;
-        if page.len() >= max {
+        let space = space(stream.id, owner);
+        // The shared names come before all integrations' keys, so a page holds as many as count.
+        let page = inner.engine.scan(&space, None, max).await.map_err(unavailable)?;
+        if page.iter().filter(|entry| is_within(&space, &entry.key)).count() >= max {
             return Err(CatalogError::TooMany { max });
         }
     }
@@ -65,9 +77,10 @@ pub(crate) async fn set(
 pub(crate) async fn delete(
     inner: &Inner,
     stream: &Stream,
+    owner: Option<&IntegrationId>,
     name: &str,
 ) -> Result<bool, CatalogError> {
-    let key = key(inner, stream, name)?;
+    let key = key(inner, stream, owner, name)?;
     let is_there = inner.engine.get(&key).await.map_err(unavailable)?.is_some();
     if is_there {
         put(inner, key, None).await?;
@@ -80,7 +93,27 @@ async fn put(inner: &Inner, key: Bytes, value: Option<Bytes>) -> Result<(), Cata
     commit(inner, vec![Op::Put(put)]).await
 }
 
-fn key(inner: &Inner, stream: &Stream, name: &str) -> Result<Bytes, CatalogError> {
+/// The keys of an integration's cursors; without one, of the shared cursors and of everybody's.
+/// `~` is in no name and sorts after all of them.
+pub(crate) fn space(stream: StreamId, owner: Option<&IntegrationId>) -> Vec<u8> {
+    let mut key = cursor_prefix(stream);
+    if let Some(owner) = owner {
+        key.extend(format!("~{owner}/").into_bytes());
+    }
+    key
+}
+
+/// Whether `key` is a cursor of this very space: the shared one is the front of all others.
+fn is_within(space: &[u8], key: &[u8]) -> bool {
+    key.strip_prefix(space).is_some_and(|name| !name.contains(&b'/'))
+}
+
+fn key(
+    inner: &Inner,
+    stream: &Stream,
+    owner: Option<&IntegrationId>,
+    name: &str,
+) -> Result<Bytes, CatalogError> {
     if !inner.catalog.read().has(stream) {
         return Err(CatalogError::NotFound);
     }
@@ -89,5 +122,5 @@ fn key(inner: &Inner, stream: &Stream, name: &str) -> Result<Bytes, CatalogError
         let reason = format!("cursor: 1 to {MAX_CURSOR_NAME_BYTES} letters, digits, `_`, `-`, `.`");
         return Err(CatalogError::Invalid(reason));
     }
-    Ok([&cursor_prefix(stream.id), name.as_bytes()].concat().into())
+    Ok([&space(stream.id, owner), name.as_bytes()].concat().into())
 }

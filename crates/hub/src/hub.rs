@@ -311,24 +311,30 @@ impl Hub {
         open::open_read(&self.inner, grant, request).await
     }
 
-    /// The place of a named cursor.
+    /// The place of a named cursor. `owner` is the integration of the caller's grant: each has
+    /// cursors of its own, and callers without one share theirs.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub async fn cursor(
         &self,
         stream: &Stream,
+        owner: Option<&IntegrationId>,
         name: &str,
     ) -> Result<Option<Offset>, CatalogError> {
-        Ok(cursor::get(&self.inner, stream, name).await?.map(|cursor| cursor.offset))
+        Ok(cursor::get(&self.inner, stream, owner, name).await?.map(|cursor| cursor.offset))
     }
 
-    /// All cursors of a stream, in order of name.
+    /// All cursors of a stream that are `owner`'s, in order of name.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn cursors(&self, stream: &Stream) -> Result<Vec<Cursor>, CatalogError> {
-        cursor::list(&self.inner, stream).await
+    pub async fn cursors(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+    ) -> Result<Vec<Cursor>, CatalogError> {
+        cursor::list(&self.inner, stream, owner).await
     }
 
     /// Sets a named cursor, forwards or backwards; made when it is not there.
@@ -338,18 +344,24 @@ impl Hub {
     pub async fn set_cursor(
         &self,
         stream: &Stream,
+        owner: Option<&IntegrationId>,
         name: &str,
         offset: Offset,
     ) -> Result<(), CatalogError> {
-        cursor::set(&self.inner, stream, name, offset).await
+        cursor::set(&self.inner, stream, owner, name, offset).await
     }
 
     /// Removes a named cursor; says whether there was one.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_cursor(&self, stream: &Stream, name: &str) -> Result<bool, CatalogError> {
-        cursor::delete(&self.inner, stream, name).await
+    pub async fn delete_cursor(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+        name: &str,
+    ) -> Result<bool, CatalogError> {
+        cursor::delete(&self.inner, stream, owner, name).await
     }
 
     /// Ends the sessions of a credential at once. For `auth`'s revoke listener.

@@ -18,10 +18,14 @@ pub enum NameError {
         /// The zero-based byte position of the first offending character.
         at: usize,
     },
+    /// A segment of it, between slashes, is empty, `.` or `..`: URL paths lose such segments, so
+    /// that nothing could address it.
+    #[error("no part of it between slashes may be empty, `.` or `..`")]
+    Segment,
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr) => {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $in_paths:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -50,6 +54,7 @@ macro_rules! name {
                 let allowed: fn(u8) -> bool = $allowed;
                 match text.iter().position(|&byte| !allowed(byte)) {
                     Some(at) => Err(NameError::Character { at }),
+                    None if $in_paths && !is_addressable(text) => Err(NameError::Segment),
                     None => Ok(()),
                 }
             }
@@ -73,6 +78,11 @@ const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
+/// Whether URL paths keep every segment of a name as it is (RFC 3986 5.2.4).
+fn is_addressable(text: &[u8]) -> bool {
+    text.split(|&byte| byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+}
+
 /// Printable ASCII that JSON strings carry without an escape.
 const fn is_plain_json_byte(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
@@ -80,29 +90,30 @@ const fn is_plain_json_byte(byte: u8) -> bool {
 
 name!(
     /// A tenant; Airship's app key. Letters, digits, `_`, `-`, `.`.
-    ProjectId, 64, is_name_byte
+    ProjectId, 64, is_name_byte, true
 );
 name!(
-    /// A stream's name, unique in its project. Letters, digits and `_ - . : / $`, so that the
-    /// destinations of message brokers are names as they are.
-    StreamName, 255, |byte| is_name_byte(byte) || matches!(byte, b':' | b'/' | b'$')
+    /// A stream's name, unique in its project. Letters, digits and `_ - . : / $`, as
+    /// the destinations of message brokers have; no part between slashes is empty, `.` or `..`.
+    StreamName, 255, |byte| is_name_byte(byte) || matches!(byte, b':' | b'/' | b'$'),
+    true
 );
 name!(
     /// An integration: one connection point of a customer, with its tokens and limits.
-    IntegrationId, 64, is_name_byte
+    IntegrationId, 64, is_name_byte, true
 );
 name!(
     /// A credential's public half: it may be shown and logged; it opens nothing.
-    CredentialId, 64, is_name_byte
+    CredentialId, 64, is_name_byte, true
 );
 name!(
     /// An event's id, the same on every copy. Printable ASCII that needs no JSON escape, so that a
     /// stored line holds it as it came.
-    EventId, 128, is_plain_json_byte
+    EventId, 128, is_plain_json_byte, false
 );
 name!(
     /// An event's type, such as `CUSTOM`. Printable ASCII that needs no JSON escape.
-    EventType, 64, is_plain_json_byte
+    EventType, 64, is_plain_json_byte, false
 );
 
 /// A stream's number: what the log knows a stream by. Never used twice.
@@ -128,5 +139,27 @@ impl StreamId {
     pub const fn shard(self) -> Shard {
         // A multiplicative hash: consecutive numbers land on far-apart shards.
         Shard((self.0.wrapping_mul(0x9E37_79B1) >> 24) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_paths_lose_are_refused() {
+        for bad in [".", "..", "/a", "a/", "a//b", "a/./b", "a/../b", "/"] {
+            assert_eq!(StreamName::new(bad), Err(NameError::Segment), "{bad}");
+        }
+        for good in ["a", "a/b", "...", ".a", "a..b/c.", "queue:a/b$"] {
+            StreamName::new(good).unwrap();
+        }
+        for bad in [".", ".."] {
+            assert_eq!(ProjectId::new(bad), Err(NameError::Segment));
+            assert_eq!(IntegrationId::new(bad), Err(NameError::Segment));
+            // What events carry is in no path.
+            EventId::new(bad).unwrap();
+            EventType::new(bad).unwrap();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `outflow config check` and `outflow config print`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -36,14 +37,13 @@ pub(crate) struct PrintArgs {
 }
 
 /// Runs a `config` command.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "data on stdout, messages on stderr")]
+#[expect(clippy::print_stderr, reason = "messages on stderr")]
 pub(crate) fn run(command: &ConfigCommand) -> Exit {
     let loaded = match command {
         ConfigCommand::Check(args) => config::load(Some(&args.file), serve::environment(), &[]),
         ConfigCommand::Print(args) if args.effective => args.server.load(),
         ConfigCommand::Print(_) => {
-            print!("{DEFAULT_TOML}");
-            return Exit::Clean;
+            return print(DEFAULT_TOML, Exit::Clean);
         }
     };
     match (loaded, command) {
@@ -51,13 +51,24 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             eprintln!("{error}");
             Exit::Misconfigured
         }
-        (Ok((_, layers)), ConfigCommand::Print(_)) => {
-            print!("{}", layers.print());
-            Exit::Clean
-        }
+        (Ok((_, layers)), ConfigCommand::Print(_)) => print(&layers.print(), Exit::Clean),
         (Ok(_), ConfigCommand::Check(args)) => {
             eprintln!("{}: ok", args.file.display());
             Exit::Clean
         }
+    }
+}
+
+/// Prints data on stdout and ends as `exit` says, or as failed where it cannot be written. A
+/// reader that has gone away, as in `outflow config print | head`, is no failure.
+#[expect(clippy::print_stderr, reason = "messages on stderr")]
+pub(crate) fn print(text: &str, exit: Exit) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("outflow: cannot write the output: {error}");
+            Exit::Failed
+        }
+        _ => exit,
     }
 }

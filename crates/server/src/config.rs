@@ -194,6 +194,9 @@ impl Config {
             self.drain.deadline_ms < self.drain.within_ms,
             "drain.deadline_ms: must not be less than drain.within_ms".into(),
         );
+        if let Err(error) = crate::logging::check(&self.log.level) {
+            refuse(true, error.to_string());
+        }
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
     }
 
@@ -229,7 +232,8 @@ impl Drain {
 /// `section.key` and value.
 ///
 /// # Errors
-/// [`ConfigError`] lists every problem of the first layer stage that has any.
+/// [`ConfigError`] lists every problem: keys that do not exist, values of the wrong type or form, and
+/// then, as far as the others let it see, values that break a rule.
 pub(crate) fn load(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
@@ -256,12 +260,18 @@ pub(crate) fn load(
     for (key, value) in flags {
         keep(layers.add_flag(key, value));
     }
-    if !wrong.is_empty() {
-        return Err(ConfigError(wrong));
+    // What was refused so far left the values as they were, so the rest can be looked at as well.
+    let config = layers.values::<Config>();
+    match config {
+        Ok(config) => {
+            keep(config.check());
+            if wrong.is_empty() { Ok((config, layers)) } else { Err(ConfigError(wrong)) }
+        }
+        Err(error) => {
+            keep(Err(error));
+            Err(ConfigError(wrong))
+        }
     }
-    let config = layers.values::<Config>()?;
-    config.check()?;
-    Ok((config, layers))
 }
 
 #[cfg(test)]
@@ -322,6 +332,17 @@ mod tests {
         assert!(wrong.contains("http.listen: must be a string"), "{wrong}");
         assert!(wrong.contains("no key `http.liste`; did you mean `http.listen`?"), "{wrong}");
         assert!(wrong.contains("no key `lgo`; did you mean `log`?"), "{wrong}");
+
+        let text = "[http]\nliste = 1\nmax_connections = 0\n[log]\nlevel = \"loud\"\n[runtime]\nthreads = -1\n";
+        std::fs::write(file.path(), text).unwrap();
+        let wrong = load(Some(file.path()), std::iter::empty(), &[]).unwrap_err().to_string();
+        assert!(wrong.contains("http.liste"), "{wrong}");
+        assert!(wrong.contains("runtime.threads"), "{wrong}");
+        std::fs::write(file.path(), text.replace("-1", "1")).unwrap();
+        let wrong = load(Some(file.path()), std::iter::empty(), &[]).unwrap_err().to_string();
+        for key in ["http.liste", "http.max_connections", "log.level"] {
+            assert!(wrong.contains(key), "no {key} in {wrong}");
+        }
     }
 
     #[test]

@@ -96,8 +96,9 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
 }
 
 /// The one line that programs wait for.
-#[expect(clippy::print_stdout, reason = "the ready line is this command's data")]
 fn ready(serving: &crate::serving::Serving) -> Result<(), StartError> {
-    println!(r#"{{"ready":true,"http":"{}","admin":"{}"}}"#, serving.http, serving.admin);
-    std::io::stdout().flush().map_err(|error| StartError::System { what: "standard output", error })
+    let mut out = std::io::stdout().lock();
+    writeln!(out, r#"{{"ready":true,"http":"{}","admin":"{}"}}"#, serving.http, serving.admin)
+        .and_then(|()| out.flush())
+        .map_err(|error| StartError::System { what: "standard output", error })
 }

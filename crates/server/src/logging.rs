@@ -34,11 +34,31 @@ impl Level {
     }
 }
 
+/// The levels, from nothing to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether `level` can be set.
+///
+/// # Errors
+/// [`LogError::Level`] says why not.
+pub(crate) fn check(level: &str) -> Result<(), LogError> {
+    filter(level).map(drop)
+}
+
 fn filter(level: &str) -> Result<Targets, LogError> {
-    level.parse().map_err(|error: tracing_subscriber::filter::ParseError| LogError::Level {
-        level: level.to_owned(),
-        reason: error.to_string(),
-    })
+    let wrong = |reason: String| LogError::Level { level: level.to_owned(), reason };
+    // `Targets` takes a word alone for the name of a target, and then logs that target only: a
+    // misspelt level would silence everything.
+    for directive in level.split(',').map(str::trim) {
+        let word = directive.rsplit_once('=').map_or(directive, |(_, word)| word);
+        if !LEVELS.iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            return Err(wrong(format!(
+                "`{directive}` is none of {}, nor target=level",
+                LEVELS.join(", ")
+            )));
+        }
+    }
+    level.parse().map_err(|error: tracing_subscriber::filter::ParseError| wrong(error.to_string()))
 }
 
 /// Begins to log as `log` says.
@@ -54,4 +74,20 @@ pub(crate) fn start(log: &Log) -> Result<Level, LogError> {
         Format::Json => base.with(lines.json().flatten_event(true)).try_init(),
     };
     started.map(|()| Level(handle)).map_err(|_| LogError::Taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for good in ["off", "warn", "DEBUG", "info,outflow_hub=trace", "outflow=debug, error"] {
+            check(good).unwrap();
+        }
+        for bad in ["loud", "", "info,loud", "outflow_hub", "outflow=loud", "info,"] {
+            let refused = check(bad).unwrap_err().to_string();
+            assert!(refused.starts_with("log.level: "), "{bad}: {refused}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Opens the embedded engine with the configured data directory.
 
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 
 use outflow_engine_local::{LocalEngine, Options};
@@ -24,6 +26,8 @@ pub(crate) async fn open(
         seal_bytes_per_second: config.data.seal_bytes_per_second,
         ..Options::default()
     };
+    make_private(&dir)
+        .map_err(|error| StartError::Engine { dir: dir.clone(), reason: error.to_string() })?;
     let at = dir.clone();
     // Recovery reads files for as long as it takes.
     let opened = tokio::task::spawn_blocking(move || LocalEngine::open(&at, options, clock)).await;
@@ -33,4 +37,38 @@ pub(crate) async fn open(
         Err(_) => "recovery was cut short".to_owned(),
     };
     Err(StartError::Engine { dir, reason })
+}
+
+/// Makes the directory for its owner alone; says so if an existing one is open to others. Its
+/// files are events and hashed tokens: the directory's mode is what keeps them from other users.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    if let Ok(found) = std::fs::metadata(dir) {
+        let mode = found.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!(
+                dir = %dir.display(),
+                mode = format!("{mode:o}"),
+                "other users of this machine can reach the data directory: chmod 700 closes it"
+            );
+        }
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_its_owners_alone_and_an_old_one_stays_as_it_is() {
+        let parent = tempfile::tempdir().unwrap();
+        let mode = |dir: &Path| std::fs::metadata(dir).unwrap().permissions().mode() & 0o777;
+        let new = parent.path().join("a/data");
+        make_private(&new).unwrap();
+        assert_eq!(mode(&new), 0o700);
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
+        make_private(&new).unwrap();
+        assert_eq!(mode(&new), 0o755);
+    }
 }

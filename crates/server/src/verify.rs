@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use outflow_engine_local::verify::{Progress, Report, verify};
 use serde_json::{Value, json};
 
+use crate::check;
 use crate::exit::Exit;
 
 const HELP: &str = "\
@@ -29,11 +30,7 @@ pub(crate) struct VerifyArgs {
 }
 
 /// Runs the command.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the report on stdout, messages on stderr"
-)]
+#[expect(clippy::print_stderr, reason = "messages on stderr")]
 pub(crate) fn run(args: &VerifyArgs) -> Exit {
     if !args.data_dir.is_dir() {
         eprintln!("outflow: there is no directory `{}`", args.data_dir.display());
@@ -63,12 +60,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Exit {
         eprintln!("outflow: `{}` holds no data of outflow", args.data_dir.display());
         return Exit::Failed;
     }
-    if args.json {
-        println!("{}", as_json(&report));
-    } else {
-        print!("{}", as_text(&report));
-    }
-    if report.is_clean() { Exit::Clean } else { Exit::Failed }
+    let text = if args.json { format!("{}\n", as_json(&report)) } else { as_text(&report) };
+    let exit = if report.is_clean() { Exit::Clean } else { Exit::Failed };
+    check::print(&text, exit)
 }
 
 fn events(report: &Report) -> u64 {

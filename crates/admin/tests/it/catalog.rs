@@ -29,6 +29,37 @@ async fn a_project_comes_with_its_default_stream_and_goes_with_its_keys() {
 }
 
 #[tokio::test]
+async fn a_default_stream_that_does_not_exist_is_refused() {
+    let stage = Stage::new().await;
+    let change = json!({ "default_stream": "other" });
+    let refused = stage.operate(Method::PATCH, "/v1/projects/acme", change.clone()).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/default_stream");
+    assert_eq!(stage.get("/v1/projects/acme").await.json()["default_stream"], "events");
+    let streams = "/v1/projects/acme/streams";
+    let made = stage.operate(Method::POST, streams, json!({ "name": "other" })).await;
+    assert_eq!(made.status, 201);
+    let changed = stage.operate(Method::PATCH, "/v1/projects/acme", change).await;
+    assert_eq!(
+        (changed.status.as_u16(), &changed.json()["default_stream"]),
+        (200, &json!("other"))
+    );
+}
+
+#[tokio::test]
+async fn names_that_no_path_could_carry_are_refused() {
+    let stage = Stage::new().await;
+    for name in ["..", "a//b", "/a", "a/../b"] {
+        let made =
+            stage.operate(Method::POST, "/v1/projects/acme/streams", json!({ "name": name })).await;
+        assert_eq!(made.status, 400, "{name}: {made:?}");
+        assert_eq!(made.json()["errors"][0]["pointer"], "/name");
+    }
+    let made = stage.operate(Method::POST, "/v1/projects", json!({ "id": ".." })).await;
+    assert_eq!((made.status.as_u16(), &made.json()["errors"][0]["pointer"]), (400, &json!("/id")));
+}
+
+#[tokio::test]
 async fn a_stream_keeps_what_a_change_does_not_name() {
     let stage = Stage::new().await;
     let streams = "/v1/projects/acme/streams";

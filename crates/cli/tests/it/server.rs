@@ -17,7 +17,12 @@ async fn serve(app: Router) -> String {
 }
 
 async fn run(server: &str, line: &str) -> ExitCode {
-    let words = format!("outflow {line} --server {server} --project acme --data-dir /nowhere");
+    run_plain(server, &format!("{line} --project acme")).await
+}
+
+/// As [`run`], with no project named.
+async fn run_plain(server: &str, line: &str) -> ExitCode {
+    let words = format!("outflow {line} --server {server} --data-dir /nowhere");
     let line = Line::try_parse_from(words.split(' ')).unwrap();
     outflow_cli::run(line.command, Line::command()).await
 }
@@ -51,6 +56,28 @@ async fn publishing_tries_again_while_the_server_is_busy() {
     std::fs::write(file.path(), "{}\n{}").unwrap();
     let line = format!("publish {}", file.path().display());
     assert_eq!(run(&server, &line).await, ExitCode::SUCCESS);
+    assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn publishing_looks_its_project_up_again_while_the_server_restarts() {
+    let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = tries.clone();
+    let projects = get(async move || {
+        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            return (StatusCode::SERVICE_UNAVAILABLE, "{}");
+        }
+        (StatusCode::OK, r#"{"items":[{"id":"acme"}],"next":null}"#)
+    });
+    let answer = post(|| async { r#"{"count":1,"first":"1","last":"1","duplicates":0}"# });
+    let app = Router::new()
+        .route("/v1/projects", projects)
+        .route("/v1/projects/acme/streams/events/events", answer);
+    let server = serve(app).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{}").unwrap();
+    let line = format!("publish {}", file.path().display());
+    assert_eq!(run_plain(&server, &line).await, ExitCode::SUCCESS);
     assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 2);
 }
 

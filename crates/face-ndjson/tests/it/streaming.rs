@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use outflow_hub::{Retention, StreamSettings};
-use outflow_model::{Action, Offset, StreamName, Timestamp};
+use outflow_model::{Action, IntegrationId, Offset, StreamName, Timestamp};
 use tokio::time::{Instant, timeout};
 
 use crate::stand::{HEARTBEAT, Stand, event, events, project};
@@ -55,7 +55,11 @@ async fn every_place_to_begin() {
         ("{\"cursor\":\"nightly\",\"start\":\"EARLIEST\"}".to_owned(), "e3"),
         (format!("{{\"cursor\":\"nightly\",\"resume_offset\":\"{second}\"}}"), "e2"),
     ] {
-        stand.hub.set_cursor(&stand.stream(), "nightly", offsets[2]).await.unwrap();
+        // The token's integration has its own; the shared one of the same name is not its.
+        let owner = IntegrationId::new("direct").unwrap();
+        let stream = stand.stream();
+        stand.hub.set_cursor(&stream, Some(&owner), "nightly", offsets[2]).await.unwrap();
+        stand.hub.set_cursor(&stream, None, "nightly", offsets[0]).await.unwrap();
         let mut feed = stand.open(&stand.plain(&body)).await;
         assert_eq!(feed.ids(1).await, [first], "{body}");
         assert_eq!(feed.head.field("x-outflow-resume"), None);

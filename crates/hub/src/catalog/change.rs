@@ -14,7 +14,9 @@ use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
 use crate::hub::Inner;
 use crate::stream::Lane;
-use crate::{CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, dedup};
+use crate::{
+    CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
+};
 
 const MAX_NAME_BYTES: usize = 128;
 const MAX_DESCRIPTION_BYTES: usize = 1_024;
@@ -255,10 +257,21 @@ pub(crate) async fn delete_integration(
     project: ProjectId,
     id: IntegrationId,
 ) -> Changed<()> {
-    if inner.catalog.read().integration(&project, &id).is_none() {
-        return Err(CatalogError::NotFound);
+    let streams: Vec<StreamId> = {
+        let catalog = inner.catalog.read();
+        let tenant = catalog.tenants.get(&project).ok_or(CatalogError::NotFound)?;
+        if !tenant.integrations.contains_key(&id) {
+            return Err(CatalogError::NotFound);
+        }
+        tenant.streams.values().map(|stream| stream.id).collect()
+    };
+    let mut ops = vec![put(record::integration_key(&project, &id), None, Condition::Any)];
+    // Its cursors go with it: the next integration of this name must not begin at its places.
+    for stream in streams {
+        let cursors = scan(&*inner.engine, &cursor::space(stream, Some(&id))).await?;
+        ops.extend(cursors.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
     }
-    commit(&inner, vec![put(record::integration_key(&project, &id), None, Condition::Any)]).await?;
+    commit(&inner, ops).await?;
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.integrations.remove(&id);
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, Dedup, Durability, Hub, NewStream, OpenError, Options, ReadEvent, Retention,
-    Start, StreamSettings,
+    CatalogError, Dedup, Durability, Hub, Integration, NewStream, OpenError, Options, ReadEvent,
+    Retention, Start, StreamSettings,
 };
-use outflow_model::Timestamp;
 use outflow_model::rng::SeededRng;
+use outflow_model::{IntegrationId, Timestamp};
 use outflow_store::{AppendError, Batch, Engine};
 use prometheus_client::registry::Registry;
 
@@ -28,11 +28,11 @@ async fn everything_survives_a_restart() {
         dedup: Some(Dedup { window_ms: 7, max_ids: 9 }),
         description: "näm/e \"quoted\"".into(),
     };
-    let odd = name("/topic/orders.new:v1$");
+    let odd = name("topic/orders.new:v1$");
     let stream = NewStream { name: odd.clone(), settings: settings.clone() };
     world.hub.create_stream(&project_id("p"), stream).await.unwrap();
-    world.hub.set_cursor(&world.stream(), "mine", FIRST.plus(3)).await.unwrap();
-    world.hub.set_cursor(&world.stream(), "mine", FIRST.plus(1)).await.unwrap();
+    world.hub.set_cursor(&world.stream(), None, "mine", FIRST.plus(3)).await.unwrap();
+    world.hub.set_cursor(&world.stream(), None, "mine", FIRST.plus(1)).await.unwrap();
     let engine = Arc::new(world.engine.restart());
     let again = open(&world.clock, &engine, Options::default()).await;
     assert_eq!(again.hub.projects(), world.hub.projects());
@@ -40,8 +40,36 @@ async fn everything_survives_a_restart() {
     let stream = again.hub.stream(&project_id("p"), &odd).unwrap();
     assert_eq!(stream.settings, settings);
     assert_eq!(again.hub.streams(&project_id("p")).len(), 2);
-    assert_eq!(again.hub.cursor(&again.stream(), "mine").await, Ok(Some(FIRST.plus(1))));
-    assert_eq!(again.hub.cursors(&again.stream()).await.unwrap().len(), 1);
+    assert_eq!(again.hub.cursor(&again.stream(), None, "mine").await, Ok(Some(FIRST.plus(1))));
+    assert_eq!(again.hub.cursors(&again.stream(), None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn each_integration_has_cursors_of_its_own_and_they_go_with_it() {
+    let world = world_with(Options { max_cursors: 2, ..Options::default() }).await;
+    let (hub, stream) = (&world.hub, world.stream());
+    let [one, two] = ["one", "two"].map(|id| IntegrationId::new(id).unwrap());
+    let new = |id: &IntegrationId| Integration { id: id.clone(), ..integration("p") };
+    for id in [&one, &two] {
+        hub.create_integration(new(id)).await.unwrap();
+    }
+    let (one, two) = (&one, &two);
+    for (owner, at) in [(None, 1), (Some(one), 2), (Some(two), 3)] {
+        hub.set_cursor(&stream, owner, "mine", FIRST.plus(at)).await.unwrap();
+    }
+    hub.set_cursor(&stream, Some(one), "other", FIRST).await.unwrap();
+    for (owner, at, count) in [(None, 1, 1), (Some(one), 2, 2), (Some(two), 3, 1)] {
+        assert_eq!(hub.cursor(&stream, owner, "mine").await, Ok(Some(FIRST.plus(at))));
+        assert_eq!(hub.cursors(&stream, owner).await.unwrap().len(), count);
+    }
+    let full = hub.set_cursor(&stream, Some(one), "third", FIRST).await;
+    assert_eq!(full, Err(CatalogError::TooMany { max: 2 }), "the limit is each one's own");
+    hub.set_cursor(&stream, None, "other", FIRST).await.unwrap();
+
+    hub.delete_integration(&project_id("p"), one).await.unwrap();
+    hub.create_integration(new(one)).await.unwrap();
+    assert_eq!(hub.cursor(&stream, Some(one), "mine").await, Ok(None));
+    assert_eq!(hub.cursor(&stream, Some(two), "mine").await, Ok(Some(FIRST.plus(3))));
 }
 
 #[tokio::test]
@@ -60,9 +88,9 @@ async fn names_are_unique_and_a_deleted_stream_comes_back_empty() {
     );
     world.publish_numbers(0, 3).await;
     let old = world.stream();
-    world.hub.set_cursor(&old, "mine", FIRST).await.unwrap();
+    world.hub.set_cursor(&old, None, "mine", FIRST).await.unwrap();
     world.hub.delete_stream(&p, &name("events")).await.unwrap();
-    assert_eq!(world.hub.cursor(&old, "mine").await, Err(CatalogError::NotFound));
+    assert_eq!(world.hub.cursor(&old, None, "mine").await, Err(CatalogError::NotFound));
     assert_eq!(
         world.hub.delete_stream(&p, &name("events")).await.unwrap_err(),
         CatalogError::NotFound
@@ -71,7 +99,7 @@ async fn names_are_unique_and_a_deleted_stream_comes_back_empty() {
     assert!(stream.id > old.id, "numbers are not used again");
     let stats = world.hub.stats(&stream);
     assert_eq!((stats.start, stats.next), (FIRST.plus(3), FIRST.plus(3)), "no offset comes twice");
-    assert_eq!(world.hub.cursor(&stream, "mine").await, Ok(None));
+    assert_eq!(world.hub.cursor(&stream, None, "mine").await, Ok(None));
 }
 
 /// A client that resumes with an offset of a deleted stream must learn that events are missing, and
@@ -137,13 +165,13 @@ async fn counts_and_texts_are_limited() {
     other.id = outflow_model::IntegrationId::new("j").unwrap();
     assert_eq!(world.hub.create_integration(other).await.unwrap_err(), many(1));
     for cursor in ["a", "b", "a"] {
-        world.hub.set_cursor(&world.stream(), cursor, FIRST).await.unwrap();
+        world.hub.set_cursor(&world.stream(), None, cursor, FIRST).await.unwrap();
     }
-    assert_eq!(world.hub.set_cursor(&world.stream(), "c", FIRST).await.unwrap_err(), many(2));
-    assert_eq!(world.hub.delete_cursor(&world.stream(), "a").await, Ok(true));
-    assert_eq!(world.hub.delete_cursor(&world.stream(), "a").await, Ok(false));
+    assert_eq!(world.hub.set_cursor(&world.stream(), None, "c", FIRST).await.unwrap_err(), many(2));
+    assert_eq!(world.hub.delete_cursor(&world.stream(), None, "a").await, Ok(true));
+    assert_eq!(world.hub.delete_cursor(&world.stream(), None, "a").await, Ok(false));
     for bad in ["", "a/b", "ä", &"n".repeat(65)] {
-        let refused = world.hub.set_cursor(&world.stream(), bad, FIRST).await;
+        let refused = world.hub.set_cursor(&world.stream(), None, bad, FIRST).await;
         assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{bad}");
     }
     let mut long = project("p");

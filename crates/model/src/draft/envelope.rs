@@ -179,7 +179,7 @@ fn plain<'a>(
 /// The refusal of `text`, an id or type, which starts at byte `inside`.
 pub(super) fn name_error(inside: usize, name: &str, text: &[u8], error: &NameError) -> EventError {
     let (at, reason) = match *error {
-        NameError::Length { .. } => (0, format!("`{name}` {error}")),
+        NameError::Length { .. } | NameError::Segment => (0, format!("`{name}` {error}")),
         NameError::Character { at } if text.get(at) == Some(&b'\\') => {
             (at, format!("`{name}` must be written without escapes"))
         }

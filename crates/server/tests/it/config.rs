@@ -76,3 +76,25 @@ fn help_names_the_exit_codes() {
     assert!(help.stdout.contains("Exit codes:"));
     assert!(help.stdout.contains("the storage failed while serving"));
 }
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure_and_no_panic() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(outflow_testkit::binary().unwrap());
+    let ended = command.args(["config", "print"]).stdout(full).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write the output") && !said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_level_that_is_none_is_told_by_check_and_by_serve() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[log]\nlevel = \"loud\"\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    for arguments in [["config", "check", path].as_slice(), &["serve", "--config", path]] {
+        let refused = outflow(arguments, &[]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("log.level: `loud` is not a level"), "{}", refused.stderr);
+    }
+}

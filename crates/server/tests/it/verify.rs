@@ -65,3 +65,13 @@ fn what_is_not_a_data_directory_is_refused() {
     assert_eq!(refused.code, 1);
     assert!(!refused.stderr.is_empty());
 }
+
+#[test]
+fn a_directory_whose_lock_cannot_be_opened_is_not_called_sound() {
+    let dir = directory().unwrap();
+    // Fails to open whoever runs this; another user's lock does it for everyone but root.
+    std::os::unix::fs::symlink("lock", dir.path().join("lock")).unwrap();
+    let refused = outflow(&["verify", "--data-dir", dir.path().to_str().unwrap()], &[]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert!(refused.stderr.contains("cannot check"), "{}", refused.stderr);
+}
