@@ -31,6 +31,12 @@ pub enum Failure {
     /// The server's answer cannot be understood.
     #[error("the server's answer cannot be understood: {0}")]
     Answer(String),
+    /// Events are missing from what was printed, because they are damaged on the server.
+    #[error("{places} damaged place(s) passed over: events are missing; see `outflow verify`")]
+    Damaged {
+        /// How many places.
+        places: u64,
+    },
     /// Standard output or a file failed.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -105,7 +111,7 @@ impl Failure {
         ExitCode::from(match self {
             // The reader went away, as in `outflow tail | head`: nothing failed.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Input(_) | Self::Answer(_) | Self::Output(_) => 1,
+            Self::Input(_) | Self::Answer(_) | Self::Damaged { .. } | Self::Output(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(refusal) => match refusal.status {
                 401 | 403 => 3,
@@ -123,7 +129,11 @@ impl Failure {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused(refusal) => refusal.is_retryable(),
-            Self::Usage(_) | Self::Input(_) | Self::Answer(_) | Self::Output(_) => false,
+            Self::Usage(_)
+            | Self::Input(_)
+            | Self::Answer(_)
+            | Self::Damaged { .. }
+            | Self::Output(_) => false,
         }
     }
 
@@ -136,6 +146,7 @@ impl Failure {
             | Self::Input(_)
             | Self::Unreachable { .. }
             | Self::Answer(_)
+            | Self::Damaged { .. }
             | Self::Output(_) => None,
         }
     }

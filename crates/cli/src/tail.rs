@@ -1,9 +1,11 @@
 //! `outflow tail`: a stream's events on standard output, across broken connections.
 //!
 //! Every event is printed once and in order: after a break reading resumes behind the last offset
-//! printed, or, before the first, at the place that the server named when it answered.
+//! printed, or, before the first, at the place that the server named when it answered. Events that
+//! are damaged on the server are passed over, never in silence.
 
 mod lines;
+mod mark;
 mod pretty;
 
 use std::io::IsTerminal;
@@ -23,6 +25,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::span::parse_span;
 use lines::Lines;
+use mark::Mark;
 use pretty::Pretty;
 
 const EXAMPLES: &str = "Examples:
@@ -57,7 +60,7 @@ pub struct TailArgs {
     /// Only events that pass this filter: the `filters` of Airship's language, an object or array.
     #[arg(long, value_name = "JSON", value_parser = parse_filter)]
     filter: Option<String>,
-    /// Begin at this server-kept cursor instead, and move it.
+    /// Begin at this server-kept cursor, if there is one, and move it behind what was printed.
     #[arg(long, value_name = "NAME")]
     cursor: Option<String>,
     /// Stop after so many events.
@@ -104,10 +107,15 @@ struct Tail {
     project: String,
     stream: String,
     filters: Option<String>,
+    /// The cursor to begin at, until the server has said where that is.
     cursor: Option<String>,
+    /// The cursor to move.
+    mark: Option<Mark>,
     follow: bool,
     /// What to ask for next as `start`.
     place: String,
+    /// How many damaged places were passed over.
+    damaged: u64,
     /// How many events are still wanted.
     left: Option<u64>,
 }
@@ -124,14 +132,17 @@ impl Tail {
             },
         );
         let of_types = args.types.as_ref().map(|types| json!([{ "types": types }]).to_string());
+        let mark = args.cursor.as_ref().map(|name| Mark::new(&api, &project, &args.stream, name));
         Ok(Self {
             api,
             project,
             stream: args.stream.clone(),
             filters: args.filter.clone().or(of_types),
             cursor: args.cursor.clone(),
+            mark,
             follow: !args.no_follow,
             place,
+            damaged: 0,
             left: args.count,
         })
     }
@@ -146,25 +157,46 @@ impl Tail {
         let path = ["v1", "projects", &self.project, "streams", &self.stream, "events"];
         let request = self.api.request(Method::GET, self.api.url(&path, &query));
         let response = self.api.send(request).await?;
-        let from = response.headers().get("outflow-from").and_then(|value| value.to_str().ok());
-        if let Some(from) = from {
-            self.begun(from);
-        }
+        let said = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        self.begun(said("outflow-from"), said("x-outflow-resume").unwrap_or_default());
         Ok(response)
     }
 
-    /// Takes the place where the server began, so that a break before the first event loses none.
-    fn begun(&mut self, from: &str) {
-        let asked: Option<u64> = self.place.parse().ok();
-        if let (Some(asked), Ok(begun)) = (asked, from.parse::<u64>())
-            && begun > asked
-        {
+    /// Takes the place where the server began, so that a break before the first event loses none,
+    /// and tells of what is missing before it.
+    fn begun(&mut self, from: Option<&str>, resume: &str) {
+        let Some(from) = from else { return };
+        let behind = if self.place.parse::<u64>().is_ok() && self.cursor.is_none() {
+            format!("behind {}", self.place)
+        } else {
+            "at the beginning".to_owned()
+        };
+        if resume.starts_with("damaged") {
+            self.damaged += 1;
             output::message(&format!(
-                "outflow: events from {} to {begun} are no longer kept",
-                asked + 1
+                "outflow: events {behind} are damaged: going on behind {from}"
+            ));
+        } else if resume.starts_with("trimmed") {
+            output::message(&format!(
+                "outflow: events {behind} are no longer kept: going on behind {from}"
             ));
         }
+        // From here on the place is known better than the cursor knows it.
+        self.cursor = None;
         from.clone_into(&mut self.place);
+    }
+
+    /// Whether the connection ended at damage, to go on past it, and not at the stream's end:
+    /// only the next answer says.
+    async fn ended_at_damage(&mut self) -> Result<Option<Response>, Failure> {
+        let before = self.damaged;
+        let place = self.place.clone();
+        let response = self.open().await?;
+        if self.damaged > before {
+            return Ok(Some(response));
+        }
+        self.place = place;
+        Ok(None)
     }
 
     /// Prints what comes until the connection ends; `true` when nothing more is wanted.
@@ -185,6 +217,9 @@ impl Tail {
                 printer.print(line)?;
                 if let Some(offset) = lines::offset(line) {
                     offset.clone_into(&mut self.place);
+                    if let Some(mark) = &mut self.mark {
+                        mark.printed(offset);
+                    }
                 }
                 if let Some(left) = &mut self.left {
                     *left = left.saturating_sub(1);
@@ -196,6 +231,9 @@ impl Tail {
             }
             lines.keep_rest(&chunk);
             printer.flush()?;
+            if let Some(mark) = &mut self.mark {
+                mark.move_now_and_then().await?;
+            }
         }
     }
 }
@@ -255,20 +293,59 @@ pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let mut printer = Printer::new(&args);
+    let ended = if tail.mark.is_some() {
+        // Whoever stops a reader that keeps its place wants the place kept.
+        tokio::select! {
+            ended = follow(&mut tail, &mut printer) => ended,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    } else {
+        follow(&mut tail, &mut printer).await
+    };
+    // What was printed counts even when the reading failed.
+    let kept = match printer.flush().and(Ok(&mut tail.mark)) {
+        Ok(Some(mark)) => mark.settle().await,
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    ended.and(kept)?;
+    match tail.damaged {
+        0 => Ok(()),
+        places => Err(Failure::Damaged { places }),
+    }
+}
+
+/// Reads and prints until nothing more is wanted, across broken connections.
+async fn follow(tail: &mut Tail, printer: &mut Printer) -> Result<(), Failure> {
     let mut pause = FIRST_PAUSE;
     let mut was_open = false;
+    let mut next = None;
     loop {
         let before = tail.place.clone();
-        let ended = match tail.open().await {
+        let opened = match next.take() {
+            Some(response) => Ok(response),
+            None => tail.open().await,
+        };
+        let ended = match opened {
             Ok(response) => {
                 was_open = true;
-                tail.print(response, &mut printer).await
+                tail.print(response, printer).await
             }
             Err(failure) => Err(failure),
         };
         printer.flush()?;
+        let ended = match ended {
+            Ok(true) if !tail.follow && tail.left != Some(0) => {
+                tail.ended_at_damage().await.map(|response| {
+                    next = response;
+                    next.is_none()
+                })
+            }
+            ended => ended,
+        };
         let wait = match ended {
             Ok(true) => return Ok(()),
+            Ok(false) if next.is_some() => continue,
             Ok(false) => FIRST_PAUSE,
             // A server that cannot be reached at the first try is most likely a wrong address.
             Err(failure) if !was_open || !failure.is_retryable() => return Err(failure),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use clap::{CommandFactory, Parser};
 
 use crate::arguments::Line;
@@ -98,4 +98,56 @@ async fn tail_resumes_behind_the_last_event_it_printed() {
         serve(Router::new().route("/v1/projects/acme/streams/events/events", answer)).await;
     assert_eq!(run(&server, "tail --count 3 --format line").await, ExitCode::SUCCESS);
     assert_eq!(*asked.lock(), ["latest", "8", "9"]);
+}
+
+/// The first answer ends at damage, the second says that it went past it, the third that there is
+/// no more.
+#[tokio::test]
+async fn tail_says_what_damage_it_passed_over() {
+    let asked = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let answer = get(async move |uri: axum::http::Uri| {
+        let query = uri.query().unwrap_or_default().to_owned();
+        let start =
+            query.split('&').find_map(|pair| pair.strip_prefix("start=")).unwrap().to_owned();
+        seen.lock().push(start.clone());
+        let (from, resume, line) = match start.as_str() {
+            "earliest" => ("0", "", r#"{"id":"a","type":"T","offset":"1"}"#),
+            "1" => ("4", "damaged; start=5", r#"{"id":"b","type":"T","offset":"5"}"#),
+            _ => ("5", "", ""),
+        };
+        ([("outflow-from", from), ("x-outflow-resume", resume)], format!("{line}\n"))
+    });
+    let server =
+        serve(Router::new().route("/v1/projects/acme/streams/events/events", answer)).await;
+    let code = run(&server, "tail --from earliest --no-follow --format line").await;
+    assert_eq!(code, ExitCode::from(1));
+    assert_eq!(*asked.lock(), ["earliest", "1", "5"]);
+}
+
+#[tokio::test]
+async fn tail_moves_its_cursor_behind_what_it_printed() {
+    let cursor = std::sync::Arc::new(parking_lot::Mutex::new(None::<String>));
+    let (kept, set) = (cursor.clone(), cursor.clone());
+    let answer = get(async move |uri: axum::http::Uri| {
+        assert!(uri.query().unwrap().contains("cursor=c1"), "a first answer is by the cursor");
+        let from: u64 = kept.lock().as_deref().unwrap_or("6").parse().unwrap();
+        let line = |n| format!("{{\"id\":\"a\",\"type\":\"T\",\"offset\":\"{}\"}}\n", from + n);
+        ([("outflow-from", from.to_string())], line(1) + &line(2))
+    });
+    let moved = put(async move |body: String| {
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        *set.lock() = Some(body["offset"].as_str().unwrap().to_owned());
+        "{}"
+    });
+    let base = "/v1/projects/acme/streams/events";
+    let routes = Router::new()
+        .route(&format!("{base}/events"), answer)
+        .route(&format!("{base}/cursors/c1"), moved);
+    let server = serve(routes).await;
+    for end in ["8", "10"] {
+        let line = "tail --cursor c1 --count 2 --format line";
+        assert_eq!(run(&server, line).await, ExitCode::SUCCESS);
+        assert_eq!(cursor.lock().as_deref(), Some(end), "the next one goes on behind it");
+    }
 }
