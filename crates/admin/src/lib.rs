@@ -1,6 +1,6 @@
 //! The interface of operators and publishers: JSON over HTTP under `/v1`.
 //!
-//! Called by `server`, which merges [`router`] with the faces' routes on one port. Calls `hub` for
+//! Called by `server`, which merges [`router()`] with the faces' routes on one port. Calls `hub` for
 //! the catalog and for publishing, `auth` for credentials, `face` for bodies and problems.
 //!
 //! Every route needs `Authorization: Bearer <token>` but `/v1/openapi.json`. What a caller may do

@@ -299,7 +299,7 @@ async fn open_generic(
     };
     let until = (!wanted.follow).then(|| face.hub.stats(&stream).next);
     let read = ReadRequest {
-        start: begin(face, &grant, &stream, wanted.cursor.as_deref(), wanted.start).await?,
+        start: begin(face, grant, &stream, wanted.cursor.as_deref(), wanted.start).await?,
         stream,
         filter: wanted.filter,
         subset: None,
