@@ -146,7 +146,8 @@ impl Run {
             let latest = self.maybe.last().unwrap_or(&self.model);
             let mut keys = changed.clone();
             let expected = work::expect(latest, batch, &had, &mut keys);
-            if result.is_ok() || self.rig.engine().health().stopped.is_some() {
+            // A batch refused for want of room changed nothing, whatever stopped the engine later.
+            if matches!(result, Ok(()) | Err(AppendError::Stopped(_))) {
                 changed = keys;
             }
             match (result, expected) {
