@@ -1,0 +1,3 @@
+//! Mailboxes with long poll and locks, as Hivedome ITAS Events has them.
+//!
+//! Called by `server`. Calls `hub`, `auth` and `face`.
