@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::gauge::Gauge;
+use crate::stomp::Broker;
+use crate::{BenchError, During as _};
+
 /// What to measure.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum BenchCommand {
@@ -17,6 +21,39 @@ pub enum BenchCommand {
     Latency(Options),
     /// Memory of the server for each idle reader.
     Idle(Options),
+    /// Queues over STOMP: publish with receipts, consume, mirror. Any broker may be measured.
+    Stomp(StompOptions),
+}
+
+/// How to measure a broker.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StompOptions {
+    #[command(flatten)]
+    options: Options,
+    /// Measure this broker (HOST:PORT of its STOMP listener) instead of a server of ours.
+    #[arg(long, conflicts_with = "server")]
+    broker: Option<String>,
+    /// Name to log in with at that broker.
+    #[arg(long, default_value = "admin")]
+    login: String,
+    /// Password to log in with at that broker; a peer of the bench, so no secret.
+    #[arg(long, default_value = "admin")]
+    passcode: String,
+    /// Process id of that broker, for its CPU time.
+    #[arg(long, requires = "broker")]
+    broker_pid: Option<u32>,
+}
+
+impl StompOptions {
+    /// The broker to measure, when it is not a server of ours.
+    pub(crate) async fn broker(&self) -> Result<Option<Broker>, BenchError> {
+        let Some(name) = &self.broker else { return Ok(None) };
+        let address = tokio::net::lookup_host(name).await.during("looking up the broker")?.next();
+        let address =
+            address.ok_or_else(|| BenchError::Target("its name has no address".to_owned()))?;
+        let gauge = Gauge::new(self.broker_pid);
+        Ok(Some(Broker::new(address, self.login.clone(), self.passcode.clone(), gauge)))
+    }
 }
 
 /// How to measure it.
@@ -67,6 +104,7 @@ impl BenchCommand {
             | Self::Fanout(options)
             | Self::Latency(options)
             | Self::Idle(options) => options,
+            Self::Stomp(stomp) => &stomp.options,
         }
     }
 }

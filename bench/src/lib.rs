@@ -1,5 +1,6 @@
 //! The load generator behind `outflow bench`: durable publish, replay, live fan-out, idle readers
-//! and publish-to-reader latency, measured from outside over real sockets.
+//! and publish-to-reader latency, and the same for queues over STOMP, measured from outside over
+//! real sockets.
 //!
 //! Called by `cli`; calls no crate of the product, only its HTTP doors. One thread drives all
 //! clients, so that on a small machine the server keeps the rest; requests are rendered before the
@@ -17,6 +18,7 @@ mod publish;
 mod reader;
 mod replay;
 mod report;
+mod stomp;
 mod target;
 mod wire;
 mod workload;
@@ -74,8 +76,14 @@ pub async fn run(command: BenchCommand) -> Result<(), BenchError> {
 
 async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     let options = command.options();
-    let target = Target::prepare(options).await?;
     let mut report = Report::new(options.json);
+    if let BenchCommand::Stomp(args) = command
+        && let Some(broker) = args.broker().await?
+    {
+        stomp::measure_broker(&broker, options, &mut report).await?;
+        return report.finish();
+    }
+    let target = Target::prepare(options).await?;
     let all = matches!(command, BenchCommand::All(_));
     if all || matches!(command, BenchCommand::Publish(_)) {
         publish::measure(&target, options, &mut report).await?;
@@ -91,6 +99,9 @@ async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     }
     if all || matches!(command, BenchCommand::Idle(_)) {
         idle::measure(&target, options, &mut report).await?;
+    }
+    if all || matches!(command, BenchCommand::Stomp(_)) {
+        stomp::measure(&target, options, &mut report).await?;
     }
     report.finish()
 }

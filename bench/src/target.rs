@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::command::Options;
 use crate::gauge::Gauge;
+use crate::stomp::Broker;
 use crate::wire::Connection;
 use crate::{BenchError, During as _};
 
@@ -23,6 +24,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) server: SocketAddr,
+    /// Where it speaks STOMP; unknown of a server that is given.
+    stomp: Option<SocketAddr>,
     pub(crate) gauge: Gauge,
     token: String,
     streams: Cell<u32>,
@@ -47,9 +50,16 @@ impl Encoding {
     }
 }
 
+/// The part that is shown once.
+#[derive(Deserialize)]
+struct Issued {
+    secret: String,
+}
+
 #[derive(Deserialize)]
 struct Ready {
     http: SocketAddr,
+    stomp: Option<SocketAddr>,
 }
 
 impl Target {
@@ -63,6 +73,7 @@ impl Target {
         Ok(Self {
             server: server
                 .ok_or_else(|| BenchError::Target("its name has no address".to_owned()))?,
+            stomp: None,
             gauge: Gauge::new(options.pid),
             token: read_token(token_file)?,
             streams: Cell::new(0),
@@ -84,6 +95,8 @@ impl Target {
                 "--http",
                 "127.0.0.1:0",
                 "--admin",
+                "127.0.0.1:0",
+                "--stomp",
                 "127.0.0.1:0",
                 "--data-dir",
             ])
@@ -113,12 +126,27 @@ impl Target {
         tokio::task::spawn_local(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self {
             server: ready.http,
+            stomp: ready.stomp,
             gauge: Gauge::new(process.id()),
             token: read_token(&data.join("operator-token"))?,
             streams: Cell::new(0),
             _process: Some(process),
             _folder: Some(folder),
         })
+    }
+
+    /// Its STOMP door, with a key made for the purpose.
+    pub(crate) async fn broker(&self) -> Result<Broker, BenchError> {
+        let address = self.stomp.ok_or_else(|| {
+            BenchError::Target("give the STOMP listener with --broker".to_owned())
+        })?;
+        let body = r#"{"name":"bench","actions":["publish","read"]}"#;
+        let request = self.project_request("POST", "/keys", body);
+        let mut connection = Connection::open(self.server).await?;
+        let answer = connection.exchange(&request).await?;
+        let issued: Issued = serde_json::from_slice(answer.body)
+            .map_err(|_| BenchError::Answer(String::from_utf8_lossy(answer.body).into_owned()))?;
+        Ok(Broker::new(address, PROJECT.to_owned(), issued.secret, self.gauge))
     }
 
     /// Makes an empty stream and returns its name.
@@ -152,8 +180,12 @@ impl Target {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
+        self.project_request(method, &format!("/streams{path}"), body)
+    }
+
+    fn project_request(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
         format!(
-            "{method} /v1/projects/{PROJECT}/streams{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
+            "{method} /v1/projects/{PROJECT}{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.token,
             body.len()
