@@ -21,8 +21,10 @@ mod open;
 pub mod options;
 pub mod project;
 pub mod publish;
+pub mod selector;
 pub mod session;
 pub mod stream;
+pub mod subscription;
 mod tail;
 mod view;
 
@@ -35,6 +37,7 @@ pub use project::{Project, ProjectLimits};
 pub use publish::{Placed, Receipt};
 pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Started};
 pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};
+pub use subscription::{Consumers, Delivery, NewSubscription, Settle, Subscription};
 
 // What faces need of the storey below, which they never name.
 pub use outflow_store::{Block, BlockError, Deflated, Durability, Health, Retention, crc};

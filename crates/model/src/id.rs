@@ -99,6 +99,11 @@ name!(
     true
 );
 name!(
+    /// A subscription's name, unique in its project; made of what a stream's name is made of.
+    SubscriptionName, 255, |byte| is_name_byte(byte) || matches!(byte, b':' | b'/' | b'$'),
+    true
+);
+name!(
     /// An integration: one connection point of a customer, with its tokens and limits.
     IntegrationId, 64, is_name_byte, true
 );

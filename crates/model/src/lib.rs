@@ -24,7 +24,9 @@ pub use draft::Draft;
 pub use error_code::ErrorCode;
 pub use filter::Filter;
 pub use grant::{Action, Grant};
-pub use id::{CredentialId, EventId, IntegrationId, ProjectId, StreamId, StreamName};
+pub use id::{
+    CredentialId, EventId, IntegrationId, ProjectId, StreamId, StreamName, SubscriptionName,
+};
 pub use meta::{DeviceType, Meta, MetaSlice};
 pub use offset::Offset;
 pub use rng::Rng;

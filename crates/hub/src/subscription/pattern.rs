@@ -1,0 +1,93 @@
+//! Names of streams by wildcard.
+//!
+//! Called by the directory of subscriptions. Elements are separated by `.`; `*` stands for one
+//! element, a final `>` for any number of them, none included (reference `activemq.md` a3).
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A pattern of streams' names. See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPattern(Arc<str>);
+
+/// Why a pattern was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It is empty or longer than a stream's name may be.
+    #[error("a pattern has 1 to {max} characters", max = outflow_model::StreamName::MAX_BYTES)]
+    Length,
+    /// `>` stands before the end, or an element is empty.
+    #[error("`>` may only be the last element, and no element may be empty")]
+    Element,
+}
+
+impl StreamPattern {
+    /// Takes `text` as a pattern.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() || text.len() > outflow_model::StreamName::MAX_BYTES {
+            return Err(PatternError::Length);
+        }
+        let mut elements = text.split('.').peekable();
+        while let Some(element) = elements.next() {
+            if element.is_empty() || (element == ">" && elements.peek().is_some()) {
+                return Err(PatternError::Element);
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it accepts `name`.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let mut elements = name.split('.');
+        for wanted in self.0.split('.') {
+            match wanted {
+                ">" => return true,
+                "*" => {
+                    if elements.next().is_none() {
+                        return false;
+                    }
+                }
+                exact => {
+                    if elements.next() != Some(exact) {
+                        return false;
+                    }
+                }
+            }
+        }
+        elements.next().is_none()
+    }
+}
+
+impl fmt::Display for StreamPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_are_one_element_and_a_final_angle_any_number() {
+        let matches =
+            |pattern: &str, name: &str| StreamPattern::new(pattern).unwrap().matches(name);
+        assert!(matches("a.>", "a") && matches("a.>", "a.b.c") && matches(">", "x"));
+        assert!(matches("*.RTO.x", "d.RTO.x") && !matches("*.RTO.x", "d.e.RTO.x"));
+        assert!(matches("a.*", "a.b") && !matches("a.*", "a") && !matches("a.*", "a.b.c"));
+        assert!(matches("a.b", "a.b") && !matches("a.b", "a.c") && !matches("a.b", "a.b.c"));
+        for bad in ["", "a..b", "a.>.b", "."] {
+            StreamPattern::new(bad).unwrap_err();
+        }
+    }
+}
