@@ -55,23 +55,3 @@ impl Drain {
         let _ = watch.wait_for(|now| *now >= phase).await;
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn phases_only_move_forward_and_wake_waiters() {
-        let drain = Drain::new();
-        let waiter = tokio::spawn({
-            let drain = drain.clone();
-            async move { drain.reached(Phase::Stopping).await }
-        });
-        drain.advance(Phase::Draining);
-        assert!(!waiter.is_finished());
-        drain.advance(Phase::Now);
-        drain.advance(Phase::Draining);
-        assert_eq!(drain.phase(), Phase::Now);
-        waiter.await.unwrap();
-    }
-}

@@ -16,8 +16,9 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{Counters, HttpLimits};
 
-/// Set in [`Requests`] once the connection is known to speak HTTP/2.
-const HTTP_2: u32 = 1 << 31;
+/// Set in [`Requests`] once no head has to be awaited any more: the connection speaks HTTP/2, or
+/// no longer HTTP.
+const NO_HEADS: u32 = 1 << 31;
 
 /// How many requests of a connection have reached the router: how a guard learns that a head is
 /// complete.
@@ -28,11 +29,16 @@ impl Requests {
     /// A request's head is complete.
     pub(crate) fn begun(&self, version: http::Version) {
         if version == http::Version::HTTP_2 {
-            self.0.fetch_or(HTTP_2, Ordering::Relaxed);
+            self.switched();
         } else {
             // Wraps below the flag's bit only after two thousand million requests.
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The connection speaks another protocol from now on, which watches its peer itself.
+    pub(crate) fn switched(&self) {
+        self.0.fetch_or(NO_HEADS, Ordering::Relaxed);
     }
 
     fn get(&self) -> u32 {
@@ -144,7 +150,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
         if buf.filled().len() > before && this.answered {
             this.answered = false;
-            if this.head.is_none() && this.requests.get() & HTTP_2 == 0 {
+            if this.head.is_none() && this.requests.get() & NO_HEADS == 0 {
                 this.await_head();
             }
         }

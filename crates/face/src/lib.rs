@@ -1,11 +1,12 @@
-//! What every HTTP face shares: the accept loop with its limits, TLS, drain, bounded reading of
+//! What faces share: the accept loop with its limits, TLS, drain, bounded reading of
 //! request bodies, request ids, problem documents, and a small transcript harness for tests.
 //!
-//! Called by the HTTP faces, `admin` and `server`; calls `model` only.
+//! Called by the faces, `admin` and `server`; calls `model` only.
 //!
 //! One connection's way through: [`listener::serve`] accepts, sets the socket's options, does the
 //! TLS handshake within its time, wraps the stream in a [`guard::Guard`] (slow heads and stalled
-//! writes end there) and gives it to hyper, which calls the router once per request.
+//! writes end there) and gives it to hyper, which calls the router once per request. A face that
+//! does not speak HTTP is a [`Protocol`] and gets the stream as it is.
 //!
 //! Invariants: nothing waits for a peer without a deadline; nothing is allocated from a number a
 //! peer wrote; a connection costs one task; the listener stays open while streams drain
@@ -24,8 +25,8 @@ pub mod transcript;
 
 pub use counters::Counters;
 pub use drain::{Drain, Phase};
-pub use limits::HttpLimits;
-pub use listener::{Peer, bind, serve};
+pub use limits::{HttpLimits, SocketLimits};
+pub use listener::{Peer, Protocol, bind, serve, serve_protocol};
 pub use problem::Problem;
 pub use request_id::RequestId;
 pub use tls::{Suites, Tls};

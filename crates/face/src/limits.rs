@@ -1,6 +1,32 @@
-//! The limits of an HTTP listener.
+//! The limits of listeners.
 
 use std::time::Duration;
+
+/// The limits of any listener's sockets.
+#[derive(Debug, Clone)]
+pub struct SocketLimits {
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// See [`HttpLimits::user_timeout`].
+    pub user_timeout: Duration,
+    /// How many connections may be open; more wait in the kernel's queue.
+    pub max_connections: usize,
+}
+
+impl HttpLimits {
+    /// Those of the socket.
+    #[must_use]
+    pub const fn socket(&self) -> SocketLimits {
+        let Self { handshake_timeout, user_timeout, max_connections, .. } = *self;
+        SocketLimits { handshake_timeout, user_timeout, max_connections }
+    }
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        HttpLimits::default().socket()
+    }
+}
 
 /// The limits of an HTTP listener. Every field bounds what one peer can cost.
 #[derive(Debug, Clone)]

@@ -1,8 +1,11 @@
 //! The accept loop, and one task per connection.
 //!
-//! Called by `server` once per listening address. Errors of `accept` never end the loop: running
-//! out of descriptors is answered by waiting.
+//! Called by `server` once per listening address, for HTTP with [`serve`] and for what else faces
+//! speak with [`serve_protocol`]. Errors of `accept` never end the loop: running out of descriptors
+//! is answered by waiting.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,12 +13,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -24,7 +27,7 @@ use tower::Service;
 
 use crate::body::Deadline;
 use crate::guard::{Guard, Requests};
-use crate::{Counters, Drain, HttpLimits, Phase, Tls};
+use crate::{Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 
 /// Who is at the other end; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,7 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// Those of the operating system: the address is taken, not local, or not permitted.
 pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
@@ -52,12 +55,29 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// What is spoken on the connections of a listener.
+pub trait Protocol: Send + Sync + 'static {
+    /// Speaks over `stream`, whose options are set and whose handshake is done, until either side
+    /// is done. It follows the drain by itself.
+    fn speak<S>(&self, stream: S, peer: Peer) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
 /// What the connections of one listener share.
-struct Shared {
+struct Shared<P> {
+    protocol: P,
+    limits: SocketLimits,
+    tls: Option<Tls>,
+    drain: Drain,
+    counters: Arc<Counters>,
+}
+
+/// HTTP, as [`Protocol`].
+struct Http {
     app: Router,
     http: auto::Builder<TokioExecutor>,
     limits: Arc<HttpLimits>,
-    tls: Option<Tls>,
     drain: Drain,
     counters: Arc<Counters>,
 }
@@ -72,9 +92,24 @@ pub async fn serve(
     drain: Drain,
     counters: Arc<Counters>,
 ) {
+    let (http, socket) = (http_builder(&limits), limits.socket());
+    let (limits, drains, counts) = (Arc::new(limits), drain.clone(), Arc::clone(&counters));
+    let protocol = Http { app, http, limits, drain: drains, counters: counts };
+    serve_protocol(listener, tls, protocol, socket, drain, counters).await;
+}
+
+/// Speaks `protocol` on `listener`'s connections until `drain` reaches [`Phase::Stopping`] and they
+/// have ended.
+pub async fn serve_protocol<P: Protocol>(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    protocol: P,
+    limits: SocketLimits,
+    drain: Drain,
+    counters: Arc<Counters>,
+) {
     let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
-    let http = http_builder(&limits);
-    let shared = Arc::new(Shared { app, http, limits: Arc::new(limits), tls, drain, counters });
+    let shared = Arc::new(Shared { protocol, limits, tls, drain, counters });
     let connections = TaskTracker::new();
     let stopping = shared.drain.reached(Phase::Stopping);
     tokio::pin!(stopping);
@@ -152,27 +187,27 @@ fn http_builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end.
-async fn connection(shared: &Shared, stream: TcpStream, addr: SocketAddr) {
+async fn connection<P: Protocol>(shared: &Shared<P>, stream: TcpStream, addr: SocketAddr) {
     if let Err(error) = set_options(&stream, &shared.limits) {
         // The peer is already gone; there is nobody to serve.
         tracing::debug!(%addr, %error, "socket options were refused");
         return;
     }
     match &shared.tls {
-        None => exchange(shared, stream, Peer { addr, tls: false }).await,
+        None => shared.protocol.speak(stream, Peer { addr, tls: false }).await,
         // In a box, because it is three times as large: a plain connection shall not pay for it.
         Some(tls) => Box::pin(secure(shared, tls, stream, addr)).await,
     }
 }
 
 /// Does the handshake and serves the connection over TLS.
-async fn secure(shared: &Shared, tls: &Tls, stream: TcpStream, addr: SocketAddr) {
+async fn secure<P: Protocol>(shared: &Shared<P>, tls: &Tls, stream: TcpStream, addr: SocketAddr) {
     let limit = shared.limits.handshake_timeout;
     let handshake = tokio::time::timeout(limit, tls.acceptor().accept(stream));
     let failed = tokio::select! {
         () = shared.drain.reached(Phase::Now) => return,
         outcome = handshake => match outcome {
-            Ok(Ok(stream)) => return exchange(shared, stream, Peer { addr, tls: true }).await,
+            Ok(Ok(stream)) => return shared.protocol.speak(stream, Peer { addr, tls: true }).await,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it took too long".to_owned(),
         },
@@ -181,7 +216,7 @@ async fn secure(shared: &Shared, tls: &Tls, stream: TcpStream, addr: SocketAddr)
     tracing::debug!(%addr, error = failed, "TLS handshake failed");
 }
 
-fn set_options(stream: &TcpStream, limits: &HttpLimits) -> io::Result<()> {
+fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
     // Heartbeats and small blocks must not wait for Nagle's algorithm.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -196,40 +231,49 @@ fn set_options(stream: &TcpStream, limits: &HttpLimits) -> io::Result<()> {
     Ok(())
 }
 
-/// Speaks HTTP over `stream` until either side is done.
-async fn exchange<S>(shared: &Shared, stream: S, peer: Peer)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let requests = Arc::new(Requests::default());
-    let guard = Guard::new(
-        stream,
-        Arc::clone(&shared.limits),
-        Arc::clone(&shared.counters),
-        Arc::clone(&requests),
-    );
-    let body_timeout = shared.limits.body_timeout;
-    let app = shared.app.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        requests.begun(request.version());
-        let mut request = request.map(|body| Body::new(Deadline::new(body, body_timeout)));
-        request.extensions_mut().insert(peer);
-        // A router's clone is a reference; calling one needs a mutable one of its own.
-        app.clone().call(request)
-    });
-    let connection = shared.http.serve_connection(TokioIo::new(guard), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shared.drain.reached(Phase::Stopping) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = shared.drain.reached(Phase::Now) => Ok(()),
+impl Protocol for Http {
+    async fn speak<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let requests = Arc::new(Requests::default());
+        let guard = Guard::new(
+            stream,
+            Arc::clone(&self.limits),
+            Arc::clone(&self.counters),
+            Arc::clone(&requests),
+        );
+        let body_timeout = self.limits.body_timeout;
+        let app = self.app.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            requests.begun(request.version());
+            let mut request = request.map(|body| Body::new(Deadline::new(body, body_timeout)));
+            request.extensions_mut().insert(peer);
+            let requests = Arc::clone(&requests);
+            // A router's clone is a reference; calling one needs a mutable one of its own.
+            let answer = app.clone().call(request);
+            async move {
+                let answer = answer.await?;
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    requests.switched();
+                }
+                Ok::<_, Infallible>(answer)
             }
+        });
+        let connection = self.http.serve_connection_with_upgrades(TokioIo::new(guard), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.drain.reached(Phase::Stopping) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = self.drain.reached(Phase::Now) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(addr = %peer.addr, error, "connection ended");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(addr = %peer.addr, error, "connection ended");
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod bodies;
+mod drain;
 mod h2;
 mod limits;
 mod server;

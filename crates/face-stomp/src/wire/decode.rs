@@ -1,0 +1,271 @@
+//! Bytes to frames, however they are split.
+
+use super::frame::{Frame, Span};
+use super::{FrameLimits, Version};
+
+/// Why bytes are not a frame. All are fatal: where the next frame would begin is not known
+/// (rule 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The first line is too long to be a command.
+    #[error("the command is longer than {max} bytes")]
+    CommandTooLong {
+        /// The limit.
+        max: usize,
+    },
+    /// A header line is too long.
+    #[error("a header line is longer than {max} bytes")]
+    LineTooLong {
+        /// The limit.
+        max: usize,
+    },
+    /// There are too many headers.
+    #[error("there are more than {max} headers")]
+    TooManyHeaders {
+        /// The limit.
+        max: usize,
+    },
+    /// Command and headers are too large together.
+    #[error("the headers have more than {max} bytes")]
+    HeadTooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// The body is too large.
+    #[error("the body has more than {max} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// `content-length` is no number.
+    #[error("the content-length is not a number of bytes")]
+    BadContentLength,
+    /// No NUL stands where `content-length` says that the body ends.
+    #[error("no NUL follows the bytes that content-length counts")]
+    NoNul,
+    /// A NUL stands before the empty line that ends the headers.
+    #[error("a NUL stands in the headers")]
+    NulInHead,
+    /// Command and headers are not UTF-8.
+    #[error("the headers are not valid UTF-8")]
+    NotUtf8,
+    /// A header line begins with its colon.
+    #[error("a header has no name")]
+    NoName,
+}
+
+/// What the bytes so far are.
+#[derive(Debug, Clone, Copy)]
+pub enum Decoded<'a> {
+    /// The beginning of a frame: call again with the same bytes and more behind them.
+    Incomplete,
+    /// So many bytes between frames, heart-beats among them (rule 2): drop them.
+    Idle(usize),
+    /// A frame, and how many bytes it took: drop them.
+    Frame(Frame<'a>, usize),
+}
+
+/// How far into a frame the bytes so far reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Head,
+    /// The body begins at `start`; `len` is what `content-length` says.
+    Body {
+        start: usize,
+        len: Option<usize>,
+    },
+}
+
+/// A decoder of one connection's bytes. It remembers how far it has looked, so that a frame that
+/// comes byte by byte is looked at once.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: FrameLimits,
+    /// `None` until CONNECT was understood.
+    version: Option<Version>,
+    stage: Stage,
+    /// Where the line at hand begins.
+    line: usize,
+    /// How far the bytes were looked at.
+    seen: usize,
+    /// The end of the command.
+    command: usize,
+    content_length: Option<Result<usize, WireError>>,
+    spans: Vec<Span>,
+}
+
+impl Decoder {
+    /// A decoder that expects a CONNECT frame.
+    #[must_use]
+    pub const fn new(limits: FrameLimits) -> Self {
+        Self {
+            limits,
+            version: None,
+            stage: Stage::Head,
+            line: 0,
+            seen: 0,
+            command: 0,
+            content_length: None,
+            spans: Vec::new(),
+        }
+    }
+
+    /// Reads as `version` says from the next frame on.
+    pub const fn speak(&mut self, version: Version) {
+        self.version = Some(version);
+    }
+
+    /// Gives back memory that one large frame made it take.
+    pub fn shrink(&mut self) {
+        self.spans.shrink_to(16);
+    }
+
+    /// Looks at `input`: after [`Decoded::Incomplete`] the same bytes with more behind them, after
+    /// all else what follows the bytes to drop.
+    ///
+    /// # Errors
+    /// [`WireError`]; the decoder is of no use afterwards.
+    pub fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<'a>, WireError> {
+        if self.seen == 0 {
+            let idle = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
+            if idle > 0 {
+                return Ok(Decoded::Idle(idle));
+            }
+        }
+        if self.stage == Stage::Head {
+            match self.head(input)? {
+                Some(stage) => self.stage = stage,
+                None => return Ok(Decoded::Incomplete),
+            }
+        }
+        let Stage::Body { start, len } = self.stage else { return Ok(Decoded::Incomplete) };
+        let Some(end) = self.body(input, start, len)? else { return Ok(Decoded::Incomplete) };
+        let head = std::str::from_utf8(input.get(..start).unwrap_or_default())
+            .map_err(|_| WireError::NotUtf8)?;
+        let command = head.get(..self.command).unwrap_or_default();
+        self.stage = Stage::Head;
+        (self.line, self.seen, self.content_length) = (0, 0, None);
+        let connects = matches!(command, "CONNECT" | "STOMP" | "CONNECTED");
+        let frame = Frame {
+            head,
+            command,
+            spans: &self.spans,
+            body: input.get(start..end).unwrap_or_default(),
+            version: self.version.filter(|_| !connects),
+        };
+        Ok(Decoded::Frame(frame, end + 1))
+    }
+
+    /// Looks at lines until the empty one.
+    fn head(&mut self, input: &[u8]) -> Result<Option<Stage>, WireError> {
+        if self.seen == 0 {
+            (self.command, self.content_length) = (0, None);
+            self.spans.clear();
+        }
+        loop {
+            let new = input.get(self.seen..).unwrap_or_default();
+            let found = memchr::memchr2(b'\n', 0, new).map(|at| self.seen + at);
+            let end = found.unwrap_or(input.len());
+            self.check_line(end)?;
+            let Some(end) = found else {
+                self.seen = input.len();
+                return Ok(None);
+            };
+            if input.get(end) == Some(&0) {
+                return Err(WireError::NulInHead);
+            }
+            let line = input.get(self.line..end).unwrap_or_default();
+            let is_first = self.line == 0;
+            let start = std::mem::replace(&mut self.line, end + 1);
+            self.seen = end + 1;
+            if is_first {
+                self.command = line.strip_suffix(b"\r").unwrap_or(line).len();
+            } else if line.is_empty() || line == b"\r" {
+                let len = self.content_length.take().transpose()?;
+                return Ok(Some(Stage::Body { start: end + 1, len }));
+            } else {
+                self.header(line, start)?;
+            }
+        }
+    }
+
+    fn check_line(&self, end: usize) -> Result<(), WireError> {
+        let limits = &self.limits;
+        let len = end.saturating_sub(self.line);
+        if self.line == 0 && len > limits.command_bytes {
+            return Err(WireError::CommandTooLong { max: limits.command_bytes });
+        }
+        if len > limits.line_bytes {
+            return Err(WireError::LineTooLong { max: limits.line_bytes });
+        }
+        // Also what makes the casts to 32 bits harmless.
+        if end > limits.head_bytes.min(u32::MAX as usize) {
+            return Err(WireError::HeadTooLarge { max: limits.head_bytes });
+        }
+        Ok(())
+    }
+
+    /// Takes in the header line that begins at `start`.
+    fn header(&mut self, line: &[u8], start: usize) -> Result<(), WireError> {
+        if self.spans.len() == self.limits.headers {
+            return Err(WireError::TooManyHeaders { max: self.limits.headers });
+        }
+        // Only in 1.1 a carriage return belongs to the value (rule 1).
+        let line = match (self.version, line) {
+            (Some(Version::V1_1), line) => line,
+            (_, line) => line.strip_suffix(b"\r").unwrap_or(line),
+        };
+        // A line without a colon is a name without a value (rule 5).
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        if colon == 0 {
+            return Err(WireError::NoName);
+        }
+        let value = line.get(colon + 1..).unwrap_or_default();
+        if line.get(..colon) == Some(b"content-length") && self.content_length.is_none() {
+            self.content_length = Some(content_length(value, self.limits.body_bytes));
+        }
+        self.spans.push(Span {
+            name: start as u32,
+            colon: (start + colon) as u32,
+            value: (start + line.len() - value.len()) as u32,
+            end: (start + line.len()) as u32,
+        });
+        Ok(())
+    }
+
+    /// The end of the body, once all of it and its NUL are there.
+    fn body(
+        &mut self,
+        input: &[u8],
+        start: usize,
+        len: Option<usize>,
+    ) -> Result<Option<usize>, WireError> {
+        if let Some(len) = len {
+            return match input.get(start + len) {
+                None => Ok(None),
+                Some(0) => Ok(Some(start + len)),
+                Some(_) => Err(WireError::NoNul),
+            };
+        }
+        let new = input.get(self.seen..).unwrap_or_default();
+        let found = memchr::memchr(0, new).map(|at| self.seen + at);
+        let end = found.unwrap_or(input.len());
+        if end - start > self.limits.body_bytes {
+            return Err(WireError::BodyTooLarge { max: self.limits.body_bytes });
+        }
+        self.seen = end;
+        Ok(found)
+    }
+}
+
+/// Reads the value of `content-length` (rule 6).
+fn content_length(value: &[u8], max: usize) -> Result<usize, WireError> {
+    let digits = value.trim_ascii();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(WireError::BadContentLength);
+    }
+    let len = digits.iter().try_fold(0_usize, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(usize::from(digit - b'0'))
+    });
+    len.filter(|len| *len <= max).ok_or(WireError::BodyTooLarge { max })
+}

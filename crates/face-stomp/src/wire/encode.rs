@@ -1,0 +1,136 @@
+//! Frames to bytes.
+
+use std::fmt::{Display, Write as _};
+
+use super::Version;
+
+/// Appends one frame to a buffer: a command, headers, then [`FrameWriter::end`] or
+/// [`FrameWriter::body`].
+///
+/// A frame ends with NUL and LF, as ActiveMQ's do (rule 2): the LF makes it readable on a terminal
+/// and counts as a heart-beat.
+#[derive(Debug)]
+pub struct FrameWriter<'a> {
+    out: &'a mut Vec<u8>,
+    version: Version,
+}
+
+/// What every frame ends with.
+pub(crate) const FRAME_END: &[u8] = b"\0\n";
+
+impl<'a> FrameWriter<'a> {
+    /// Begins a frame.
+    pub fn begin(out: &'a mut Vec<u8>, version: Version, command: &str) -> Self {
+        out.extend_from_slice(command.as_bytes());
+        out.push(b'\n');
+        Self { out, version }
+    }
+
+    /// A header whose name and value may hold anything: what would end the line or the frame is
+    /// escaped as the version has it, or becomes a space where it has no escape.
+    pub fn header(&mut self, name: &str, value: &str) -> &mut Self {
+        escape(name, self.version, self.out);
+        self.out.push(b':');
+        escape(value, self.version, self.out);
+        self.out.push(b'\n');
+        self
+    }
+
+    /// A header that needs no escape: `value` is ours, or CONNECTED's, where nothing is escaped
+    /// (rule 3). Line ends and NULs in it become spaces all the same.
+    pub fn plain(&mut self, name: &str, value: impl Display) -> &mut Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b':');
+        // Writing to a buffer in memory does not fail.
+        let _ = write!(Line(self.out), "{value}");
+        self.out.push(b'\n');
+        self
+    }
+
+    /// A header with a number.
+    pub fn number(&mut self, name: &str, value: i64) -> &mut Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b':');
+        write_number(value, self.out);
+        self.out.push(b'\n');
+        self
+    }
+
+    /// Whole header lines that were written before by this version's rules.
+    pub fn lines(&mut self, lines: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(lines);
+        self
+    }
+
+    /// Ends the frame, without a body.
+    pub fn end(&mut self) {
+        self.out.push(b'\n');
+        self.out.extend_from_slice(FRAME_END);
+    }
+
+    /// Ends the frame with `body` and its length: whatever it holds, NULs included, is read back.
+    pub fn body(&mut self, body: &[u8]) {
+        self.number("content-length", i64::try_from(body.len()).unwrap_or(i64::MAX));
+        self.out.push(b'\n');
+        self.out.extend_from_slice(body);
+        self.out.extend_from_slice(FRAME_END);
+    }
+}
+
+/// Keeps a value on its line.
+struct Line<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        escape(text, Version::V1_0, self.0);
+        Ok(())
+    }
+}
+
+/// Appends `text` to `out` as `version` escapes it.
+fn escape(text: &str, version: Version, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    let special = |byte: &u8| match byte {
+        b'\n' | 0 => true,
+        b'\r' => version != Version::V1_1,
+        b':' | b'\\' => version != Version::V1_0,
+        _ => false,
+    };
+    while let Some(at) = rest.iter().position(special) {
+        let (plain, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        let Some((byte, after)) = after.split_first() else { break };
+        match (byte, version) {
+            // 1.0 has no escapes, and no version has one for NUL.
+            (0, _) | (b'\n' | b'\r', Version::V1_0) => out.push(b' '),
+            (b'\n', _) => out.extend_from_slice(b"\\n"),
+            (b'\r', _) => out.extend_from_slice(b"\\r"),
+            (b':', _) => out.extend_from_slice(b"\\c"),
+            _ => out.extend_from_slice(b"\\\\"),
+        }
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends a number in decimal: without the machinery of formatting, for it is done several times
+/// a message.
+fn write_number(value: i64, out: &mut Vec<u8>) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut left = value.unsigned_abs();
+    loop {
+        at -= 1;
+        if let Some(digit) = digits.get_mut(at) {
+            *digit = b'0' + (left % 10) as u8;
+        }
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+}
