@@ -27,7 +27,7 @@ use crate::{
 /// The one API that every face calls. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Hub {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What all clones share.

@@ -24,6 +24,7 @@ pub mod publish;
 pub mod selector;
 pub mod session;
 pub mod stream;
+pub mod subscriber;
 pub mod subscription;
 mod tail;
 mod view;
@@ -37,6 +38,7 @@ pub use project::{Project, ProjectLimits};
 pub use publish::{Placed, Receipt};
 pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Started};
 pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};
+pub use subscriber::Subscriber;
 pub use subscription::{Consumers, Delivery, NewSubscription, Settle, Subscription};
 
 // What faces need of the storey below, which they never name.

@@ -36,6 +36,8 @@ pub struct Options {
     pub max_integrations: usize,
     /// How many named cursors a stream may have.
     pub max_cursors: usize,
+    /// How many subscribers a project may have.
+    pub max_subscribers: usize,
     /// How many readers the whole server may have.
     pub max_sessions: usize,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             max_streams: 100_000,
             max_integrations: 10_000,
             max_cursors: 1_000,
+            max_subscribers: 10_000,
             max_sessions: 100_000,
         }
     }

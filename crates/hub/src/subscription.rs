@@ -120,6 +120,24 @@ pub struct Peeked {
     pub next: Option<EventRef>,
 }
 
+/// How one event stands in a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventState {
+    /// Neither settled nor held.
+    Waiting,
+    /// Someone holds it.
+    Held {
+        /// By which it is settled.
+        lease: LeaseId,
+        /// When it comes back; `None`: when its consumer goes.
+        until: Option<Timestamp>,
+    },
+    /// It was settled, or taken by retention, or stood in its stream before the subscription began.
+    Settled,
+    /// There is no such event in any of its sources, or not yet.
+    Unknown,
+}
+
 /// A publish under way: resolves when its events are durable (or queued, when relaxed).
 pub type Publishing =
     std::pin::Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send + 'static>>;
@@ -341,6 +359,20 @@ impl Hub {
         _wait: Duration,
     ) -> Result<Peeked, ConsumeError> {
         Err(ConsumeError::NotFound)
+    }
+
+    /// How an event stands. Changes nothing.
+    ///
+    /// # Errors
+    /// [`ConsumeError`].
+    pub async fn event_state(
+        &self,
+        _grant: &Grant,
+        _subscription: &Arc<Subscription>,
+        _stream: StreamId,
+        _offset: Offset,
+    ) -> Result<EventState, ConsumeError> {
+        Ok(EventState::Unknown)
     }
 
     /// Takes the event, for so long (at least 1 ms).

@@ -16,6 +16,7 @@ use crate::hub::Inner;
 use crate::stream::Lane;
 use crate::{
     CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
+    subscriber,
 };
 
 const MAX_NAME_BYTES: usize = 128;
@@ -93,6 +94,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     }
     let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
+    ops.extend(subscriber::drop_all(&inner, &id).await?);
     written(submit_ending(&inner, &streams, ops).await)?;
     inner.catalog.write().tenants.remove(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));

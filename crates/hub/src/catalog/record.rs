@@ -6,7 +6,9 @@ use outflow_store::{Durability, Retention};
 use serde::{Deserialize, Serialize};
 
 use crate::stream::Lane;
-use crate::{Cursor, Dedup, Integration, Project, ProjectLimits, Stream, StreamSettings};
+use crate::{
+    Cursor, Dedup, Integration, Project, ProjectLimits, Stream, StreamSettings, Subscriber,
+};
 
 /// Where projects are in the engine's state.
 pub(crate) const PROJECTS: &[u8] = b"catalog/project/";
@@ -17,6 +19,8 @@ pub(crate) const INTEGRATIONS: &[u8] = b"catalog/integration/";
 /// Where the next stream's number is.
 pub(crate) const NEXT_STREAM: &[u8] = b"catalog/next-stream";
 
+/// Where subscribers are.
+pub(crate) const SUBSCRIBERS: &[u8] = b"catalog/subscriber/";
 /// Where deleted streams ended is: a stream of the same name begins there.
 pub(crate) const ENDED: &[u8] = b"catalog/ended/";
 
@@ -80,6 +84,16 @@ struct CursorRecord {
     name: String,
     offset: u64,
     updated: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SubscriberRecord {
+    v: u32,
+    project: String,
+    id: String,
+    name: String,
+    owner: String,
+    created: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,6 +234,25 @@ pub(crate) fn of_cursor(cursor: &Cursor) -> Bytes {
 pub(crate) fn cursor(value: &[u8]) -> Result<Cursor, Fault> {
     let CursorRecord { name, offset, updated, .. } = read(value)?;
     Ok(Cursor { name, offset: Offset::new(offset), updated: Timestamp::from_millis(updated) })
+}
+
+/// The stored form of a subscriber.
+pub(crate) fn of_subscriber(one: &Subscriber) -> Bytes {
+    bytes(&SubscriberRecord {
+        v: VERSION,
+        project: one.project.to_string(),
+        id: one.id.clone(),
+        name: one.name.clone(),
+        owner: one.owner.clone(),
+        created: one.created.millis(),
+    })
+}
+
+/// Reads a subscriber.
+pub(crate) fn subscriber(value: &[u8]) -> Result<Subscriber, Fault> {
+    let SubscriberRecord { project, id, name, owner, created, .. } = read(value)?;
+    let project = ProjectId::new(&project).map_err(fault)?;
+    Ok(Subscriber { project, id, name, owner, created: Timestamp::from_millis(created) })
 }
 
 /// The stored form of where a stream ended: the offset after its last event.

@@ -14,5 +14,6 @@ mod limits;
 mod live;
 mod publishing;
 mod reading;
+mod subscribers;
 mod tenants;
 mod world;
