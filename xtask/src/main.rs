@@ -13,6 +13,7 @@ mod driver;
 mod fault;
 mod interop;
 mod licences;
+mod peers;
 mod soak;
 mod spdx;
 mod stage;
@@ -36,7 +37,9 @@ usage: cargo xtask <command>
                             (or named by ADVISORY_DB)
   interop [NAME]            real clients against a dev server: python, node, java, curl, deflate
   soak [--kill-rounds N] [--sim-seeds N] [--fuzz-minutes N] [--bench]
-                            the long versions of what the tests do briefly";
+                            the long versions of what the tests do briefly
+  bench --peers [--runs N] [--seconds N]
+                            our queues beside Debian's ActiveMQ and RabbitMQ, where installed";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,6 +63,9 @@ fn run(arguments: &[String]) -> Result<(), Fault> {
         }
         ("interop", []) => interop::run(&Workspace::load()?, None),
         ("interop", [name]) => interop::run(&Workspace::load()?, Some(name)),
+        ("bench", [peers, flags @ ..]) if peers == "--peers" => {
+            peers::run(&Workspace::load()?, flags)
+        }
         ("soak", flags) => soak::run(&Workspace::load()?, flags),
         _ => Err(Fault::new(USAGE)),
     }
