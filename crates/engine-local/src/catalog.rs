@@ -5,7 +5,8 @@
 //!                       changes them   flags u8 (1: dropped, 2: has size limit)
 //!                       age u64 | size limit u64 | start u64
 //! 0 'n' stream u32 BE   where the stream ends: written when a generation is sealed
-//!                       next u64 | last time i64
+//!                       next u64 | last time i64 | last event u64 | last sealed event u64
+//!                       (version 1 had no more than the first two)
 //! 0 'g'                 sealed generation u64 | its last sequence u64
 //! 0 'l' shard u8        the shard's epoch u64 | the owner's name
 //! ```
@@ -39,6 +40,10 @@ pub(crate) struct StreamRecord {
 pub(crate) struct EndRecord {
     pub(crate) next: Offset,
     pub(crate) last_at: Timestamp,
+    /// The last event there was; [`Offset::ZERO`]: none, or not known.
+    pub(crate) last: Offset,
+    /// The last event that is in a segment, unless it was trimmed since; in the same way.
+    pub(crate) sealed: Offset,
 }
 
 /// Up to where generations are sealed.
@@ -92,7 +97,8 @@ pub(crate) fn stream_put(id: StreamId, record: &StreamRecord) -> StatePut {
 
 pub(crate) fn end_put(id: StreamId, record: EndRecord) -> StatePut {
     let (next, at) = (record.next.get().to_le_bytes(), record.last_at.millis().to_le_bytes());
-    put(key(b'n', &id.0.to_be_bytes()), [next, at].concat())
+    let (last, sealed) = (record.last.get().to_le_bytes(), record.sealed.get().to_le_bytes());
+    put(key(b'n', &id.0.to_be_bytes()), [next, at, last, sealed].concat())
 }
 
 pub(crate) fn sealed_put(record: SealedRecord) -> StatePut {
@@ -109,8 +115,14 @@ fn stream_record(value: &[u8]) -> Option<StreamRecord> {
 }
 
 fn end_record(value: &[u8]) -> Option<EndRecord> {
-    let last_at = Timestamp::from_millis(i64_at(value, 8)?);
-    Some(EndRecord { next: Offset::new(u64_at(value, 0)?), last_at })
+    let next = u64_at(value, 0)?;
+    Some(EndRecord {
+        next: Offset::new(next),
+        last_at: Timestamp::from_millis(i64_at(value, 8)?),
+        // Version 1 took the event before the end for the last one.
+        last: Offset::new(u64_at(value, 16).unwrap_or(next.saturating_sub(1))),
+        sealed: Offset::new(u64_at(value, 24).unwrap_or(0)),
+    })
 }
 
 /// Every entry of a kind, with the stream it is of.

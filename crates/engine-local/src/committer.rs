@@ -33,6 +33,8 @@ pub(crate) struct Tail {
     pub(crate) config: StreamConfig,
     pub(crate) start: Offset,
     pub(crate) next: Offset,
+    /// The last event; [`Offset::ZERO`]: none, or not known.
+    pub(crate) last: Offset,
     /// When the last event was taken: time never falls within a stream.
     pub(crate) last_at: Timestamp,
     pub(crate) is_dropped: bool,

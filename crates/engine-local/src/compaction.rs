@@ -105,7 +105,7 @@ fn copy(
                 ));
                 return Ok(false);
             };
-            pace(writer.add(id, &stored.block, Form::Deflated)?.into());
+            pace(writer.add(id, &stored.block, block.previous, Form::Deflated)?.into());
         }
     }
     Ok(true)

@@ -1,6 +1,8 @@
 //! The file that says what a data directory is, and which format it has.
 //!
-//! `FORMAT` is text: the words `outflow data`, a space, the version, a line feed.
+//! `FORMAT` is text: the words `outflow data`, a space, the version, a line feed. Version 2 notes
+//! what comes before each block, so that a lost file is missed; directories of version 1 are opened
+//! and go on as version 2.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +11,7 @@ use crate::fs::{Fs, OpenMode, read_exact_at};
 use crate::recovery::{OpenError, io_error};
 
 /// The newest directory format that this code reads, and the one it makes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const NAME: &str = "FORMAT";
 const UNFINISHED: &str = "FORMAT.tmp";
 const WORDS: &str = "outflow data ";
@@ -56,12 +58,14 @@ fn version(fs: &dyn Fs, dir: &Path) -> io::Result<Option<Option<u32>>> {
     Ok(Some(number.and_then(|number| number.trim_end().parse().ok())))
 }
 
-/// Writes the file if it is absent.
+/// Writes the file if it is absent, or says an earlier version: from now on files of this one are
+/// made beside those that are there.
 pub(crate) fn write(fs: &dyn Fs, dir: &Path) -> io::Result<()> {
-    if version(fs, dir)?.is_some() {
-        return Ok(());
+    match version(fs, dir)? {
+        Some(Some(VERSION)) => return Ok(()),
+        Some(_) => {}
+        None => sync_ancestors(fs, dir)?,
     }
-    sync_ancestors(fs, dir)?;
     let unfinished = dir.join(UNFINISHED);
     if let Err(error) = fs.remove(&unfinished)
         && error.kind() != io::ErrorKind::NotFound

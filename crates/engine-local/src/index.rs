@@ -1,4 +1,4 @@
-//! What every stream holds and where: all of it in memory, some 56 bytes for each stored block.
+//! What every stream holds and where: all of it in memory, some 64 bytes for each stored block.
 //!
 //! Written by the committer (appends, trims), the sealer (chunks become blocks) and compaction;
 //! read by every reader. One lock around it all, held for moments: nothing here touches a disk.
@@ -6,6 +6,10 @@
 //! Invariants: in each stream the sealed blocks and then the chunks are in order of offset and do
 //! not overlap; every block's segment is in the table; a segment's `live` is the bytes of the
 //! blocks that refer to it.
+//!
+//! Offsets may leave gaps, so that the offsets alone do not show that something is lost. Every
+//! block and chunk therefore names the stream's last event before it (`previous`), as the
+//! committer knew it: where that event is retained and not there, events are missing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -48,6 +52,8 @@ pub(crate) struct Chunk {
     pub(crate) first: Offset,
     pub(crate) count: u32,
     pub(crate) at: Timestamp,
+    /// The stream's last event before it; [`Offset::ZERO`]: none, or not known.
+    pub(crate) previous: Offset,
     /// The journal generation it is in.
     pub(crate) generation: u64,
     pub(crate) lines: Bytes,
@@ -67,6 +73,8 @@ pub(crate) struct BlockRef {
     pub(crate) last: Offset,
     pub(crate) first_at: Timestamp,
     pub(crate) last_at: Timestamp,
+    /// The stream's last event before it; [`Offset::ZERO`]: none, or not known.
+    pub(crate) previous: Offset,
     /// The segment's number in this process ([`Segment::uid`]).
     pub(crate) segment: u32,
     /// Where it starts in the segment's file.
@@ -84,6 +92,10 @@ pub(crate) struct StreamLog {
     pub(crate) config: StreamConfig,
     pub(crate) start: Offset,
     pub(crate) next: Offset,
+    /// The last event, also when it is no longer there; [`Offset::ZERO`]: none, or not known.
+    pub(crate) last: Offset,
+    /// The last event that was ever sealed, in the same way.
+    pub(crate) sealed_end: Offset,
     /// When the last event was taken, also when it is no longer there.
     pub(crate) last_at: Timestamp,
     pub(crate) sealed: VecDeque<BlockRef>,
@@ -99,6 +111,8 @@ impl StreamLog {
             config,
             start: Offset::FIRST,
             next: Offset::FIRST,
+            last: Offset::ZERO,
+            sealed_end: Offset::ZERO,
             sealed: VecDeque::new(),
             tail: VecDeque::new(),
             bytes: 0,
@@ -120,11 +134,29 @@ impl StreamLog {
     /// waits below has lost nothing. At recovery it may lie within the chunk.
     pub(crate) fn push(&mut self, chunk: Chunk) -> bool {
         self.next = self.next.max(chunk.last().next());
+        self.last = self.last.max(chunk.last());
         self.last_at = self.last_at.max(chunk.at);
         self.bytes += chunk.lines.len() as u64;
         let is_first = self.tail.back().is_none_or(|last| last.generation != chunk.generation);
         self.tail.push_back(chunk);
         is_first
+    }
+
+    /// The events that are retained and not there, as runs of offsets from the first that may be
+    /// missing to the last that is.
+    pub(crate) fn missing(&self) -> Vec<(Offset, Offset)> {
+        let mut missing = Vec::new();
+        let mut expected = self.start;
+        let sealed = self.sealed.iter().map(|block| (block.previous, block.last));
+        let tail = self.tail.iter().map(|chunk| (chunk.previous, chunk.last()));
+        let newest = std::iter::once((self.last, self.last));
+        for (previous, last) in sealed.chain(tail).chain(newest) {
+            if previous >= expected {
+                missing.push((expected, previous));
+            }
+            expected = expected.max(last.next());
+        }
+        missing
     }
 }
 

@@ -4,7 +4,7 @@
 //! Called by the engine for every reader; calls the index, the cache and segments.
 //!
 //! Invariants: the index's lock is never held across a disk read; only committed events are seen;
-//! a block that fails its checksum is never served.
+//! a block that fails its checksum is never served; nobody is led past missing events unaware.
 
 use std::sync::Arc;
 
@@ -29,7 +29,6 @@ struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Plan {
     stream: StreamId,
-    from: Offset,
     bounds: Bounds,
     sealed: Vec<Wanted>,
     /// How many of `sealed` were asked for; the rest is read ahead.
@@ -53,10 +52,19 @@ impl Plan {
         }
         let from = from.max(bounds.start);
         let mut plan =
-            Self { stream: id, from, bounds, sealed: Vec::new(), asked: 0, chunks: Vec::new() };
+            Self { stream: id, bounds, sealed: Vec::new(), asked: 0, chunks: Vec::new() };
         let skip = stream.sealed.partition_point(|block| block.last < from);
         let (mut bytes, mut stored) = (0, 0);
+        let mut expected = from;
         for block in stream.sealed.range(skip..) {
+            if block.previous >= expected {
+                // What comes before the missing events is served first.
+                if plan.sealed.is_empty() {
+                    return Err(missing(id, from, block.previous, block.first));
+                }
+                return Ok(plan);
+            }
+            expected = block.last.next();
             let is_asked = plan.sealed.is_empty() || bytes + block.plain_len as usize <= max_bytes;
             if !is_asked && stored >= shared.options.read_ahead_bytes {
                 break;
@@ -70,11 +78,10 @@ impl Plan {
             plan.sealed.push(Wanted { block: *block, segment: segment.clone() });
         }
         if plan.sealed.is_empty() {
-            plan.chunks = tail(stream, from, max_bytes);
-            if plan.chunks.is_empty() && from < bounds.next {
-                // Its last blocks were lost to damage: without this a reader would wait here.
-                let detail = format!("nothing is left of {from} to the end of stream {id}");
-                return Err(ReadError::Damaged { detail, resume: bounds.next });
+            plan.chunks = tail(stream, from, max_bytes)
+                .map_err(|chunk| missing(id, from, chunk.previous, chunk.first))?;
+            if plan.chunks.is_empty() && from <= stream.last {
+                return Err(missing(id, from, stream.last, bounds.next));
             }
         }
         Ok(plan)
@@ -154,8 +161,17 @@ impl Plan {
 
     fn answer(&self, blocks: Vec<Arc<Block>>) -> Read {
         let end = blocks.last().map(|block| block.last.next());
-        let next = end.unwrap_or_else(|| self.from.min(self.bounds.next));
+        // Nothing is at or above `from`, though offsets may have been passed over.
+        let next = end.unwrap_or(self.bounds.next);
         Read { blocks, next, bounds: self.bounds }
+    }
+}
+
+/// Word that events from `from` on, up to `to`, are not there. The operator was told at recovery.
+fn missing(id: StreamId, from: Offset, to: Offset, resume: Offset) -> ReadError {
+    ReadError::Damaged {
+        detail: format!("events {from} to {to} of stream {id} are missing"),
+        resume,
     }
 }
 
@@ -169,16 +185,22 @@ fn note_damage(shared: &Shared, segment: &Segment, block: &BlockRef) -> ReadErro
     ReadError::Damaged { detail, resume: block.last.next() }
 }
 
-/// The chunks of a read, about `max_bytes` of them.
-fn tail(stream: &StreamLog, from: Offset, max_bytes: usize) -> Vec<Chunk> {
+/// The chunks of a read, about `max_bytes` of them, up to where events are missing; the chunk
+/// behind the missing ones when there are none before.
+fn tail(stream: &StreamLog, from: Offset, max_bytes: usize) -> Result<Vec<Chunk>, &Chunk> {
     let skip = stream.tail.partition_point(|chunk| chunk.last() < from);
-    let mut bytes = 0;
+    let (mut bytes, mut expected) = (0, from);
+    if let Some(first) = stream.tail.get(skip).filter(|chunk| chunk.previous >= from) {
+        return Err(first);
+    }
     let wanted = stream.tail.range(skip..).take_while(|chunk| {
         let is_first = bytes == 0;
+        let follows = chunk.previous < expected;
+        expected = chunk.last().next();
         bytes += chunk.lines.len();
-        is_first || bytes <= max_bytes
+        follows && (is_first || bytes <= max_bytes)
     });
-    wanted.cloned().collect()
+    Ok(wanted.cloned().collect())
 }
 
 /// Blocks of about `block_bytes`; a chunk that is large enough becomes one as it is.
@@ -242,9 +264,8 @@ pub(crate) fn seek(shared: &Shared, id: StreamId, at: Timestamp) -> Result<Seek,
             return Ok(Seek::Found(block.first.max(start)));
         };
         let wanted = Wanted { block: *block, segment: segment.clone() };
-        let from = block.first;
         let (sealed, chunks) = (vec![wanted], Vec::new());
-        let plan = Plan { stream: id, from, bounds, sealed, asked: 1, chunks };
+        let plan = Plan { stream: id, bounds, sealed, asked: 1, chunks };
         return Ok(Seek::Within(plan, start));
     }
     let tail = stream.tail.partition_point(|chunk| chunk.at < at);

@@ -13,7 +13,7 @@ mod load;
 pub(crate) mod lost;
 mod replay;
 
-pub(crate) use load::{Found, journals, segments};
+pub(crate) use load::{Found, Segments, journals, segments};
 pub(crate) use lost::{has_data, has_state};
 
 use std::collections::VecDeque;
@@ -94,8 +94,8 @@ pub(crate) struct Recovered {
 /// What the state says of streams and segments.
 pub(crate) struct Known {
     pub(crate) sealed: SealedRecord,
-    streams: Vec<(StreamId, StreamRecord)>,
-    ends: Vec<(StreamId, EndRecord)>,
+    pub(crate) streams: Vec<(StreamId, StreamRecord)>,
+    pub(crate) ends: Vec<(StreamId, EndRecord)>,
 }
 
 impl Known {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use outflow_model::{StreamId, Timestamp};
+use outflow_model::{Offset, StreamId, Timestamp};
 
 use crate::active::Generation;
 use crate::catalog::{self, EndRecord, SealedRecord};
@@ -120,8 +120,10 @@ fn write(
                 .split_at_checked(group(rest, shared.options.block_bytes))
                 .unwrap_or((rest, &[]));
             rest = after;
-            let Some(block) = reading::join(group) else { continue };
-            let len = writer.add(id, &block, form)?;
+            let (Some(block), Some(first)) = (reading::join(group), group.first()) else {
+                continue;
+            };
+            let len = writer.add(id, &block, first.previous, form)?;
             pace(len.into());
         }
     }
@@ -136,13 +138,15 @@ fn chunks(shared: &Shared, generation: &Generation, id: StreamId) -> Vec<Chunk> 
     stream.tail.iter().take_while(of).cloned().collect()
 }
 
-/// How many chunks make the next block: about `block_bytes` of lines, and such that the times of
-/// their events tell when each was taken (time lookups need that).
+/// How many chunks make the next block: about `block_bytes` of lines, none missing in between,
+/// and such that the times of their events tell when each was taken (time lookups need that).
 fn group(chunks: &[Chunk], block_bytes: usize) -> usize {
     let (mut bytes, mut time, mut tells) = (0, Timestamp::from_millis(i64::MIN), true);
-    let mut first_at = None;
+    let (mut first_at, mut last) = (None, Offset::LAST);
     let fits = chunks.iter().take_while(|chunk| {
         let is_first = first_at.is_none();
+        let follows = chunk.previous <= last;
+        last = chunk.last();
         let same_time = *first_at.get_or_insert(chunk.at) == chunk.at;
         // Within one time nothing needs telling; after it, everything does.
         let told = reading::times_tell(chunk, time.max(first_at.unwrap_or(chunk.at)));
@@ -150,7 +154,7 @@ fn group(chunks: &[Chunk], block_bytes: usize) -> usize {
         tells &= told || same_time;
         time = time.max(chunk.at);
         bytes += chunk.lines.len();
-        is_first || (joins && bytes <= block_bytes)
+        is_first || (follows && joins && bytes <= block_bytes)
     });
     fits.count().max(1)
 }
@@ -171,6 +175,8 @@ fn show(shared: &Shared, generation: &Generation, segment: Segment, entries: &[E
             stream.bytes = stream.bytes.saturating_sub(chunk.lines.len() as u64);
             stream.tail.pop_front();
         }
+        let sealed_end = entries.last().map_or(Offset::ZERO, |entry| entry.block.last);
+        stream.sealed_end = stream.sealed_end.max(sealed_end);
         for entry in entries.iter().filter(|entry| entry.block.last >= stream.start) {
             let mut block = entry.block;
             block.segment = segment.uid;
@@ -191,7 +197,9 @@ fn note_ends(shared: &Shared, generation: &Generation) -> io::Result<()> {
         let mut puts = Vec::with_capacity(ids.len());
         for &id in ids {
             let Some(stream) = index.streams.get(&id) else { continue };
-            let end = EndRecord { next: stream.next, last_at: stream.last_at };
+            let (next, last_at) = (stream.next, stream.last_at);
+            let (last, sealed) = (stream.last, stream.sealed_end);
+            let end = EndRecord { next, last_at, last, sealed };
             puts.push(catalog::end_put(id, end));
         }
         drop(index);

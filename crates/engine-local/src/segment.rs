@@ -13,14 +13,19 @@
 //! block    0 magic "OFB\xFF" | 4 crc32c of 8..end u32 | 8 stream u32 | 12 count u32
 //!          16 first u64 | 24 last u64 | 32 first_at i64 | 40 last_at i64
 //!          48 plain lines u32 | 52 crc32 of the plain lines u32 | 56 stored lines u32
-//!          60 plain sidecars u32 | 64 stored sidecars u32 | 68 flags u32 (1: not deflated)
-//!          72 stored lines, stored sidecars
+//!          60 plain sidecars u32 | 64 stored sidecars u32 | 68 flags u32 (1: not deflated,
+//!          2: `previous` is there)
+//!          72 previous u64: the stream's last event before it, or 0
+//!          80 stored lines, stored sidecars
 //! footer   an entry for each block, in order of place:
 //!          0 stream u32 | 4 count u32 | 8 first u64 | 16 last u64 | 24 first_at i64
-//!          32 last_at i64 | 40 position u32 | 44 length u32 | 48 plain lines u32 | 52 flags u32
+//!          32 last_at i64 | 40 position u32 | 44 length u32 | 48 plain lines u32
+//!          52 flags u32 (1: not deflated) | 56 previous u64                        64 bytes
 //! trailer  0 magic "OFE\xFF" | 4 crc32c of footer and 8.. u32 | 8 footer position u64
 //!          16 entries u32 | 20 zero u32                                            24 bytes
 //! ```
+//!
+//! Version 1 is still read: its blocks and entries have no `previous`, and end 8 bytes earlier.
 //!
 //! Invariants: every byte is under a checksum; a file has its final name only when all of it is
 //! durable; in a file, blocks of one stream lie together and in order. A block describes itself,
@@ -40,7 +45,7 @@ use crate::fs::File;
 use crate::segment::footer::Entry;
 
 /// The newest segment format that this code reads, and the one it writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The file of segment `number` of the family of `age_ms`.
 pub(crate) fn path(dir: &Path, age_ms: u64, number: u64) -> PathBuf {

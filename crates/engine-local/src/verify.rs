@@ -4,9 +4,9 @@
 //! Called by `outflow verify`. Calls the readers of segments and of the journal, and has a copy of
 //! the state opened by its own store.
 //!
-//! Where streams start is known from the trims and drops that the journal still holds; an older
-//! one is not known, so that of the events found some may be no longer retained and only wait for
-//! their place to be used again.
+//! Where streams start and what must be there is known from the state, and from the trims and
+//! drops that the journal holds. Of the events found some may be no longer retained and only wait
+//! for their place to be used again.
 
 mod report;
 mod state;
@@ -21,6 +21,7 @@ use crate::identity;
 use crate::journal::op::{self, JournalOp};
 use crate::recovery::{Found, OpenError, io_error, journals, segments};
 use crate::segment::reader::read_run;
+use crate::state::State;
 
 use report::{Gather, Run};
 pub use report::{Report, StreamReport};
@@ -50,24 +51,41 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(io_error("opening the lock")(error)),
     };
-    let mut report = verify_on(&RealFs, dir, progress)?;
-    state::check(&RealFs, dir, &mut report)?;
+    identity::check(&RealFs, dir)?;
+    let copied = state::copy_of(&RealFs, dir)?;
+    let state = copied.as_ref().and_then(|copied| copied.as_ref().ok());
+    let state = state.map(|copied| &copied.state as &dyn State);
+    let mut report = verify_on(&RealFs, dir, state, progress)?;
+    match copied {
+        None if report.segments > 0 || report.commits > 0 => {
+            report.damage.push("state: it is missing".into());
+        }
+        Some(Err(error)) => report.damage.push(format!("state: {error}")),
+        _ => {}
+    }
     Ok(report)
 }
 
-/// As [`verify`], on any file system, without the lock and without the state.
+/// As [`verify`], on any file system and without the lock, with a state that was opened, if there
+/// is one.
 ///
 /// # Errors
 /// See [`verify`].
 pub fn verify_on(
     fs: &dyn Fs,
     dir: &Path,
+    state: Option<&dyn State>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, OpenError> {
     identity::check(fs, dir)?;
     let segments = segments(fs, dir)?;
     let total = segments.found.iter().map(bytes_of).sum();
     let mut gather = Gather::default();
+    let known = match state {
+        Some(state) => state::check(state, fs, dir, &segments, &mut gather.report.damage)?,
+        None => None,
+    };
+    let sealed = known.as_ref().map_or(0, |known| known.sealed.generation);
     gather.report.unfinished = segments.unfinished.len();
     let mut done = 0;
     for found in &segments.found {
@@ -90,9 +108,9 @@ pub fn verify_on(
                     gather.report.damage.push(format!("commit {sequence} cannot be read"));
                     break;
                 };
-                let (stream, first, count, lines, metas) = match op {
-                    JournalOp::Append { stream, first, count, lines, metas, .. } => {
-                        (stream, first, count, lines, metas)
+                let (stream, first, previous, count, lines, metas) = match op {
+                    JournalOp::Append { stream, first, previous, count, lines, metas, .. } => {
+                        (stream, first, previous, count, lines, metas)
                     }
                     JournalOp::Trim(stream, start) => {
                         gather.trimmed(stream, start);
@@ -106,17 +124,21 @@ pub fn verify_on(
                 };
                 let last = first.plus(u64::from(count) - 1);
                 let bytes = lines.len() as u64;
+                let run = Run { first, last, previous, events: count.into(), bytes };
                 if !is_whole(&lines, &metas, count) {
                     gather.report.damage.push(format!("commit {}: {stream}", record.sequence));
                 }
-                gather.journaled(stream, Run { first, last, events: count.into(), bytes });
+                // What is sealed must be in a segment: this copy is not read any more.
+                if file.head.generation > sealed {
+                    gather.journaled(stream, run);
+                }
             }
         }
     }
     let quarantine = fs.list(&dir.join("quarantine"));
     gather.report.quarantined = quarantine.unwrap_or_default();
     gather.report.quarantined.sort_unstable();
-    Ok(gather.finish())
+    Ok(gather.finish(known.as_ref()))
 }
 
 /// The bytes of a segment's blocks.
@@ -149,7 +171,8 @@ fn check_segment(found: &Found, gather: &mut Gather) -> std::io::Result<()> {
                 .push(format!("{name} at byte {}: {first} to {last} of {stream}", block.position));
         }
         let (events, bytes) = (block.count.into(), block.plain_len.into());
-        gather.sealed(stream, Run { first: block.first, last: block.last, events, bytes });
+        let (first, last, previous) = (block.first, block.last, block.previous);
+        gather.sealed(stream, Run { first, last, previous, events, bytes });
     }
     Ok(())
 }

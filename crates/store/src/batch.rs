@@ -133,6 +133,6 @@ impl Batch {
             Op::Put(put) => put.key.len() + put.value.as_ref().map_or(0, Bytes::len),
             Op::SetStream(..) | Op::DropStream(_) | Op::Trim(..) => 16,
         };
-        self.ops.iter().map(|op| of(op) + 32).sum()
+        self.ops.iter().map(|op| of(op) + 40).sum()
     }
 }

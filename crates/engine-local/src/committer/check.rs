@@ -149,11 +149,12 @@ impl Committer {
         }
         undo.tails.push((append.stream, Some(*tail)));
         let at = append.at.max(tail.last_at);
-        (tail.next, tail.last_at) = (end, at);
-        op::encode_append(&mut self.record, &append, at);
+        let previous = tail.last;
+        (tail.next, tail.last, tail.last_at) = (end, Offset::new(end.get() - 1), at);
+        op::encode_append(&mut self.record, &append, at, previous);
         let Append { stream, first, count, lines, metas, .. } = append;
         let generation = self.journal.as_ref().map_or(0, |journal| journal.generation);
-        let chunk = Chunk { first, count, at, generation, lines, metas };
+        let chunk = Chunk { first, count, at, previous, generation, lines, metas };
         self.effects.push(Effect::Append(stream, chunk));
         Ok(())
     }
@@ -221,6 +222,7 @@ impl Tail {
         },
         start: Offset::FIRST,
         next: Offset::FIRST,
+        last: Offset::ZERO,
         last_at: Timestamp::from_millis(i64::MIN),
         is_dropped: false,
     };

@@ -7,11 +7,13 @@ use outflow_store::{Append, Put, Retention, StreamConfig};
 
 use super::buffer::AlignedBuffer;
 
-const APPEND: u8 = 1;
+/// An append as version 1 wrote it: without `previous`.
+const OLD_APPEND: u8 = 1;
 const PUT: u8 = 2;
 const SET: u8 = 3;
 const DROP: u8 = 4;
 const TRIM: u8 = 5;
+const APPEND: u8 = 6;
 
 /// One part of a commit, read back. Bytes are slices of the file's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) enum JournalOp {
         stream: StreamId,
         first: Offset,
         at: Timestamp,
+        /// The stream's last event before it.
+        previous: Offset,
         count: u32,
         lines: Bytes,
         metas: Bytes,
@@ -33,9 +37,14 @@ pub(crate) enum JournalOp {
     Trim(StreamId, Offset),
 }
 
-/// Appends an append whose time is `at`.
-pub(crate) fn encode_append(out: &mut AlignedBuffer, append: &Append, at: Timestamp) {
-    let mut head = [0; 32];
+/// Appends an append whose time is `at`, after the stream's event `previous`.
+pub(crate) fn encode_append(
+    out: &mut AlignedBuffer,
+    append: &Append,
+    at: Timestamp,
+    previous: Offset,
+) {
+    let mut head = [0; 40];
     fill(
         &mut head,
         [
@@ -45,6 +54,7 @@ pub(crate) fn encode_append(out: &mut AlignedBuffer, append: &Append, at: Timest
             &at.millis().to_le_bytes(),
             &append.count.to_le_bytes(),
             &(append.lines.len() as u32).to_le_bytes(),
+            &previous.get().to_le_bytes(),
         ],
     );
     out.extend(&head);
@@ -131,8 +141,9 @@ fn take(bytes: &mut Bytes, len: usize) -> Option<Bytes> {
 /// Reads the op at the front of `payload` and cuts it off; `None` when it is not one.
 pub(crate) fn decode(payload: &mut Bytes) -> Option<JournalOp> {
     match *payload.first()? {
-        APPEND => {
-            let head = take(payload, 32)?;
+        kind @ (APPEND | OLD_APPEND) => {
+            let head = take(payload, if kind == APPEND { 40 } else { 32 })?;
+            let previous = if kind == APPEND { u64_at(&head, 32)? } else { 0 };
             let count = u32_at(&head, 24)?;
             let lines = take(payload, u32_at(&head, 28)? as usize)?;
             let metas = take(payload, (count as usize).checked_mul(META_BYTES)?)?;
@@ -140,6 +151,7 @@ pub(crate) fn decode(payload: &mut Bytes) -> Option<JournalOp> {
                 stream: StreamId(u32_at(&head, 4)?),
                 first: Offset::new(u64_at(&head, 8)?),
                 at: Timestamp::from_millis(i64_at(&head, 16)?),
+                previous: Offset::new(previous),
                 count: (count > 0).then_some(count)?,
                 lines,
                 metas,
@@ -177,12 +189,13 @@ mod tests {
     fn op() -> impl Strategy<Value = JournalOp> {
         let bytes = || prop::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
         prop_oneof![
-            (any::<(u32, u64, i64)>(), 1..5_u32, bytes()).prop_map(
-                |((id, first, at), count, lines)| {
+            (any::<(u32, u64, i64, u64)>(), 1..5_u32, bytes()).prop_map(
+                |((id, first, at, previous), count, lines)| {
                     JournalOp::Append {
                         stream: StreamId(id),
                         first: Offset::new(first),
                         at: Timestamp::from_millis(at),
+                        previous: Offset::new(previous),
                         count,
                         lines,
                         metas: vec![7; count as usize * META_BYTES].into(),
@@ -204,8 +217,9 @@ mod tests {
 
     fn encode(out: &mut AlignedBuffer, op: &JournalOp) {
         match op.clone() {
-            JournalOp::Append { stream, first, at, count, lines, metas } => {
-                encode_append(out, &Append { stream, first, count, at, lines, metas }, at);
+            JournalOp::Append { stream, first, at, previous, count, lines, metas } => {
+                let append = Append { stream, first, count, at, lines, metas };
+                encode_append(out, &append, at, previous);
             }
             JournalOp::Put { key, value } => {
                 encode_put(out, &Put { key, value, condition: Condition::Any });
@@ -225,6 +239,23 @@ mod tests {
             let read: Vec<_> = std::iter::from_fn(|| decode(&mut payload)).collect();
             prop_assert_eq!(read, ops);
             prop_assert!(payload.is_empty());
+        }
+
+        #[test]
+        fn appends_of_version_1_read_back(first: u64, count in 1..5_u32, lines: Vec<u8>) {
+            let mut bytes = vec![OLD_APPEND, 0, 0, 0, 7, 0, 0, 0];
+            bytes.extend_from_slice(&first.to_le_bytes());
+            bytes.extend_from_slice(&5_i64.to_le_bytes());
+            bytes.extend_from_slice(&count.to_le_bytes());
+            bytes.extend_from_slice(&(lines.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&lines);
+            let metas = Bytes::from(vec![3; count as usize * META_BYTES]);
+            bytes.extend_from_slice(&metas);
+            let (first, previous) = (Offset::new(first), Offset::ZERO);
+            let (stream, at) = (StreamId(7), Timestamp::from_millis(5));
+            let lines = Bytes::from(lines);
+            let op = JournalOp::Append { stream, first, at, previous, count, lines, metas };
+            prop_assert_eq!(decode(&mut Bytes::from(bytes)), Some(op));
         }
 
         #[test]

@@ -7,7 +7,7 @@ use super::op::{fill, u32_at, u64_at};
 use crate::fs::ALIGN;
 
 /// The newest journal format that this code reads, and the one it writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// The size of a file's and of a record's head.
 pub(crate) const HEAD: usize = 32;
 

@@ -54,10 +54,12 @@ impl Recovery<'_> {
         for (id, end) in known.ends {
             if let Some(tail) = self.tails.get_mut(&id) {
                 tail.next = tail.next.max(end.next);
+                tail.last = tail.last.max(end.last);
                 tail.last_at = tail.last_at.max(end.last_at);
             }
             if let Some(stream) = self.index.streams.get_mut(&id) {
                 stream.next = stream.next.max(end.next);
+                stream.sealed_end = stream.sealed_end.max(end.sealed);
             }
         }
     }
@@ -82,7 +84,9 @@ impl Recovery<'_> {
                 continue;
             }
             tail.last_at = tail.last_at.max(block.last_at);
+            tail.last = tail.last.max(block.last);
             stream.next = stream.next.max(block.last.next());
+            stream.sealed_end = stream.sealed_end.max(block.last);
             if block.last < start {
                 continue;
             }
@@ -215,16 +219,19 @@ impl Recovery<'_> {
 
     /// Shows an append that is not in a segment.
     fn replay_append(&mut self, op: JournalOp, generation: &mut Generation) -> Result<(), String> {
-        let JournalOp::Append { stream: id, first, at, count, lines, metas } = op else {
+        let JournalOp::Append { stream: id, first, at, previous, count, lines, metas } = op else {
             return Ok(());
         };
         let Some(tail) = self.tails.get_mut(&id) else {
             return Err(format!("it has events of stream {id}, which nothing else knows"));
         };
         let Some(stream) = self.index.streams.get_mut(&id) else { return Ok(()) };
-        let chunk = Chunk { first, count, at, generation: generation.number, lines, metas };
+        let generation_number = generation.number;
+        let chunk =
+            Chunk { first, count, at, previous, generation: generation_number, lines, metas };
         tail.last_at = tail.last_at.max(at);
         tail.next = tail.next.max(chunk.last().next());
+        tail.last = tail.last.max(chunk.last());
         let is_sealed = stream.sealed.back().is_some_and(|last| last.last >= first);
         if is_sealed || chunk.last() < stream.start {
             stream.next = stream.next.max(tail.next);
@@ -241,18 +248,28 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Makes ends exact, and reports what nothing explains. Starts are exact already: whatever
+    /// Makes ends exact, and reports what is missing and what nothing explains. Starts are exact already: whatever
     /// moves one is in the journal before anything goes.
     pub(super) fn settle(&mut self) {
+        let mut missing = Vec::new();
         for (id, stream) in &mut self.index.streams {
             if let Some(tail) = self.tails.get_mut(id) {
                 stream.next = stream.next.max(tail.next);
                 (tail.start, tail.next) = (stream.start, stream.next);
+                stream.last = stream.last.max(tail.last).max(stream.sealed_end);
+                tail.last = stream.last;
                 stream.last_at = tail.last_at;
-                if stream.is_empty() {
+                for (from, to) in stream.missing() {
+                    missing.push((*id, from, to));
+                }
+                if stream.is_empty() && stream.last < stream.start {
                     (stream.start, tail.start) = (stream.next, stream.next);
                 }
             }
+        }
+        missing.sort_unstable();
+        for (id, from, to) in missing {
+            self.health.damage(format!("events {from} to {to} of stream {id} are missing"));
         }
         let mut unknown: Vec<_> = self.loose.keys().copied().collect();
         unknown.sort_unstable();

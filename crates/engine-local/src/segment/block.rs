@@ -8,9 +8,13 @@ use outflow_store::{Block, BlockError, Deflated, crc};
 use crate::journal::op::{fill, i64_at, u32_at, u64_at};
 
 /// The size of a block's head.
-pub(crate) const HEAD: usize = 72;
+const HEAD: usize = 80;
+/// The size of a head without `previous`, as version 1 wrote it.
+const OLD_HEAD: usize = 72;
 /// The parts are stored as they are.
-pub(crate) const FLAG_PLAIN: u32 = 1;
+const FLAG_PLAIN: u32 = 1;
+/// The head has `previous`.
+const FLAG_PREVIOUS: u32 = 2;
 
 pub(crate) const MAGIC: [u8; 4] = *b"OFB\xFF";
 
@@ -22,7 +26,8 @@ pub(crate) enum Form {
     Plain,
 }
 
-/// Appends `block` in its stored form to `out`.
+/// Appends `block`, before which `previous` is the stream's last event, in its stored form to
+/// `out`.
 ///
 /// # Errors
 /// When the block is damaged.
@@ -30,6 +35,7 @@ pub(crate) fn encode(
     out: &mut Vec<u8>,
     stream: StreamId,
     block: &Block,
+    previous: Offset,
     form: Form,
 ) -> Result<(), BlockError> {
     let (lines, crc, (metas, metas_len), flags) = match form {
@@ -60,7 +66,8 @@ pub(crate) fn encode(
             &(lines.len() as u32).to_le_bytes(),
             &metas_len.to_le_bytes(),
             &(metas.len() as u32).to_le_bytes(),
-            &flags.to_le_bytes(),
+            &(flags | FLAG_PREVIOUS).to_le_bytes(),
+            &previous.get().to_le_bytes(),
         ],
     );
     let covered = head.get(8..).unwrap_or_default();
@@ -78,9 +85,16 @@ pub(crate) fn encode(
 pub(crate) struct Stored {
     pub(crate) stream: StreamId,
     pub(crate) block: Block,
+    /// The stream's last event before it; [`Offset::ZERO`]: none, or not known.
+    pub(crate) previous: Offset,
     pub(crate) form: Form,
     /// Its size in the file.
     pub(crate) len: usize,
+}
+
+/// How long the head is that starts with `head`.
+fn head_len(head: &[u8]) -> Option<usize> {
+    Some(if u32_at(head, 68)? & FLAG_PREVIOUS == 0 { OLD_HEAD } else { HEAD })
 }
 
 /// How long the block is that starts with `head`, if it is one.
@@ -88,7 +102,8 @@ pub(crate) fn stored_len(head: &[u8]) -> Option<usize> {
     if !head.starts_with(&MAGIC) {
         return None;
     }
-    HEAD.checked_add(u32_at(head, 56)? as usize)?.checked_add(u32_at(head, 64)? as usize)
+    let parts = (u32_at(head, 56)? as usize).checked_add(u32_at(head, 64)? as usize)?;
+    head_len(head)?.checked_add(parts)
 }
 
 /// Reads the block at the front of `bytes`; `None` when it fails its checksum.
@@ -105,7 +120,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Stored> {
         first_at: Timestamp::from_millis(i64_at(bytes, 32)?),
         last_at: Timestamp::from_millis(i64_at(bytes, 40)?),
     };
-    let (lines, metas) = bytes.get(HEAD..)?.split_at_checked(u32_at(bytes, 56)? as usize)?;
+    let head_len = head_len(bytes)?;
+    let previous = if head_len == HEAD { u64_at(bytes, OLD_HEAD)? } else { 0 };
+    let (lines, metas) = bytes.get(head_len..)?.split_at_checked(u32_at(bytes, 56)? as usize)?;
     // Copies, so that a cached block holds no more than itself in memory.
     let (lines, metas) = (Bytes::copy_from_slice(lines), Bytes::copy_from_slice(metas));
     let plain_len = u32_at(bytes, 48)?;
@@ -116,12 +133,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Stored> {
     } else {
         (Block::plain(head, lines, metas), Form::Plain)
     };
-    Some(Stored { stream: StreamId(u32_at(bytes, 8)?), block, form, len })
+    let (stream, previous) = (StreamId(u32_at(bytes, 8)?), Offset::new(previous));
+    Some(Stored { stream, block, previous, form, len })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PREVIOUS: Offset = Offset::new(77);
 
     fn block() -> Block {
         let head = BlockHead {
@@ -138,10 +158,11 @@ mod tests {
     fn both_forms_read_back() {
         for form in [Form::Deflated, Form::Plain] {
             let mut out = Vec::new();
-            encode(&mut out, StreamId(9), &block(), form).unwrap();
+            encode(&mut out, StreamId(9), &block(), PREVIOUS, form).unwrap();
             assert_eq!(stored_len(&out), Some(out.len()));
             let stored = decode(&out).unwrap();
             assert_eq!((stored.stream, stored.form, stored.len), (StreamId(9), form, out.len()));
+            assert_eq!(stored.previous, PREVIOUS);
             assert_eq!(stored.block.head(), block().head());
             assert_eq!(stored.block.lines().unwrap(), block().lines().unwrap());
             assert_eq!(stored.block.meta_bytes().unwrap(), block().meta_bytes().unwrap());
@@ -149,9 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_version_1_reads_back() {
+        let mut out = Vec::new();
+        encode(&mut out, StreamId(9), &block(), PREVIOUS, Form::Plain).unwrap();
+        out.drain(OLD_HEAD..HEAD);
+        out[68] = FLAG_PLAIN as u8;
+        let sum = crc32c::crc32c(&out[8..]);
+        out[4..8].copy_from_slice(&sum.to_le_bytes());
+        let stored = decode(&out).unwrap();
+        assert_eq!((stored.previous, stored.len), (Offset::ZERO, out.len()));
+        assert_eq!(stored.block.lines().unwrap(), block().lines().unwrap());
+    }
+
+    #[test]
     fn every_flipped_bit_is_found() {
         let mut out = Vec::new();
-        encode(&mut out, StreamId(9), &block(), Form::Deflated).unwrap();
+        encode(&mut out, StreamId(9), &block(), PREVIOUS, Form::Deflated).unwrap();
         for bit in 0..out.len() * 8 {
             out[bit / 8] ^= 1 << (bit % 8);
             assert!(decode(&out).is_none(), "bit {bit}");

@@ -8,7 +8,9 @@ use crate::journal::op::{fill, i64_at, u32_at, u64_at};
 /// The size of a file's head.
 pub(crate) const HEAD: usize = 32;
 /// The size of a footer's entry.
-pub(crate) const ENTRY: usize = 56;
+const ENTRY: usize = 64;
+/// The size of an entry without `previous`, as version 1 wrote it.
+const OLD_ENTRY: usize = 56;
 /// The size of the trailer.
 pub(crate) const TRAILER: usize = 24;
 
@@ -81,6 +83,7 @@ pub(crate) fn encode(entries: &[Entry], position: u64) -> Vec<u8> {
                 &block.len.to_le_bytes(),
                 &block.plain_len.to_le_bytes(),
                 &u32::from(entry.is_plain).to_le_bytes(),
+                &block.previous.get().to_le_bytes(),
             ],
         );
     }
@@ -100,9 +103,15 @@ pub(crate) fn encode(entries: &[Entry], position: u64) -> Vec<u8> {
 /// a trailer.
 pub(crate) fn position(trailer: &[u8], file_len: u64) -> Option<u64> {
     let position = u64_at(trailer, 8)?;
-    let len = u64::from(u32_at(trailer, 16)?) * ENTRY as u64 + TRAILER as u64;
-    let fits = trailer.starts_with(&TRAILER_MAGIC) && position.checked_add(len)? == file_len;
+    let footer = file_len.checked_sub(position)?.checked_sub(TRAILER as u64)?;
+    let fits = trailer.starts_with(&TRAILER_MAGIC) && entry_len(trailer, footer).is_some();
     fits.then_some(position)
+}
+
+/// How long each entry is of a footer of `len` bytes: its number tells the versions apart.
+fn entry_len(trailer: &[u8], len: u64) -> Option<usize> {
+    let count = u64::from(u32_at(trailer, 16)?);
+    [ENTRY, OLD_ENTRY].into_iter().find(|&entry| count * entry as u64 == len)
 }
 
 /// Reads the footer and trailer; `None` when they fail their checksum.
@@ -112,7 +121,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
     if !trailer.starts_with(&TRAILER_MAGIC) || u32_at(trailer, 4)? != crc {
         return None;
     }
-    footer.chunks_exact(ENTRY).map(decode_entry).collect()
+    let entry_len = entry_len(trailer, footer.len() as u64)?;
+    footer.chunks_exact(entry_len).map(decode_entry).collect()
 }
 
 fn decode_entry(bytes: &[u8]) -> Option<Entry> {
@@ -121,6 +131,7 @@ fn decode_entry(bytes: &[u8]) -> Option<Entry> {
         last: Offset::new(u64_at(bytes, 16)?),
         first_at: Timestamp::from_millis(i64_at(bytes, 24)?),
         last_at: Timestamp::from_millis(i64_at(bytes, 32)?),
+        previous: Offset::new(u64_at(bytes, OLD_ENTRY).unwrap_or(0)),
         segment: 0,
         position: u32_at(bytes, 40)?,
         len: u32_at(bytes, 44)?,

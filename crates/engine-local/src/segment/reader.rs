@@ -72,6 +72,7 @@ fn salvage(file: &dyn File, len: u64) -> io::Result<Vec<Entry>> {
             last: head.last,
             first_at: head.first_at,
             last_at: head.last_at,
+            previous: stored.previous,
             segment: 0,
             position: at as u32,
             len: stored.len as u32,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use outflow_model::StreamId;
+use outflow_model::{Offset, StreamId};
 use outflow_store::Block;
 
 use super::block::{self, Form};
@@ -51,14 +51,21 @@ impl SegmentWriter {
         Ok(Self { file, path, buffer, at: 0, synced: 0, entries: Vec::new() })
     }
 
-    /// Adds a block. Returns how many bytes it takes.
+    /// Adds a block, before which `previous` is the stream's last event. Returns how many bytes
+    /// it takes.
     ///
     /// # Errors
     /// The disk's; `InvalidData` when the block is damaged or the file too large.
-    pub(crate) fn add(&mut self, stream: StreamId, block: &Block, form: Form) -> io::Result<u32> {
+    pub(crate) fn add(
+        &mut self,
+        stream: StreamId,
+        block: &Block,
+        previous: Offset,
+        form: Form,
+    ) -> io::Result<u32> {
         let position = self.at + self.buffer.len() as u64;
         let before = self.buffer.len();
-        block::encode(&mut self.buffer, stream, block, form)
+        block::encode(&mut self.buffer, stream, block, previous, form)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         let len = (self.buffer.len() - before) as u32;
         let too_large = |_| io::Error::new(io::ErrorKind::InvalidData, "the segment is too large");
@@ -67,6 +74,7 @@ impl SegmentWriter {
             last: block.last,
             first_at: block.first_at,
             last_at: block.last_at,
+            previous,
             segment: 0,
             position: u32::try_from(position).map_err(too_large)?,
             len,

@@ -1,8 +1,10 @@
 //! What a check found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outflow_model::{Offset, StreamId};
+
+use crate::recovery::Known;
 
 /// One stream's events: those that are retained and, where the journal no longer tells what was
 /// trimmed, those that wait for their place to be used again. Blocks and commits that are
@@ -56,6 +58,8 @@ impl Report {
 pub(super) struct Run {
     pub(super) first: Offset,
     pub(super) last: Offset,
+    /// The stream's last event before it; [`Offset::ZERO`]: none, or not known.
+    pub(super) previous: Offset,
     pub(super) events: u64,
     pub(super) bytes: u64,
 }
@@ -86,7 +90,8 @@ impl Gather {
         *known = start.max(*known);
     }
 
-    pub(super) fn finish(mut self) -> Report {
+    /// The report. With what the state knows it tells of events that are gone.
+    pub(super) fn finish(mut self, known: Option<&Known>) -> Report {
         let mut all = std::mem::take(&mut self.sealed);
         for (&stream, runs) in &mut all {
             runs.sort_unstable_by_key(|run| run.first);
@@ -106,6 +111,9 @@ impl Gather {
             let end = sealed.last().map(|run| run.last);
             sealed.extend(runs.into_iter().filter(|run| end.is_none_or(|end| run.first > end)));
         }
+        if let Some(known) = known {
+            self.tell_missing(&all, known);
+        }
         for (stream, runs) in &mut all {
             let start = self.starts.get(stream).copied().unwrap_or(Offset::ZERO);
             runs.retain(|run| run.last >= start);
@@ -113,6 +121,31 @@ impl Gather {
         self.report.streams =
             all.into_iter().filter_map(|(id, runs)| Some((id, stream(&runs)?))).collect();
         self.report
+    }
+
+    /// Tells of every retained event that the state or a later event names, and that is not there.
+    fn tell_missing(&mut self, all: &BTreeMap<StreamId, Vec<Run>>, known: &Known) {
+        let starts: BTreeMap<_, _> = known.streams.iter().copied().collect();
+        let ends: BTreeMap<_, _> = known.ends.iter().copied().collect();
+        let ids: BTreeSet<_> = all.keys().chain(ends.keys()).copied().collect();
+        for id in ids {
+            let record = starts.get(&id);
+            if record.is_some_and(|record| record.is_dropped) {
+                continue;
+            }
+            let start = record.map_or(Offset::FIRST, |record| record.start);
+            let mut expected = self.starts.get(&id).copied().unwrap_or(start).max(start);
+            let newest = ends.get(&id).map_or(Offset::ZERO, |end| end.last.max(end.sealed));
+            let runs = all.get(&id).into_iter().flatten().map(|run| (run.previous, run.last));
+            for (previous, last) in runs.chain(std::iter::once((newest, newest))) {
+                if previous >= expected {
+                    let what =
+                        format!("events {expected} to {previous} of stream {id} are missing");
+                    self.report.damage.push(what);
+                }
+                expected = expected.max(last.next());
+            }
+        }
     }
 }
 

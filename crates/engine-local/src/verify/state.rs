@@ -5,9 +5,10 @@
 use std::io;
 use std::path::Path;
 
-use super::report::Report;
+use tempfile::TempDir;
+
 use crate::fs::Fs;
-use crate::recovery::{Known, OpenError, has_state, io_error, journals, lost, segments};
+use crate::recovery::{Known, OpenError, Segments, has_state, io_error, journals, lost};
 use crate::state::{FjallState, State};
 
 /// How many bytes are cached while the copy is read.
@@ -15,42 +16,57 @@ const CACHE: u64 = 8 << 20;
 /// How many entries are read at once.
 const PAGE: usize = 1000;
 
-/// Adds what is wrong with the state of `dir` to the report. The copy lies where the operating
-/// system keeps temporary files (`TMPDIR`), and is removed again.
+/// The state of a directory, opened in a copy.
+pub(super) struct Copied {
+    pub(super) state: FjallState,
+    _temporary: TempDir,
+}
+
+/// Copies the state of `dir` and opens the copy; `None` when there is none. The copy lies where
+/// the operating system keeps temporary files (`TMPDIR`), and is removed with what is returned.
 ///
 /// # Errors
-/// [`OpenError::Io`] when it cannot be copied.
-pub(super) fn check(fs: &dyn Fs, dir: &Path, report: &mut Report) -> Result<(), OpenError> {
+/// [`OpenError::Io`] when it cannot be copied; the inner one when it cannot be opened.
+pub(super) fn copy_of(fs: &dyn Fs, dir: &Path) -> Result<Option<io::Result<Copied>>, OpenError> {
     if !has_state(fs, dir)? {
-        if report.segments > 0 || report.commits > 0 {
-            report.damage.push("state: it is missing".into());
-        }
-        return Ok(());
+        return Ok(None);
     }
     let temporary = tempfile::tempdir().map_err(io_error("making a temporary directory"))?;
     let copied = temporary.path().join("state");
     copy(&dir.join("state"), &copied).map_err(io_error("copying the state"))?;
-    let read = || -> io::Result<(FjallState, Known)> {
-        let state = FjallState::open(&copied, CACHE)?;
-        scan(&state)?;
-        let known = Known::read(&state)?;
-        Ok((state, known))
-    };
-    match read() {
-        Ok((state, known)) => {
-            let (live, _, _) = journals(fs, dir, known.sealed.generation)?;
-            let checked = lost::check(dir, fs, state.applied(), &known, &live, &segments(fs, dir)?);
-            if checked.is_err() {
-                report.damage.push("state: it is older than the events beside it".into());
-            }
+    let opened = FjallState::open(&copied, CACHE);
+    Ok(Some(opened.map(|state| Copied { state, _temporary: temporary })))
+}
+
+/// Adds what is wrong with the state to `damage`. Returns what it says of streams, if that goes
+/// with the events beside it.
+///
+/// # Errors
+/// [`OpenError::Io`] when the journal cannot be read.
+pub(super) fn check(
+    state: &dyn State,
+    fs: &dyn Fs,
+    dir: &Path,
+    segments: &Segments,
+    damage: &mut Vec<String>,
+) -> Result<Option<Known>, OpenError> {
+    let known = match scan(state).and_then(|()| Known::read(state)) {
+        Ok(known) => known,
+        Err(error) => {
+            damage.push(format!("state: {error}"));
+            return Ok(None);
         }
-        Err(error) => report.damage.push(format!("state: {error}")),
+    };
+    let (live, _, _) = journals(fs, dir, known.sealed.generation)?;
+    if lost::check(dir, fs, state.applied(), &known, &live, segments).is_err() {
+        damage.push("state: it is older than the events beside it".into());
+        return Ok(None);
     }
-    Ok(())
+    Ok(Some(known))
 }
 
 /// Reads every entry.
-fn scan(state: &FjallState) -> io::Result<()> {
+fn scan(state: &dyn State) -> io::Result<()> {
     let mut after = None;
     loop {
         let page = state.scan(&[], after.as_deref(), PAGE)?;

@@ -227,7 +227,7 @@ fn a_segment_cut_anywhere_is_read_up_to_the_cut() {
 fn a_later_version_is_refused_without_a_write() {
     let mut image = Image::new(40, true);
     let format = Path::new(DIR).join("FORMAT");
-    let mut later: Vec<_> = [(format.clone(), b"outflow data 2\n".to_vec())].into();
+    let mut later: Vec<_> = [(format.clone(), b"outflow data 3\n".to_vec())].into();
     for path in image.of("journal", ".jrn").into_iter().chain(image.of("segments", ".seg")) {
         let mut bytes = image.bytes(&path);
         // Both heads: magic, checksum of what follows, version.

@@ -16,6 +16,7 @@ mod disk;
 mod faults;
 mod full;
 mod lost;
+mod missing;
 mod rig;
 mod sim;
 mod verify;

@@ -35,7 +35,7 @@ fn what_was_trimmed_or_dropped_is_not_counted() {
     drop(engine);
     rig.kill();
     for round in 0..2 {
-        let report = verify_on(&rig.disk, Path::new(DIR), &mut |_| ()).unwrap();
+        let report = verify_on(&rig.disk, Path::new(DIR), Some(&rig.state), &mut |_| ()).unwrap();
         assert!(report.is_clean(), "{:?}", report.damage);
         let found: Vec<_> =
             report.streams.iter().map(|(id, stream)| (id.0, stream.last, stream.events)).collect();
