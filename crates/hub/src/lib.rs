@@ -36,6 +36,7 @@ pub use integration::Integration;
 pub use options::Options;
 pub use project::{Project, ProjectLimits};
 pub use publish::{Placed, Receipt};
+pub use selector::{Dialect, Properties, Selector, SelectorError};
 pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Started};
 pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};
 pub use subscriber::Subscriber;

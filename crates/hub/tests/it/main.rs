@@ -14,6 +14,8 @@ mod limits;
 mod live;
 mod publishing;
 mod reading;
+mod selector;
+mod selector_oracle;
 mod subscribers;
 mod tenants;
 mod world;
