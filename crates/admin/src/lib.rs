@@ -33,5 +33,5 @@ mod token;
 
 pub use document::openapi;
 pub use error::{method_not_allowed, no_such_route};
-pub use publish::Limits;
+pub use publish::{Limits, is_frequent};
 pub use router::router;

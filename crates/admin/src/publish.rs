@@ -21,6 +21,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::Method;
 use outflow_face::body::{self, Encoding};
 use outflow_face::request_id::RequestId;
 use outflow_hub::Hub;
@@ -28,6 +29,7 @@ use outflow_model::draft::BodyError;
 use outflow_model::{Action, Draft, ErrorCode};
 use serde::Deserialize;
 use serde_json::json;
+use tracing::Span;
 use utoipa::IntoParams;
 
 use crate::access::{Admin, Names};
@@ -86,35 +88,48 @@ pub(crate) async fn publish(
     request: Request,
 ) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
-    match take(&admin, params, request).await {
+    match take(&admin, params, request, id.as_ref()).await {
         Ok(response) => response,
         Err(refused) => refused.named(id.as_ref()).into_response(),
     }
+}
+
+/// Whether a request is a publish by its method and path: those are too many for a tracing span
+/// each.
+#[must_use]
+pub fn is_frequent(method: &Method, path: &str) -> bool {
+    *method == Method::POST && path.starts_with("/v1/") && path.ends_with("/events")
 }
 
 async fn take(
     admin: &Admin,
     params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
+    id: Option<&RequestId>,
 ) -> Result<Response, Refused> {
-    let grant = admin.authenticate(request.headers())?;
-    let names = params.as_ref().map(Names::of).map_err(|_| Refused::missing("route"))?;
-    let stream = admin.stream(&grant, &names.project, &names.stream, Action::Publish)?;
-    let query: PublishQuery = match request.uri().query() {
-        Some(_) => input::query(request.uri())?,
+    let (parts, body) = request.into_parts();
+    let grant = admin.authenticate(&parts.headers)?;
+    let names = params.as_ref().map_err(|_| Refused::missing("route"))?;
+    let (project, stream) = Names::of_stream(names);
+    let stream = admin.stream(&grant, project, stream, Action::Publish)?;
+    let query: PublishQuery = match parts.uri.query() {
+        Some(_) => input::query(&parts.uri)?,
         None => PublishQuery::default(),
     };
-    let encoding = Encoding::of(request.headers())?;
+    let encoding = Encoding::of(&parts.headers)?;
     let door = admin.door();
-    let body = request.into_body();
     // Held until the events are taken, so that body and draft together stay bounded.
     let sent = http_body::Body::size_hint(&body).exact();
-    let room = door.room(&names.project, sent, encoding).await?;
+    let room = door.room(project, sent, encoding).await?;
     let body = body::read(body, encoding, door.limits().body_bytes).await?;
     let draft = render(admin.hub(), body, door.limits().events).await?;
     let ids =
         (!query.summary && draft.len() <= answer::MAX_LISTED).then(|| answer::Ids::of(&draft));
-    let receipt = admin.hub().publish(&grant, &stream, draft).await?;
+    let receipt = admin.hub().publish(&grant, &stream, draft).await.map_err(|error| {
+        // In a span made for it: publishes have none of their own ([`is_frequent`]).
+        let span = id.map_or_else(Span::none, |id| tracing::info_span!("request", %id));
+        span.in_scope(|| Refused::from(error))
+    })?;
     drop(room);
     Ok(match ids {
         Some(ids) => answer::listed(&receipt, &ids),

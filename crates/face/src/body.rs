@@ -156,10 +156,15 @@ async fn read_encoded(
     decoder.finish()
 }
 
+/// How much room is made at once for a body, in bytes; more comes by doubling.
+const RESERVED_BYTES: u64 = 512 << 10;
+
 async fn read_plain(body: &mut Body, limit: usize) -> Result<Bytes, BodyError> {
     if http_body::Body::size_hint(body).lower() > limit as u64 {
         return Err(BodyError::TooLarge { limit });
     }
+    // What the client announced it may never send, so not all of it is reserved.
+    let announced = http_body::Body::size_hint(body).lower().min(RESERVED_BYTES) as usize;
     let (mut only, mut all) = (None::<Bytes>, BytesMut::new());
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
@@ -170,7 +175,10 @@ async fn read_plain(body: &mut Body, limit: usize) -> Result<Bytes, BodyError> {
         if all.is_empty() && only.is_none() {
             only = Some(data);
         } else {
-            all.extend_from_slice(&only.take().unwrap_or_default());
+            if let Some(first) = only.take() {
+                all.reserve(announced.max(first.len() + data.len()));
+                all.extend_from_slice(&first);
+            }
             all.extend_from_slice(data.chunk());
         }
     }

@@ -51,7 +51,9 @@ impl Requests {
 struct Head {
     /// [`Requests`] when the head began.
     requests: u32,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Made when the head has not come in one piece, which is rare.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// See the module.
@@ -91,18 +93,20 @@ impl<S> Guard<S> {
     }
 
     fn await_head(&mut self) {
-        let deadline = Box::pin(tokio::time::sleep(self.limits.header_timeout));
-        self.head = Some(Head { requests: self.requests.get(), deadline });
+        let deadline = Instant::now() + self.limits.header_timeout;
+        self.head = Some(Head { requests: self.requests.get(), deadline, timer: None });
     }
 
-    /// Fails when the head that is awaited has taken too long.
+    /// Before a wait for more bytes: fails when the head that is awaited has taken too long.
     fn check_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(head) = &mut self.head else { return Ok(()) };
         if head.requests != self.requests.get() {
             self.head = None;
             return Ok(());
         }
-        if head.deadline.as_mut().poll(cx).is_pending() {
+        let deadline = head.deadline;
+        let timer = head.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.as_mut().poll(cx).is_pending() {
             return Ok(());
         }
         self.counters.slow_heads.up();
@@ -150,11 +154,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
         if buf.filled().len() > before && this.answered {
             this.answered = false;
-            if this.head.is_none() && this.requests.get() & NO_HEADS == 0 {
+            let requests = this.requests.get();
+            let is_awaited = this.head.as_ref().is_some_and(|head| head.requests == requests);
+            if !is_awaited && requests & NO_HEADS == 0 {
                 this.await_head();
             }
         }
-        this.check_head(cx)?;
+        // Bytes that are there are taken: a head that comes in small pieces meets its deadline at
+        // the wait for the next.
+        if outcome.is_pending() {
+            this.check_head(cx)?;
+        }
         outcome
     }
 }

@@ -5,13 +5,14 @@
 //!
 //! One connection's way through: [`listener::serve`] accepts, sets the socket's options, does the
 //! TLS handshake within its time, wraps the stream in a [`guard::Guard`] (slow heads and stalled
-//! writes end there) and gives it to hyper, which calls the router once per request. A face that
+//! writes end there) and gives it to hyper, which calls the [`App`] once per request. A face that
 //! does not speak HTTP is a [`Protocol`] and gets the stream as it is.
 //!
 //! Invariants: nothing waits for a peer without a deadline; nothing is allocated from a number a
 //! peer wrote; a connection costs one task; the listener stays open while streams drain
 //! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
 
+pub mod app;
 pub mod body;
 pub mod counters;
 pub mod drain;
@@ -23,6 +24,7 @@ pub mod request_id;
 pub mod tls;
 pub mod transcript;
 
+pub use app::App;
 pub use counters::Counters;
 pub use drain::{Drain, Phase};
 pub use limits::{HttpLimits, SocketLimits};

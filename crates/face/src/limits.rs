@@ -42,7 +42,8 @@ pub struct HttpLimits {
     /// How long a peer may accept no bytes at all before it is cut off. Slow is fine.
     pub write_stall: Duration,
     /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged, or the peer's window shut,
-    /// before the kernel gives the connection up. It frees what a vanished peer held.
+    /// before the kernel gives the connection up. It frees what a vanished peer held; it also ends
+    /// a live peer that reads nothing, which is why it is not much less than `write_stall`.
     pub user_timeout: Duration,
     /// How many connections may be open; more wait in the kernel's queue.
     pub max_connections: usize,
@@ -68,7 +69,7 @@ impl Default for HttpLimits {
             idle_timeout: Duration::from_secs(75),
             handshake_timeout: Duration::from_secs(10),
             write_stall: Duration::from_secs(30),
-            user_timeout: Duration::from_secs(15),
+            user_timeout: Duration::from_secs(25),
             max_connections: 65_536,
             max_headers: 100,
             max_head_bytes: 64 << 10,

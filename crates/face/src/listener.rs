@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
@@ -23,11 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use crate::body::Deadline;
 use crate::guard::{Guard, Requests};
-use crate::{Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
+use crate::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 
 /// Who is at the other end; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +45,8 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// Those of the operating system: the address is taken, not local, or not permitted.
 pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(socket2::Protocol::TCP))?;
+    let socket =
+        Socket::new(Domain::for_address(addr), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
@@ -75,7 +74,7 @@ struct Shared<P> {
 
 /// HTTP, as [`Protocol`].
 struct Http {
-    app: Router,
+    app: App,
     http: auto::Builder<TokioExecutor>,
     limits: Arc<HttpLimits>,
     drain: Drain,
@@ -87,13 +86,14 @@ struct Http {
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Tls>,
-    app: Router,
+    app: impl Into<App>,
     limits: HttpLimits,
     drain: Drain,
     counters: Arc<Counters>,
 ) {
     let (http, socket) = (http_builder(&limits), limits.socket());
     let (limits, drains, counts) = (Arc::new(limits), drain.clone(), Arc::clone(&counters));
+    let app = app.into();
     let protocol = Http { app, http, limits, drain: drains, counters: counts };
     serve_protocol(listener, tls, protocol, socket, drain, counters).await;
 }
@@ -250,10 +250,9 @@ impl Protocol for Http {
             let mut request = request.map(|body| Body::new(Deadline::new(body, body_timeout)));
             request.extensions_mut().insert(peer);
             let requests = Arc::clone(&requests);
-            // A router's clone is a reference; calling one needs a mutable one of its own.
-            let answer = app.clone().call(request);
+            let app = app.clone();
             async move {
-                let answer = answer.await?;
+                let answer = app.answer(request).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.switched();
                 }

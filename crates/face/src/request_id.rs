@@ -1,19 +1,12 @@
 //! An id for every request: in the log, in the answer, and in the caller's own log when it sent
 //! one.
 //!
-//! [`layer`] is put around the whole application by `server`; handlers take the id from the
-//! request's extensions.
+//! Given by [`crate::App`]; handlers take the id from the request's extensions.
 
 use std::fmt;
-use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 use outflow_model::Rng;
-use tracing::Instrument;
 
 /// The header that carries the id both ways.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,20 +20,28 @@ impl RequestId {
     /// A random (version 4) UUID.
     #[must_use]
     pub fn random(rng: &dyn Rng) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut bytes = [0; 16];
         rng.fill(&mut bytes);
-        let bits =
-            (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-        let hex = format!("{bits:032x}");
-        let mut text = String::with_capacity(36);
-        for (at, digit) in hex.chars().enumerate() {
-            if matches!(at, 8 | 12 | 16 | 20) {
-                text.push('-');
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in bytes.into_iter().enumerate() {
+            // RFC 9562: the version, then the variant, each in the high bits of its byte.
+            let byte = match index {
+                6 => byte & 0x0F | 0x40,
+                8 => byte & 0x3F | 0x80,
+                _ => byte,
+            };
+            at += usize::from(matches!(index, 4 | 6 | 8 | 10));
+            for nibble in [byte >> 4, byte & 0x0F] {
+                if let (Some(to), Some(&digit)) = (text.get_mut(at), HEX.get(usize::from(nibble))) {
+                    *to = digit;
+                }
+                at += 1;
             }
-            text.push(digit);
         }
         // Hexadecimal digits and dashes are always a valid header value.
-        Self(HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+        Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-")))
     }
 
     /// The caller's own id, if it sent a usable one.
@@ -71,23 +72,21 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Gives every request that reaches `app` an id and a tracing span named `request`, and every
-/// answer the header `X-Request-Id`. Queries, which may hold secrets, are not logged.
-pub fn layer(app: Router, rng: Arc<dyn Rng>) -> Router {
-    app.layer(from_fn_with_state(rng, identify))
-}
+#[cfg(test)]
+mod tests {
+    use outflow_model::rng::SeededRng;
 
-async fn identify(State(rng): State<Arc<dyn Rng>>, mut request: Request, next: Next) -> Response {
-    let id = request.headers().get(HEADER).and_then(RequestId::sent);
-    let id = id.unwrap_or_else(|| RequestId::random(&*rng));
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
-    request.extensions_mut().insert(id.clone());
-    async move {
-        let mut response = next.run(request).await;
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        response.headers_mut().insert(HEADER, id.header());
-        response
+    use super::*;
+
+    #[test]
+    fn random_ids_are_uuids_of_version_4() {
+        let rng = SeededRng::new(1);
+        let (one, other) = (RequestId::random(&rng), RequestId::random(&rng));
+        assert_ne!(one, other);
+        let lengths: Vec<_> = one.as_str().split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{one}");
+        assert_eq!(one.as_str().as_bytes()[14], b'4', "{one}");
+        assert!(matches!(one.as_str().as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{one}");
+        assert_eq!(RequestId::sent(&one.header()), Some(one));
     }
-    .instrument(span)
-    .await
 }

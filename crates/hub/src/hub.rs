@@ -188,6 +188,12 @@ impl Hub {
             .await
     }
 
+    /// The stream with this name, as text: what every publish asks for.
+    #[must_use]
+    pub fn stream_named(&self, project: &str, name: &str) -> Option<Arc<Stream>> {
+        self.inner.catalog.read().tenants.get(project)?.streams.get(name).cloned()
+    }
+
     /// Deletes a stream with its events and cursors, and ends its sessions.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ pub use batch::BodyError;
 
 use crate::json::JsonError;
 use crate::meta::{META_BYTES, Meta};
+use crate::timestamp::RFC3339_BYTES;
 use crate::{Offset, Rng, Timestamp};
 
 /// The limits and defaults that a publisher's event is held to.
@@ -104,6 +105,8 @@ pub struct Draft {
     own_ids: Vec<bool>,
     /// The members between envelope and headers of the event at hand; kept for its capacity.
     others: Vec<u8>,
+    /// The last time written: events of one batch often share theirs.
+    written: Option<(Timestamp, [u8; RFC3339_BYTES])>,
 }
 
 impl Draft {

@@ -19,6 +19,9 @@ pub fn id_hash(id: &[u8]) -> u128 {
 /// The hash of an event type, in any case.
 #[must_use]
 pub fn type_hash(event_type: &[u8]) -> u32 {
+    if !event_type.iter().any(u8::is_ascii_lowercase) {
+        return xxh3_64(event_type) as u32;
+    }
     let mut upper = [0; crate::id::EventType::MAX_BYTES];
     match upper.get_mut(..event_type.len()) {
         Some(upper) => {

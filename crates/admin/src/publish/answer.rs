@@ -143,16 +143,26 @@ fn write_listed(receipt: &Receipt, ids: &Ids) -> Vec<u8> {
 }
 
 fn write_summary(receipt: &Receipt) -> Vec<u8> {
-    let fresh =
-        || receipt.events.iter().filter(|placed| !placed.duplicate).map(|placed| placed.offset);
-    let quoted = |offset: Option<_>| {
-        offset.map_or_else(|| "null".to_owned(), |offset| format!("\"{offset}\""))
-    };
-    let (first, last) = (quoted(fresh().min()), quoted(fresh().max()));
     let count = receipt.events.len();
-    let duplicates = count - fresh().count();
-    format!("{{\"count\":{count},\"first\":{first},\"last\":{last},\"duplicates\":{duplicates}}}")
-        .into_bytes()
+    // Offsets rise within a batch.
+    let mut fresh = receipt.events.iter().filter(|placed| !placed.duplicate);
+    let first = fresh.next();
+    let last = receipt.events.iter().rfind(|placed| !placed.duplicate);
+    let duplicates = count - first.map_or(0, |_| 1 + fresh.count());
+    let mut out = Vec::with_capacity(96);
+    let quoted = |out: &mut Vec<u8>, placed: Option<&Placed>| {
+        // Writing to a Vec does not fail, here and below.
+        let _ = match placed {
+            Some(placed) => write!(out, "\"{}\"", placed.offset),
+            None => write!(out, "null"),
+        };
+    };
+    let _ = write!(out, "{{\"count\":{count},\"first\":");
+    quoted(&mut out, first);
+    out.extend_from_slice(b",\"last\":");
+    quoted(&mut out, last);
+    let _ = write!(out, ",\"duplicates\":{duplicates}}}");
+    out
 }
 
 fn json(text: Vec<u8>) -> Response {

@@ -1,16 +1,15 @@
-//! A server without sockets: the router over a hub in memory, with one tenant set up.
+//! A server without sockets: the application over a hub in memory, with one tenant set up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use outflow_admin::Limits;
 use outflow_auth::{Auth, CredentialKind, NewCredential};
-use outflow_face::request_id;
+use outflow_face::App;
 use outflow_hub::{Hub, Options};
 use outflow_model::clock::ManualClock;
 use outflow_model::rng::SeededRng;
@@ -18,7 +17,6 @@ use outflow_model::{Action, Rng, Timestamp};
 use outflow_store::memory::MemoryEngine;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
@@ -35,9 +33,9 @@ impl Answer {
     }
 }
 
-/// A router, its engine, and tokens: an operator, and for the projects `acme` and `rival` keys.
+/// An application, its engine, and tokens: an operator, and for the projects `acme` and `rival` keys.
 pub(crate) struct Stage {
-    pub(crate) router: Router,
+    pub(crate) app: App,
     pub(crate) engine: Arc<MemoryEngine>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) operator: String,
@@ -77,7 +75,12 @@ impl Stage {
         let router = outflow_admin::router(hub, auth, limits)
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
-        let stage = Self { router: request_id::layer(router, rng), engine, clock, operator };
+        let stage = Self {
+            app: App::identified(router, rng, outflow_admin::is_frequent),
+            engine,
+            clock,
+            operator,
+        };
         for project in ["acme", "rival"] {
             let made = stage.operate(Method::POST, "/v1/projects", json!({ "id": project })).await;
             assert_eq!(made.status, 201, "{made:?}");
@@ -89,7 +92,7 @@ impl Stage {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.app.answer(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: parts.status, headers: parts.headers, bytes }

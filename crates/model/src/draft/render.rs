@@ -23,6 +23,10 @@ const BEFORE_OCCURRED: &[u8] = b"\",\"occurred\":\"";
 const BEFORE_PROCESSED: &[u8] = b"\",\"processed\":\"";
 const UUID_BYTES: usize = 36;
 
+/// What follows the type, with zeros for the offset and both times.
+const TIMES: [u8; 106] =
+    *b"\",\"offset\":\"0000000000000000\",\"occurred\":\"000000000000000000000000\",\"processed\":\"000000000000000000000000\"";
+
 /// A line being written, and its sidecar so far.
 pub(super) struct Head {
     pub(super) meta: Meta,
@@ -44,25 +48,17 @@ impl Head {
             made = uuid_v7(rules.now, rng);
             &made
         });
+        let time = match draft.written {
+            Some((at, text)) if at == occurred => text,
+            _ => draft.written.insert((occurred, rfc3339(occurred))).1,
+        };
         let line_start = draft.lines.len();
-        let mut time = [0; RFC3339_BYTES];
-        occurred.write_rfc3339(&mut time);
         let out = &mut draft.lines;
-        for part in [
-            BEFORE_ID,
-            id,
-            BEFORE_TYPE,
-            event_type,
-            BEFORE_OFFSET,
-            &[b'0'; OFFSET_DIGITS],
-            BEFORE_OCCURRED,
-            &time,
-            BEFORE_PROCESSED,
-            &[b'0'; RFC3339_BYTES],
-            b"\"",
-        ] {
+        for part in [BEFORE_ID, id, BEFORE_TYPE, event_type, &TIMES] {
             out.extend_from_slice(part);
         }
+        let at = out.len() - TIMES.len() + BEFORE_OFFSET.len() + OFFSET_DIGITS;
+        put(out, at + BEFORE_OCCURRED.len(), &time);
         let meta = Meta {
             occurred,
             id_hash: subset::id_hash(id),
@@ -182,31 +178,44 @@ fn write_body(body: &Body<'_>, rules: &Rules, out: &mut Vec<u8>) -> Result<u32, 
     }
 }
 
+fn rfc3339(time: Timestamp) -> [u8; RFC3339_BYTES] {
+    let mut text = [0; RFC3339_BYTES];
+    time.write_rfc3339(&mut text);
+    text
+}
+
 /// A UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
 fn uuid_v7(now: Timestamp, rng: &dyn Rng) -> [u8; UUID_BYTES] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    const HYPHENS: u32 = (1 << 8) | (1 << 13) | (1 << 18) | (1 << 23);
     const RANDOM: u128 = (0xFFF << 64) | ((1 << 62) - 1);
     let mut random = [0; 16];
     rng.fill(&mut random);
     let random = u128::from_le_bytes(random);
     let millis = now.millis().max(0) as u128 & 0xFFFF_FFFF_FFFF;
     let fixed = (millis << 80) | (0x7 << 76) | (0x2 << 62);
-    let mut bits = fixed | (random & RANDOM);
+    let mut hex = [0; 32];
+    for (digits, byte) in
+        hex.as_chunks_mut().0.iter_mut().zip((fixed | (random & RANDOM)).to_be_bytes())
+    {
+        *digits = hex_digits(byte);
+    }
     let mut out = [b'-'; UUID_BYTES];
-    for (at, digit) in out.iter_mut().enumerate() {
-        if at >= 32 || (HYPHENS >> at) & 1 == 0 {
-            *digit = HEX.get((bits >> 124) as usize).copied().unwrap_or(b'0');
-            bits <<= 4;
-        }
+    for (from, to) in [(0..8, 0), (8..12, 9), (12..16, 14), (16..20, 19), (20..32, 24)] {
+        put(&mut out, to, hex.get(from).unwrap_or_default());
     }
     out
 }
 
+/// A byte's two digits, without a branch or a table.
+const fn hex_digits(byte: u8) -> [u8; 2] {
+    const fn digit(nibble: u8) -> u8 {
+        nibble + b'0' + (nibble > 9) as u8 * (b'a' - b'0' - 10)
+    }
+    [digit(byte >> 4), digit(byte & 15)]
+}
+
 /// Puts offsets and the processed time into `lines` and `metas`.
 pub(super) fn stamp(lines: &mut [u8], metas: &mut [Meta], first: Offset, processed: Timestamp) {
-    let mut time = [0; RFC3339_BYTES];
-    processed.write_rfc3339(&mut time);
+    let time = rfc3339(processed);
     let mut digits = [0; OFFSET_DIGITS];
     first.write_digits(&mut digits);
     let mut rest = lines;
@@ -226,6 +235,7 @@ pub(super) fn stamp(lines: &mut [u8], metas: &mut [Meta], first: Offset, process
     }
 }
 
+#[inline]
 fn put(line: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(place) = line.get_mut(at..at + bytes.len()) {
         place.copy_from_slice(bytes);

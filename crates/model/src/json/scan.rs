@@ -322,16 +322,36 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Steps from `at` to the first quote, backslash or control character, eight bytes at a time; may
-/// stop up to seven bytes early near the end of the text.
+/// Steps from `at` to the first quote, backslash or control character, eight bytes at a time and
+/// thirty-two in long strings; may stop up to seven bytes early near the end of the text.
 #[inline]
 pub(super) fn skip_plain(text: &[u8], mut at: usize) -> usize {
+    let long = at + LONG;
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
         let stops = string_stops(u64::from_le_bytes(*word));
         if stops != 0 {
             return at + stops.trailing_zeros() as usize / 8;
         }
         at += 8;
+        if at == long {
+            at = skip_chunks(text, at);
+        }
+    }
+    at
+}
+
+/// After how many bytes a string counts as long.
+const LONG: usize = 24;
+
+/// Steps over chunks without any byte that ends a plain run.
+fn skip_chunks(text: &[u8], mut at: usize) -> usize {
+    // Compiled to vector instructions, having no way out in the middle.
+    let is_plain = |chunk: &&[u8; 32]| {
+        let stops = chunk.iter().map(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+        !stops.fold(false, |any, stop| any | stop)
+    };
+    while text.get(at..).and_then(|rest| rest.first_chunk()).filter(is_plain).is_some() {
+        at += 32;
     }
     at
 }
