@@ -139,7 +139,10 @@ pub(crate) struct Runtime {
 
 impl Config {
     /// What rules beyond the type of each value break, in the order of the sections.
-    fn check(&self) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    /// [`ConfigError`] lists them.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut wrong = Vec::new();
         let mut refuse = |when: bool, what: String| {
             if when {

@@ -58,7 +58,7 @@ impl DevArgs {
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, StartError> {
-    let serve::Loaded { config, layers, level } = loaded;
+    let serve::Loaded { config, layers, level, handed } = loaded;
     let mut signals =
         Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
     let core = Core::open(&config, args.ephemeral).await?;
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         crate::operator::ensure(&core.auth, &token_file).await?;
     }
     let (hub, auth, clock) = (core.hub.clone(), core.auth.clone(), core.clock.clone());
-    let serving = core.serve(&config).await?;
+    let serving = core.serve(&config, handed).await?;
     let seed = args.seed.unwrap_or_else(|| clock.now().millis().unsigned_abs());
     let settings = feed::Settings { rate: args.rate, seed, clock };
     let stopping = serving.drain.clone();

@@ -3,6 +3,7 @@
 //! Reads the command line, builds the runtime, turns how a command ended into an exit code.
 //! [`wiring`] puts the storeys together; [`mod@serving`] runs and drains them.
 
+mod activation;
 mod admin_listener;
 mod check;
 mod config;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::activation::Handed;
 use crate::config::{self, Config, ConfigError, Layers};
 use crate::exit::{self, Exit};
 use crate::logging::{self, Level};
@@ -82,17 +83,39 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) layers: Layers,
     pub(crate) level: Level,
+    /// Sockets that a service manager gave.
+    pub(crate) handed: Handed,
 }
 
-/// Reads the configuration and begins to log.
+/// Reads the configuration, takes over the sockets of a service manager, and begins to log.
 ///
 /// # Errors
 /// [`ConfigError`] lists what is wrong.
 pub(crate) fn prepare(args: &ServerArgs) -> Result<Loaded, ConfigError> {
-    let (config, layers) = args.load()?;
+    let (mut config, layers) = args.load()?;
+    let handed = Handed::collect()?;
+    handed.apply(&mut config)?;
     let level =
         logging::start(&config.log).map_err(|error| ConfigError(vec![error.to_string()]))?;
-    Ok(Loaded { config, layers, level })
+    warn_of_exposure(&config);
+    Ok(Loaded { config, layers, level, handed })
+}
+
+/// Says in the log what the network can see.
+fn warn_of_exposure(config: &Config) {
+    let (http, admin) = (config.http.listen, config.admin.listen);
+    if !config.has_tls() && !http.ip().is_loopback() {
+        tracing::warn!(
+            listen = %http,
+            "serving plain HTTP to the network: tokens can be read on the way (http.allow_plaintext)"
+        );
+    }
+    if !admin.ip().is_loopback() {
+        tracing::warn!(
+            listen = %admin,
+            "health and metrics are open to the network without authentication (admin.listen)"
+        );
+    }
 }
 
 /// Runs the command.
@@ -100,21 +123,15 @@ pub(crate) fn prepare(args: &ServerArgs) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub(crate) async fn run(args: ServeArgs, loaded: Loaded) -> Result<Exit, StartError> {
-    let Loaded { config, layers, level } = loaded;
+    let Loaded { config, layers, level, handed } = loaded;
     let mut signals =
         Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
-    if !config.has_tls() && !config.http.listen.ip().is_loopback() {
-        tracing::warn!(
-            listen = %config.http.listen,
-            "serving plain HTTP to the network: tokens can be read on the way (http.allow_plaintext)"
-        );
-    }
     let core = Core::open(&config, false).await?;
     let file = config.operator_token_file();
     if crate::operator::ensure(&core.auth, &file).await? {
         tracing::info!(file = %file.display(), "the first operator's token was written");
     }
-    let serving = core.serve(&config).await?;
+    let serving = core.serve(&config, handed).await?;
     tracing::info!(http = %serving.http, admin = %serving.admin, tls = serving.tls.is_some(), "ready");
     let reload = || reload(&args.server, &layers, &level);
     Ok(serving.until_stopped(&mut signals, config.drain.clone(), reload).await)

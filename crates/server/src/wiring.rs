@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use outflow_auth::{Auth, SystemRng};
-use outflow_face::{Counters, Drain, HttpLimits, Tls};
+use outflow_face::{App, Counters, Drain, HttpLimits, Tls};
 use outflow_hub::Hub;
 use outflow_model::clock::SystemClock;
 use outflow_model::rng::SeededRng;
@@ -17,7 +16,9 @@ use outflow_model::{Clock, Rng};
 use outflow_store::Engine;
 use outflow_store::memory::MemoryEngine;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 
+use crate::activation::Handed;
 use crate::config::{Config, Suites};
 use crate::counts::Counts;
 use crate::serving::Serving;
@@ -44,10 +45,10 @@ pub(crate) enum StartError {
     #[error("http.tls: {0}")]
     Tls(#[from] outflow_face::tls::TlsError),
     /// An address cannot be listened on.
-    #[error("{key}: cannot listen on {addr}: {error}")]
+    #[error("{listener}.listen: cannot listen on {addr}: {error}")]
     Listen {
-        /// The configuration key.
-        key: &'static str,
+        /// The listener, which is its section of the configuration.
+        listener: &'static str,
         /// The address.
         addr: SocketAddr,
         /// What the system says.
@@ -108,7 +109,7 @@ impl Core {
     }
 
     /// All HTTP faces and the admin interface, as one application.
-    fn routes(&mut self, config: &Config) -> Router {
+    fn routes(&mut self, config: &Config) -> App {
         let ndjson = outflow_face_ndjson::Options {
             heartbeat: Duration::from_millis(config.stream.heartbeat_ms),
             ..outflow_face_ndjson::Options::default()
@@ -124,17 +125,21 @@ impl Core {
             .merge(outflow_admin::router(hub, auth, door))
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
-        outflow_face::request_id::layer(app, Arc::clone(&self.ids))
+        App::identified(app, Arc::clone(&self.ids), outflow_admin::is_frequent)
     }
 
-    /// Binds both listeners and begins to serve.
-    pub(crate) async fn serve(mut self, config: &Config) -> Result<Serving, StartError> {
+    /// Binds both listeners, or takes those that were handed over, and begins to serve.
+    pub(crate) async fn serve(
+        mut self,
+        config: &Config,
+        mut handed: Handed,
+    ) -> Result<Serving, StartError> {
         let tls = match config.has_tls() {
             true => Some(load_tls(config)?),
             false => None,
         };
-        let http = bind("http.listen", config.http.listen)?;
-        let admin = bind("admin.listen", config.admin.listen)?;
+        let http = bind("http", config.http.listen, &mut handed)?;
+        let admin = bind("admin", config.admin.listen, &mut handed)?;
         let counters = Arc::new(Counters::default());
         self.registry.register_collector(Box::new(Counts(Arc::clone(&counters))));
         let drain = Drain::new();
@@ -164,11 +169,20 @@ impl Core {
     }
 }
 
-fn bind(key: &'static str, addr: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
-    outflow_face::bind(addr).map_err(|error| StartError::Listen { key, addr, error })
+/// The listener `name`: as handed over, or bound to `addr`.
+fn bind(
+    name: &'static str,
+    addr: SocketAddr,
+    handed: &mut Handed,
+) -> Result<TcpListener, StartError> {
+    let listener = match handed.take(name) {
+        Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
+        None => outflow_face::bind(addr),
+    };
+    listener.map_err(|error| StartError::Listen { listener: name, addr, error })
 }
 
-fn local(listener: &tokio::net::TcpListener) -> Result<SocketAddr, StartError> {
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener
         .local_addr()
         .map_err(|error| StartError::System { what: "a listener's address", error })

@@ -8,6 +8,7 @@
     reason = "test code, helpers included, fails by panicking"
 )]
 
+mod activation;
 mod config;
 mod dev;
 mod drain;
