@@ -44,6 +44,11 @@ pub enum Call {
         /// The caller's own name for it.
         name: String,
     },
+    /// Deletes a subscriber with its mailbox.
+    Unregister {
+        /// The subscriber.
+        subscriber: Guid,
+    },
     /// Adds a topic to a subscriber's mailbox; makes the mailbox with the first.
     Subscribe {
         /// The subscriber.
@@ -133,6 +138,29 @@ pub enum Call {
     Describe,
 }
 
+impl Call {
+    /// Its name, for metrics and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Register { .. } => "register",
+            Self::Unregister { .. } => "unregister",
+            Self::Subscribe { .. } => "subscribe",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Peek { .. } => "peek",
+            Self::Take { .. } => "take",
+            Self::Receive { .. } => "receive",
+            Self::Confirm { .. } => "confirm",
+            Self::Renew { .. } => "renew",
+            Self::Release { .. } => "release",
+            Self::ViewSubscriptions { .. } => "view_subscriptions",
+            Self::ViewTopics { .. } => "view_topics",
+            Self::Publish { .. } => "publish",
+            Self::Describe => "describe",
+        }
+    }
+}
+
 /// Why a request is no call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -206,8 +234,11 @@ pub fn parse(method: &str, path: &str, query: &str) -> Result<(Grammar, Call), W
     match (root.as_str(), first, second) {
         ("events", Some(call), None) => Ok((Grammar::V1, event(method, &call, &mut query)?)),
         ("subscribers", Some(name), None) => {
-            allow(method, &["POST"], "POST")?;
-            Ok((Grammar::V2, Call::Register { name: subscriber_name(&name)? }))
+            allow(method, &["POST", "DELETE"], "POST, DELETE")?;
+            if method == "POST" {
+                return Ok((Grammar::V2, Call::Register { name: subscriber_name(&name)? }));
+            }
+            Ok((Grammar::V2, Call::Unregister { subscriber: query::guid("subscriberId", &name)? }))
         }
         ("subscriptions", Some(id), topic) => {
             let subscriber = query::guid("subscriberId", &id)?;
@@ -235,6 +266,9 @@ fn event(method: &str, call: &str, query: &mut Query) -> Result<Call, WireError>
     if is("Register") {
         allow(method, &["POST"], "POST")?;
         Ok(Call::Register { name: subscriber_name(&query.needed("subscriberName")?)? })
+    } else if is("Unregister") {
+        allow(method, &["DELETE", "POST"], "DELETE, POST")?;
+        Ok(Call::Unregister { subscriber: query.guid("subscriberId")? })
     } else if is("Subscribe") {
         allow(method, &["POST"], "POST")?;
         let subscriber = query.guid("subscriberId")?;

@@ -7,15 +7,19 @@
 //! Pushes tie devices together: a `PUSH_BODY` is followed by `SEND`s with its `push_id`, and an
 //! `OPEN` may name the `SEND` that its device got as its `triggering_push`.
 //!
+//! Two smaller sources stand beside it, for the other faces: [`HashedAddresses`] and [`Notices`].
+//!
 //! Invariants: the same seed and clock give the same bytes; each event is one line of valid JSON
 //! without an offset (the server's to give); memory is constant: [`DEVICES`] devices live at once.
 
 mod device;
 mod envelope;
+mod hashed;
 mod json;
 mod kind;
 mod lifecycle;
 mod luck;
+mod notice;
 mod push;
 mod types;
 mod words;
@@ -24,7 +28,9 @@ use std::sync::Arc;
 
 use outflow_model::Clock;
 
+pub use crate::hashed::HashedAddresses;
 pub use crate::kind::EVENT_TYPES;
+pub use crate::notice::{Notices, TOPICS, Topic};
 
 use crate::device::{Device, Stage};
 use crate::json::Json;

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) stream: Stream,
+    pub(crate) mailbox: Mailbox,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
     pub(crate) runtime: Runtime,
@@ -107,6 +108,21 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Stream {
     pub(crate) heartbeat_ms: u64,
+}
+
+/// Section `mailbox`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Mailbox {
+    pub(crate) subscribe_status: u16,
+    pub(crate) max_peek_s: u64,
+    pub(crate) lock_s: u64,
+    pub(crate) max_lock_s: u64,
+    pub(crate) idle_days: u64,
+    pub(crate) strict_order: bool,
+    pub(crate) require_lock: bool,
+    pub(crate) max_parked: usize,
+    pub(crate) key_header: String,
+    pub(crate) secret_header: String,
 }
 
 /// Section `drain`.
@@ -193,6 +209,7 @@ impl Config {
         );
         let heartbeat = self.stream.heartbeat_ms;
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
+        self.mailbox.check(&mut refuse);
         refuse(
             self.drain.deadline_ms < self.drain.within_ms,
             "drain.deadline_ms: must not be less than drain.within_ms".into(),
@@ -215,6 +232,32 @@ impl Config {
             self.data.dir.join("operator-token")
         } else {
             file.clone()
+        }
+    }
+}
+
+impl Mailbox {
+    fn check(&self, refuse: &mut impl FnMut(bool, String)) {
+        let known = [200, 201].contains(&self.subscribe_status);
+        refuse(!known, "mailbox.subscribe_status: must be 200 or 201".into());
+        for (key, value, high) in [
+            ("mailbox.max_peek_s", self.max_peek_s, 90),
+            ("mailbox.max_lock_s", self.max_lock_s, 86_400),
+            ("mailbox.lock_s", self.lock_s, self.max_lock_s),
+            ("mailbox.idle_days", self.idle_days, 3_650),
+        ] {
+            refuse(!(1..=high).contains(&value), format!("{key}: must be 1 to {high}"));
+        }
+        let parked = 1..=10_000_000;
+        refuse(
+            !parked.contains(&self.max_parked),
+            "mailbox.max_parked: must be 1 to 10000000".into(),
+        );
+        for (key, name) in
+            [("key_header", &self.key_header), ("secret_header", &self.secret_header)]
+        {
+            let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+            refuse(!is_name, format!("mailbox.{key}: `{name}` is not the name of a header"));
         }
     }
 }

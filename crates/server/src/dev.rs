@@ -4,8 +4,10 @@
 //! Everything it makes is made once: a second start finds and keeps it.
 
 mod banner;
+mod broker;
 mod demonstration;
 mod feed;
+mod low_feeds;
 
 use std::io::Write;
 
@@ -63,6 +65,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
     let core = Core::open(&config, args.ephemeral).await?;
     let stream = demonstration::ensure(&core.hub, &core.auth).await?;
+    let broker = broker::ensure(&core.hub).await?;
     let token_file = config.operator_token_file();
     if !args.ephemeral {
         crate::operator::ensure(&core.auth, &token_file).await?;
@@ -72,12 +75,16 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     let seed = args.seed.unwrap_or_else(|| clock.now().millis().unsigned_abs());
     let settings = feed::Settings { rate: args.rate, seed, clock };
     let stopping = serving.drain.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = feed::run(hub, auth, stream, settings) => {}
-            () = stopping.reached(Phase::Draining) => {}
-        }
-    });
+    if args.rate > 0 {
+        let quiet = low_feeds::run(hub.clone(), auth.clone(), broker, seed);
+        let busy = feed::run(hub, auth, stream, settings);
+        tokio::spawn(async move {
+            tokio::select! {
+                ((), ()) = async { tokio::join!(busy, quiet) } => {}
+                () = stopping.reached(Phase::Draining) => {}
+            }
+        });
+    }
     if args.json {
         ready(&serving)?;
     } else {

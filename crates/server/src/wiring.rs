@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+
 use outflow_auth::{Auth, SystemRng};
 use outflow_face::{App, Counters, Drain, HttpLimits, Tls};
 use outflow_hub::Hub;
@@ -44,6 +46,12 @@ pub(crate) enum StartError {
     /// A certificate cannot be used.
     #[error("http.tls: {0}")]
     Tls(#[from] outflow_face::tls::TlsError),
+    /// A header cannot be called so.
+    #[error("{key}: it is not the name of a header")]
+    Header {
+        /// The configuration key.
+        key: &'static str,
+    },
     /// An address cannot be listened on.
     #[error("{listener}.listen: cannot listen on {addr}: {error}")]
     Listen {
@@ -109,7 +117,7 @@ impl Core {
     }
 
     /// All HTTP faces and the admin interface, as one application.
-    fn routes(&mut self, config: &Config) -> App {
+    fn routes(&mut self, config: &Config, drain: &Drain) -> Result<App, StartError> {
         let ndjson = outflow_face_ndjson::Options {
             heartbeat: Duration::from_millis(config.stream.heartbeat_ms),
             ..outflow_face_ndjson::Options::default()
@@ -122,10 +130,15 @@ impl Core {
         let (hub, auth) = (self.hub.clone(), self.auth.clone());
         let names = self.registry.sub_registry_with_prefix("outflow");
         let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names)
-            .merge(outflow_admin::router(hub, auth, door))
-            .fallback(outflow_admin::no_such_route)
+            .merge(outflow_admin::router(hub.clone(), auth.clone(), door))
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
-        App::identified(app, Arc::clone(&self.ids), outflow_admin::is_frequent)
+        // Its paths count in any case, so it stands where no other route was found.
+        let unknown = Router::new().fallback(outflow_admin::no_such_route);
+        let mailbox = mailbox_options(config)?;
+        let drain = drain.clone();
+        let rest = outflow_face_mailbox::router(unknown, hub, auth, mailbox, drain, names);
+        let app = app.fallback_service(rest);
+        Ok(App::identified(app, Arc::clone(&self.ids), outflow_admin::is_frequent))
     }
 
     /// Binds both listeners, or takes those that were handed over, and begins to serve.
@@ -144,7 +157,7 @@ impl Core {
         self.registry.register_collector(Box::new(Counts(Arc::clone(&counters))));
         let drain = Drain::new();
         let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
-        let app = self.routes(config);
+        let app = self.routes(config, &drain)?;
         let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
         let limits = http_limits(config);
         let addresses = (local(&http)?, local(&admin)?);
@@ -210,6 +223,30 @@ fn hub_options(config: &Config) -> outflow_hub::Options {
         max_sessions: limits.max_readers,
         ..outflow_hub::Options::default()
     }
+}
+
+fn mailbox_options(config: &Config) -> Result<outflow_face_mailbox::Options, StartError> {
+    let mailbox = &config.mailbox;
+    let header = |key: &'static str, name: &str| {
+        http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| StartError::Header { key })
+    };
+    Ok(outflow_face_mailbox::Options {
+        subscribe_status: match mailbox.subscribe_status {
+            201 => outflow_face_mailbox::SubscribeStatus::Created,
+            _ => outflow_face_mailbox::SubscribeStatus::Ok,
+        },
+        max_peek: Duration::from_secs(mailbox.max_peek_s),
+        lock: Duration::from_secs(mailbox.lock_s),
+        max_lock: Duration::from_secs(mailbox.max_lock_s),
+        idle_expiry: Duration::from_secs(mailbox.idle_days * 86_400),
+        strict_order: mailbox.strict_order,
+        require_lock: mailbox.require_lock,
+        max_parked: mailbox.max_parked,
+        max_message_bytes: config.limits.max_event_bytes,
+        key_header: header("mailbox.key_header", &mailbox.key_header)?,
+        secret_header: header("mailbox.secret_header", &mailbox.secret_header)?,
+        ..outflow_face_mailbox::Options::default()
+    })
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

@@ -8,6 +8,7 @@
     reason = "test code, helpers included, fails by panicking"
 )]
 
+mod feeds;
 mod life;
 mod schema;
 mod tables;

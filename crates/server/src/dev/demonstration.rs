@@ -28,7 +28,7 @@ pub(super) async fn ensure(hub: &Hub, auth: &Auth) -> Result<Arc<Stream>, StartE
     let integration = IntegrationId::new(NAME).map_err(|error| failed("integration", &error))?;
     let stream = StreamName::new(STREAM).map_err(|error| failed("stream", &error))?;
     ensure_project(hub, &project, &stream).await?;
-    let stream = ensure_stream(hub, &project, stream).await?;
+    let stream = ensure_stream(hub, &project, stream, "Generated test events.").await?;
     if hub.integration(&project, &integration).is_none() {
         let made = hub.create_integration(Integration {
             id: integration.clone(),
@@ -71,18 +71,17 @@ async fn ensure_project(
     made.await.map(drop).map_err(|error| failed("project", &error))
 }
 
-async fn ensure_stream(
+/// Makes the stream if it is missing.
+pub(super) async fn ensure_stream(
     hub: &Hub,
     project: &ProjectId,
     name: StreamName,
+    description: &str,
 ) -> Result<Arc<Stream>, StartError> {
     if let Some(stream) = hub.stream(project, &name) {
         return Ok(stream);
     }
-    let settings = StreamSettings {
-        description: "Generated test events.".into(),
-        ..StreamSettings::default()
-    };
+    let settings = StreamSettings { description: description.into(), ..StreamSettings::default() };
     let made = hub.create_stream(project, NewStream { name, settings }).await;
     made.map_err(|error: CatalogError| failed("stream", &error))
 }
@@ -104,6 +103,7 @@ fn credential(
     }
 }
 
-fn failed(what: &str, error: &dyn Display) -> StartError {
+/// The demonstration cannot be made.
+pub(super) fn failed(what: &str, error: &dyn Display) -> StartError {
     StartError::Demonstration(format!("{what}: {error}"))
 }

@@ -1,0 +1,107 @@
+//! The routes. The only file of this face that knows axum's router.
+//!
+//! Paths count in any case, which axum's routes do not, so this face is a layer that takes what
+//! [`wire::is_ours`] and lets everything else pass.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use outflow_auth::Auth;
+use outflow_face::Drain;
+use outflow_face::body::{self, Encoding};
+use outflow_hub::Hub;
+use prometheus_client::registry::Registry;
+
+use crate::authenticate;
+use crate::calls::{Answer, Face};
+use crate::config::Options;
+use crate::document;
+use crate::error::Refusal;
+use crate::metrics::Metrics;
+use crate::wire::{self, Call};
+
+/// `otherwise`, with this face's paths taken out of it. Puts its metrics into `registry`; when
+/// `drain` begins, waiting Peeks are answered.
+pub fn router(
+    otherwise: Router,
+    hub: Hub,
+    auth: Auth,
+    options: Options,
+    drain: Drain,
+    registry: &mut Registry,
+) -> Router {
+    let metrics = Metrics::register(registry);
+    let parked = AtomicUsize::new(0);
+    let face = Arc::new(Face { hub, auth, options, drain, metrics, parked });
+    otherwise.layer(from_fn_with_state(face, answer))
+}
+
+async fn answer(State(face): State<Arc<Face>>, request: Request, next: Next) -> Response {
+    if !wire::is_ours(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    match perform(&face, &parts, &mut body).await {
+        Ok(answer) => render(answer),
+        Err(refusal) => {
+            let (status, code) = refusal.status();
+            face.metrics.refused.get_or_create(&[("code", code)]).inc();
+            let reason = refusal.detail.as_str();
+            tracing::info!(status = status.as_u16(), code, reason, "call refused");
+            if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
+                body::discard(body).await;
+            }
+            refusal.answer(&parts.headers)
+        }
+    }
+}
+
+async fn perform(face: &Face, parts: &Parts, body: &mut Option<Body>) -> Result<Answer, Refusal> {
+    let query = parts.uri.query().unwrap_or_default();
+    let asked = wire::parse(parts.method.as_str(), parts.uri.path(), query);
+    if let Ok((_, call @ Call::Describe)) = &asked {
+        face.metrics.calls.get_or_create(&[("call", call.name())]).inc();
+        return Ok(Answer { status: StatusCode::OK, body: Some(document::text().to_owned()) });
+    }
+    // Who is asking comes before whether the question is right.
+    let caller = authenticate::caller(&parts.headers, &face.options, &face.auth, &face.hub)?;
+    let (grammar, call) = asked?;
+    let name = call.name();
+    let body = body.take().unwrap_or_default();
+    let answer = if let Call::Publish { topic } = &call {
+        let encoding = Encoding::of(&parts.headers)?;
+        let message = body::read(body, encoding, face.options.max_message_bytes).await?;
+        face.publish(&caller, grammar, topic, &message).await?
+    } else {
+        // Some clients send bodies with calls that have none: an unread one costs the connection.
+        if !http_body::Body::is_end_stream(&body) && !parts.headers.contains_key(EXPECT) {
+            body::discard(body).await;
+        }
+        Box::pin(face.perform(&caller, grammar, call)).await?
+    };
+    face.metrics.calls.get_or_create(&[("call", name)]).inc();
+    Ok(answer)
+}
+
+fn render(answer: Answer) -> Response {
+    let Answer { status, body } = answer;
+    let mut response = match body {
+        Some(text) => (status, text).into_response(),
+        None => status.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}
