@@ -122,7 +122,7 @@ impl From<IssueError> for Refused {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::Auth(error) => error.into(),
-            IssueError::TooMany { .. } | IssueError::Invalid(_) => {
+            IssueError::TooMany { .. } | IssueError::Exists | IssueError::Invalid(_) => {
                 Self::new(error.code(), error.to_string())
             }
         }

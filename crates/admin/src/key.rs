@@ -135,6 +135,8 @@ pub(crate) async fn create(
         project: Some(project.id.clone()),
         integration: None,
         streams: new.streams.as_deref().map(input::streams).transpose()?,
+        user: None,
+        destinations: None,
         expires: credential::expires(&admin, new.expires.as_deref())?,
     };
     credential::issue(&admin, credential, &format!("/v1/projects/{}/keys", project.id)).await

@@ -63,6 +63,8 @@ pub(crate) async fn create(
         integration: None,
         actions: credential::only(Action::Operate),
         streams: None,
+        user: None,
+        destinations: None,
         expires: credential::expires(&admin, new.expires.as_deref())?,
     };
     credential::issue(&admin, credential, "/v1/operators").await

@@ -66,6 +66,8 @@ pub(crate) async fn create(
         integration: Some(integration.id.clone()),
         actions: credential::only(Action::Read),
         streams: None,
+        user: None,
+        destinations: None,
         expires: credential::expires(&admin, new.expires.as_deref())?,
     };
     let list =

@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 
 use crate::table::{Entry, Table};
 use crate::{AuthError, Credential, CredentialKind, IssueError, Issued, NewCredential, Presented};
-use crate::{record, token};
+use crate::{record, token, user};
 
 /// How many tokens an integration may have (reference `airship.md` 1.1).
 pub const MAX_TOKENS_PER_INTEGRATION: usize = 25;
@@ -23,6 +23,8 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// How many streams a credential may name.
 pub const MAX_STREAMS: usize = 1_000;
 const SCAN_PAGE: usize = 1_000;
+/// How often a user's name is drawn before its project counts as full.
+const NAME_DRAWS: usize = 64;
 
 /// Is told of every revoked credential, once the revocation is durable.
 pub type RevokeListener = Arc<dyn Fn(&CredentialId) + Send + Sync>;
@@ -91,8 +93,29 @@ impl Auth {
         let (id, secret) = token::draw(&*self.inner.rng);
         let id = CredentialId::new(&id)
             .map_err(|_| IssueError::Invalid("the id drawn is not a name"))?;
+        if new.kind == CredentialKind::User {
+            return self.issue_user(id, new).await;
+        }
         let credential = self.add(id, new, secret.expose(), Condition::Absent).await?;
         Ok(Issued { credential, secret })
+    }
+
+    /// A user gets a password of its own form and, when it brings none, a name.
+    async fn issue_user(&self, id: CredentialId, new: NewCredential) -> Result<Issued, IssueError> {
+        let secret = token::draw_password(&*self.inner.rng);
+        if new.user.is_some() {
+            let credential = self.add(id, new, secret.expose(), Condition::Absent).await?;
+            return Ok(Issued { credential, secret });
+        }
+        for _ in 0..NAME_DRAWS {
+            let drawn = Some(token::draw_user(&*self.inner.rng));
+            let new = NewCredential { user: drawn, ..new.clone() };
+            match self.add(id.clone(), new, secret.expose(), Condition::Absent).await {
+                Err(IssueError::Exists) => {}
+                added => return added.map(|credential| Issued { credential, secret }),
+            }
+        }
+        Err(IssueError::Exists)
     }
 
     /// Issues a credential with a secret of the caller's choice: for the well-known credentials of
@@ -108,6 +131,9 @@ impl Auth {
         check(&new)?;
         if secret.is_empty() || secret.len() > token::MAX_SECRET_BYTES {
             return Err(IssueError::Invalid("the secret must have 1 to 8192 bytes"));
+        }
+        if new.kind == CredentialKind::User && new.user.is_none() {
+            return Err(IssueError::Invalid("a user with a fixed password has a fixed name"));
         }
         let id = fixed_id(&new)?;
         let hash = token::hash(secret);
@@ -135,6 +161,8 @@ impl Auth {
             integration: new.integration,
             actions: new.actions,
             streams: new.streams,
+            user: new.user,
+            destinations: new.destinations,
             created: self.inner.clock.now(),
             expires: new.expires,
             last4: token::last4(secret),
@@ -233,9 +261,15 @@ impl Auth {
         let secret = presented.secret();
         // Longer ones were not issued here; hashing them in full would be work for nothing.
         let hash = token::hash(secret.get(..token::MAX_SECRET_BYTES).unwrap_or(secret));
-        let exact = matches!(presented, Presented::Basic { .. });
+        let exact = !matches!(presented, Presented::Bearer { .. });
         let now = self.inner.clock.now();
-        self.inner.table.read().grant(&hash, presented.project(), exact, now)
+        let table = self.inner.table.read();
+        let other = table.grant(&hash, presented.project(), exact, now);
+        // Both are always looked for, so that the time says nothing of which was there.
+        match presented {
+            Presented::Login { user, .. } => table.user(user, &hash, now).or(other),
+            Presented::Bearer { .. } | Presented::Basic { .. } => other,
+        }
     }
 
     /// Adds a listener that is told of every revoked credential.
@@ -266,6 +300,8 @@ fn nobody(clock: &dyn Clock, rng: &dyn Rng) -> Result<Entry, AuthError> {
         integration: None,
         actions: Default::default(),
         streams: None,
+        user: None,
+        destinations: None,
         created: clock.now(),
         expires: None,
         last4: String::new(),
@@ -288,7 +324,12 @@ fn check(new: &NewCredential) -> Result<(), IssueError> {
     if operates != (new.kind == CredentialKind::Operator) {
         return invalid("operators, and only they, may operate");
     }
+    let is_user = new.kind == CredentialKind::User;
+    if !is_user && (new.user.is_some() || new.destinations.is_some()) {
+        return invalid("only a user has a name to log in with and destinations");
+    }
     match (new.kind, &new.project, &new.integration) {
+        (CredentialKind::User, Some(_), None) => user::check(new),
         (CredentialKind::Operator, None, None)
         | (CredentialKind::Token, Some(_), Some(_))
         | (CredentialKind::Key, Some(_), _)
@@ -296,18 +337,28 @@ fn check(new: &NewCredential) -> Result<(), IssueError> {
         (CredentialKind::Operator, ..) => invalid("an operator belongs to no project"),
         (CredentialKind::Token, ..) => invalid("a token belongs to an integration of a project"),
         (CredentialKind::Key, ..) => invalid("a key belongs to a project"),
+        (CredentialKind::User, ..) => invalid("a user belongs to a project"),
         (CredentialKind::Master, ..) => invalid("a master secret belongs to a project"),
     }
 }
 
 /// Expired credentials count until they are revoked: they are still listed.
 fn check_room(table: &Table, new: &Credential) -> Result<(), IssueError> {
+    // Kinds that share a limit share its count.
+    let class = |kind: CredentialKind| match kind {
+        CredentialKind::Token => MAX_TOKENS_PER_INTEGRATION,
+        CredentialKind::User => user::MAX_USERS,
+        CredentialKind::Key | CredentialKind::Master | CredentialKind::Operator => MAX_KEYS,
+    };
+    let max = class(new.kind);
     let is_token = new.kind == CredentialKind::Token;
-    let max = if is_token { MAX_TOKENS_PER_INTEGRATION } else { MAX_KEYS };
     let same = |one: &&Credential| {
-        let alike = (one.kind == CredentialKind::Token) == is_token && one.project == new.project;
+        let alike = class(one.kind) == max && one.project == new.project;
         alike && one.id != new.id && (!is_token || one.integration == new.integration)
     };
+    if new.user.is_some() && table.iter().filter(same).any(|one| one.user == new.user) {
+        return Err(IssueError::Exists);
+    }
     if table.iter().filter(same).count() >= max {
         return Err(IssueError::TooMany { max });
     }
@@ -318,7 +369,8 @@ fn check_room(table: &Table, new: &Credential) -> Result<(), IssueError> {
 fn fixed_id(new: &NewCredential) -> Result<CredentialId, IssueError> {
     let project = new.project.as_ref().map_or("", ProjectId::as_str);
     let integration = new.integration.as_ref().map_or("", IntegrationId::as_str);
-    let hash = token::hash(&format!("{}/{project}/{integration}/{}", new.kind.as_str(), new.name));
+    let name = new.user.as_ref().unwrap_or(&new.name);
+    let hash = token::hash(&format!("{}/{project}/{integration}/{name}", new.kind.as_str()));
     let hex = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
     CredentialId::new(&format!("fixed-{hex}"))
         .map_err(|_| IssueError::Invalid("the id is not a name"))
@@ -327,5 +379,7 @@ fn fixed_id(new: &NewCredential) -> Result<CredentialId, IssueError> {
 fn is_same(credential: &Credential, new: &NewCredential) -> bool {
     credential.actions == new.actions
         && credential.streams == new.streams
+        && credential.user == new.user
+        && credential.destinations == new.destinations
         && credential.expires == new.expires
 }

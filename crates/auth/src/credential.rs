@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use outflow_model::{Action, CredentialId, IntegrationId, ProjectId, StreamName, Timestamp};
+use outflow_model::{
+    Action, CredentialId, DestinationGrant, IntegrationId, ProjectId, StreamName, Timestamp,
+};
 
 use crate::Secret;
 
@@ -17,10 +19,13 @@ pub enum CredentialKind {
     Master,
     /// The operator's token: reaches every project.
     Operator,
+    /// A user with a password, for protocols whose clients log in: reaches destinations.
+    User,
 }
 
 impl CredentialKind {
-    /// The word for it, as stored and shown: `token`, `key`, `master`, `operator`.
+    /// The word for it, as stored and shown: `token`, `key`, `master`, `operator`,
+    /// `user`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,13 +33,14 @@ impl CredentialKind {
             Self::Key => "key",
             Self::Master => "master",
             Self::Operator => "operator",
+            Self::User => "user",
         }
     }
 
     /// Reads [`CredentialKind::as_str`]'s word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Token, Self::Key, Self::Master, Self::Operator]
+        [Self::Token, Self::Key, Self::Master, Self::Operator, Self::User]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -55,6 +61,10 @@ pub struct NewCredential {
     pub actions: BTreeSet<Action>,
     /// The streams it may touch; `None` for all of the project.
     pub streams: Option<BTreeSet<StreamName>>,
+    /// The name to log in with, of a [`CredentialKind::User`] only; `None`: five digits are drawn.
+    pub user: Option<String>,
+    /// The destinations it may use, of a user only; `None` for all of the project.
+    pub destinations: Option<DestinationGrant>,
     /// When it ends; `None` for never.
     pub expires: Option<Timestamp>,
 }
@@ -76,6 +86,10 @@ pub struct Credential {
     pub actions: BTreeSet<Action>,
     /// The streams it may touch.
     pub streams: Option<BTreeSet<StreamName>>,
+    /// The name to log in with, unique in its project.
+    pub user: Option<String>,
+    /// The destinations it may use.
+    pub destinations: Option<DestinationGrant>,
     /// When it was issued.
     pub created: Timestamp,
     /// When it ends.

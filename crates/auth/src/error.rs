@@ -46,6 +46,9 @@ pub enum IssueError {
         /// The limit.
         max: usize,
     },
+    /// The project has a user of this name.
+    #[error("the project has a user of this name")]
+    Exists,
     /// The request does not make sense.
     #[error("{0}")]
     Invalid(&'static str),
@@ -59,7 +62,7 @@ impl IssueError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::TooMany { .. } => ErrorCode::Conflict,
+            Self::TooMany { .. } | Self::Exists => ErrorCode::Conflict,
             Self::Invalid(_) => ErrorCode::Malformed,
             Self::Auth(error) => error.code(),
         }

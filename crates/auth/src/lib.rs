@@ -4,6 +4,9 @@
 //! by `admin`, which issues and revokes, and by `server`. Calls `store` for durable state and
 //! `model` for the nouns.
 //!
+//! Two kinds of secrets: drawn tokens, found by what they are, and users' passwords, found by the
+//! user's name.
+//!
 //! Invariants: only SHA-256 of a secret is stored; a secret is shown once, at issue; no type here
 //! prints one. Authentication answers from memory, in the same time and with the same result
 //! whether a credential is wrong, unknown, expired or revoked. A revocation is durable before
@@ -18,6 +21,7 @@ pub mod rng;
 pub mod secret;
 mod table;
 pub mod token;
+pub mod user;
 
 pub use auth::{Auth, MAX_TOKENS_PER_INTEGRATION, RevokeListener};
 pub use credential::{Credential, CredentialKind, Issued, NewCredential};

@@ -21,6 +21,14 @@ pub enum Presented<'a> {
         /// The secret.
         password: &'a str,
     },
+    /// A login: a user's name and password or, where no user has them, what
+    /// [`Presented::Basic`] takes.
+    Login {
+        /// The user's name, or the project.
+        user: &'a str,
+        /// The secret.
+        password: &'a str,
+    },
 }
 
 impl Presented<'_> {
@@ -29,7 +37,7 @@ impl Presented<'_> {
     pub const fn secret(&self) -> &str {
         match self {
             Self::Bearer { token, .. } => token,
-            Self::Basic { password, .. } => password,
+            Self::Basic { password, .. } | Self::Login { password, .. } => password,
         }
     }
 
@@ -38,7 +46,7 @@ impl Presented<'_> {
     pub const fn project(&self) -> Option<&str> {
         match self {
             Self::Bearer { project, .. } => *project,
-            Self::Basic { user, .. } => Some(user),
+            Self::Basic { user, .. } | Self::Login { user, .. } => Some(user),
         }
     }
 }
@@ -50,6 +58,7 @@ impl fmt::Debug for Presented<'_> {
                 write!(f, "Bearer {{ project: {project:?}, token: .. }}")
             }
             Self::Basic { user, .. } => write!(f, "Basic {{ user: {user:?}, password: .. }}"),
+            Self::Login { user, .. } => write!(f, "Login {{ user: {user:?}, password: .. }}"),
         }
     }
 }

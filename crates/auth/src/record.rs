@@ -1,7 +1,10 @@
 //! The stored form of a credential: JSON with a version, under `auth/cred/<id>`.
 
 use bytes::Bytes;
-use outflow_model::{Action, CredentialId, IntegrationId, ProjectId, StreamName, Timestamp};
+use outflow_model::{
+    Action, CredentialId, DestinationGrant, DestinationPattern, IntegrationId, ProjectId,
+    StreamName, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{AuthError, Credential, CredentialKind};
@@ -34,6 +37,16 @@ struct Record {
     expires: Option<i64>,
     last4: String,
     sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    destinations: Option<DestinationsRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DestinationsRecord {
+    consume: Vec<String>,
+    send: Vec<String>,
 }
 
 /// The key of a credential's record.
@@ -62,6 +75,8 @@ pub(crate) fn encode(credential: &Credential, hash: &[u8; 32]) -> Result<Bytes, 
         expires: credential.expires.map(Timestamp::millis),
         last4: credential.last4.clone(),
         sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        user: credential.user.clone(),
+        destinations: credential.destinations.as_ref().map(of_destinations),
     };
     serde_json::to_vec(&record)
         .map(Bytes::from)
@@ -96,12 +111,28 @@ pub(crate) fn decode(value: &[u8]) -> Result<(Credential, [u8; 32]), AuthError> 
             .map_err(name)?,
         actions: record.actions.iter().map(action).collect::<Result<_, _>>()?,
         streams: record.streams.map(streams).transpose().map_err(name)?,
+        user: record.user,
+        destinations: record.destinations.as_ref().map(destinations).transpose()?,
         created: Timestamp::from_millis(record.created),
         expires: record.expires.map(Timestamp::from_millis),
         last4: record.last4,
     };
     let hash = from_hex(&record.sha256).ok_or_else(|| corrupt("bad hash"))?;
     Ok((credential, hash))
+}
+
+fn of_destinations(grant: &DestinationGrant) -> DestinationsRecord {
+    let texts =
+        |patterns: &[DestinationPattern]| patterns.iter().map(ToString::to_string).collect();
+    DestinationsRecord { consume: texts(&grant.consume), send: texts(&grant.send) }
+}
+
+fn destinations(record: &DestinationsRecord) -> Result<DestinationGrant, AuthError> {
+    let patterns = |texts: &[String]| {
+        let patterns = texts.iter().map(|text| DestinationPattern::parse(text));
+        patterns.collect::<Result<_, _>>().map_err(|_| AuthError::Corrupt("bad pattern".into()))
+    };
+    Ok(DestinationGrant { consume: patterns(&record.consume)?, send: patterns(&record.send)? })
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

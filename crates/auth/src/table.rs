@@ -1,4 +1,7 @@
-//! The credentials in force, in memory: by id for administration, by hash for authentication.
+//! The credentials in force, in memory: by id for administration, by hash for authentication, and
+//! users by name.
+//!
+//! Invariant: a user is found by its name only, so that its password alone opens nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ impl Entry {
             integration: credential.integration.clone(),
             actions: Arc::new(credential.actions.clone()),
             streams: credential.streams.clone().map(Arc::new),
+            destinations: credential.destinations.clone().map(Arc::new),
         };
         Self { credential, hash, grant }
     }
@@ -49,6 +53,8 @@ pub(crate) struct Table {
     by_id: BTreeMap<CredentialId, Arc<Entry>>,
     /// One secret may belong to several fixed credentials, such as `dev`'s token and master secret.
     by_hash: BTreeMap<[u8; 32], Vec<Arc<Entry>>>,
+    /// Users of different projects may have the same name.
+    by_user: BTreeMap<String, Vec<Arc<Entry>>>,
     /// Stands in for a secret that is not there, so that a miss does the work of a hit.
     nobody: Vec<Arc<Entry>>,
 }
@@ -56,25 +62,31 @@ pub(crate) struct Table {
 impl Table {
     /// A table with none; `nobody` is compared with secrets that are not there and opens nothing.
     pub(crate) fn new(nobody: Entry) -> Self {
-        Self { by_id: BTreeMap::new(), by_hash: BTreeMap::new(), nobody: vec![Arc::new(nobody)] }
+        Self {
+            by_id: BTreeMap::new(),
+            by_hash: BTreeMap::new(),
+            by_user: BTreeMap::new(),
+            nobody: vec![Arc::new(nobody)],
+        }
     }
 
     /// Adds a credential, or replaces the one with its id.
     pub(crate) fn insert(&mut self, entry: Entry) {
         self.remove(&entry.credential.id);
         let entry = Arc::new(entry);
-        self.by_hash.entry(entry.hash).or_default().push(entry.clone());
+        match &entry.credential.user {
+            Some(user) => self.by_user.entry(user.clone()).or_default().push(entry.clone()),
+            None => self.by_hash.entry(entry.hash).or_default().push(entry.clone()),
+        }
         self.by_id.insert(entry.credential.id.clone(), entry);
     }
 
     /// Removes a credential.
     pub(crate) fn remove(&mut self, id: &CredentialId) {
         let Some(entry) = self.by_id.remove(id) else { return };
-        if let Some(same) = self.by_hash.get_mut(&entry.hash) {
-            same.retain(|other| other.credential.id != *id);
-            if same.is_empty() {
-                self.by_hash.remove(&entry.hash);
-            }
+        match &entry.credential.user {
+            Some(user) => take_out(&mut self.by_user, user, id),
+            None => take_out(&mut self.by_hash, &entry.hash, id),
         }
     }
 
@@ -86,6 +98,19 @@ impl Table {
     /// All, in order of id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Credential> {
         self.by_id.values().map(|entry| &entry.credential)
+    }
+
+    /// The grant of the user of this name whose password has this hash.
+    pub(crate) fn user(&self, name: &str, hash: &[u8; 32], now: Timestamp) -> Option<Grant> {
+        let candidates = self.by_user.get(name).unwrap_or(&self.nobody);
+        // All are looked at, so that the time says nothing of which.
+        let mut found = None;
+        for entry in candidates {
+            if bool::from(entry.opens(hash, None, false, now)) {
+                found = Some(entry.grant.clone());
+            }
+        }
+        found
     }
 
     /// The grant of a secret with this hash. Where several credentials share the secret, it may do
@@ -120,5 +145,15 @@ impl Table {
             grant.actions = Arc::new(grant.actions.iter().copied().chain(extra).collect());
         }
         Some(grant)
+    }
+}
+
+/// Entries that were the last of their key leave no key behind.
+fn take_out<K: Ord>(map: &mut BTreeMap<K, Vec<Arc<Entry>>>, key: &K, id: &CredentialId) {
+    if let Some(same) = map.get_mut(key) {
+        same.retain(|other| other.credential.id != *id);
+        if same.is_empty() {
+            map.remove(key);
+        }
     }
 }

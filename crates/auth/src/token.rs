@@ -49,6 +49,20 @@ pub fn is_well_formed(text: &str) -> bool {
         && check == checksum(body)
 }
 
+/// A new password of a user: 128 random bits in 32 hexadecimal digits.
+pub(crate) fn draw_password(rng: &dyn Rng) -> Secret {
+    let mut bytes = [0; 16];
+    rng.fill(&mut bytes);
+    let text = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.fill(0);
+    Secret::new(text)
+}
+
+/// A new user's name: five digits, the first of them not 0.
+pub(crate) fn draw_user(rng: &dyn Rng) -> String {
+    (10_000 + rng.below(90_000)).to_string()
+}
+
 /// The SHA-256 of a secret: what is stored. Secrets are random, so a slow hash adds nothing.
 pub(crate) fn hash(secret: &str) -> [u8; 32] {
     let mut out = [0; 32];

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::catalog::{Catalog, change};
+use crate::destination::{ClientIds, reaches_stream};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
 use crate::limits::Slots;
 use crate::metrics::Metrics;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) tails: Arc<Tails>,
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
+    pub(crate) clients: Arc<ClientIds>,
     pub(crate) metrics: Metrics,
 }
 
@@ -68,7 +70,8 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
     if !operates && grant.project.as_ref() != Some(&stream.project) {
         return Err(Denied::NotFound);
     }
-    let names_it = grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name));
+    let names_it = grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
+        && reaches_stream(grant, action, &stream.name);
     if grant.allows(action, &stream.project) && names_it { Ok(()) } else { Err(Denied::Forbidden) }
 }
 
@@ -100,6 +103,7 @@ impl Hub {
             tails,
             registry: drain::Registry::default(),
             slots: Arc::default(),
+            clients: Arc::default(),
             metrics,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -282,6 +286,11 @@ impl Hub {
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
+    }
+
+    /// Which clients' ids are in use.
+    pub(crate) fn clients(&self) -> &Arc<ClientIds> {
+        &self.inner.clients
     }
 
     /// What the server was set to.

@@ -10,6 +10,7 @@
 mod catalog;
 pub mod cursor;
 mod dedup;
+pub mod destination;
 mod drain;
 pub mod error;
 pub mod hub;
@@ -30,6 +31,7 @@ mod tail;
 mod view;
 
 pub use cursor::Cursor;
+pub use destination::{ClientClaim, ConsumeWish, Destination, DestinationError};
 pub use error::{CatalogError, OpenError, PublishError, ReadError};
 pub use hub::Hub;
 pub use integration::Integration;

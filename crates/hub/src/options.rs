@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use outflow_store::Retention;
+
+use crate::destination::VirtualTopics;
+
 /// Sizes, times and counts that bound the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -38,6 +42,12 @@ pub struct Options {
     pub max_cursors: usize,
     /// How many subscribers a project may have.
     pub max_subscribers: usize,
+    /// Which queues are fed from topics, by the form of their names.
+    pub virtual_topics: VirtualTopics,
+    /// For how long queues that are made on first use keep what nobody consumes (a year).
+    pub queue_retention: Retention,
+    /// How many destinations the customers of one set of rights may have made.
+    pub max_destinations: usize,
     /// How many readers the whole server may have.
     pub max_sessions: usize,
 }
@@ -60,6 +70,9 @@ impl Default for Options {
             max_integrations: 10_000,
             max_cursors: 1_000,
             max_subscribers: 10_000,
+            virtual_topics: VirtualTopics::default(),
+            queue_retention: Retention { age_ms: 365 * 86_400_000, max_bytes: None },
+            max_destinations: 1_000,
             max_sessions: 100_000,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::destination::{DestinationKind, DestinationPattern};
 use crate::{CredentialId, IntegrationId, ProjectId};
 
 /// Something a caller can be allowed to do.
@@ -34,6 +35,32 @@ pub struct Grant {
     pub actions: Arc<BTreeSet<Action>>,
     /// The streams it may touch, by name; `None` for all of its project.
     pub streams: Option<Arc<BTreeSet<crate::StreamName>>>,
+    /// The destinations it may use; `None` for all of its project. Where it is given, a stream is
+    /// reached only as one of them.
+    pub destinations: Option<Arc<DestinationGrant>>,
+}
+
+/// The destinations that a credential may use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DestinationGrant {
+    /// Those it may consume from.
+    pub consume: Vec<DestinationPattern>,
+    /// Those it may send to.
+    pub send: Vec<DestinationPattern>,
+}
+
+impl DestinationGrant {
+    /// Whether it may consume from all that `name`, with or without wildcards, stands for.
+    #[must_use]
+    pub fn consumes(&self, kind: DestinationKind, name: &str) -> bool {
+        self.consume.iter().any(|pattern| pattern.covers(kind, name))
+    }
+
+    /// Whether it may send to all that `name` stands for.
+    #[must_use]
+    pub fn sends(&self, kind: DestinationKind, name: &str) -> bool {
+        self.send.iter().any(|pattern| pattern.covers(kind, name))
+    }
 }
 
 impl Grant {

@@ -7,6 +7,7 @@
 //! never re-serialised here: numbers, key order and duplicate keys survive as they came.
 
 pub mod clock;
+pub mod destination;
 pub mod draft;
 pub mod error_code;
 pub mod filter;
@@ -20,10 +21,11 @@ pub mod subset;
 pub mod timestamp;
 
 pub use clock::Clock;
+pub use destination::{DestinationKind, DestinationPattern};
 pub use draft::Draft;
 pub use error_code::ErrorCode;
 pub use filter::Filter;
-pub use grant::{Action, Grant};
+pub use grant::{Action, DestinationGrant, Grant};
 pub use id::{
     CredentialId, EventId, IntegrationId, ProjectId, StreamId, StreamName, SubscriptionName,
 };

@@ -40,6 +40,8 @@ pub(crate) async fn ensure(auth: &Auth, file: &Path) -> Result<bool, OperatorErr
             integration: None,
             actions: BTreeSet::from([Action::Operate]),
             streams: None,
+            user: None,
+            destinations: None,
             expires: None,
         })
         .await?;

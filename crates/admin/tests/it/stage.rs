@@ -69,6 +69,8 @@ impl Stage {
             integration: None,
             actions: BTreeSet::from([Action::Operate]),
             streams: None,
+            user: None,
+            destinations: None,
             expires: None,
         };
         let operator = auth.issue(operator).await.unwrap().secret.expose().to_owned();

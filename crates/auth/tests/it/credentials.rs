@@ -13,24 +13,24 @@ use outflow_store::AppendError;
 use outflow_store::memory::MemoryEngine;
 use parking_lot::Mutex;
 
-struct World {
-    clock: Arc<ManualClock>,
-    engine: Arc<MemoryEngine>,
-    auth: Auth,
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) engine: Arc<MemoryEngine>,
+    pub(crate) auth: Auth,
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
     let engine = Arc::new(MemoryEngine::new(clock.clone()));
     let auth = Auth::open(engine.clone(), clock.clone(), Arc::new(SystemRng)).await.unwrap();
     World { clock, engine, auth }
 }
 
-fn project(name: &str) -> ProjectId {
+pub(crate) fn project(name: &str) -> ProjectId {
     ProjectId::new(name).unwrap()
 }
 
-fn token(of: &str, integration: &str) -> NewCredential {
+pub(crate) fn token(of: &str, integration: &str) -> NewCredential {
     NewCredential {
         kind: CredentialKind::Token,
         name: "a token".into(),
@@ -38,6 +38,8 @@ fn token(of: &str, integration: &str) -> NewCredential {
         integration: Some(IntegrationId::new(integration).unwrap()),
         actions: BTreeSet::from([Action::Read]),
         streams: Some(BTreeSet::from([StreamName::new("events").unwrap()])),
+        user: None,
+        destinations: None,
         expires: None,
     }
 }

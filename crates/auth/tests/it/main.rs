@@ -9,3 +9,4 @@
 
 mod credentials;
 mod redaction;
+mod users;

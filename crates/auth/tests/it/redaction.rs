@@ -25,15 +25,18 @@ async fn planted_secrets_are_in_no_dump_and_not_on_disk() {
             integration: None,
             actions: BTreeSet::from([Action::Operate]),
             streams: None,
+            user: None,
+            destinations: None,
             expires: None,
         };
         let issued = auth.issue(new).await.unwrap();
         let secret = issued.secret.expose().to_owned();
         let presented = Presented::Bearer { project: None, token: &secret };
         let basic = Presented::Basic { user: "someone", password: &secret };
+        let login = Presented::Login { user: "someone", password: &secret };
         let grant = auth.authenticate(&presented);
         dump += &format!(
-            "{issued:?} {presented:?} {basic:?} {grant:?} {auth:?} {:?}",
+            "{issued:?} {presented:?} {basic:?} {login:?} {grant:?} {auth:?} {:?}",
             auth.list(None, None)
         );
         secrets.push(secret);

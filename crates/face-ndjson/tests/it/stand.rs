@@ -115,6 +115,7 @@ impl Stand {
             integration: None,
             actions: Arc::new([Action::Publish].into()),
             streams: None,
+            destinations: None,
         };
         let receipt = self.hub.publish(&grant, &self.stream(), draft).await.unwrap();
         receipt.events.iter().map(|placed| placed.offset).collect()
@@ -169,6 +170,8 @@ async fn issue(auth: &Auth, kind: CredentialKind, actions: &[Action]) -> (Creden
             integration,
             actions: actions.iter().copied().collect(),
             streams: None,
+            user: None,
+            destinations: None,
             expires: None,
         })
         .await

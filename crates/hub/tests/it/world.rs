@@ -96,6 +96,7 @@ pub(crate) fn grant(project: &str, integration: bool, actions: &[Action]) -> Gra
         integration: integration.then(|| IntegrationId::new("i").unwrap()),
         actions: Arc::new(actions.iter().copied().collect::<BTreeSet<_>>()),
         streams: None,
+        destinations: None,
     }
 }
 

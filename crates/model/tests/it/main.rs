@@ -8,4 +8,10 @@
 mod draft;
 mod filter;
 mod filter_oracle;
+mod grant;
+mod id;
 mod json;
+mod meta;
+mod offset;
+mod subset;
+mod timestamp;

@@ -99,6 +99,8 @@ fn credential(
         integration,
         actions,
         streams: None,
+        user: None,
+        destinations: None,
         expires: None,
     }
 }

@@ -1,0 +1,105 @@
+//! Who may use which destination.
+//!
+//! Called by `send` and `consume` before anything is looked up, and by the hub wherever a grant
+//! meets a stream or a subscription. A grant that is kept to destinations reaches a stream only as
+//! one of them, whatever the door.
+
+use outflow_model::{Action, Grant, ProjectId, StreamName, SubscriptionName};
+
+use super::{Destination, DestinationError, Kind, VirtualTopics, name};
+use crate::hub::Denied;
+use crate::subscription::Sources;
+
+/// The project of a grant. Operators have none: destinations are a project's own affair.
+pub(super) fn project(grant: &Grant) -> Result<&ProjectId, DestinationError> {
+    grant.project.as_ref().ok_or(DestinationError::Forbidden)
+}
+
+/// Whether `grant` may consume from (`Read`) or send to (`Publish`) all that the destination stands
+/// for. Says nothing of whether it is there.
+pub(super) fn may(
+    grant: &Grant,
+    action: Action,
+    destination: &Destination,
+    rules: &VirtualTopics,
+) -> Result<(), DestinationError> {
+    let forbidden = Err(DestinationError::Forbidden);
+    if !grant.allows(action, project(grant)?) {
+        return forbidden;
+    }
+    if destination.kind.is_temporary() {
+        return Ok(());
+    }
+    if !covers(grant, action, destination) {
+        return forbidden;
+    }
+    let Some(streams) = &grant.streams else { return Ok(()) };
+    let fed_by = if action == Action::Read && destination.kind == Kind::Queue {
+        rules.topic(&destination.name)
+    } else {
+        None
+    };
+    let topic = fed_by.map(|topic| Destination { kind: Kind::Topic, name: topic.to_owned() });
+    let stream = name::of_stream(topic.as_ref().unwrap_or(destination))?;
+    let is_listed = !destination.has_wildcards() && streams.contains(&stream);
+    if is_listed { Ok(()) } else { forbidden }
+}
+
+/// Whether the destinations a grant is kept to, if it is, have this one among them.
+fn covers(grant: &Grant, action: Action, destination: &Destination) -> bool {
+    let Some(granted) = &grant.destinations else { return true };
+    let kind = destination.kind.granted();
+    match action {
+        Action::Read => granted.consumes(kind, &destination.name),
+        Action::Publish => granted.sends(kind, &destination.name),
+        Action::Compliance | Action::Manage | Action::Operate => false,
+    }
+}
+
+/// Whether the destinations a grant is kept to have this stream among them. Temporary ones are
+/// reached by whoever was told their names.
+pub(crate) fn reaches_stream(grant: &Grant, action: Action, stream: &StreamName) -> bool {
+    if grant.destinations.is_none() {
+        return true;
+    }
+    let destination = Destination::of_stream(stream);
+    destination.kind.is_temporary() || covers(grant, action, &destination)
+}
+
+/// Whether `grant` may consume from a subscription: a queue by its name, others by their streams.
+pub(crate) fn may_consume(
+    grant: &Grant,
+    project: &ProjectId,
+    name: &SubscriptionName,
+    sources: &Sources,
+) -> Result<(), Denied> {
+    if grant.actions.contains(&Action::Operate) {
+        return Ok(());
+    }
+    if grant.project.as_ref() != Some(project) {
+        return Err(Denied::NotFound);
+    }
+    let listed =
+        |stream: &StreamName| grant.streams.as_ref().is_none_or(|streams| streams.contains(stream));
+    let own = |stream: &StreamName| reaches_stream(grant, Action::Read, stream);
+    let queue = name::queue(name.as_str());
+    let is_kept = grant.destinations.is_some();
+    let reaches = match (sources, queue) {
+        _ if !grant.allows(Action::Read, project) => false,
+        (_, Some(queue)) if queue.kind.is_temporary() => true,
+        (_, Some(queue)) if is_kept => covers(grant, Action::Read, &queue),
+        _ if is_kept && name::is_durable_of_others(name.as_str(), grant.credential.as_str()) => {
+            false
+        }
+        // A queue is fed from its topic and by what is sent to itself: either will do.
+        (Sources::Streams(all), Some(_)) => all.iter().any(|source| listed(&source.stream)),
+        (Sources::Streams(all), None) => {
+            all.iter().all(|source| listed(&source.stream) && own(&source.stream))
+        }
+        (Sources::Matching { pattern, .. }, _) => {
+            let topic = Destination { kind: Kind::Topic, name: pattern.as_str().to_owned() };
+            grant.streams.is_none() && covers(grant, Action::Read, &topic)
+        }
+    };
+    if reaches { Ok(()) } else { Err(Denied::Forbidden) }
+}

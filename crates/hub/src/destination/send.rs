@@ -1,0 +1,206 @@
+//! Where what is sent to a destination goes.
+//!
+//! Called by [`Hub::send_targets`](crate::Hub::send_targets). What is missing is made: a queue's
+//! subscription before its stream, so that it begins with the first event sent to it.
+
+use std::sync::Arc;
+
+use outflow_model::{Action, Grant, ProjectId, StreamName, SubscriptionName};
+
+use super::{DEAD_LETTERS, Destination, DestinationError, Kind, name, reach};
+use crate::subscription::{NewSubscription, Source, Sources, Subscription, SubscriptionSettings};
+use crate::{CatalogError, Durability, Hub, NewStream, Start, Stream, StreamSettings};
+
+type Found<T> = Result<T, DestinationError>;
+
+impl Hub {
+    /// The streams that an event sent to `destination` is to be published to; those missing are
+    /// made.
+    ///
+    /// # Errors
+    /// [`DestinationError`].
+    pub async fn send_targets(
+        &self,
+        grant: &Grant,
+        destination: &Destination,
+    ) -> Found<Vec<Arc<Stream>>> {
+        reach::may(grant, Action::Publish, destination, &self.options().virtual_topics)?;
+        if destination.has_wildcards() {
+            return Err(DestinationError::Wildcard);
+        }
+        let project = reach::project(grant)?;
+        let stream = name::of_stream(destination)?;
+        let subscription = destination.kind.is_queue().then(|| name::of_queue(destination));
+        let subscription = subscription.transpose()?;
+        if let Some(found) = self.stream(project, &stream)
+            && self.is_fed(project, subscription.as_ref(), &stream)
+        {
+            return Ok(vec![found]);
+        }
+        self.make_room(grant, project, Action::Publish, destination)?;
+        if let Some(subscription) = subscription {
+            let queue = self.ensure_queue(project, destination, subscription).await?;
+            self.add_source(&queue, source(stream.clone(), Start::Earliest)).await?;
+        }
+        Ok(vec![self.ensure_stream(project, stream, destination.kind).await?])
+    }
+
+    /// Whether what is sent to `stream` reaches the queue it is of, if it is of one.
+    fn is_fed(
+        &self,
+        project: &ProjectId,
+        queue: Option<&SubscriptionName>,
+        stream: &StreamName,
+    ) -> bool {
+        let Some(queue) = queue else { return true };
+        let Some(queue) = self.subscription(project, queue.as_str()) else { return false };
+        match queue.sources() {
+            Sources::Streams(all) => all.iter().any(|source| source.stream == *stream),
+            Sources::Matching { .. } => false,
+        }
+    }
+
+    /// The subscription that a queue is; made when it is not there.
+    pub(super) async fn ensure_queue(
+        &self,
+        project: &ProjectId,
+        queue: &Destination,
+        subscription: SubscriptionName,
+    ) -> Found<Arc<Subscription>> {
+        if let Some(found) = self.subscription(project, subscription.as_str()) {
+            return Ok(found);
+        }
+        let fed_by = if queue.kind == Kind::Queue {
+            self.options().virtual_topics.topic(&queue.name)
+        } else {
+            None
+        };
+        let (sources, owns) = match fed_by {
+            Some(topic) => (topic_sources(topic, Start::Latest)?, false),
+            None => {
+                let own = source(name::of_stream(queue)?, Start::Earliest);
+                (Sources::Streams(vec![own]), true)
+            }
+        };
+        let settings = SubscriptionSettings {
+            owns,
+            group_by_key: true,
+            dead_letter: dead_letters(queue)?,
+            ..SubscriptionSettings::default()
+        };
+        self.ensure_subscription(
+            project,
+            NewSubscription { name: subscription, sources, settings, durable: true },
+        )
+        .await
+    }
+
+    /// Makes a subscription, unless someone else was faster.
+    pub(super) async fn ensure_subscription(
+        &self,
+        project: &ProjectId,
+        new: NewSubscription,
+    ) -> Found<Arc<Subscription>> {
+        let name = new.name.clone();
+        match self.create_subscription(project, new).await {
+            Ok(made) => {
+                tracing::info!(%project, subscription = %name, "made a subscription on first use");
+                Ok(made)
+            }
+            Err(CatalogError::Exists) => self.subscription(project, name.as_str()).ok_or_else(gone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn ensure_stream(
+        &self,
+        project: &ProjectId,
+        name: StreamName,
+        kind: Kind,
+    ) -> Found<Arc<Stream>> {
+        if let Some(found) = self.stream(project, &name) {
+            return Ok(found);
+        }
+        let mut settings = StreamSettings {
+            // Senders of brokers' protocols give no ids of their own that say what is a copy.
+            dedup: None,
+            ..StreamSettings::default()
+        };
+        match kind {
+            Kind::Topic => {}
+            Kind::Queue => settings.retention = self.options().queue_retention,
+            Kind::TempQueue | Kind::TempTopic => settings.durability = Durability::Relaxed,
+        }
+        match self.create_stream(project, NewStream { name: name.clone(), settings }).await {
+            Ok(made) => {
+                tracing::info!(%project, stream = %name, "made a stream on first use");
+                Ok(made)
+            }
+            Err(CatalogError::Exists) => self.stream(project, &name).ok_or_else(gone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a credential that is kept to destinations may make one more.
+    pub(super) fn make_room(
+        &self,
+        grant: &Grant,
+        project: &ProjectId,
+        action: Action,
+        wanted: &Destination,
+    ) -> Found<()> {
+        let max = self.options().max_destinations;
+        let Some(granted) = &grant.destinations else { return Ok(()) };
+        if wanted.kind.is_temporary() {
+            return Ok(());
+        }
+        // What it may reach is what it, or another credential of the same customer, made.
+        let count = match action {
+            Action::Publish => self
+                .streams(project)
+                .iter()
+                .map(|stream| Destination::of_stream(&stream.name))
+                .filter(|one| granted.sends(one.kind.granted(), &one.name))
+                .count(),
+            _ => self
+                .subscriptions(project)
+                .iter()
+                .filter(|one| {
+                    reach::may_consume(grant, project, one.name(), &one.sources()).is_ok()
+                })
+                .count(),
+        };
+        if count < max { Ok(()) } else { Err(DestinationError::TooMany { max }) }
+    }
+}
+
+/// Where dead events of a queue go; those of the dead letters themselves go nowhere.
+fn dead_letters(queue: &Destination) -> Found<Option<StreamName>> {
+    if queue.kind == Kind::Queue && queue.name == DEAD_LETTERS {
+        return Ok(None);
+    }
+    dead_letter_stream().map(Some)
+}
+
+/// The stream of the queue of dead letters.
+pub(super) fn dead_letter_stream() -> Found<StreamName> {
+    name::of_stream(&Destination { kind: Kind::Queue, name: DEAD_LETTERS.to_owned() })
+}
+
+/// What a topic's name, or a path with wildcards, stands for.
+pub(super) fn topic_sources(topic: &str, start: Start) -> Found<Sources> {
+    let topic = Destination { kind: Kind::Topic, name: topic.to_owned() };
+    if topic.has_wildcards() {
+        return Ok(Sources::Matching { pattern: name::of_pattern(&topic.name)?, start });
+    }
+    Ok(Sources::Streams(vec![source(name::of_stream(&topic)?, start)]))
+}
+
+pub(super) const fn source(stream: StreamName, start: Start) -> Source {
+    Source { stream, start, filter: None }
+}
+
+/// It was there, and is gone again: who asks once more makes it anew.
+fn gone() -> DestinationError {
+    DestinationError::Unavailable("deleted at the same moment".into())
+}
