@@ -13,6 +13,7 @@ pub(crate) use check::revision;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use outflow_model::{Offset, StreamId, Timestamp};
@@ -69,6 +70,8 @@ pub(crate) struct Committer {
     next_generation: u64,
     /// The sequence of the next commit.
     sequence: u64,
+    /// Whether it jumped at recovery, and no head says so yet.
+    has_jumped: bool,
     /// The streams that have chunks in the generation being filled.
     touched: Vec<StreamId>,
     tails: IdMap<StreamId, Tail>,
@@ -88,6 +91,8 @@ pub(crate) struct Committer {
 pub(crate) struct Resume {
     pub(crate) next_generation: u64,
     pub(crate) next_sequence: u64,
+    /// Whether sequences jumped because of damage.
+    pub(crate) has_jumped: bool,
     pub(crate) tails: IdMap<StreamId, Tail>,
     pub(crate) epochs: [u64; 256],
 }
@@ -102,6 +107,7 @@ impl Committer {
             asked_for_next: false,
             next_generation: resume.next_generation,
             sequence: resume.next_sequence,
+            has_jumped: resume.has_jumped,
             touched: Vec::new(),
             tails: resume.tails,
             epochs: resume.epochs,
@@ -167,11 +173,12 @@ impl Committer {
     /// Takes a journal file into use, and hands the full one to the sealer.
     fn roll_to(&mut self, slot: u32) -> io::Result<()> {
         let (shared, size) = (&self.shared, self.shared.options.journal_bytes);
-        let head = FileHead { generation: self.next_generation, first_sequence: self.sequence };
+        let (first_sequence, has_jumped) = (self.sequence, self.has_jumped);
+        let head = FileHead { generation: self.next_generation, first_sequence, size, has_jumped };
         // A number is not used again, even if this fails: its head may be on the disk.
         self.next_generation += 1;
         let begun = JournalWriter::begin(shared.fs(), &shared.dir, slot, head, size)?;
-        self.asked_for_next = false;
+        (self.asked_for_next, self.has_jumped) = (false, false);
         self.hand_over();
         self.journal = Some(begun);
         Ok(())
@@ -228,7 +235,7 @@ impl Committer {
         journal.write(self.record.contents()).map_err(|error| stop("a journal sync", &error))?;
         if journal.is_half_full() && !self.asked_for_next {
             self.asked_for_next = true;
-            shared.wants_next.store(true, std::sync::atomic::Ordering::Relaxed);
+            shared.wants_next.store(true, Ordering::Relaxed);
             shared.pending.wake();
         }
         if !self.puts.is_empty() {
@@ -238,6 +245,7 @@ impl Committer {
                 .map_err(|error| stop("a write of the state", &error))?;
         }
         self.sequence += 1;
+        shared.committed.store(self.last_sequence(), Ordering::Relaxed);
         self.publish();
         if !self.grown.is_empty()
             && let Some(observer) = shared.observer.read().clone()
@@ -246,6 +254,21 @@ impl Committer {
         }
         self.clear();
         Ok(())
+    }
+
+    /// Notes durably in the state how far the journal goes, so that damage to its end is found out.
+    ///
+    /// # Errors
+    /// `Stopped`: the write failed.
+    pub(crate) fn mark(&self) -> Result<(), AppendError> {
+        if let Some(reason) = self.shared.health.stopped() {
+            return Err(AppendError::Stopped(reason));
+        }
+        let state = self.shared.state();
+        let marked = state.apply(&[], Some(self.last_sequence())).and_then(|()| state.persist());
+        marked.map_err(|error| {
+            AppendError::Stopped(self.shared.poison("a write of the state", &error))
+        })
     }
 
     /// The sequence of the last commit.

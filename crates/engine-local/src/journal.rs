@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! file     header, padded to 4096 | record | record | … | whatever the file held before
-//! header   0 magic "OFJ\xFF" | 4 crc32c of 8.. u32 | 8 version u32 | 12 zero u32
+//! header   0 magic "OFJ\xFF" | 4 crc32c of 8.. u32 | 8 version u32
+//!          12 blocks u32: the file's size in 4096 bytes, and 2^31 when sequences jumped before it
 //!          16 generation u64 | 24 first sequence u64
 //! record   0 magic "OFC\xFF" | 4 crc32c of 8.. u32 | 8 payload length u32 | 12 ops u32
 //!          16 generation u64 | 24 sequence u64 | 32 payload, padded with zeros to 4096
@@ -23,15 +24,48 @@
 //! ```
 //!
 //! All numbers are little-endian. One record is one group commit, written and synced at once.
-//! Version 1 is still read: its appends are kind 1, without `previous`, and their lines at 32.
+//! Version 1 is still read: its appends are kind 1, without `previous`, and their lines at 32;
+//! its headers say 0 blocks.
 //!
 //! Invariants: sequences rise by one from record to record, across generations. What a file held
 //! before is never taken for alive: its records carry a lower generation, and the magic's byte
-//! `0xFF` occurs in no UTF-8 text. A bad record after which nothing of its generation is good is
-//! a torn write that nobody was told of, and is cut; a bad record anywhere else is damage.
+//! `0xFF` occurs in no UTF-8 text. A file has its name only when all of its length is durable, and
+//! never gets shorter.
+//!
+//! What a crash can leave, and what cannot be told from it: the last record torn, never
+//! acknowledged, is cut, and the log says how much. All else is damage: a bad record before a good
+//! one; a file shorter than its head says, or than a head; commits missing between two files; a
+//! journal that ends before what the state has seen of it. A commit whose bytes change while it is
+//! the very last looks torn. Three things bear witness that it was whole: the next commit, the next
+//! file's head, and the state, which notes durably how far the journal goes when commits have
+//! rested for about a second, when a generation was sealed, and when the engine is closed. So what
+//! stays untold is damage to the last commit of an engine that was killed within that second, and
+//! that nobody has started since.
+//!
+//! After damage nobody knows how many commits are gone. So that no offset, sequence or generation
+//! is used twice, all of them jump, further than any lost journal can have reached
+//! (`recovery::jump`).
 
 pub(crate) mod buffer;
 pub(crate) mod op;
 pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod writer;
+
+use std::io;
+use std::path::Path;
+
+use crate::fs::Fs;
+
+/// Keeps a damaged journal file for the operator. Returns its new name.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn set_aside(fs: &dyn Fs, dir: &Path, slot: u32, generation: u64) -> io::Result<String> {
+    let quarantine = dir.join("quarantine");
+    let name = format!("journal-{generation:016}.jrn");
+    fs.rename(&writer::path(dir, slot), &quarantine.join(&name))?;
+    fs.sync_dir(&quarantine)?;
+    fs.sync_dir(&dir.join("journal"))?;
+    Ok(name)
+}

@@ -86,6 +86,14 @@ impl Log {
         self.committer.hand_over();
     }
 
+    /// Notes durably how far the journal goes, as the threads do when commits have rested.
+    ///
+    /// # Errors
+    /// [`AppendError::Stopped`]: the disk failed.
+    pub fn mark(&mut self) -> Result<(), AppendError> {
+        self.committer.mark()
+    }
+
     /// Trims streams by age and size, removes segments that nothing refers to, and rewrites one
     /// that is more dead than alive.
     ///

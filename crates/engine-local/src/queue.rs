@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Internal,
     /// The engine's own, after which what was committed is handed to the sealer.
     HandOver,
+    /// Nothing: commits have rested, and how far the journal goes is to be noted in the state.
+    Mark,
 }
 
 /// A batch that waits.

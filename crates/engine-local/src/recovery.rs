@@ -9,11 +9,12 @@
 //! is deleted but unfinished files; what cannot be explained is reported and kept.
 
 mod fasten;
+mod jump;
 mod load;
 pub(crate) mod lost;
 mod replay;
 
-pub(crate) use load::{Found, Segments, journals, segments};
+pub(crate) use load::{Found, Journals, Segments, journals, segments};
 pub(crate) use lost::{has_data, has_state};
 
 use std::collections::VecDeque;
@@ -121,6 +122,8 @@ struct Recovery<'a> {
     /// The highest sequence and generation seen anywhere.
     last_sequence: u64,
     last_generation: u64,
+    /// Whether the journal is damaged, so that commits may be gone.
+    is_damaged: bool,
 }
 
 /// Opens the directory. See the module.
@@ -133,7 +136,7 @@ pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Rec
     let journals = load::journals(parts.fs.as_ref(), dir, sealed.generation)?;
     let segments = load::segments(parts.fs.as_ref(), dir)?;
     let applied = parts.state.applied();
-    lost::check(dir, parts.fs.as_ref(), applied, &known, &journals.0, &segments)?;
+    lost::check(dir, parts.fs.as_ref(), applied, &known, &journals.live, &segments)?;
 
     let mut recovery = Recovery {
         dir,
@@ -148,15 +151,19 @@ pub(crate) fn recover(dir: &Path, options: Options, parts: &Parts) -> Result<Rec
         next_uid: 1,
         last_sequence: sealed.last_sequence,
         last_generation: sealed.generation,
+        is_damaged: false,
     };
     recovery.make_directories()?;
     recovery.note_quarantine()?;
     recovery.take_segments(segments)?;
     recovery.take_state(known);
-    let (live, free, next_slot) = journals;
+    let Journals { live, free, cut, next_slot } = journals;
     recovery.fasten(&live).map_err(io_error("making durable what was found"))?;
+    recovery.note_cut(&cut);
     recovery.replay(live).map_err(io_error("replaying the journal"))?;
     recovery.settle();
+    recovery.jump(&cut).map_err(io_error("going on past the damage"))?;
+    recovery.begin_empty();
     recovery.finish(options, parts.clone(), free, next_slot)
 }
 
@@ -185,6 +192,13 @@ impl Recovery<'_> {
         Ok(())
     }
 
+    fn note_cut(&mut self, cut: &[u32]) {
+        for slot in cut {
+            self.is_damaged = true;
+            self.health.damage(format!("journal/{slot:04}.jrn: nothing of it is left"));
+        }
+    }
+
     fn finish(
         self,
         options: Options,
@@ -205,6 +219,7 @@ impl Recovery<'_> {
         let resume = Resume {
             next_generation: self.last_generation + 1,
             next_sequence: self.last_sequence + 1,
+            has_jumped: self.is_damaged,
             tails: self.tails,
             epochs,
         };
@@ -222,6 +237,7 @@ impl Recovery<'_> {
             next_segment: AtomicU64::new(self.next_segment),
             keeping: Mutex::new(()),
             wants_next: AtomicBool::new(false),
+            committed: AtomicU64::new(self.last_sequence),
         });
         shared.check_space();
         if shared.health.is_full() {

@@ -16,7 +16,7 @@ use outflow_model::{Offset, StreamId, Timestamp};
 use crate::active::Generation;
 use crate::catalog::{self, EndRecord, SealedRecord};
 use crate::index::Chunk;
-use crate::journal::writer as journal_writer;
+use crate::journal;
 use crate::reading;
 use crate::segment::block::Form;
 use crate::segment::footer::Entry;
@@ -80,7 +80,9 @@ fn seal(shared: &Shared, generation: &Generation, pace: Pace<'_>) -> io::Result<
     if generation.is_damaged {
         // Before it counts as sealed, so that a crash cannot free its file.
         shared.state().persist()?;
-        set_aside(shared, generation)?;
+        let (slot, number) = (generation.slot, generation.number);
+        let name = journal::set_aside(shared.fs(), &shared.dir, slot, number)?;
+        shared.health.damage(format!("quarantine/{name} was set aside"));
     }
     let sealed =
         SealedRecord { generation: generation.number, last_sequence: generation.last_sequence };
@@ -205,17 +207,5 @@ fn note_ends(shared: &Shared, generation: &Generation) -> io::Result<()> {
         drop(index);
         shared.state().apply(&puts, None)?;
     }
-    Ok(())
-}
-
-/// Keeps the file of a damaged generation for the operator.
-fn set_aside(shared: &Shared, generation: &Generation) -> io::Result<()> {
-    let from = journal_writer::path(&shared.dir, generation.slot);
-    let quarantine = shared.dir.join("quarantine");
-    let name = format!("journal-{:016}.jrn", generation.number);
-    shared.fs().rename(&from, &quarantine.join(&name))?;
-    shared.fs().sync_dir(&quarantine)?;
-    shared.fs().sync_dir(&shared.dir.join("journal"))?;
-    shared.health.damage(format!("quarantine/{name} was set aside"));
     Ok(())
 }

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) keeping: Mutex<()>,
     /// Whether the next journal file should be made before it is needed.
     pub(crate) wants_next: AtomicBool,
+    /// The sequence of the last commit.
+    pub(crate) committed: AtomicU64,
 }
 
 impl Shared {

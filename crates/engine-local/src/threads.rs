@@ -64,6 +64,14 @@ fn commit_group(
     group: &mut Vec<Request>,
     waiting: &mut Vec<Answer>,
 ) {
+    if group.iter().all(|request| request.kind == Kind::Mark) {
+        let marked = committer.mark();
+        for Request { answer, .. } in group.drain(..) {
+            // Nobody may be waiting any more.
+            let _ = answer.send(marked.clone());
+        }
+        return;
+    }
     let max = shared.options.max_batch_bytes();
     // What is larger than a journal file is refused when it is staged.
     let bytes = group.iter().map(|request| request.bytes).filter(|&bytes| bytes <= max).sum();
@@ -112,6 +120,7 @@ pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool)
     let guard = Guard { shared: shared.clone(), queue: queue.clone() };
     // Not at once: what has just been opened is first served as it was.
     let mut retained_at = shared.parts.clock.now().millis();
+    let mut marks = Marks::default();
     while !ended.load(Ordering::Acquire) && shared.health.stopped().is_none() {
         let keeping = shared.keeping.lock();
         // A failure has stopped the engine: the loop ends.
@@ -131,6 +140,10 @@ pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool)
         if matches!(rewritten, Ok(true)) || sealed {
             continue;
         }
+        if marks.is_due(shared.committed.load(Ordering::Relaxed)) {
+            // Not waited for: what fails stops the engine.
+            drop(queue.submit(Batch::default(), Kind::Mark));
+        }
         let rest = REST_MS.min(shared.options.retention_interval_ms);
         shared.pending.wait(rest, |waiting| waiting > 0 && !shared.health.is_full());
         if shared.health.is_full() {
@@ -141,6 +154,21 @@ pub(crate) fn keep(shared: &Arc<Shared>, queue: &Arc<Queue>, ended: &AtomicBool)
         }
     }
     drop(guard);
+}
+
+/// When to note how far the journal goes: once after commits have rested.
+#[derive(Debug, Default)]
+struct Marks {
+    seen: u64,
+    marked: u64,
+}
+
+impl Marks {
+    /// Whether nothing was committed since the last call, and that is not noted yet.
+    fn is_due(&mut self, committed: u64) -> bool {
+        let rests = std::mem::replace(&mut self.seen, committed) == committed;
+        rests && std::mem::replace(&mut self.marked, committed) != committed
+    }
 }
 
 fn retain(shared: &Shared, queue: &Queue) -> std::io::Result<()> {

@@ -19,7 +19,7 @@ use outflow_model::{MetaSlice, Offset};
 use crate::fs::{Fs, RealFs};
 use crate::identity;
 use crate::journal::op::{self, JournalOp};
-use crate::recovery::{Found, OpenError, io_error, journals, segments};
+use crate::recovery::{Found, Journals, OpenError, io_error, journals, segments};
 use crate::segment::reader::read_run;
 use crate::state::State;
 
@@ -93,7 +93,10 @@ pub fn verify_on(
         done += bytes_of(found);
         progress(Progress { done, total });
     }
-    let (live, _, _) = journals(fs, dir, 0)?;
+    let Journals { live, cut, .. } = journals(fs, dir, 0)?;
+    for slot in cut {
+        gather.report.damage.push(format!("journal/{slot:04}.jrn: nothing of it is left"));
+    }
     for (slot, file) in live {
         gather.report.journal_files += 1;
         for what in &file.damage {

@@ -16,6 +16,8 @@ pub(crate) struct JournalFile {
     pub(crate) records: Vec<Record>,
     /// What is damaged, in words; empty when nothing is.
     pub(crate) damage: Vec<String>,
+    /// Where the torn end begins and how long it is, if there is one that can be seen.
+    pub(crate) cut: Option<(usize, usize)>,
 }
 
 /// What a journal file turned out to be.
@@ -25,6 +27,8 @@ pub(crate) enum JournalRead {
     Live(JournalFile),
     /// Nothing in it is needed.
     Free,
+    /// It has not even a head, though it was whole when it got its name.
+    Cut,
     /// A later version wrote it.
     Newer(u32),
 }
@@ -37,13 +41,14 @@ pub(crate) fn read(fs: &dyn Fs, path: &Path, sealed: u64) -> io::Result<JournalR
         FileHeadRead::Newer(version) => return Ok(JournalRead::Newer(version)),
         FileHeadRead::Good(head) if head.generation <= sealed => return Ok(JournalRead::Free),
         FileHeadRead::Good(head) => Some(head),
+        FileHeadRead::Bad if len < ALIGN => return Ok(JournalRead::Cut),
         FileHeadRead::Bad => None,
     };
     let bytes = Bytes::from(read_exact_at(file.as_ref(), 0, len)?);
-    Ok(match head {
-        Some(head) => JournalRead::Live(scan(&bytes, head, Vec::new())),
-        None => without_head(&bytes, sealed),
-    })
+    let Some(head) = head else { return Ok(without_head(&bytes, sealed)) };
+    let is_short = (len as u64) < head.size;
+    let damage = is_short.then(|| format!("{} of its bytes are gone", head.size - len as u64));
+    Ok(JournalRead::Live(scan(&bytes, head, damage.into_iter().collect())))
 }
 
 /// A file whose head is bad: torn while it was being taken into use, or damaged since. If it
@@ -54,15 +59,19 @@ fn without_head(bytes: &Bytes, sealed: u64) -> JournalRead {
         .filter_map(|at| record::decode(bytes, at))
         .find(|record| record.generation > sealed);
     let Some(first) = live else { return JournalRead::Free };
-    let head = FileHead { generation: first.generation, first_sequence: first.sequence };
+    let (generation, first_sequence) = (first.generation, first.sequence);
+    let head = FileHead { generation, first_sequence, size: 0, has_jumped: false };
     JournalRead::Live(scan(bytes, head, vec!["its head is damaged".into()]))
 }
 
 fn scan(bytes: &Bytes, head: FileHead, mut damage: Vec<String>) -> JournalFile {
     let (mut records, mut at, mut next) = (Vec::<Record>::new(), ALIGN, head.first_sequence);
+    // Checksums are made of what can be of this generation only: most of a file may be older.
+    let own = |at: usize| {
+        record::claimed(bytes, at).filter(|&(generation, _)| generation == head.generation)
+    };
     let good = |at: usize, next: u64| {
-        record::decode(bytes, at)
-            .filter(|record| record.generation == head.generation && record.sequence >= next)
+        own(at).and_then(|_| record::decode(bytes, at)).filter(|record| record.sequence >= next)
     };
     loop {
         let record = good(at, next).or_else(|| {
@@ -81,7 +90,8 @@ fn scan(bytes: &Bytes, head: FileHead, mut damage: Vec<String>) -> JournalFile {
         at += record.size;
         records.push(record);
     }
-    JournalFile { head, records, damage }
+    let cut = own(at).map(|(_, size)| (at, size));
+    JournalFile { head, records, damage, cut }
 }
 
 #[cfg(test)]
@@ -89,11 +99,14 @@ mod tests {
     use super::super::buffer::AlignedBuffer;
     use super::*;
 
+    const HEAD: FileHead =
+        FileHead { generation: 7, first_sequence: 100, size: 0, has_jumped: false };
+
     /// A file of `sizes.len()` records with these payload sizes, and then old bytes.
     fn file(sizes: &[usize]) -> (Vec<u8>, Vec<usize>) {
         let (mut bytes, mut places) = (Vec::new(), Vec::new());
         let mut out = AlignedBuffer::default();
-        FileHead { generation: 7, first_sequence: 100 }.encode(&mut out);
+        HEAD.encode(&mut out);
         bytes.extend_from_slice(out.contents());
         for (sequence, &size) in (100..).zip(sizes) {
             places.push(bytes.len());
@@ -110,8 +123,7 @@ mod tests {
     }
 
     fn sequences(bytes: Vec<u8>) -> (Vec<u64>, usize) {
-        let head = FileHead { generation: 7, first_sequence: 100 };
-        let file = scan(&bytes.into(), head, Vec::new());
+        let file = scan(&bytes.into(), HEAD, Vec::new());
         (file.records.iter().map(|record| record.sequence).collect(), file.damage.len())
     }
 
@@ -121,10 +133,23 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_tail_is_cut_in_silence() {
+    fn a_torn_tail_is_cut_and_measured() {
         let (mut bytes, places) = file(&[10, 5000, 9000]);
         bytes[places[2] + 8000] ^= 1;
+        let file = scan(&bytes.clone().into(), HEAD, Vec::new());
+        assert_eq!(file.cut, Some((places[2], 3 * ALIGN)));
         assert_eq!(sequences(bytes), (vec![100, 101], 0));
+    }
+
+    #[test]
+    fn heads_read_back() {
+        let size = 1 << 30;
+        for has_jumped in [false, true] {
+            let head = FileHead { generation: 7, first_sequence: 1 << 40, size, has_jumped };
+            let mut out = AlignedBuffer::default();
+            head.encode(&mut out);
+            assert_eq!(FileHead::decode(out.contents()), FileHeadRead::Good(head));
+        }
     }
 
     #[test]

@@ -14,12 +14,19 @@ pub(crate) const HEAD: usize = 32;
 const FILE_MAGIC: [u8; 4] = *b"OFJ\xFF";
 const RECORD_MAGIC: [u8; 4] = *b"OFC\xFF";
 
+/// Sequences jumped before this file, because of damage.
+const JUMPED: u32 = 1 << 31;
+
 /// What the head of a journal file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileHead {
     pub(crate) generation: u64,
     /// The sequence of its first record, whether it was written or not.
     pub(crate) first_sequence: u64,
+    /// The size of the file in bytes at least; 0: not known. Kept in units of [`ALIGN`].
+    pub(crate) size: u64,
+    /// Whether sequences jumped before it, so that no commits are missing there.
+    pub(crate) has_jumped: bool,
 }
 
 /// What the head of a journal file turned out to be.
@@ -36,13 +43,14 @@ impl FileHead {
     /// The head, padded to a disk block.
     pub(crate) fn encode(self, out: &mut AlignedBuffer) {
         let mut head = [0; HEAD];
+        let blocks = (self.size / ALIGN as u64) as u32 | if self.has_jumped { JUMPED } else { 0 };
         fill(
             &mut head,
             [
                 &FILE_MAGIC[..],
                 &[0; 4],
                 &VERSION.to_le_bytes(),
-                &[0; 4],
+                &blocks.to_le_bytes(),
                 &self.generation.to_le_bytes(),
                 &self.first_sequence.to_le_bytes(),
             ],
@@ -67,7 +75,10 @@ impl FileHead {
                 return Some(FileHeadRead::Newer(version));
             }
             let (generation, first_sequence) = (u64_at(head, 16)?, u64_at(head, 24)?);
-            Some(FileHeadRead::Good(Self { generation, first_sequence }))
+            let blocks = u32_at(head, 12)?;
+            let size = u64::from(blocks & !JUMPED) * ALIGN as u64;
+            let has_jumped = blocks & JUMPED != 0;
+            Some(FileHeadRead::Good(Self { generation, first_sequence, size, has_jumped }))
         };
         read().unwrap_or(FileHeadRead::Bad)
     }
@@ -112,6 +123,14 @@ pub(crate) struct Record {
     pub(crate) position: u64,
     /// Its size in the file, padding included.
     pub(crate) size: usize,
+}
+
+/// The generation of the record that seems to begin at `at`, and how many bytes of it are there:
+/// what its head says, whole or not.
+pub(crate) fn claimed(file: &Bytes, at: usize) -> Option<(u64, usize)> {
+    let rest = file.get(at..).filter(|rest| rest.starts_with(&RECORD_MAGIC))?;
+    let size = HEAD.saturating_add(u32_at(rest, 8)? as usize).next_multiple_of(ALIGN);
+    Some((u64_at(rest, 16)?, size.min(rest.len())))
 }
 
 /// The record at `at` in a journal file's bytes, if a whole one is there.

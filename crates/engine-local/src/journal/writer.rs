@@ -77,27 +77,47 @@ impl JournalWriter {
     }
 }
 
-/// Makes the file of a slot, of `size` zeros, if it is not there.
+/// The file of a slot that is being made.
+const UNFINISHED: &str = "tmp";
+
+/// Makes the file of a slot, of `size` zeros, if it is not there. It has its name only when it is
+/// whole, so that a shorter one is known to have been cut.
 ///
 /// # Errors
 /// The disk's; the file is then as long as it was, or the next call completes it.
 pub(crate) fn create(fs: &dyn Fs, dir: &Path, slot: u32, size: u64) -> io::Result<()> {
     let path = path(dir, slot);
-    match fs.open(&path, OpenMode::CreateNew) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+    match fs.open(&path, OpenMode::ReadWrite) {
+        // The size asked for may have changed.
+        Ok(file) => fill(fs, dir, file.as_ref(), size)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let unfinished = path.with_extension(UNFINISHED);
+            let file = match fs.open(&unfinished, OpenMode::CreateNew) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    fs.open(&unfinished, OpenMode::ReadWrite)?
+                }
+                made => made?,
+            };
+            fill(fs, dir, file.as_ref(), size)?;
+            fs.rename(&unfinished, &path)?;
+        }
         Err(error) => return Err(error),
     }
-    let file = fs.open(&path, OpenMode::ReadWrite)?;
-    let len = file.len()?;
-    if len < size {
-        if fs.free_bytes(dir)? < size - len {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        // What cannot be whole must not take the room that others need.
-        prepare(file.as_ref(), len, size).inspect_err(|_| drop(file.set_len(len)))?;
-    }
     fs.sync_dir(&dir.join("journal"))
+}
+
+/// Completes a file that is shorter than `size`.
+fn fill(fs: &dyn Fs, dir: &Path, file: &dyn File, size: u64) -> io::Result<()> {
+    let len = file.len()?;
+    if len >= size {
+        // It may be so long in memory only: its maker may have died before the sync.
+        return file.sync_data();
+    }
+    if fs.free_bytes(dir)? < size - len {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    // What cannot be whole must not take the room that others need.
+    prepare(file, len, size).inspect_err(|_| drop(file.set_len(len)))
 }
 
 /// Writes zeros from the file's end, `at`, up to `size`: written blocks sync in half the time of

@@ -37,14 +37,22 @@ fn list(fs: &dyn Fs, dir: &Path) -> Result<Vec<String>, OpenError> {
     }
 }
 
-/// Reads every journal file that holds generations above `sealed`. Also gives the slots that are
-/// free, and the first slot that has no file.
-pub(crate) fn journals(
-    fs: &dyn Fs,
-    dir: &Path,
-    sealed: u64,
-) -> Result<(Live, Vec<u32>, u32), OpenError> {
-    let (mut live, mut free, mut next_slot) = (Live::new(), Vec::new(), 0);
+/// The journal files.
+#[derive(Debug, Default)]
+pub(crate) struct Journals {
+    /// Those that are needed.
+    pub(crate) live: Live,
+    /// The slots of those that can be used again.
+    pub(crate) free: Vec<u32>,
+    /// The slots of those that were cut to less than a head.
+    pub(crate) cut: Vec<u32>,
+    /// The first slot that has no file.
+    pub(crate) next_slot: u32,
+}
+
+/// Reads every journal file that holds generations above `sealed`.
+pub(crate) fn journals(fs: &dyn Fs, dir: &Path, sealed: u64) -> Result<Journals, OpenError> {
+    let Journals { mut live, mut free, mut cut, mut next_slot } = Journals::default();
     for name in list(fs, &dir.join("journal"))? {
         let slot = name.strip_suffix(".jrn").and_then(|number| number.parse::<u32>().ok());
         let Some(slot) = slot else { continue };
@@ -57,13 +65,14 @@ pub(crate) fn journals(
             }
             JournalRead::Live(file) => live.push((slot, file)),
             JournalRead::Free => free.push(slot),
+            JournalRead::Cut => cut.push(slot),
             JournalRead::Newer(found) => {
                 return Err(OpenError::Newer { file: path, found, known: record::VERSION });
             }
         }
     }
     live.sort_by_key(|(_, file)| file.head.generation);
-    Ok((live, free, next_slot))
+    Ok(Journals { live, free, cut, next_slot })
 }
 
 /// Reads the index of every segment file.

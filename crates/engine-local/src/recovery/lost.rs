@@ -10,6 +10,7 @@ use super::load::{Segments, journals, segments};
 use super::{Known, Live, OpenError, io_error};
 use crate::fs::Fs;
 use crate::index::{IdMap, IdSet};
+use crate::journal::record::FileHead;
 use crate::state::MARKER;
 
 /// Whether the directory has a state that would be opened rather than made.
@@ -26,7 +27,7 @@ pub(crate) fn has_data(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
     if !segments(fs, dir)?.found.is_empty() {
         return Ok(true);
     }
-    Ok(journals(fs, dir, 0)?.0.iter().any(|(_, file)| !file.records.is_empty()))
+    Ok(journals(fs, dir, 0)?.live.iter().any(|(_, file)| !file.records.is_empty()))
 }
 
 /// Refuses when commits are missing between the state and the journal, and the segments show that
@@ -44,7 +45,8 @@ pub(crate) fn check(
 ) -> Result<(), OpenError> {
     let applied = applied.max(known.sealed.last_sequence);
     let first = live.iter().find(|(_, file)| !file.records.is_empty());
-    let follows = first.is_some_and(|(_, file)| file.head.first_sequence <= applied + 1);
+    let follows = |head: &FileHead| head.has_jumped || head.first_sequence <= applied + 1;
+    let follows = first.is_some_and(|(_, file)| follows(&file.head));
     if follows {
         return Ok(());
     }

@@ -111,7 +111,10 @@ impl Recovery<'_> {
             // Its file is free already.
             let is_free = file.records.is_empty() && file.damage.is_empty();
             let mut damage = file.damage;
-            if file.head.first_sequence > expected {
+            if let Some((at, bytes)) = file.cut {
+                tracing::warn!(generation = number, at, bytes, "an unfinished commit is cut off");
+            }
+            if file.head.first_sequence > expected && !file.head.has_jumped {
                 let last = file.head.first_sequence - 1;
                 damage.push(format!("commits {expected} to {last} before it are missing"));
             }
@@ -135,6 +138,7 @@ impl Recovery<'_> {
                 self.health.damage(format!("journal generation {number}: {what}"));
             }
             generation.is_damaged = !damage.is_empty();
+            self.is_damaged |= generation.is_damaged;
             if !is_free {
                 self.waiting.push_back(generation);
             }
@@ -262,9 +266,6 @@ impl Recovery<'_> {
                 for (from, to) in stream.missing() {
                     missing.push((*id, from, to));
                 }
-                if stream.is_empty() && stream.last < stream.start {
-                    (stream.start, tail.start) = (stream.next, stream.next);
-                }
             }
         }
         missing.sort_unstable();
@@ -288,6 +289,19 @@ impl Recovery<'_> {
             self.health
                 .damage(format!("the journal ends at commit {last}, the state at {applied}"));
             self.last_sequence = applied;
+            self.is_damaged = true;
+        }
+    }
+
+    /// Lets streams begin where they end if nothing of them is left to be read.
+    pub(super) fn begin_empty(&mut self) {
+        for (id, stream) in &mut self.index.streams {
+            if stream.is_empty() && stream.last < stream.start {
+                stream.start = stream.next;
+                if let Some(tail) = self.tails.get_mut(id) {
+                    tail.start = stream.next;
+                }
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn check(
             return Ok(None);
         }
     };
-    let (live, _, _) = journals(fs, dir, known.sealed.generation)?;
+    let live = journals(fs, dir, known.sealed.generation)?.live;
     if lost::check(dir, fs, state.applied(), &known, &live, segments).is_err() {
         damage.push("state: it is older than the events beside it".into());
         return Ok(None);

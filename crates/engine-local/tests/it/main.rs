@@ -15,6 +15,7 @@ mod corruption;
 mod disk;
 mod faults;
 mod full;
+mod journal_end;
 mod lost;
 mod missing;
 mod rig;

@@ -68,7 +68,8 @@ impl Run {
             62..74 => self.seal(),
             74..82 => self.retain(),
             82..90 => self.jump(),
-            90..94 => self.check(),
+            90..93 => self.check(),
+            93..94 => self.mark(),
             94..96 => self.reopen(),
             96..98 => self.squeeze(),
             _ => self.rig.faults.kill(),
@@ -85,7 +86,7 @@ impl Run {
                 self.settle();
             }
             self.rig.clock.advance(20_000);
-            for step in [Self::seal, Self::retain, Self::seal] {
+            for step in [Self::seal, Self::retain, Self::seal, Self::mark] {
                 step(self);
                 self.settle();
             }
@@ -213,6 +214,11 @@ impl Run {
             let engine = self.rig.engine().clone();
             self.model.follow_retention(&*engine, self.retained_at).unwrap();
         }
+    }
+
+    fn mark(&mut self) {
+        let marked = self.rig.engine().0.lock().mark();
+        self.rig.faults.note(&format!("mark {marked:?}"));
     }
 
     fn jump(&mut self) {
