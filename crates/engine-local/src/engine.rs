@@ -129,7 +129,15 @@ impl LocalEngine {
     /// # Errors
     /// [`AppendError::Stopped`] when the engine stopped.
     pub async fn retain(&self) -> Result<(), AppendError> {
-        let plan = retention::plan(&self.shared, self.shared.parts.clock.now());
+        let now = self.shared.parts.clock.now();
+        if retention::is_overdue(&self.shared, now) {
+            match self.seal().await {
+                // Sealing goes on when there is room.
+                Ok(()) | Err(AppendError::Full) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let plan = retention::plan(&self.shared, now);
         for ops in plan.chunks(retention::OPS) {
             let batch = Batch { ops: ops.to_vec(), ..Batch::default() };
             match self.queue.submit(batch, Kind::Internal).await {

@@ -94,8 +94,8 @@ impl Log {
         self.committer.mark()
     }
 
-    /// Trims streams by age and size, removes segments that nothing refers to, and rewrites one
-    /// that is more dead than alive.
+    /// Trims streams by age and size, hands over what is too old to wait for its journal file to be
+    /// full, removes segments that nothing refers to, and rewrites one that is more dead than alive.
     ///
     /// # Errors
     /// The disk's: the engine has stopped.
@@ -107,6 +107,9 @@ impl Log {
             let batch = Batch { ops: ops.to_vec(), ..Batch::default() };
             // A stream may have been dropped since; what is refused now is planned again.
             let _ = self.commit_as(vec![batch], true);
+        }
+        if retention::is_overdue(&self.shared, now) {
+            self.hand_over();
         }
         retention::sweep(&self.shared)?;
         compaction::step(&self.shared, &mut |_| ()).map(drop)

@@ -4,6 +4,11 @@
 //! trims, drops) moves the start of a stream through the journal; here the starts that age and
 //! size ask for are found, and segments that no stream refers to any more are removed.
 //!
+//! Files of one age expire whole, so that the oldest event of a file stays as long as its newest. To
+//! bound that, a generation is sealed before it is full once it holds events of a tenth of their
+//! stream's age: then no event outlives its age by more than that, however little is published.
+//! What it was written to in the journal is overwritten as journal files are used again.
+//!
 //! Invariants: a start moves durably before any byte is removed; a damaged segment is set aside,
 //! never removed.
 
@@ -19,6 +24,26 @@ use crate::shared::Shared;
 
 /// How many trims go into one batch.
 pub(crate) const OPS: usize = 1000;
+
+/// Which part of its age an event spends in the journal at most.
+const PART: u64 = 10;
+/// For how long an event may be in the journal whatever its age, in milliseconds: short ages must
+/// not make many small files.
+const JOURNALED_MS: u64 = 60_000;
+
+/// Whether what is being filled should be handed to the sealer at `now`, though it is not full.
+pub(crate) fn is_overdue(shared: &Shared, now: Timestamp) -> bool {
+    if !shared.pending.is_empty() || shared.health.is_full() {
+        return false;
+    }
+    let index = shared.index.read();
+    index.streams.values().any(|stream| {
+        let span = (stream.config.retention.age_ms / PART).max(JOURNALED_MS);
+        let span = i64::try_from(span).unwrap_or(i64::MAX);
+        let newest = now.plus_millis(span.saturating_neg());
+        stream.tail.front().is_some_and(|chunk| chunk.at < newest)
+    })
+}
 
 /// The trims that are due at `now`.
 pub(crate) fn plan(shared: &Shared, now: Timestamp) -> Vec<Op> {

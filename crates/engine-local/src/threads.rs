@@ -173,7 +173,12 @@ impl Marks {
 
 fn retain(shared: &Shared, queue: &Queue) -> std::io::Result<()> {
     shared.check_space();
-    for ops in retention::plan(shared, shared.parts.clock.now()).chunks(retention::OPS) {
+    let now = shared.parts.clock.now();
+    if retention::is_overdue(shared, now) {
+        // Not waited for: it is sealed when it is there.
+        drop(queue.submit(Batch::default(), Kind::HandOver));
+    }
+    for ops in retention::plan(shared, now).chunks(retention::OPS) {
         let batch = Batch { ops: ops.to_vec(), ..Batch::default() };
         // Not waited for: what is refused, or not there yet, is planned again the next time.
         drop(queue.submit(batch, Kind::Internal));

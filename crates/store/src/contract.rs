@@ -90,6 +90,7 @@ macro_rules! engine_contract {
                 a_trim_is_exact
                 a_trim_never_reaches_past_the_end
                 unexpired_events_stay_and_expired_ones_go
+                a_quiet_stream_expires_beside_a_busy_one
                 retention_by_size_keeps_the_newest
                 a_dropped_stream_is_gone_for_good
             ]

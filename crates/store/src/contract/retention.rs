@@ -106,6 +106,36 @@ pub async fn unexpired_events_stay_and_expired_ones_go(bed: &mut dyn Bed) {
     }
 }
 
+/// Events of a stream that is seldom published to go when they expire, give or take an eighth of
+/// their age: however much others publish, and though nothing else brings them into their final
+/// form.
+pub async fn a_quiet_stream_expires_beside_a_busy_one(bed: &mut dyn Bed) {
+    let (hour, hours) = (3_600_000i64, 16);
+    let retention = Retention { age_ms: (hours * hour) as u64, max_bytes: None };
+    let make = [S, T].map(|id| Op::SetStream(id, StreamConfig { retention }));
+    bed.clock().set(AT);
+    bed.engine().submit(batch(make)).await.unwrap();
+    bed.engine().submit(Batch::append(usual(S, FIRST, 5, AT))).await.unwrap();
+    for now in 0..40i64 {
+        let at = AT.plus_millis(now * hour);
+        bed.clock().set(at);
+        let first = FIRST.plus(now as u64 * 4);
+        bed.engine().submit(Batch::append(usual(T, first, 4, at))).await.unwrap();
+        bed.retain().await;
+        let (quiet, busy) = (bed.engine().bounds(S).unwrap(), bed.engine().bounds(T).unwrap());
+        if now <= hours {
+            assert_eq!(quiet.start, FIRST, "at hour {now} an unexpired event is gone");
+        } else if now > hours + hours / 8 {
+            assert_eq!(quiet.start, FIRST.plus(5), "at hour {now} an expired event is there");
+            let late = FIRST.plus((now - hours - hours / 8) as u64 * 4);
+            assert!(busy.start >= late, "at hour {now} an expired event is there");
+        }
+        if now == hours - 2 {
+            bed.seal().await;
+        }
+    }
+}
+
 /// Size takes the oldest, and leaves at least what the limit promises.
 pub async fn retention_by_size_keeps_the_newest(bed: &mut dyn Bed) {
     let (engine, limit) = (bed.engine(), 100_000);
