@@ -27,6 +27,7 @@ struct Ready {
     ready: bool,
     http: SocketAddr,
     admin: SocketAddr,
+    stomp: SocketAddr,
 }
 
 /// How to start the server.
@@ -43,6 +44,7 @@ pub(crate) struct Recipe {
 pub(crate) struct Stand {
     http: SocketAddr,
     admin: SocketAddr,
+    stomp: SocketAddr,
     control: SocketAddr,
     token: String,
     orders: mpsc::Sender<Order>,
@@ -79,6 +81,7 @@ impl Stand {
         Ok(Self {
             http: ready.http,
             admin: ready.admin,
+            stomp: ready.stomp,
             control,
             token: token.trim().to_owned(),
             orders,
@@ -97,6 +100,10 @@ impl Stand {
 
     pub(crate) fn control(&self) -> SocketAddr {
         self.control
+    }
+
+    pub(crate) fn stomp(&self) -> SocketAddr {
+        self.stomp
     }
 
     /// The token of the server's operator, for the admin API.
@@ -167,17 +174,28 @@ impl Server {
     }
 
     fn start(&mut self) -> Result<Ready, Fault> {
-        let (http, admin) = match &self.ports {
-            Some(ready) => (ready.http.to_string(), ready.admin.to_string()),
-            None => ("127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()),
-        };
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let ports = self.ports.as_ref();
+        let [http, admin, stomp] = ports
+            .map_or([free; 3], |ready| [ready.http, ready.admin, ready.stomp])
+            .map(|port| port.to_string());
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.recipe.folder.join("server.log"))
             .during("opening the server's log")?;
         let mut child = Command::new(&self.recipe.binary)
-            .args(["dev", "--json", "--http", &http, "--admin", &admin, "--data-dir"])
+            .args([
+                "dev",
+                "--json",
+                "--http",
+                &http,
+                "--admin",
+                &admin,
+                "--stomp",
+                &stomp,
+                "--data-dir",
+            ])
             .arg(self.recipe.folder.join("data"))
             .args(&self.recipe.arguments)
             .stdin(Stdio::null())

@@ -1,5 +1,37 @@
-//! STOMP 1.0, 1.1 and 1.2 over TCP, TLS and WebSocket.
+//! The STOMP face: STOMP 1.0, 1.1 and 1.2 over TCP, TLS and WebSocket, as ActiveMQ's clients speak
+//! it.
 //!
-//! Called by `server`. Calls `hub`, `auth` and `face`.
+//! The clients promised are PyPI `stomp.py` and npm `@stomp/stompjs`, unmodified, and what they are
+//! used for: consuming a feed mirrored or balanced over connections (seed AtData). The rules that
+//! decide whether they work are in reference `activemq.md`, parts (a) and (b); comments name those of
+//! b1 by number. What ActiveMQ 5.17 answered to 66 probes is in `stomp-probe.txt` beside it; the
+//! tests hold this face to the same answers.
+//!
+//! One message's way in: [`listen`] reads what the socket has; [`wire`] finds whole frames in it;
+//! [`session`] takes each, [`translate`] makes an event of it, and the events of one read become one
+//! draft per stream; the hub gives them their offsets and answers when they are on the disk; their
+//! receipts go out together. And out: the hub hands events to the connection's consumers,
+//! [`translate`] writes each as a MESSAGE frame into one buffer, which is one write; the acks of one
+//! read are settled together.
+//!
+//! Called by `server`; calls `hub`, `auth`, `face` and `model`.
+//!
+//! Invariants: a RECEIPT is given only for what is durable, in the order of the frames; an ERROR
+//! closes the connection exactly when it cannot go on; a connection costs one task, one timer and, when
+//! idle, no buffers; nothing is allocated from a number that a client wrote.
+//!
+//! Deliberate deviations from ActiveMQ, all of them in the golden tests: every MESSAGE and ERROR has
+//! its `content-length`; an ERROR's body is its message, no stack trace; a subscription's id may be
+//! used once per connection; a negative `content-length` and NULs in headers are answered before the
+//! connection is closed; `message-id` is the event's id; the composite of a copy is not told.
 
+pub mod config;
+pub mod error;
+pub mod listen;
+pub mod metrics;
+pub mod session;
+pub mod translate;
 pub mod wire;
+
+pub use config::{Options, TextRule};
+pub use listen::Stomp;

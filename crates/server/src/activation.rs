@@ -49,6 +49,7 @@ impl Handed {
             match *name {
                 "http" => config.http.listen = address,
                 "admin" => config.admin.listen = address,
+                "stomp" => config.stomp.listen = address,
                 _ => {}
             }
         }

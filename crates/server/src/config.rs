@@ -7,6 +7,7 @@
 
 mod layer;
 mod nearest;
+mod stomp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use layer::Layers;
+pub(crate) use stomp::{Stomp, TextRule};
 
 /// The defaults, with comments: what `config print` prints.
 pub(crate) const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -34,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) stream: Stream,
     pub(crate) mailbox: Mailbox,
+    pub(crate) stomp: Stomp,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
     pub(crate) runtime: Runtime,
@@ -52,7 +55,7 @@ pub(crate) struct Http {
     pub(crate) tls: TlsFiles,
 }
 
-/// Section `http.tls`.
+/// The sections `http.tls` and `stomp.tls`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct TlsFiles {
     pub(crate) cert_file: PathBuf,
@@ -165,8 +168,7 @@ impl Config {
                 wrong.push(what);
             }
         };
-        let tls = &self.http.tls;
-        let half = tls.cert_file.as_os_str().is_empty() != tls.key_file.as_os_str().is_empty();
+        let half = self.http.tls.is_half();
         refuse(half, "http.tls: cert_file and key_file are given together or not at all".into());
         let bare =
             !self.http.listen.ip().is_loopback() && !self.has_tls() && !self.http.allow_plaintext;
@@ -210,6 +212,7 @@ impl Config {
         let heartbeat = self.stream.heartbeat_ms;
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         self.mailbox.check(&mut refuse);
+        self.stomp.check(&mut refuse);
         refuse(
             self.drain.deadline_ms < self.drain.within_ms,
             "drain.deadline_ms: must not be less than drain.within_ms".into(),
@@ -222,7 +225,7 @@ impl Config {
 
     /// Whether HTTP is served over TLS.
     pub(crate) fn has_tls(&self) -> bool {
-        !self.http.tls.cert_file.as_os_str().is_empty()
+        self.http.tls.is_set()
     }
 
     /// Where the first operator's token goes.
@@ -233,6 +236,18 @@ impl Config {
         } else {
             file.clone()
         }
+    }
+}
+
+impl TlsFiles {
+    /// Whether a certificate is named.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.cert_file.as_os_str().is_empty()
+    }
+
+    /// Whether only one of the two files is named.
+    fn is_half(&self) -> bool {
+        self.is_set() == self.key_file.as_os_str().is_empty()
     }
 }
 

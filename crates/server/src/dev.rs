@@ -89,7 +89,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         ready(&serving)?;
     } else {
         let token_file = (!args.ephemeral).then_some(token_file);
-        let scheme = if serving.tls.is_some() { "https" } else { "http" };
+        let scheme = if config.has_tls() { "https" } else { "http" };
         banner::print(&banner::Facts {
             base: format!("{scheme}://{}", serving.http),
             admin: serving.admin,
@@ -105,7 +105,9 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
 /// The one line that programs wait for.
 fn ready(serving: &crate::serving::Serving) -> Result<(), StartError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, r#"{{"ready":true,"http":"{}","admin":"{}"}}"#, serving.http, serving.admin)
+    let stomp = serving.stomp.map(|addr| format!(r#","stomp":"{addr}""#)).unwrap_or_default();
+    let (http, admin) = (serving.http, serving.admin);
+    writeln!(out, r#"{{"ready":true,"http":"{http}","admin":"{admin}"{stomp}}}"#)
         .and_then(|()| out.flush())
         .map_err(|error| StartError::System { what: "standard output", error })
 }

@@ -38,6 +38,9 @@ pub(crate) struct ServerArgs {
     /// Where health and metrics listen; port 0 takes a free one [config: admin.listen].
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<SocketAddr>,
+    /// Where STOMP listens; port 0 takes a free one [config: stomp.listen].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stomp: Option<SocketAddr>,
     /// The data directory [config: data.dir].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -57,6 +60,7 @@ impl ServerArgs {
         let shown = [
             ("http.listen", self.http.map(|addr| addr.to_string())),
             ("admin.listen", self.admin.map(|addr| addr.to_string())),
+            ("stomp.listen", self.stomp.map(|addr| addr.to_string())),
             ("data.dir", self.data_dir.as_ref().map(|dir| dir.display().to_string())),
         ];
         let shown = shown.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
@@ -132,7 +136,14 @@ pub(crate) async fn run(args: ServeArgs, loaded: Loaded) -> Result<Exit, StartEr
         tracing::info!(file = %file.display(), "the first operator's token was written");
     }
     let serving = core.serve(&config, handed).await?;
-    tracing::info!(http = %serving.http, admin = %serving.admin, tls = serving.tls.is_some(), "ready");
+    let stomp = serving.stomp.map(tracing::field::display);
+    tracing::info!(
+        http = %serving.http,
+        admin = %serving.admin,
+        stomp,
+        tls = config.has_tls(),
+        "ready"
+    );
     let reload = || reload(&args.server, &layers, &level);
     Ok(serving.until_stopped(&mut signals, config.drain.clone(), reload).await)
 }

@@ -25,11 +25,14 @@ const WATCH: Duration = Duration::from_millis(250);
 /// How often certificate files are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(10);
 
-/// Both listeners and what they stand on.
+/// The listeners and what they stand on.
 pub(crate) struct Serving {
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
-    pub(crate) tls: Option<Tls>,
+    /// `None`: not enabled.
+    pub(crate) stomp: Option<SocketAddr>,
+    /// The certificates of HTTP and STOMP.
+    pub(crate) tls: Vec<Tls>,
     pub(crate) status: Status,
     pub(crate) hub: Hub,
     pub(crate) engine: Arc<dyn Engine>,
@@ -121,21 +124,24 @@ impl Serving {
     }
 
     fn reload_certificates(&self) {
-        match self.tls.as_ref().map(Tls::reload) {
-            None => {}
-            Some(Ok(())) => tracing::info!("certificates loaded again"),
-            Some(Err(error)) => {
-                tracing::error!(%error, "certificates not loaded, the old ones stay in use");
+        for tls in &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("certificates loaded again"),
+                Err(error) => {
+                    tracing::error!(%error, "certificates not loaded, the old ones stay in use");
+                }
             }
         }
     }
 
     fn reload_changed_certificates(&self) {
-        match self.tls.as_ref().map(Tls::reload_if_changed) {
-            None | Some(Ok(false)) => {}
-            Some(Ok(true)) => tracing::info!("certificates have changed and were loaded again"),
-            Some(Err(error)) => {
-                tracing::error!(%error, "certificates not loaded, the old ones stay in use");
+        for tls in &self.tls {
+            match tls.reload_if_changed() {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("certificates have changed and were loaded again"),
+                Err(error) => {
+                    tracing::error!(%error, "certificates not loaded, the old ones stay in use");
+                }
             }
         }
     }

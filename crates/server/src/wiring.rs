@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::Router;
 
 use outflow_auth::{Auth, SystemRng};
-use outflow_face::{App, Counters, Drain, HttpLimits, Tls};
+use outflow_face::{App, Counters, Drain, HttpLimits, SocketLimits, Tls};
+use outflow_face_stomp::Stomp;
 use outflow_hub::Hub;
 use outflow_model::clock::SystemClock;
 use outflow_model::rng::SeededRng;
@@ -21,7 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::activation::Handed;
-use crate::config::{Config, Suites};
+use crate::config::{self, Config, Suites, TlsFiles};
 use crate::counts::Counts;
 use crate::serving::Serving;
 use crate::status::Status;
@@ -44,8 +45,13 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Hub(#[from] outflow_hub::OpenError),
     /// A certificate cannot be used.
-    #[error("http.tls: {0}")]
-    Tls(#[from] outflow_face::tls::TlsError),
+    #[error("{listener}.tls: {error}")]
+    Tls {
+        /// The listener, which is its section of the configuration.
+        listener: &'static str,
+        /// What is wrong.
+        error: outflow_face::tls::TlsError,
+    },
     /// A header cannot be called so.
     #[error("{key}: it is not the name of a header")]
     Header {
@@ -113,11 +119,20 @@ impl Core {
         .await?;
         let revoked = hub.clone();
         auth.on_revoke(Arc::new(move |credential| revoked.close_credential(credential)));
+        // Their connections ended with the last run.
+        if let Err(error) = hub.drop_all_temporary().await {
+            tracing::warn!(%error, "temporary destinations of the last run were left behind");
+        }
         Ok(Self { engine, auth, hub, clock, ids, registry })
     }
 
     /// All HTTP faces and the admin interface, as one application.
-    fn routes(&mut self, config: &Config, drain: &Drain) -> Result<App, StartError> {
+    fn routes(
+        &mut self,
+        config: &Config,
+        drain: &Drain,
+        stomp: Option<&Stomp>,
+    ) -> Result<App, StartError> {
         let ndjson = outflow_face_ndjson::Options {
             heartbeat: Duration::from_millis(config.stream.heartbeat_ms),
             ..outflow_face_ndjson::Options::default()
@@ -131,6 +146,7 @@ impl Core {
         let names = self.registry.sub_registry_with_prefix("outflow");
         let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names)
             .merge(outflow_admin::router(hub.clone(), auth.clone(), door))
+            .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         // Its paths count in any case, so it stands where no other route was found.
         let unknown = Router::new().fallback(outflow_admin::no_such_route);
@@ -141,28 +157,68 @@ impl Core {
         Ok(App::identified(app, Arc::clone(&self.ids), outflow_admin::is_frequent))
     }
 
-    /// Binds both listeners, or takes those that were handed over, and begins to serve.
+    /// STOMP, and its metrics.
+    fn stomp(&mut self, config: &Config, drain: &Drain) -> Stomp {
+        let names = self.registry.sub_registry_with_prefix("outflow");
+        let (hub, auth, options) = (self.hub.clone(), self.auth.clone(), stomp_options(config));
+        Stomp::new(hub, auth, options, drain.clone(), names)
+    }
+
+    /// The counts of the listener `name`.
+    fn counters(&mut self, listener: &'static str) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        let counts = Counts { listener, counters: Arc::clone(&counters) };
+        self.registry.register_collector(Box::new(counts));
+        counters
+    }
+
+    /// Binds the listeners, or takes those that were handed over, and begins to serve.
     pub(crate) async fn serve(
         mut self,
         config: &Config,
         mut handed: Handed,
     ) -> Result<Serving, StartError> {
-        let tls = match config.has_tls() {
-            true => Some(load_tls(config)?),
-            false => None,
-        };
+        let tls = load_tls("http", &config.http.tls)?;
         let http = bind("http", config.http.listen, &mut handed)?;
         let admin = bind("admin", config.admin.listen, &mut handed)?;
-        let counters = Arc::new(Counters::default());
-        self.registry.register_collector(Box::new(Counts(Arc::clone(&counters))));
+        let counters = self.counters("http");
         let drain = Drain::new();
+        let mut stomp = None;
+        if config.stomp.enabled {
+            let face = self.stomp(config, &drain);
+            let listener = bind("stomp", config.stomp.listen, &mut handed)?;
+            let tls = load_tls("stomp", &config.stomp.tls)?;
+            stomp = Some((face, local(&listener)?, listener, tls, self.counters("stomp")));
+        }
         let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
-        let app = self.routes(config, &drain)?;
+        let app = self.routes(config, &drain, stomp.as_ref().map(|(face, ..)| face))?;
         let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
         let limits = http_limits(config);
         let addresses = (local(&http)?, local(&admin)?);
-        let faces =
-            outflow_face::serve(http, tls.clone(), app, limits.clone(), drain.clone(), counters);
+        let mut certificates: Vec<Tls> = tls.iter().cloned().collect();
+        let faces = outflow_face::serve(http, tls, app, limits.clone(), drain.clone(), counters);
+        let mut stomp_address = None;
+        let mut stomp_faces = None;
+        if let Some((face, address, listener, tls, counters)) = stomp {
+            certificates.extend(tls.clone());
+            stomp_address = Some(address);
+            let limits =
+                SocketLimits { max_connections: config.stomp.max_connections, ..limits.socket() };
+            let drain = drain.clone();
+            stomp_faces = Some(async move {
+                let own = face.clone();
+                outflow_face::serve_protocol(listener, tls, own, limits, drain, counters).await;
+                face.ended().await;
+            });
+        }
+        let faces = async move {
+            let stomp = async {
+                if let Some(faces) = stomp_faces {
+                    faces.await;
+                }
+            };
+            tokio::join!(faces, stomp);
+        };
         // The admin listener stays until the end, so that a drain can be watched.
         let watched = Drain::new();
         let own = Arc::new(Counters::default());
@@ -170,7 +226,8 @@ impl Core {
         Ok(Serving {
             http: addresses.0,
             admin: addresses.1,
-            tls,
+            stomp: stomp_address,
+            tls: certificates,
             status,
             hub: self.hub,
             engine: self.engine,
@@ -201,14 +258,42 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
         .map_err(|error| StartError::System { what: "a listener's address", error })
 }
 
-/// Loads the certificate that the configuration names.
-fn load_tls(config: &Config) -> Result<Tls, StartError> {
-    let files = &config.http.tls;
+/// Loads the certificate that a section of the configuration names, if it names one.
+fn load_tls(listener: &'static str, files: &TlsFiles) -> Result<Option<Tls>, StartError> {
+    if !files.is_set() {
+        return Ok(None);
+    }
     let suites = match files.suites {
         Suites::Default => outflow_face::Suites::Default,
         Suites::Seed => outflow_face::Suites::Seed,
     };
-    Ok(Tls::load(&files.cert_file, &files.key_file, suites)?)
+    let loaded = Tls::load(&files.cert_file, &files.key_file, suites);
+    loaded.map(Some).map_err(|error| StartError::Tls { listener, error })
+}
+
+fn stomp_options(config: &Config) -> outflow_face_stomp::Options {
+    let stomp = &config.stomp;
+    let defaults = outflow_face_stomp::Options::default();
+    outflow_face_stomp::Options {
+        frame: outflow_face_stomp::wire::FrameLimits {
+            line_bytes: stomp.max_line_bytes,
+            headers: stomp.max_headers,
+            body_bytes: config.limits.max_event_bytes,
+            ..defaults.frame
+        },
+        connect_timeout: Duration::from_millis(stomp.connect_timeout_ms),
+        min_heart_beat: Duration::from_millis(stomp.min_heart_beat_ms),
+        write_stall: Duration::from_millis(stomp.write_stall_ms),
+        prefetch: stomp.prefetch,
+        all_durable: stomp.all_durable,
+        text_rule: match stomp.text_rule {
+            config::TextRule::ContentType => outflow_face_stomp::TextRule::ContentType,
+            config::TextRule::ContentLength => outflow_face_stomp::TextRule::ContentLength,
+        },
+        origins: stomp.origins(),
+        max_web_sockets: stomp.max_connections,
+        ..defaults
+    }
 }
 
 fn hub_options(config: &Config) -> outflow_hub::Options {

@@ -68,6 +68,7 @@ pub struct Server {
     log: Log,
     http: SocketAddr,
     admin: SocketAddr,
+    stomp: SocketAddr,
 }
 
 impl Server {
@@ -77,7 +78,15 @@ impl Server {
     /// [`TestkitError`] holds the end of the server's log.
     pub async fn start(options: &Options) -> Result<Self, TestkitError> {
         let mut command = Command::new(binary()?);
-        command.args(["dev", "--json", "--admin", "127.0.0.1:0", "--http"]);
+        command.args([
+            "dev",
+            "--json",
+            "--admin",
+            "127.0.0.1:0",
+            "--stomp",
+            "127.0.0.1:0",
+            "--http",
+        ]);
         command.arg(options.http.to_string()).args(["--rate", &options.rate.to_string()]);
         match &options.data_dir {
             Some(dir) => command.arg("--data-dir").arg(dir),
@@ -96,14 +105,20 @@ impl Server {
         if let Some(stderr) = child.stderr.take() {
             log.follow(stderr);
         }
-        let (http, admin) = ready(&mut child, &log).await?;
-        Ok(Self { child, log, http, admin })
+        let [http, admin, stomp] = ready(&mut child, &log).await?;
+        Ok(Self { child, log, http, admin, stomp })
     }
 
     /// Where HTTP listens.
     #[must_use]
     pub const fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where STOMP listens.
+    #[must_use]
+    pub const fn stomp(&self) -> SocketAddr {
+        self.stomp
     }
 
     /// A URL on the HTTP listener; `path` begins with a slash.
@@ -181,7 +196,7 @@ impl Server {
 }
 
 /// Reads the ready line.
-async fn ready(child: &mut Child, log: &Log) -> Result<(SocketAddr, SocketAddr), TestkitError> {
+async fn ready(child: &mut Child, log: &Log) -> Result<[SocketAddr; 3], TestkitError> {
     let Some(stdout) = child.stdout.take() else {
         return Err(TestkitError::ReadyLine("there is no output".into()));
     };
@@ -202,7 +217,11 @@ async fn ready(child: &mut Child, log: &Log) -> Result<(SocketAddr, SocketAddr),
     let bad = || TestkitError::ReadyLine(line.clone());
     let value: serde_json::Value = serde_json::from_str(&line).map_err(|_| bad())?;
     let address = |name: &str| value.get(name)?.as_str()?.parse().ok();
-    Ok((address("http").ok_or_else(bad)?, address("admin").ok_or_else(bad)?))
+    Ok([
+        address("http").ok_or_else(bad)?,
+        address("admin").ok_or_else(bad)?,
+        address("stomp").ok_or_else(bad)?,
+    ])
 }
 
 /// A new directory that is removed when the value is dropped.

@@ -26,6 +26,11 @@ impl<'a> FrameWriter<'a> {
         Self { out, version }
     }
 
+    /// Goes on with header lines only.
+    pub const fn resume(out: &'a mut Vec<u8>, version: Version) -> Self {
+        Self { out, version }
+    }
+
     /// A header whose name and value may hold anything: what would end the line or the frame is
     /// escaped as the version has it, or becomes a space where it has no escape.
     pub fn header(&mut self, name: &str, value: &str) -> &mut Self {

@@ -1,1 +1,11 @@
-//! What a client of STOMP depends on.
+//! The STOMP face, tested byte by byte, against a real hub, and over real sockets.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code, helpers included, fails by panicking"
+)]
+
+mod wire;

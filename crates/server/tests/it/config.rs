@@ -63,7 +63,18 @@ fn an_address_that_is_taken_ends_the_start_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let ended = outflow(
-        &["dev", "--ephemeral", "--rate", "0", "--http", &addr, "--admin", "127.0.0.1:0"],
+        &[
+            "dev",
+            "--ephemeral",
+            "--rate",
+            "0",
+            "--http",
+            &addr,
+            "--admin",
+            "127.0.0.1:0",
+            "--stomp",
+            "127.0.0.1:0",
+        ],
         &[],
     );
     assert_eq!(ended.code, 1);

@@ -1,0 +1,165 @@
+//! Connections: TCP and TLS on the face's own port, WebSocket on the HTTP port. With its folder the
+//! only part of this face that knows a socket or axum.
+//!
+//! Called by `server`: [`Stomp::new`] once, [`Stomp`] as [`Protocol`] for the listener, and
+//! [`Stomp::router`] for the HTTP port. [`connection`] drives a session, [`link`] is the way bytes
+//! come and go, [`work`] asks the hub.
+
+mod connection;
+mod flight;
+mod link;
+mod wait;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::HeaderMap;
+use http::header::ORIGIN;
+use outflow_auth::Auth;
+use outflow_face::{Drain, Peer, Phase, Problem, Protocol};
+use outflow_hub::Hub;
+use outflow_model::ErrorCode;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Options;
+use crate::metrics::Metrics;
+use crate::session::{Face, Session};
+use connection::Connection;
+use link::{Bytes as ByteLink, Link, Sockets};
+
+/// The subprotocols of STOMP over WebSocket, the best first (reference `activemq.md` b3). Which
+/// version is spoken is CONNECT's to say.
+const SUBPROTOCOLS: [&str; 4] = ["v12.stomp", "v11.stomp", "v10.stomp", "stomp"];
+
+/// What a WebSocket may hold for reading before it is asked to.
+const WEB_SOCKET_BYTES: usize = 4 << 10;
+
+/// The face. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Stomp(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    face: Arc<Face>,
+    drain: Drain,
+    /// What connections are called: this, and a number.
+    prefix: String,
+    next: AtomicU64,
+    /// WebSockets are upgraded away from the HTTP listener, which no longer waits for them.
+    web_sockets: TaskTracker,
+    slots: Arc<Semaphore>,
+}
+
+impl Stomp {
+    /// Makes the face. Puts its metrics into `registry`; its connections end as `drain` says.
+    pub fn new(
+        hub: Hub,
+        auth: Auth,
+        options: Options,
+        drain: Drain,
+        registry: &mut Registry,
+    ) -> Self {
+        let metrics = Metrics::register(registry);
+        let slots = Arc::new(Semaphore::new(options.max_web_sockets.min(Semaphore::MAX_PERMITS)));
+        // Names of temporary destinations must not come back after a restart.
+        let prefix = format!("ID-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
+        let face = Arc::new(Face { hub, auth, options, metrics });
+        let web_sockets = TaskTracker::new();
+        Self(Arc::new(Inner { face, drain, prefix, next: AtomicU64::new(1), web_sockets, slots }))
+    }
+
+    /// STOMP over WebSocket, at `/stomp`, `/ws` and `/`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/stomp", get(upgrade))
+            .route("/ws", get(upgrade))
+            .route("/", get(upgrade))
+            .with_state(self.clone())
+    }
+
+    /// Waits until all WebSocket connections have ended. They do so by themselves at the drain.
+    pub async fn ended(&self) {
+        self.0.web_sockets.close();
+        self.0.web_sockets.wait().await;
+    }
+
+    /// Speaks STOMP over `link` until either side is done.
+    async fn converse(&self, link: impl Link, transport: &'static str, peer: &str) {
+        let inner = &self.0;
+        let number = inner.next.fetch_add(1, Ordering::Relaxed);
+        let session = Session::new(Arc::clone(&inner.face), format!("{}-{number}", inner.prefix));
+        tracing::debug!(session = session.name(), peer, transport, "connection opened");
+        let open = inner.face.metrics.open.get_or_create_owned(&[("transport", transport)]);
+        open.inc();
+        Connection::new(link, session, Arc::clone(&inner.face), inner.drain.clone()).run().await;
+        open.dec();
+    }
+}
+
+impl Protocol for Stomp {
+    async fn speak<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let transport = if peer.tls { "tls" } else { "tcp" };
+        self.converse(ByteLink::new(stream), transport, &peer.addr.to_string()).await;
+    }
+}
+
+/// Whether a page of this origin may connect; a client that names none is no page.
+fn is_allowed(headers: &HeaderMap, origins: &[String]) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    origins.is_empty() || origins.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
+}
+
+/// Turns an HTTP connection into a WebSocket that speaks STOMP.
+async fn upgrade(
+    State(stomp): State<Stomp>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    let problem = |code, detail: &str| Problem::new(code, detail).into_response();
+    let Ok(upgrade) = upgrade else {
+        return problem(
+            ErrorCode::NotFound,
+            "there is nothing here but STOMP over WebSocket: connect with the subprotocol v12.stomp",
+        );
+    };
+    if stomp.0.drain.phase() != Phase::Serving {
+        return problem(ErrorCode::ShuttingDown, "the server is shutting down; connect again");
+    }
+    let options = &stomp.0.face.options;
+    if !is_allowed(request.headers(), &options.origins) {
+        return problem(ErrorCode::Forbidden, "pages of this origin may not connect");
+    }
+    let Ok(slot) = Arc::clone(&stomp.0.slots).try_acquire_owned() else {
+        return problem(ErrorCode::Unavailable, "there are as many connections as there may be");
+    };
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.addr.to_string());
+    let largest = options.frame.body_bytes + options.frame.head_bytes + WEB_SOCKET_BYTES;
+    let stomp = stomp.clone();
+    upgrade
+        .protocols(SUBPROTOCOLS)
+        .read_buffer_size(WEB_SOCKET_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(largest)
+        .max_frame_size(largest)
+        .on_upgrade(move |socket| async move {
+            let tracker = stomp.0.web_sockets.clone();
+            let conversation = async move {
+                let peer = peer.as_deref().unwrap_or("unknown");
+                stomp.converse(Sockets::new(socket), "websocket", peer).await;
+                drop(slot);
+            };
+            tracker.track_future(conversation).await;
+        })
+}

@@ -1,0 +1,140 @@
+//! ACK and NACK, in the forms of all versions (reference `activemq.md` b1, rule 9).
+
+use outflow_hub::Settle;
+use outflow_hub::subscription::LeaseId;
+use outflow_model::{ErrorCode, subset};
+
+use super::batch::Part;
+use super::held::{AckId, Entry};
+use super::transaction::{BoundAck, unknown};
+use super::{Outcomes, Session, Step};
+use crate::error::Failure;
+use crate::translate::wish::AckMode;
+use crate::wire::{Frame, Version};
+
+/// What the dead letters say of a message that its consumer refused.
+const REFUSED: &str = "refused by its consumer (NACK)";
+
+impl Session {
+    /// ACK, or NACK, which sends the message to the dead letters (reference a4).
+    pub(super) fn acknowledge(&mut self, frame: &Frame<'_>, refuses: bool) -> Outcomes {
+        if refuses && self.version == Version::V1_0 {
+            return Err(Failure::malformed("NACK is not part of STOMP 1.0"));
+        }
+        let id = self.which(frame)?;
+        let receipt = frame.header("receipt");
+        let part = match frame.header("transaction") {
+            Some(name) => self.bind(id, refuses, &name)?,
+            None => self.settle(id, refuses),
+        };
+        self.batch.receipt(self.version, receipt.as_deref(), part);
+        Ok(Step::Done)
+    }
+
+    /// The message that a frame names: by `id`, which is MESSAGE's `ack`, or by `message-id`, with
+    /// its `subscription` or without.
+    fn which(&self, frame: &Frame<'_>) -> Result<AckId, Failure> {
+        let id = frame.header("id");
+        let by_ack = id.as_deref().and_then(AckId::parse).filter(|id| self.is_open_at(*id));
+        // Clients that give the one where the other is meant are understood, in any version.
+        let message = frame.header("message-id").or(id);
+        let found = by_ack.or_else(|| {
+            let id = message.as_deref()?;
+            let by_ack = AckId::parse(id).filter(|id| self.is_open_at(*id));
+            by_ack.or_else(|| self.find(id, frame.header("subscription").as_deref()))
+        });
+        found.ok_or_else(|| {
+            let id: String = message.as_deref().unwrap_or("null").chars().take(160).collect();
+            Failure::new(
+                ErrorCode::NotFound,
+                format!("Unexpected ACK received for message-id [{id}]"),
+            )
+        })
+    }
+
+    fn is_open_at(&self, id: AckId) -> bool {
+        let subscribed = self.subscriptions.get(id.subscription);
+        subscribed.is_some_and(|one| one.held.open(id.serial).is_some())
+    }
+
+    /// The first message with this id that is with the client.
+    fn find(&self, message: &str, subscription: Option<&str>) -> Option<AckId> {
+        let hash = subset::id_hash(message.as_bytes());
+        let mut named = self
+            .subscriptions
+            .iter()
+            .filter(|(_, one)| subscription.is_none() || one.id.as_deref() == subscription);
+        named.find_map(|(subscription, one)| {
+            Some(AckId { subscription, serial: one.held.find(hash)? })
+        })
+    }
+
+    /// The messages that an ack of `id` counts for, in order.
+    fn meant(&self, id: AckId) -> Vec<(u64, Entry)> {
+        let Some(one) = self.subscriptions.get(id.subscription) else { return Vec::new() };
+        match one.mode {
+            AckMode::Client => one.held.through(id.serial).collect(),
+            AckMode::Auto | AckMode::Individual => {
+                one.held.open(id.serial).map(|entry| (id.serial, entry)).into_iter().collect()
+            }
+        }
+    }
+
+    /// Settles now.
+    fn settle(&mut self, id: AckId, refuses: bool) -> Part {
+        let Some(one) = self.subscriptions.get_mut(id.subscription) else { return Part::Ready };
+        if one.mode != AckMode::Client {
+            // The usual case: one message, nothing gathered.
+            let Some(entry) = one.held.open(id.serial) else { return Part::Ready };
+            one.held.settle(id.serial);
+            self.face.metrics.settled.inc();
+            return self.batch.settle(entry.consumer, [answer(entry.lease, refuses)]);
+        }
+        let through = !refuses && one.consumers.len() == 1 && one.held.is_free_through(id.serial);
+        let meant = self.meant(id);
+        self.face.metrics.settled.inc_by(meant.len() as u64);
+        let mut part = Part::Ready;
+        if let (true, Some((_, last))) = (through, meant.last()) {
+            part = self.batch.settle(last.consumer, [Settle::AckThrough(last.lease)]);
+        } else {
+            for (_, entry) in &meant {
+                part = self.batch.settle(entry.consumer, [answer(entry.lease, refuses)]);
+            }
+        }
+        if let Some(one) = self.subscriptions.get_mut(id.subscription) {
+            meant.iter().for_each(|(serial, _)| one.held.settle(*serial));
+        }
+        part
+    }
+
+    /// Settles at COMMIT. The consumer gets as many messages more, or a transaction of more
+    /// messages than are sent at once could not be completed.
+    fn bind(&mut self, id: AckId, refuses: bool, name: &str) -> Result<Part, Failure> {
+        if !self.transactions.iter().any(|one| one.name == name) {
+            return Err(unknown(name));
+        }
+        let meant = self.meant(id);
+        self.check_bound_acks(meant.len())?;
+        for (serial, entry) in meant {
+            let id = AckId { subscription: id.subscription, serial };
+            if let Some(one) = self.subscriptions.get_mut(id.subscription) {
+                one.held.bind(serial);
+            }
+            let answer = answer(entry.lease, refuses);
+            let ack = BoundAck { id, consumer: entry.consumer, answer };
+            if let Some(transaction) = self.transactions.iter_mut().find(|one| one.name == name) {
+                transaction.acks.push(ack);
+            }
+            self.batch.extend(entry.consumer, 1);
+        }
+        Ok(Part::Ready)
+    }
+}
+
+fn answer(lease: LeaseId, refuses: bool) -> Settle {
+    if refuses {
+        Settle::DeadLetter { lease, cause: REFUSED.to_owned() }
+    } else {
+        Settle::Ack(lease)
+    }
+}

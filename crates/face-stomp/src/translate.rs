@@ -1,0 +1,45 @@
+//! Where spelling meets meaning: STOMP's destinations and headers to the hub's nouns and back.
+//!
+//! Called by [`crate::session`]. [`destination`] spells names, [`letter`] makes an event of a SEND
+//! frame, [`message`] a MESSAGE frame of an event, [`wish`] reads SUBSCRIBE.
+//!
+//! # What a message is as an event
+//!
+//! | SEND | event | MESSAGE |
+//! | --- | --- | --- |
+//! | body: a JSON object or array on one line | `body`, as it is | the same bytes |
+//! | body: any other UTF-8 | `body`, a JSON string | the same bytes |
+//! | body: other bytes | `body`, base64, `content_encoding` | the same bytes |
+//! | | `type`: `MESSAGE` | |
+//! | `expires` (ms) | header `outflow-expires` | `expires`, 0 when there is none |
+//! | `AMQ_SCHEDULED_DELAY` (ms) | header `outflow-deliver-at` | |
+//! | `JMSXGroupID` | `key` | `JMSXGroupID` |
+//! | `timestamp` (ms) | `occurred` | `timestamp` |
+//! | `priority` | header `priority` | `priority`, 4 when there is none |
+//! | `persistent:true` | header `persistent` | `persistent:true` |
+//! | `type`, `correlation-id`, `reply-to`, `content-type`, any other | header of that name | the same |
+//!
+//! `content-length`, `receipt`, `transaction` and what only MESSAGE may say are not kept. The first
+//! of repeated headers counts. Whether the message is text or bytes for JMS is kept in
+//! `amq-msg-type` where it does not follow from the rest, see [`letter::kind_of`].
+//!
+//! An event that came another way, such as by HTTP, is a message too: its body is the event's
+//! `body`, a JSON value as it was published; one without a body is given as its whole line. Its
+//! `type` becomes the header `type`, and JSON is said in `content-type`.
+
+pub mod destination;
+pub mod letter;
+pub mod message;
+pub mod wish;
+
+/// The type of events that came as messages.
+pub const MESSAGE_TYPE: &str = "MESSAGE";
+
+/// When an event expires, RFC 3339 (the hub's).
+pub const EXPIRES: &str = "outflow-expires";
+/// Before when an event is not delivered, RFC 3339 (the hub's).
+pub const DELIVER_AT: &str = "outflow-deliver-at";
+/// Which connection sent an event, where that connection has a consumer that does not want its own.
+pub const ORIGIN: &str = "outflow-origin";
+/// What the hub tells of dead letters begins so.
+pub const DEAD: &str = "outflow-dead-";
