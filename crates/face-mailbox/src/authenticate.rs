@@ -56,13 +56,13 @@ fn grant(headers: &HeaderMap, options: &Options, auth: &Auth) -> Option<Grant> {
         }
         let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
         let (user, password) = pair.split_once(':')?;
-        return auth.authenticate(&Presented::Basic { user, password });
+        return auth.authenticate(&Presented::Login { user, password });
     }
     let text = |name| headers.get(name).map(HeaderValue::to_str).transpose().ok().flatten();
     match (text(&options.key_header), text(&options.secret_header)) {
         (Some(user), Some(password)) => {
             let (user, password) = (user.trim(), password.trim());
-            auth.authenticate(&Presented::Basic { user, password })
+            auth.authenticate(&Presented::Login { user, password })
         }
         (Some(token), None) => {
             auth.authenticate(&Presented::Bearer { project: None, token: token.trim() })

@@ -280,7 +280,7 @@ impl Face {
     ) -> Result<Answer, Refusal> {
         let own = self.own(caller, subscriber).await?;
         let Some(mailbox) = self.find_mailbox(caller, &own)? else {
-            return Answer::ok(&overview(&own, &[], json!(0), None, None, 0));
+            return Answer::ok(&overview(&own, &[], 0, None, None, 0));
         };
         let stats = self.hub.subscription_stats(&mailbox);
         let rows: Vec<Value> = streams_of(&mailbox)
@@ -290,9 +290,8 @@ impl Face {
                 json!({"SubscriberId": own.record.id, "CompanyCode": company, "Topic": topic})
             })
             .collect();
-        let count = json!(stats.backlog);
         let last = Some(stats.last_used);
-        Answer::ok(&overview(&own, &rows, count, stats.oldest, last, stats.in_flight))
+        Answer::ok(&overview(&own, &rows, stats.backlog, stats.oldest, last, stats.in_flight))
     }
 
     /// The subscriber with this id, if it is the caller's.
@@ -385,7 +384,7 @@ fn subscribed(own: &Own, stream: &StreamName) -> Value {
 fn overview(
     own: &Own,
     rows: &[Value],
-    count: Value,
+    count: u64,
     oldest: Option<Timestamp>,
     last_polled: Option<Timestamp>,
     locked: u64,

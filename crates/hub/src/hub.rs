@@ -262,6 +262,13 @@ impl Hub {
         change::in_turn(&self.inner, |inner| change::delete_integration(inner, project, id)).await
     }
 
+    /// Whether `grant` allows `action` on `stream`: for lists, and before something is set up. What
+    /// is done is checked again.
+    #[must_use]
+    pub fn reaches(&self, grant: &Grant, action: Action, stream: &Stream) -> bool {
+        reach(grant, action, stream).is_ok()
+    }
+
     /// What events are held to, as of now: for [`Draft::push_json`] and [`Draft::push`].
     #[must_use]
     pub fn rules(&self) -> Rules {

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
     let core = Core::open(&config, args.ephemeral).await?;
     let stream = demonstration::ensure(&core.hub, &core.auth).await?;
-    let broker = broker::ensure(&core.hub).await?;
+    let broker = broker::ensure(&core.hub, &core.auth).await?;
     let token_file = config.operator_token_file();
     if !args.ephemeral {
         crate::operator::ensure(&core.auth, &token_file).await?;

@@ -27,7 +27,8 @@ impl Face {
         super::may_read(caller)?;
         let wanted = |stream: &&Arc<Stream>| {
             let of = topic_of(&stream.name).map(|(company, _)| company);
-            company.is_none_or(|company| of == Some(company)) && reaches(caller, stream)
+            company.is_none_or(|company| of == Some(company))
+                && self.hub.reaches(&caller.grant, Action::Read, stream)
         };
         let streams = self.hub.streams(&caller.project);
         let topics: Vec<_> = streams.iter().filter(wanted).filter_map(TopicView::of).collect();
@@ -82,6 +83,7 @@ impl Face {
             return Err(Refusal::new(ErrorCode::Forbidden, detail));
         }
         let missing = || Refusal::missing("topic");
+        let may = |stream: &Arc<Stream>| self.hub.reaches(&caller.grant, action, stream);
         let whole = topic.name.split_once('/');
         let named = match (&topic.company, whole) {
             (Some(company), _) => Some((company.as_str(), topic.name.as_str())),
@@ -89,12 +91,11 @@ impl Face {
         };
         if let Some((company, name)) = named {
             let stream = self.hub.stream(&caller.project, &stream_name(company, name)?);
-            return stream.filter(|stream| reaches(caller, stream)).ok_or_else(missing);
+            return stream.filter(|stream| may(stream)).ok_or_else(missing);
         }
         let streams = self.hub.streams(&caller.project);
         let is_meant = |stream: &&Arc<Stream>| {
-            topic_of(&stream.name).is_some_and(|(_, name)| name == topic.name)
-                && reaches(caller, stream)
+            topic_of(&stream.name).is_some_and(|(_, name)| name == topic.name) && may(stream)
         };
         let mut found = streams.iter().filter(is_meant);
         match (found.next(), found.next()) {
@@ -103,11 +104,6 @@ impl Face {
             (Some(_), Some(_)) => Err(ambiguous()),
         }
     }
-}
-
-/// Whether a stream is among those that the caller's credential is made for.
-fn reaches(caller: &Caller, stream: &Stream) -> bool {
-    caller.grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
 }
 
 /// The answer to a topic that several companies have.

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use outflow_model::ProjectId;
+
+use super::broker::COMPANY;
 use super::demonstration::{NAME, STREAM};
 
 /// What the lines depend on.
@@ -36,6 +39,10 @@ fn text(facts: &Facts) -> String {
         Some(file) => format!("\n  operator's token: {}", file.display()),
         None => String::new(),
     };
+    // It follows from project and name, so the lines below work before it was registered.
+    let subscriber = ProjectId::new(NAME)
+        .map(|project| outflow_face_mailbox::translate::subscriber_id(&project, "me").to_string())
+        .unwrap_or_default();
     format!(
         r#"
 Outflow is ready: {base}   ({feed}, {data})
@@ -54,6 +61,14 @@ Node (npm install urban-airship-connect)
   const connect = require('urban-airship-connect')
   const stream = connect('{NAME}', '{NAME}', {{uri: '{base}/api/events/'}})
   stream.on('data', event => console.log(event)).write({{start: 'EARLIEST'}})
+
+Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
+  call() {{ curl -s -u {NAME}:{NAME} -X "$1" "{base}/Events/$2"; echo; }}
+  call POST   'Register?subscriberName=me'
+  call POST   'Subscribe?subscriberId={subscriber}&companyCode={COMPANY}&topic=INVOICES'
+  call GET    'Peek?subscriberId={subscriber}&timeout=60'
+  call POST   'Receive?subscriberId={subscriber}&lockTimeout=30&messageId=<NextMessageId>'
+  call DELETE 'Confirm?subscriberId={subscriber}&messageId=<MessageId>&lockId=<LockId>'
 
 Outflow's own client
   export OUTFLOW_SERVER={base} OUTFLOW_PROJECT={NAME} OUTFLOW_TOKEN={NAME}

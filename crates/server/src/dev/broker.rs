@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use outflow_auth::Auth;
 use outflow_generator::TOPICS;
 use outflow_hub::{Hub, Stream};
 use outflow_model::{ProjectId, StreamName};
@@ -12,7 +13,11 @@ use super::demonstration::{self, NAME, failed};
 use crate::wiring::StartError;
 
 /// The customer's namespace: its destinations are `<destination id>.RTO.yourcompany`.
-const NAMESPACE: &str = "yourcompany";
+pub(super) const NAMESPACE: &str = "yourcompany";
+
+/// The customer's user name and password, of the form that AtData gives.
+pub(super) const USER: &str = "12345";
+pub(super) const PASSWORD: &str = "0123456789abcdef0123456789abcdef";
 
 /// The company whose topics mailboxes receive.
 pub(super) const COMPANY: &str = "AA";
@@ -26,7 +31,7 @@ pub(super) struct Broker {
 }
 
 /// Makes what is missing.
-pub(super) async fn ensure(hub: &Hub) -> Result<Broker, StartError> {
+pub(super) async fn ensure(hub: &Hub, auth: &Auth) -> Result<Broker, StartError> {
     let project = ProjectId::new(NAME).map_err(|error| failed("project", &error))?;
     let stream = async |name: String, description: &str| {
         let name = StreamName::new(&name).map_err(|error| failed("stream", &error))?;
@@ -39,5 +44,7 @@ pub(super) async fn ensure(hub: &Hub) -> Result<Broker, StartError> {
     for (topic, about) in TOPICS {
         topics.push(stream(format!("{COMPANY}/{topic}"), about).await?);
     }
+    let user = demonstration::customer(&project, USER, NAMESPACE)?;
+    auth.issue_fixed(user, PASSWORD).await.map_err(|error| failed("user", &error))?;
     Ok(Broker { namespace, topics })
 }

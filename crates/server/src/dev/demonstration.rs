@@ -105,6 +105,22 @@ fn credential(
     }
 }
 
+/// A customer that logs in to consume from a namespace.
+pub(super) fn customer(
+    project: &ProjectId,
+    user: &str,
+    namespace: &str,
+) -> Result<NewCredential, StartError> {
+    let read = BTreeSet::from([Action::Read]);
+    let destinations =
+        outflow_auth::user::namespace(namespace).map_err(|error| failed("namespace", &error))?;
+    Ok(NewCredential {
+        user: Some(user.to_owned()),
+        destinations: Some(destinations),
+        ..credential(CredentialKind::User, project, None, read)
+    })
+}
+
 /// The demonstration cannot be made.
 pub(super) fn failed(what: &str, error: &dyn Display) -> StartError {
     StartError::Demonstration(format!("{what}: {error}"))
