@@ -45,9 +45,11 @@ impl Signal {
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) credential: CredentialId,
-    pub(crate) project: ProjectId,
+    /// None: an operator's.
+    pub(crate) project: Option<ProjectId>,
     pub(crate) integration: Option<IntegrationId>,
-    pub(crate) stream: StreamId,
+    /// None: no one stream's.
+    pub(crate) stream: Option<StreamId>,
     pub(crate) signal: Arc<Signal>,
 }
 

@@ -19,6 +19,10 @@ use crate::destination::{ClientIds, reaches_stream};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
 use crate::limits::Slots;
 use crate::metrics::Metrics;
+use crate::subscription::clockwork::Clockwork;
+use crate::subscription::directory::{Directory, Subscriptions};
+use crate::subscription::metrics::Largest;
+use crate::subscription::wake::{Bells, Observer};
 use crate::tail::Tails;
 use crate::{
     CloseReason, Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession,
@@ -46,7 +50,15 @@ pub(crate) struct Inner {
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
     pub(crate) clients: Arc<ClientIds>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) metrics: Metrics,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.subscriptions.bells.stop();
+        self.subscriptions.clockwork.stop();
+    }
 }
 
 impl fmt::Debug for Hub {
@@ -91,7 +103,11 @@ impl Hub {
         let catalog = Catalog::load(&*engine).await?;
         let metrics = Metrics::new(registry);
         let tails = Tails::new(engine.clone(), options.clone(), metrics.clone());
-        engine.observe(tails.clone());
+        let directory = Directory::load(&*engine, &catalog).await?;
+        let bells = Arc::new(Bells::default());
+        engine.observe(Arc::new(Observer { tails: tails.clone(), bells: bells.clone() }));
+        let subscriptions = Subscriptions::new(clock.now(), bells, registry);
+        *subscriptions.directory.write() = directory;
         let inner = Inner {
             engine,
             clock,
@@ -104,9 +120,24 @@ impl Hub {
             registry: drain::Registry::default(),
             slots: Arc::default(),
             clients: Arc::default(),
+            subscriptions,
             metrics,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        registry.register_collector(Box::new(Largest(Arc::downgrade(&inner))));
+        inner.subscriptions.bells.start(&inner);
+        Clockwork::start(&inner);
+        Ok(Self { inner })
+    }
+
+    /// The hub again, for what is called from inside.
+    pub(crate) const fn of(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// What all clones share.
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// All projects, in order of id.

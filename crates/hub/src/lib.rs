@@ -37,7 +37,7 @@ pub use hub::Hub;
 pub use integration::Integration;
 pub use options::Options;
 pub use project::{Project, ProjectLimits};
-pub use publish::{Placed, Receipt};
+pub use publish::{Placed, Publishing, Receipt};
 pub use selector::{Dialect, Properties, Selector, SelectorError};
 pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Started};
 pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};

@@ -51,9 +51,9 @@ pub(crate) async fn open_read(
     let signal = Arc::new(Signal::default());
     let member = Member {
         credential: grant.credential.clone(),
-        project: stream.project.clone(),
+        project: Some(stream.project.clone()),
         integration: grant.integration.clone(),
-        stream: stream.id,
+        stream: Some(stream.id),
         signal: signal.clone(),
     };
     let id = inner.registry.enter(member).map_err(|refused| match refused {

@@ -48,6 +48,15 @@ pub struct Options {
     pub queue_retention: Retention,
     /// How many destinations the customers of one set of rights may have made.
     pub max_destinations: usize,
+    /// How many subscriptions a project may have.
+    pub max_subscriptions: usize,
+    /// How many consumers a subscription may have at once.
+    pub max_consumers: usize,
+    /// A subscription with a backlog that nobody has consumed from for so long is listed as
+    /// abandoned (1 day).
+    pub abandoned_after: Duration,
+    /// How many bytes of events a transaction may hold.
+    pub max_transaction_bytes: usize,
     /// How many readers the whole server may have.
     pub max_sessions: usize,
 }
@@ -73,6 +82,10 @@ impl Default for Options {
             virtual_topics: VirtualTopics::default(),
             queue_retention: Retention { age_ms: 365 * 86_400_000, max_bytes: None },
             max_destinations: 1_000,
+            max_subscriptions: 200_000,
+            max_consumers: 10_000,
+            abandoned_after: Duration::from_secs(86_400),
+            max_transaction_bytes: 16 << 20,
             max_sessions: 100_000,
         }
     }

@@ -9,16 +9,18 @@
 //! batch failed is forgotten even when its publisher has gone away meanwhile.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use outflow_model::{Action, Draft, Grant, Offset, Timestamp};
-use outflow_store::{Append, AppendError, Batch, Commit, Op, ReadError};
+use outflow_model::{Action, Draft, Grant, Offset, StreamId, Timestamp};
+use outflow_store::{Append, AppendError, Batch, Commit, Durability, Op, ReadError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::dedup::{Flight, Landing, Seen, Window};
 use crate::hub::{Denied, Inner, reach};
+use crate::metrics::Metrics;
 use crate::stream::Lane;
 use crate::{Dedup, PublishError, Stream};
 
@@ -60,6 +62,11 @@ impl Order {
         self.next.max(committed)
     }
 
+    /// Whether offsets can be given out, and copies recognised where they are to be.
+    pub(crate) const fn is_ready(&self, dedup: Option<Dedup>) -> bool {
+        self.primed && (dedup.is_none() || self.window.loaded)
+    }
+
     /// Forgets the window: the way copies are recognised has changed.
     pub(crate) fn reset_window(&mut self) {
         self.window.reset();
@@ -75,41 +82,96 @@ impl From<Denied> for PublishError {
     }
 }
 
+/// A publish under way: resolves when its events are durable (or queued, when relaxed). The batch
+/// is stored whether or not it is awaited.
+pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>;
+
 /// See [`Hub::publish`](crate::Hub::publish).
 pub(crate) async fn publish(
     inner: &Inner,
     grant: &Grant,
     stream: &Stream,
-    mut draft: Draft,
+    draft: Draft,
 ) -> Result<Receipt, PublishError> {
     reach(grant, Action::Publish, stream)?;
+    let sent = send(inner, stream, draft, None).await?;
+    sent.arrive().await
+}
+
+/// See [`Hub::enqueue`](crate::Hub::enqueue).
+pub(crate) async fn enqueue(
+    inner: &Inner,
+    grant: &Grant,
+    stream: &Stream,
+    draft: Draft,
+    durability: Option<Durability>,
+) -> Result<Publishing, PublishError> {
+    reach(grant, Action::Publish, stream)?;
+    let sent = send(inner, stream, draft, durability).await?;
+    Ok(Box::pin(sent.arrive()))
+}
+
+/// A draft on its way.
+struct Sent {
+    placement: Placement,
+    began: Instant,
+    bytes: usize,
+    stream: StreamId,
+    metrics: Metrics,
+}
+
+/// Gives the draft its offsets and queues it.
+async fn send(
+    inner: &Inner,
+    stream: &Stream,
+    mut draft: Draft,
+    durability: Option<Durability>,
+) -> Result<Sent, PublishError> {
+    let (began, bytes) = (Instant::now(), draft.bytes());
+    let (metrics, id) = (inner.metrics.clone(), stream.id);
     if draft.is_empty() {
-        return Ok(Receipt::default());
+        let placement = Placement { receipt: Receipt::default(), trip: None, flights: Vec::new() };
+        return Ok(Sent { placement, began, bytes, stream: id, metrics });
     }
-    let began = Instant::now();
-    let bytes = draft.bytes();
     let mut permit = Some(admit(inner, bytes).await?);
-    let has_own_ids = (0..draft.len()).any(|index| draft.has_own_id(index));
-    let dedup = stream.settings.dedup.filter(|_| has_own_ids);
+    let dedup = dedup_of(stream, &draft);
     let placement = loop {
-        match place(inner, stream, &mut draft, dedup, &mut permit) {
+        match place(inner, stream, &mut draft, dedup, durability, &mut permit) {
             Some(placement) => break placement?,
             None => prepare(inner, stream, dedup).await?,
         }
     };
-    let Placement { receipt, trip, flights } = placement;
-    if let Some(trip) = trip {
-        let stored = trip.next.get() - trip.first.get();
-        if let Err(error) = trip.finish().await {
-            inner.metrics.commits_failed.inc();
-            return Err(refused(stream, error));
+    Ok(Sent { placement, began, bytes, stream: id, metrics })
+}
+
+/// How copies in the draft are recognised: not at all when it holds no id of its publisher's.
+pub(crate) fn dedup_of(stream: &Stream, draft: &Draft) -> Option<Dedup> {
+    let has_own_ids = || (0..draft.len()).any(|index| draft.has_own_id(index));
+    stream.settings.dedup.filter(|_| has_own_ids())
+}
+
+impl Sent {
+    /// Waits for the commit, and for those of the first ones of its copies.
+    async fn arrive(self) -> Result<Receipt, PublishError> {
+        let Self { placement, began, bytes, stream, metrics } = self;
+        let Placement { receipt, trip, flights } = placement;
+        if let Some(trip) = trip {
+            let stored = trip.next.get() - trip.first.get();
+            if let Err(error) = trip.finish().await {
+                metrics.commits_failed.inc();
+                return Err(refused(stream, error));
+            }
+            metrics.published(stored, bytes as u64, began.elapsed());
         }
-        inner.metrics.published(stored, bytes as u64, began.elapsed());
+        let copies = receipt.events.iter().filter(|event| event.duplicate).count();
+        metrics.duplicates.inc_by(copies as u64);
+        landed(flights).await?;
+        Ok(receipt)
     }
-    inner
-        .metrics
-        .duplicates
-        .inc_by(receipt.events.iter().filter(|event| event.duplicate).count() as u64);
+}
+
+/// Waits for batches of others that hold the first ones of our copies.
+pub(crate) async fn landed(flights: Vec<Flight>) -> Result<(), PublishError> {
     for flight in flights {
         if !flight.landed().await {
             return Err(PublishError::Unavailable(
@@ -117,11 +179,11 @@ pub(crate) async fn publish(
             ));
         }
     }
-    Ok(receipt)
+    Ok(())
 }
 
 /// Waits, for a while, until so many bytes more may be on their way.
-async fn admit(inner: &Inner, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
+pub(crate) async fn admit(inner: &Inner, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
     let max = inner.options.inflight_bytes.min(u32::MAX as usize);
     let share = u32::try_from(bytes).ok().filter(|_| bytes <= max);
     let share = share.ok_or(PublishError::TooLarge { max })?;
@@ -154,14 +216,47 @@ fn place(
     stream: &Stream,
     draft: &mut Draft,
     dedup: Option<Dedup>,
+    durability: Option<Durability>,
     permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Option<Result<Placement, PublishError>> {
+    let mut order = stream.lane.order.lock();
+    let stamped = match stamp(inner, stream, &mut order, draft, dedup)? {
+        Ok(stamped) => stamped,
+        Err(error) => return Some(Err(error)),
+    };
+    let Stamped { receipt, append, mut trip, flights } = stamped;
+    if let (Some(append), Some(trip)) = (append, &mut trip) {
+        let durability = durability.unwrap_or(stream.settings.durability);
+        let batch = Batch { ops: vec![Op::Append(append)], durability, fence: None };
+        (trip.commit, trip.permit) = (Some(inner.engine.submit(batch)), permit.take());
+    }
+    Some(Ok(Placement { receipt, trip, flights }))
+}
+
+/// A draft that has its offsets, not queued yet.
+pub(crate) struct Stamped {
+    pub(crate) receipt: Receipt,
+    /// What is to be stored; `None`, as `trip`, when the draft held copies only.
+    pub(crate) append: Option<Append>,
+    pub(crate) trip: Option<Trip>,
+    /// Batches of others that hold the first ones of our copies.
+    pub(crate) flights: Vec<Flight>,
+}
+
+/// Gives the draft its offsets; whoever holds `order`, the stream's, must queue it before letting
+/// go of it. `None`: the stream must be [`prepare`]d first; the draft is as it was.
+pub(crate) fn stamp(
+    inner: &Inner,
+    stream: &Stream,
+    order: &mut Order,
+    draft: &mut Draft,
+    dedup: Option<Dedup>,
+) -> Option<Result<Stamped, PublishError>> {
     let lane = &stream.lane;
-    let mut order = lane.order.lock();
     if lane.deleted.load(Ordering::Acquire) {
         return Some(Err(PublishError::NotFound));
     }
-    if !order.primed || (dedup.is_some() && !order.window.loaded) {
+    if !order.is_ready(dedup) {
         return None;
     }
     let first = order.next;
@@ -175,26 +270,17 @@ fn place(
     };
     let count = draft.len();
     if count == 0 {
-        return Some(Ok(Placement { receipt, trip: None, flights }));
+        return Some(Ok(Stamped { receipt, append: None, trip: None, flights }));
     }
     let next = first.plus(count as u64);
     (order.next, order.last) = (next, now);
     draft.stamp(first, now);
     let (lines, metas) = std::mem::take(draft).into_parts();
-    let append = Append {
-        stream: stream.id,
-        first,
-        count: count as u32,
-        at: now,
-        lines: lines.into(),
-        metas: metas.into(),
-    };
-    let durability = stream.settings.durability;
-    let batch = Batch { ops: vec![Op::Append(append)], durability, fence: None };
+    let (lines, metas) = (lines.into(), metas.into());
+    let append = Append { stream: stream.id, first, count: count as u32, at: now, lines, metas };
     let landing = dedup.map(|_| order.window.depart(first, next));
-    let commit = Some(inner.engine.submit(batch));
-    let trip = Trip { lane: lane.clone(), first, next, commit, landing, permit: permit.take() };
-    Some(Ok(Placement { receipt, trip: Some(trip), flights }))
+    let trip = Trip { lane: lane.clone(), first, next, commit: None, landing, permit: None };
+    Some(Ok(Stamped { receipt, append: Some(append), trip: Some(trip), flights }))
 }
 
 /// The receipt of `count` new events from `first`.
@@ -242,10 +328,10 @@ fn weed(
 }
 
 /// A batch on its way to the disk.
-struct Trip {
+pub(crate) struct Trip {
     lane: Arc<Lane>,
-    first: Offset,
-    next: Offset,
+    pub(crate) first: Offset,
+    pub(crate) next: Offset,
     commit: Option<Commit>,
     landing: Option<Landing>,
     /// Its share of the memory, given back at the end.
@@ -258,12 +344,17 @@ impl Trip {
         let Some(commit) = &mut self.commit else { return Ok(()) };
         let result = commit.await;
         self.commit = None;
-        if result == Err(AppendError::Conflict) {
+        self.end(&result);
+        result
+    }
+
+    /// Takes note of how the commit ended.
+    pub(crate) fn end(&mut self, result: &Result<(), AppendError>) {
+        if *result == Err(AppendError::Conflict) {
             // Our idea of the stream's end is wrong; ask again before the next batch.
             self.lane.order.lock().primed = false;
         }
         self.land(result.is_ok());
-        result
     }
 
     /// Settles what copies wait for.
@@ -305,7 +396,11 @@ impl Drop for Trip {
 
 /// Takes the stream's end from the engine, and the ids of the last while when copies are to be
 /// recognised.
-async fn prepare(inner: &Inner, stream: &Stream, dedup: Option<Dedup>) -> Result<(), PublishError> {
+pub(crate) async fn prepare(
+    inner: &Inner,
+    stream: &Stream,
+    dedup: Option<Dedup>,
+) -> Result<(), PublishError> {
     let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
     let _turn = stream.lane.loading.lock().await;
     let (primed, loaded) = {
@@ -383,12 +478,12 @@ async fn recent_ids(
     Ok(ids)
 }
 
-fn refused(stream: &Stream, error: AppendError) -> PublishError {
+pub(crate) fn refused(stream: StreamId, error: AppendError) -> PublishError {
     match error {
         AppendError::UnknownStream(_) => PublishError::NotFound,
         AppendError::Invalid(reason) => PublishError::Refused(reason),
         AppendError::Stopped(reason) => {
-            tracing::error!(stream = %stream.id, %reason, "the engine has stopped");
+            tracing::error!(%stream, %reason, "the engine has stopped");
             PublishError::Uncertain(reason)
         }
         AppendError::Fenced

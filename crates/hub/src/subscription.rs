@@ -3,23 +3,47 @@
 //! Called by the faces through [`Hub`](crate::Hub). A subscription is a passive object behind one
 //! lock; events are stored once, in their streams, and a subscription holds places only.
 
+pub mod browse;
+mod burial;
+pub(crate) mod change;
+pub(crate) mod clockwork;
 pub mod consumers;
 pub mod delivery;
+pub(crate) mod directory;
+mod entry;
 pub mod error;
 pub mod event;
+mod feed;
+mod hand;
+pub mod headers;
+mod joint;
+mod load;
+mod mailbox;
+pub(crate) mod metrics;
 pub mod pattern;
+mod place;
+mod properties;
+mod queue;
+mod record;
+mod settle;
 pub mod settings;
+pub mod transaction;
+pub(crate) mod wake;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use outflow_model::{
     Draft, Grant, Offset, ProjectId, StreamId, StreamName, SubscriptionName, Timestamp,
 };
-use outflow_store::Durability;
+use outflow_store::{Batch, Durability, Op};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
 
-pub use consumers::{Consumers, Settling};
+pub use browse::Browse;
+pub use consumers::Consumers;
 pub use delivery::{
     ConsumerId, ConsumerOptions, Delivered, Delivery, LeaseId, Settle, SubscriptionId,
 };
@@ -27,15 +51,34 @@ pub use error::{ConsumeError, LeaseError, SettleError, TransactionError};
 pub use event::{BodyView, EventView};
 pub use pattern::{PatternError, StreamPattern};
 pub use settings::{DeliveryOrder, NewSubscription, Source, Sources, SubscriptionSettings};
+pub use settle::Settling;
+pub use transaction::Transaction;
 
+use crate::catalog::change::in_turn;
+use crate::hub::Inner;
+use crate::publish::{self, Publishing};
 use crate::selector::Selector;
-use crate::{CatalogError, Hub, PublishError, Receipt, Stream};
+use crate::{CatalogError, Hub, PublishError, Stream};
+use queue::Queue;
 
 /// A durable, server-kept place in one or more streams.
 pub struct Subscription {
     id: SubscriptionId,
     project: ProjectId,
     name: SubscriptionName,
+    created: Timestamp,
+    durable: bool,
+    sources: Mutex<Arc<Sources>>,
+    queue: Mutex<Queue>,
+    /// Held by whoever stores something whose failure would undo answers.
+    turn: tokio::sync::Mutex<()>,
+    /// Wakes those who look: something is ready, or a load has ended.
+    seen: Notify,
+    /// When it was last used, and what is stored of that, in milliseconds.
+    used: AtomicI64,
+    noted: AtomicI64,
+    /// Whether it was warned that it will expire.
+    warned: AtomicBool,
 }
 
 impl fmt::Debug for Subscription {
@@ -45,6 +88,25 @@ impl fmt::Debug for Subscription {
 }
 
 impl Subscription {
+    /// One without feeds.
+    fn new(stored: record::Stored, durable: bool, used: Timestamp) -> Self {
+        let record::Stored { id, project, name, created, sources, settings } = stored;
+        Self {
+            id,
+            project,
+            name,
+            created,
+            durable,
+            sources: Mutex::new(Arc::new(sources)),
+            queue: Mutex::new(Queue::new(Arc::new(settings))),
+            turn: tokio::sync::Mutex::default(),
+            seen: Notify::new(),
+            used: AtomicI64::new(used.millis()),
+            noted: AtomicI64::new(used.millis()),
+            warned: AtomicBool::new(false),
+        }
+    }
+
     /// Its number.
     #[must_use]
     pub const fn id(&self) -> SubscriptionId {
@@ -63,17 +125,162 @@ impl Subscription {
         &self.name
     }
 
+    /// When it was created.
+    #[must_use]
+    pub const fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// Whether it lasts.
+    #[must_use]
+    pub const fn is_durable(&self) -> bool {
+        self.durable
+    }
+
     /// Its settings as of now.
     #[must_use]
     pub fn settings(&self) -> Arc<SubscriptionSettings> {
-        Arc::default()
+        self.queue.lock().settings.clone()
     }
 
     /// Its sources as of now.
     #[must_use]
     pub fn sources(&self) -> Sources {
-        Sources::Streams(Vec::new())
+        (*self.shared_sources()).clone()
     }
+
+    fn shared_sources(&self) -> Arc<Sources> {
+        self.sources.lock().clone()
+    }
+
+    /// The streams it has now.
+    #[must_use]
+    pub fn streams(&self) -> Vec<Arc<Stream>> {
+        self.queue.lock().feeds.iter().map(|feed| feed.stream.clone()).collect()
+    }
+
+    /// The names of its consumers.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<String> {
+        self.queue.lock().hands.values().map(|hand| hand.options.name.clone()).collect()
+    }
+
+    /// It is used now.
+    fn touch(&self, inner: &Inner) {
+        self.used.store(inner.clock.now().millis(), Ordering::Relaxed);
+    }
+
+    /// Ends whatever was done under the lock: hands out, writes, sets alarms, asks for more. Every
+    /// change of the queue ends here. Gives what tells when the written is durable.
+    fn finish(self: &Arc<Self>, inner: &Arc<Inner>, mut queue: MutexGuard<'_, Queue>) -> Settling {
+        let now = inner.clock.now();
+        queue.distribute(now);
+        let settling = self.write(inner, &mut queue);
+        if !queue.dying.is_empty() && !queue.burying && !queue.is_retrying && !queue.closed {
+            queue.burying = spawn(burial::run(inner.clone(), self.clone()));
+        }
+        if let Some(&(at, _)) = queue.alarms.first()
+            && queue.next_alarm.is_none_or(|known| at < known)
+        {
+            queue.next_alarm = Some(at);
+            inner.subscriptions.clockwork.set(at, self);
+        }
+        let is_wanted = !queue.closed && (!queue.hands.is_empty() || queue.peekers > 0);
+        if is_wanted != queue.is_watched {
+            queue.is_watched = is_wanted;
+            for feed in &queue.feeds {
+                if is_wanted {
+                    inner.subscriptions.bells.watch(feed.stream.id, self);
+                } else {
+                    inner.subscriptions.bells.unwatch(feed.stream.id, self);
+                }
+            }
+            // What was committed while nobody watched was told to nobody.
+            queue.feeds.iter_mut().for_each(|feed| feed.at_end = false);
+        }
+        let wants_load = queue.wants_load();
+        let is_seen = queue.peekers > 0 && queue.visible().is_some();
+        drop(queue);
+        if wants_load {
+            inner.subscriptions.bells.ring(self);
+        }
+        if is_seen {
+            self.seen.notify_waiters();
+        }
+        settling
+    }
+
+    /// Writes what was done, or puts that off while something is on its way.
+    fn write(&self, inner: &Inner, queue: &mut Queue) -> Settling {
+        let mut settling = Settling::default();
+        if !queue.needs_write || !self.durable {
+            queue.needs_write = false;
+            return settling;
+        }
+        if queue.on_hold {
+            let (tell, hears) = tokio::sync::oneshot::channel();
+            queue.deferred.push(tell);
+            settling.told.push(hears);
+            return settling;
+        }
+        let mut ops = Vec::new();
+        self.write_places(queue, &mut ops);
+        if !ops.is_empty() {
+            inner.subscriptions.metrics.settled.inc();
+            settling.commit = Some(inner.engine.submit(Batch { ops, ..Batch::default() }));
+        }
+        settling
+    }
+
+    /// Appends what writes all places that have changed.
+    fn write_places(&self, queue: &mut Queue, ops: &mut Vec<Op>) {
+        queue.needs_write = false;
+        if self.durable {
+            for feed in queue.feeds.iter_mut().filter(|feed| feed.place.is_dirty()) {
+                feed.place.write(self.id, feed.stream.id, ops);
+            }
+        }
+    }
+
+    /// Goes on when what was on its way has been decided: writes what was put off, and tells those
+    /// who wait for that.
+    fn release_deferred(self: &Arc<Self>, inner: &Arc<Inner>, mut queue: MutexGuard<'_, Queue>) {
+        let deferred = std::mem::take(&mut queue.deferred);
+        queue.needs_write |= !deferred.is_empty();
+        let settling = self.finish(inner, queue);
+        if !deferred.is_empty() {
+            spawn(async move {
+                let result = settling.await;
+                deferred.into_iter().for_each(|tell| drop(tell.send(result.clone())));
+            });
+        }
+    }
+
+    /// How it stands.
+    fn stats(&self, inner: &Inner) -> SubscriptionStats {
+        let queue = self.queue.lock();
+        let (backlog, used) = (queue.backlog(inner), self.used.load(Ordering::Relaxed));
+        let now = inner.clock.now();
+        let unused = now.millis().saturating_sub(used);
+        let after = |limit: Duration| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        let is_left = backlog > 0 && unused >= after(inner.options.abandoned_after);
+        let consumers = queue.hands.len();
+        SubscriptionStats {
+            backlog,
+            oldest: queue.oldest(),
+            in_flight: queue.in_flight() as u64,
+            redelivered: queue.tally.redelivered,
+            consumers,
+            last_used: if consumers > 0 { now } else { Timestamp::from_millis(used) },
+            lost: queue.tally.lost,
+            abandoned: consumers == 0 && (is_left || self.warned.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// Spawns where there is a runtime; without one nobody waits for anything any more.
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> bool {
+    tokio::runtime::Handle::try_current().map(|runtime| runtime.spawn(task)).is_ok()
 }
 
 /// How a subscription stands.
@@ -138,63 +345,6 @@ pub enum EventState {
     Unknown,
 }
 
-/// A publish under way: resolves when its events are durable (or queued, when relaxed).
-pub type Publishing =
-    std::pin::Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send + 'static>>;
-
-/// Publishes and answers that are stored together or not at all.
-#[derive(Debug)]
-pub struct Transaction {}
-
-impl Transaction {
-    /// Adds events to publish.
-    ///
-    /// # Errors
-    /// [`TransactionError`]: it was not added; the rest stands.
-    pub fn publish(
-        &mut self,
-        _stream: &Arc<Stream>,
-        _draft: Draft,
-    ) -> Result<(), TransactionError> {
-        Err(SettleError::NotFound.into())
-    }
-
-    /// Adds answers. Their leases are no longer the consumer's until the transaction ends.
-    ///
-    /// # Errors
-    /// [`SettleError`]: none was added; the rest stands.
-    pub fn settle(
-        &mut self,
-        _consumers: &mut Consumers,
-        _consumer: ConsumerId,
-        _answers: &[Settle],
-    ) -> Result<(), SettleError> {
-        Err(SettleError::NotFound)
-    }
-
-    /// Stores all of it, and answers when it is durable: a receipt for each publish, in order.
-    ///
-    /// # Errors
-    /// [`TransactionError`]: none of it was stored, and its leases are held again.
-    pub async fn commit(self) -> Result<Vec<Receipt>, TransactionError> {
-        Err(SettleError::NotFound.into())
-    }
-
-    /// Forgets it: its leases are held again. As dropping it does.
-    pub fn abort(self) {}
-}
-
-/// A look at a subscription's events as of a moment.
-#[derive(Debug)]
-pub struct Browse {}
-
-impl Browse {
-    /// The next event; `None` at the end. Its lease settles nothing.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        None
-    }
-}
-
 impl Hub {
     /// Creates a subscription. Durable when this returns, as all changes here are.
     ///
@@ -202,22 +352,23 @@ impl Hub {
     /// [`CatalogError`]: `Exists` when the name is taken.
     pub async fn create_subscription(
         &self,
-        _project: &ProjectId,
-        _new: NewSubscription,
+        project: &ProjectId,
+        new: NewSubscription,
     ) -> Result<Arc<Subscription>, CatalogError> {
-        Err(CatalogError::NotFound)
+        let project = project.clone();
+        in_turn(self.inner(), |inner| change::create(inner, project, new)).await
     }
 
     /// The subscription with this name.
     #[must_use]
-    pub fn subscription(&self, _project: &ProjectId, _name: &str) -> Option<Arc<Subscription>> {
-        None
+    pub fn subscription(&self, project: &ProjectId, name: &str) -> Option<Arc<Subscription>> {
+        self.inner().subscriptions.directory.read().find(project, name)
     }
 
     /// The subscriptions of a project, in order of name.
     #[must_use]
-    pub fn subscriptions(&self, _project: &ProjectId) -> Vec<Arc<Subscription>> {
-        Vec::new()
+    pub fn subscriptions(&self, project: &ProjectId) -> Vec<Arc<Subscription>> {
+        self.inner().subscriptions.directory.read().of_project(project)
     }
 
     /// Changes a subscription's settings. A new selector counts for what was not looked at yet.
@@ -226,10 +377,11 @@ impl Hub {
     /// [`CatalogError`].
     pub async fn update_subscription(
         &self,
-        _subscription: &Arc<Subscription>,
-        _settings: SubscriptionSettings,
+        subscription: &Arc<Subscription>,
+        settings: SubscriptionSettings,
     ) -> Result<(), CatalogError> {
-        Err(CatalogError::NotFound)
+        let subscription = subscription.clone();
+        in_turn(self.inner(), |inner| change::update(inner, subscription, settings)).await
     }
 
     /// Adds a source; one that is there already stays as it is.
@@ -238,10 +390,11 @@ impl Hub {
     /// [`CatalogError`].
     pub async fn add_source(
         &self,
-        _subscription: &Arc<Subscription>,
-        _source: Source,
+        subscription: &Arc<Subscription>,
+        source: Source,
     ) -> Result<(), CatalogError> {
-        Err(CatalogError::NotFound)
+        let subscription = subscription.clone();
+        in_turn(self.inner(), |inner| change::add_source(inner, subscription, source)).await
     }
 
     /// Removes a source with its place; says whether there was one.
@@ -250,10 +403,11 @@ impl Hub {
     /// [`CatalogError`].
     pub async fn remove_source(
         &self,
-        _subscription: &Arc<Subscription>,
-        _stream: &StreamName,
+        subscription: &Arc<Subscription>,
+        stream: &StreamName,
     ) -> Result<bool, CatalogError> {
-        Err(CatalogError::NotFound)
+        let (subscription, stream) = (subscription.clone(), stream.clone());
+        in_turn(self.inner(), |inner| change::remove_source(inner, subscription, stream)).await
     }
 
     /// Deletes a subscription and ends its consumers.
@@ -262,9 +416,9 @@ impl Hub {
     /// [`CatalogError`].
     pub async fn delete_subscription(
         &self,
-        _subscription: &Arc<Subscription>,
+        subscription: &Arc<Subscription>,
     ) -> Result<(), CatalogError> {
-        Err(CatalogError::NotFound)
+        change::delete(self.inner(), subscription).await
     }
 
     /// Settles all events there are now but those that are held; says how many.
@@ -273,9 +427,9 @@ impl Hub {
     /// [`CatalogError`].
     pub async fn purge_subscription(
         &self,
-        _subscription: &Arc<Subscription>,
+        subscription: &Arc<Subscription>,
     ) -> Result<u64, CatalogError> {
-        Err(CatalogError::NotFound)
+        change::purge(self.inner(), subscription).await
     }
 
     /// Moves up to `limit` events of a subscription to another stream; says how many.
@@ -284,33 +438,24 @@ impl Hub {
     /// [`TransactionError`].
     pub async fn move_dead(
         &self,
-        _grant: &Grant,
-        _from: &Arc<Subscription>,
-        _to: &Arc<Stream>,
-        _limit: usize,
+        grant: &Grant,
+        from: &Arc<Subscription>,
+        to: &Arc<Stream>,
+        limit: usize,
     ) -> Result<u64, TransactionError> {
-        Err(SettleError::NotFound.into())
+        transaction::move_dead(self, grant, from, to, limit).await
     }
 
     /// How a subscription stands.
     #[must_use]
-    pub fn subscription_stats(&self, _subscription: &Subscription) -> SubscriptionStats {
-        SubscriptionStats {
-            backlog: 0,
-            oldest: None,
-            in_flight: 0,
-            redelivered: 0,
-            consumers: 0,
-            last_used: self.clock().now(),
-            lost: 0,
-            abandoned: false,
-        }
+    pub fn subscription_stats(&self, subscription: &Subscription) -> SubscriptionStats {
+        subscription.stats(self.inner())
     }
 
     /// The consumers of one connection, none yet. They end with the credential.
     #[must_use]
     pub fn consumers(&self, grant: &Grant) -> Consumers {
-        Consumers::new(grant)
+        Consumers::new(self.inner().clone(), grant)
     }
 
     /// Looks at the unsettled events as of now, held ones included, without taking them.
@@ -319,17 +464,17 @@ impl Hub {
     /// [`ConsumeError`].
     pub async fn browse(
         &self,
-        _grant: &Grant,
-        _subscription: &Arc<Subscription>,
-        _selector: Option<Selector>,
+        grant: &Grant,
+        subscription: &Arc<Subscription>,
+        selector: Option<Selector>,
     ) -> Result<Browse, ConsumeError> {
-        Ok(Browse {})
+        browse::browse(self.inner(), grant, subscription, selector)
     }
 
     /// A transaction, empty yet.
     #[must_use]
-    pub fn transaction(&self, _grant: &Grant) -> Transaction {
-        Transaction {}
+    pub fn transaction(&self, grant: &Grant) -> Transaction {
+        Transaction::new(self.inner().clone(), grant)
     }
 
     /// Gives the events of `draft` their offsets and queues them, in the order of these calls, and
@@ -342,10 +487,9 @@ impl Hub {
         grant: &Grant,
         stream: &Arc<Stream>,
         draft: Draft,
-        _durability: Option<Durability>,
+        durability: Option<Durability>,
     ) -> Result<Publishing, PublishError> {
-        let (hub, grant, stream) = (self.clone(), grant.clone(), stream.clone());
-        Ok(Box::pin(async move { hub.publish(&grant, &stream, draft).await }))
+        publish::enqueue(self.inner(), grant, stream, draft, durability).await
     }
 
     /// Looks for the next event, waiting up to `wait` for one. Holds nothing.
@@ -354,11 +498,11 @@ impl Hub {
     /// [`ConsumeError`].
     pub async fn peek(
         &self,
-        _grant: &Grant,
-        _subscription: &Arc<Subscription>,
-        _wait: Duration,
+        grant: &Grant,
+        subscription: &Arc<Subscription>,
+        wait: Duration,
     ) -> Result<Peeked, ConsumeError> {
-        Err(ConsumeError::NotFound)
+        mailbox::peek(self.inner(), grant, subscription, wait).await
     }
 
     /// How an event stands. Changes nothing.
@@ -367,12 +511,12 @@ impl Hub {
     /// [`ConsumeError`].
     pub async fn event_state(
         &self,
-        _grant: &Grant,
-        _subscription: &Arc<Subscription>,
-        _stream: StreamId,
-        _offset: Offset,
+        grant: &Grant,
+        subscription: &Arc<Subscription>,
+        stream: StreamId,
+        offset: Offset,
     ) -> Result<EventState, ConsumeError> {
-        Ok(EventState::Unknown)
+        mailbox::state(self.inner(), grant, subscription, stream, offset)
     }
 
     /// Takes the event, for so long (at least 1 ms).
@@ -381,12 +525,12 @@ impl Hub {
     /// [`LeaseError`].
     pub async fn lease(
         &self,
-        _grant: &Grant,
-        _subscription: &Arc<Subscription>,
-        _event: &EventRef,
-        _hold: Duration,
+        grant: &Grant,
+        subscription: &Arc<Subscription>,
+        event: &EventRef,
+        hold: Duration,
     ) -> Result<Delivery, LeaseError> {
-        Err(LeaseError::NotFound)
+        mailbox::lease(self.inner(), grant, subscription, event, hold).await
     }
 
     /// Settles a lease that [`Hub::lease`] gave, durably. `AckThrough` acks the one event. Gives
@@ -396,14 +540,16 @@ impl Hub {
     /// [`SettleError`].
     pub async fn settle_lease(
         &self,
-        _grant: &Grant,
-        _subscription: &Arc<Subscription>,
-        _answer: Settle,
+        grant: &Grant,
+        subscription: &Arc<Subscription>,
+        answer: Settle,
     ) -> Result<Option<Timestamp>, SettleError> {
-        Err(SettleError::NotFound)
+        mailbox::settle(self.inner(), grant, subscription, answer).await
     }
 
     /// Does what is due by the clock: ends leases, shows scheduled events, expires what is idle.
     /// The hub does so by itself every second; for those who move the clock by hand.
-    pub async fn tick(&self) {}
+    pub async fn tick(&self) {
+        clockwork::tick(self.inner()).await;
+    }
 }

@@ -15,7 +15,7 @@ use crate::{Integration, ReadError};
 /// The type that is sent only where location sharing is switched on.
 const LOCATION: &str = "LOCATION";
 /// The type that is sent only for compliance.
-const COMPLIANCE: &str = "COMPLIANCE";
+pub(crate) const COMPLIANCE: &str = "COMPLIANCE";
 
 /// What a reader may see at all.
 #[derive(Debug, Clone, Default)]
@@ -195,7 +195,8 @@ impl View {
         if self.has_filter { self.filter.decide(meta, now) } else { Some(true) }
     }
 
-    fn passes(&self, meta: &Meta, line: &[u8], now: Timestamp) -> bool {
+    /// Whether it shows the event.
+    pub(crate) fn passes(&self, meta: &Meta, line: &[u8], now: Timestamp) -> bool {
         self.admits(meta) && (!self.has_filter || self.filter.passes(meta, line, now))
     }
 }

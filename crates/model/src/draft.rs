@@ -10,6 +10,7 @@
 //! and type alone, so a line is stamped without being read.
 
 mod batch;
+mod copy;
 mod envelope;
 mod render;
 
@@ -144,6 +145,18 @@ impl Draft {
         rng: &dyn Rng,
     ) -> Result<(), EventError> {
         self.whole_or_not(|draft| render::push_built(draft, event, rules, rng))
+    }
+
+    /// Appends a copy of a stored event, to stand in another stream: without the headers called
+    /// one of `dropped`, and with `added`. It is not held to dedup.
+    pub fn push_copy(
+        &mut self,
+        line: &[u8],
+        meta: &Meta,
+        dropped: &[&str],
+        added: &[(&str, &str)],
+    ) {
+        copy::push(self, line, meta, dropped, added);
     }
 
     /// How many events there are.

@@ -16,6 +16,7 @@ use crate::hub::Inner;
 use crate::stream::Lane;
 use crate::{
     CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
+    subscription,
     subscriber,
 };
 
@@ -95,10 +96,12 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
     ops.extend(subscriber::drop_all(&inner, &id).await?);
+    ops.extend(subscription::change::project_ending(&inner, &id));
     written(submit_ending(&inner, &streams, ops).await)?;
     inner.catalog.write().tenants.remove(&id);
+    subscription::change::project_ended(&inner, &id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
-    inner.registry.close(&CloseReason::Deleted, |member| member.project == id);
+    inner.registry.close(&CloseReason::Deleted, |member| member.project.as_ref() == Some(&id));
     Ok(())
 }
 
@@ -151,6 +154,7 @@ pub(crate) async fn create_stream(
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&stream.project) {
         tenant.streams.insert(stream.name.clone(), stream.clone());
     }
+    subscription::change::stream_made(&inner, &stream);
     Ok(stream)
 }
 
@@ -172,6 +176,7 @@ pub(crate) async fn update_stream(
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.streams.insert(name, stream.clone());
     }
+    subscription::change::stream_changed(&inner, &stream);
     Ok(stream)
 }
 
@@ -181,13 +186,15 @@ pub(crate) async fn delete_stream(
     name: StreamName,
 ) -> Changed<()> {
     let stream = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
-    let ops = drop_stream(&inner, &stream).await?;
+    let mut ops = drop_stream(&inner, &stream).await?;
+    ops.extend(subscription::change::stream_ending(&inner, &stream));
     written(submit_ending(&inner, std::slice::from_ref(&stream), ops).await)?;
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.streams.remove(&name);
     }
     stream.lane.deleted.store(true, Ordering::Release);
-    inner.registry.close(&CloseReason::Deleted, |member| member.stream == stream.id);
+    inner.registry.close(&CloseReason::Deleted, |member| member.stream == Some(stream.id));
+    subscription::change::stream_ended(&inner, &stream);
     Ok(())
 }
 
@@ -289,7 +296,7 @@ pub(crate) fn close_integration(
     reason: &CloseReason,
 ) {
     inner.registry.close(reason, |member| {
-        member.project == *project && member.integration.as_ref() == Some(id)
+        member.project.as_ref() == Some(project) && member.integration.as_ref() == Some(id)
     });
 }
 
@@ -350,7 +357,7 @@ fn check_room(count: usize, max: usize) -> Changed<()> {
     if count < max { Ok(()) } else { Err(CatalogError::TooMany { max }) }
 }
 
-fn check_text(what: &str, text: &str, max: usize) -> Changed<()> {
+pub(crate) fn check_text(what: &str, text: &str, max: usize) -> Changed<()> {
     if text.len() > max || text.chars().any(char::is_control) {
         return Err(CatalogError::Invalid(format!(
             "{what}: at most {max} bytes and no control characters"

@@ -1,35 +1,78 @@
 //! All consumers of one connection: what a face waits on.
+//!
+//! Made by [`Hub::consumers`](crate::Hub::consumers), driven by a face that calls
+//! [`Consumers::next`] and answers with [`Consumers::settle`].
+//!
+//! Invariants: an event is leased in the moment it is handed out, so a call of `next` that is
+//! dropped loses nothing; whatever ends the connection, what it held goes back to the front.
 
-use std::pin::Pin;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 
-use outflow_model::{Grant, Timestamp};
+use outflow_model::{Action, Grant, Timestamp};
 
+use super::hand::{Hand, Leased, Owner};
+use super::queue::{Alarm, Queue};
+use super::settle::{Settling, after};
 use super::{
-    ConsumeError, ConsumerId, ConsumerOptions, Delivered, LeaseId, Settle, SettleError,
+    ConsumeError, ConsumerId, ConsumerOptions, Delivered, Delivery, LeaseId, Settle, SettleError,
     Subscription,
 };
+use crate::CloseReason;
+use crate::drain::{Member, Refused, Signal};
+use crate::hub::Inner;
+use crate::view::{Entitlement, View};
+
+/// How many consumers a connection may have.
+const MAX_CONSUMERS: usize = 10_000;
+/// About how many bytes of events one call of `next` hands out.
+const MAX_BATCH_BYTES: usize = 256 << 10;
 
 /// All consumers of one connection. See the module.
-#[derive(Debug)]
-pub struct Consumers {}
+pub struct Consumers {
+    inner: Arc<Inner>,
+    grant: Grant,
+    owner: Arc<Owner>,
+    signal: Arc<Signal>,
+    /// Its number among the sessions; none when it was refused.
+    session: Option<u64>,
+    entries: BTreeMap<ConsumerId, (Arc<Subscription>, u64)>,
+    last: u32,
+}
 
-/// Answers on their way to the disk: resolves when they are durable.
-#[derive(Debug)]
-pub struct Settling {}
-
-impl Future for Settling {
-    type Output = Result<(), SettleError>;
-
-    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(()))
+impl fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumers").field("entries", &self.entries).finish_non_exhaustive()
     }
 }
 
 impl Consumers {
-    pub(crate) fn new(_grant: &Grant) -> Self {
-        Self {}
+    pub(crate) fn new(inner: Arc<Inner>, grant: &Grant) -> Self {
+        let signal = Arc::new(Signal::default());
+        let member = Member {
+            credential: grant.credential.clone(),
+            project: grant.project.clone(),
+            integration: grant.integration.clone(),
+            stream: None,
+            signal: signal.clone(),
+        };
+        let session = inner.registry.enter(member).map_err(|refused| {
+            signal.close(match refused {
+                Refused::Draining => CloseReason::Draining,
+                Refused::Revoked => CloseReason::Revoked,
+            });
+        });
+        Self {
+            inner,
+            grant: grant.clone(),
+            owner: Arc::default(),
+            signal,
+            session: session.ok(),
+            entries: BTreeMap::new(),
+            last: 0,
+        }
     }
 
     /// Adds a consumer.
@@ -38,40 +81,278 @@ impl Consumers {
     /// [`ConsumeError`].
     pub async fn add(
         &mut self,
-        _subscription: &Arc<Subscription>,
-        _options: ConsumerOptions,
+        subscription: &Arc<Subscription>,
+        options: ConsumerOptions,
     ) -> Result<ConsumerId, ConsumeError> {
-        Err(ConsumeError::NotFound)
+        match self.signal.reason() {
+            Some(CloseReason::Draining) => return Err(ConsumeError::ShuttingDown),
+            Some(_) => return Err(ConsumeError::Forbidden),
+            None => {}
+        }
+        let view = self.inner.may_consume(&self.grant, subscription)?;
+        if self.entries.len() >= MAX_CONSUMERS {
+            return Err(ConsumeError::TooMany { max: MAX_CONSUMERS });
+        }
+        let id = ConsumerId(self.last);
+        let actions = &self.grant.actions;
+        let may_comply =
+            actions.contains(&Action::Compliance) || actions.contains(&Action::Operate);
+        let hand = Hand::new(self.owner.clone(), id, options, view, may_comply);
+        let mut queue = subscription.queue.lock();
+        if queue.closed {
+            return Err(ConsumeError::NotFound);
+        }
+        let max = self.inner.options.max_consumers;
+        if queue.hands.len() >= max {
+            return Err(ConsumeError::TooMany { max });
+        }
+        self.last = self.last.wrapping_add(1);
+        let key = queue.enter(hand);
+        subscription.touch(&self.inner);
+        drop(subscription.finish(&self.inner, queue));
+        self.inner.subscriptions.metrics.consumers.inc();
+        self.entries.insert(id, (subscription.clone(), key));
+        Ok(id)
     }
 
     /// Waits for up to `max` events of one consumer, or an end. A call that is dropped loses
     /// nothing.
-    pub async fn next(&mut self, _max: usize) -> Delivered {
-        std::future::pending().await
+    pub async fn next(&mut self, max: usize) -> Delivered {
+        loop {
+            if let Some(reason) = self.signal.reason().cloned() {
+                self.remove_all();
+                return Delivered::Closed { consumer: None, reason };
+            }
+            if let Some((consumer, reason)) = self.owner.next_closed() {
+                if self.entries.remove(&consumer).is_some() {
+                    self.inner.subscriptions.metrics.consumers.dec();
+                    return Delivered::Closed { consumer: Some(consumer), reason };
+                }
+                continue;
+            }
+            if let Some(consumer) = self.owner.next_rung() {
+                let events = self.take(consumer, max.max(1));
+                if !events.is_empty() {
+                    return Delivered::Events { consumer, events };
+                }
+                // What was passed over must not hog the thread.
+                tokio::task::consume_budget().await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.signal.closed() => {}
+                () = self.owner.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Takes what waits for a consumer.
+    fn take(&self, consumer: ConsumerId, max: usize) -> Vec<Delivery> {
+        let Some((subscription, key)) = self.entries.get(&consumer) else { return Vec::new() };
+        let mut queue = subscription.queue.lock();
+        let events = queue.hand_over(*key, max, &self.inner, subscription);
+        // Nobody waits for what was acked in passing.
+        drop(subscription.finish(&self.inner, queue));
+        self.inner.subscriptions.metrics.delivered.inc_by(events.len() as u64);
+        events
     }
 
     /// Removes a consumer. What it holds goes back to the front, in order.
-    pub fn remove(&mut self, _consumer: ConsumerId) {}
+    pub fn remove(&mut self, consumer: ConsumerId) {
+        if let Some((subscription, key)) = self.entries.remove(&consumer) {
+            leave(&self.inner, &subscription, key);
+        }
+    }
+
+    fn remove_all(&mut self) {
+        for (subscription, key) in std::mem::take(&mut self.entries).into_values() {
+            leave(&self.inner, &subscription, key);
+        }
+    }
 
     /// Lets a consumer have `n` events more than its credit, until it has settled so many.
-    pub fn add_credit(&mut self, _consumer: ConsumerId, _n: u32) {}
+    pub fn add_credit(&mut self, consumer: ConsumerId, n: u32) {
+        let Some((subscription, key)) = self.entries.get(&consumer) else { return };
+        let mut queue = subscription.queue.lock();
+        if let Some(hand) = queue.hands.get_mut(key) {
+            hand.extension = hand.extension.saturating_add(n);
+            queue.queue_up(*key);
+        }
+        drop(subscription.finish(&self.inner, queue));
+    }
 
     /// Applies answers, in order, and queues them for the disk; await what it returns for
-    /// durability. Dropping that changes nothing.
+    /// durability. Dropping that changes nothing. Answer many at once: it is one write.
     ///
     /// # Errors
     /// [`SettleError::Unknown`]: nothing was applied.
     pub fn settle(
         &mut self,
-        _consumer: ConsumerId,
-        _answers: &[Settle],
+        consumer: ConsumerId,
+        answers: &[Settle],
     ) -> Result<Settling, SettleError> {
-        Err(SettleError::NotFound)
+        let (subscription, key) = self.entries.get(&consumer).ok_or(SettleError::NotFound)?;
+        let mut queue = subscription.queue.lock();
+        let told = queue.settle(*key, answers, self.inner.clock.now())?;
+        let mut settling = subscription.finish(&self.inner, queue);
+        settling.told.extend(told);
+        Ok(settling)
     }
 
-    /// Until when a lease is held.
+    /// Until when a lease is held; `None`: it is not held, or as long as the consumer is there.
     #[must_use]
-    pub fn deadline(&self, _consumer: ConsumerId, _lease: LeaseId) -> Option<Timestamp> {
-        None
+    pub fn deadline(&self, consumer: ConsumerId, lease: LeaseId) -> Option<Timestamp> {
+        let (subscription, key) = self.entries.get(&consumer)?;
+        let queue = subscription.queue.lock();
+        let hand = queue.hands.get(key)?;
+        hand.leased.get(hand.find(lease.0)?)?.deadline
+    }
+
+    /// The subscription of a consumer.
+    #[must_use]
+    pub fn subscription(&self, consumer: ConsumerId) -> Option<&Arc<Subscription>> {
+        self.entries.get(&consumer).map(|(subscription, _)| subscription)
+    }
+
+    /// A consumer as its subscription knows it.
+    pub(crate) fn entry(&self, consumer: ConsumerId) -> Option<(Arc<Subscription>, u64)> {
+        self.entries.get(&consumer).cloned()
+    }
+}
+
+impl Drop for Consumers {
+    fn drop(&mut self) {
+        self.remove_all();
+        if let Some(session) = self.session {
+            self.inner.registry.leave(session);
+        }
+    }
+}
+
+fn leave(inner: &Arc<Inner>, subscription: &Arc<Subscription>, key: u64) {
+    let mut queue = subscription.queue.lock();
+    queue.leave(key);
+    let is_over = !subscription.durable && queue.hands.is_empty() && !queue.closed;
+    subscription.touch(inner);
+    drop(subscription.finish(inner, queue));
+    inner.subscriptions.metrics.consumers.dec();
+    if is_over {
+        super::change::forget(inner, subscription);
+    }
+}
+
+impl Inner {
+    /// Whether the grant reaches a subscription, and what it may see of its events; `None`:
+    /// everything that is not reserved.
+    pub(crate) fn may_consume(
+        &self,
+        grant: &Grant,
+        subscription: &Subscription,
+    ) -> Result<Option<View>, ConsumeError> {
+        let operates = grant.actions.contains(&Action::Operate);
+        if !operates && grant.project.as_ref() != Some(subscription.project()) {
+            return Err(ConsumeError::NotFound);
+        }
+        if !grant.allows(Action::Read, subscription.project()) {
+            return Err(ConsumeError::Forbidden);
+        }
+        if let Some(streams) = &grant.streams {
+            let queue = subscription.queue.lock();
+            if !queue.feeds.iter().all(|feed| streams.contains(&feed.stream.name)) {
+                return Err(ConsumeError::Forbidden);
+            }
+        }
+        let Some(id) = &grant.integration else { return Ok(None) };
+        let integration = self.catalog.read().integration(subscription.project(), id);
+        let integration = integration.ok_or(ConsumeError::Forbidden)?;
+        let entitlement = Entitlement::of(grant, Some(&integration), None);
+        let view = View::new(Arc::new(outflow_model::Filter::all()), None, &entitlement, None);
+        Ok(Some(view).filter(|view| !view.is_all()))
+    }
+}
+
+impl Queue {
+    /// Leases what waits for a consumer, up to `max` events.
+    fn hand_over(
+        &mut self,
+        key: u64,
+        max: usize,
+        inner: &Inner,
+        subscription: &Subscription,
+    ) -> Vec<Delivery> {
+        let Some(hand) = self.hands.get_mut(&key) else { return Vec::new() };
+        hand.rung = false;
+        let count = hand.waiting.len().min(max);
+        let now = inner.clock.now();
+        let first = inner.subscriptions.leases.fetch_add(count as u64, Ordering::Relaxed);
+        let mut deliveries = Vec::with_capacity(count);
+        let mut bytes = 0;
+        for lease in first..first + count as u64 {
+            if bytes >= MAX_BATCH_BYTES {
+                break;
+            }
+            if let Some(delivery) = self.lease(key, lease, now, subscription) {
+                bytes += delivery.event.meta().line_len as usize;
+                deliveries.push(delivery);
+            }
+        }
+        if let Some(hand) = self.hands.get_mut(&key).filter(|hand| !hand.waiting.is_empty()) {
+            hand.ring();
+        }
+        self.queue_up(key);
+        deliveries
+    }
+
+    /// Leases the first event that waits for a consumer.
+    fn lease(
+        &mut self,
+        key: u64,
+        lease: u64,
+        now: Timestamp,
+        subscription: &Subscription,
+    ) -> Option<Delivery> {
+        let default = self.settings.lease;
+        let hand = self.hands.get_mut(&key)?;
+        let (feed, mut entry) = hand.waiting.pop_front()?;
+        hand.waiting_bytes = hand.waiting_bytes.saturating_sub(entry.size as usize);
+        let deadline = hand.options.lease.or(default).map(|hold| after(now, hold));
+        let auto_ack = hand.options.auto_ack;
+        let at = self.feeds.binary_search_by_key(&feed, |feed| feed.key).ok();
+        let stream = at.and_then(|at| self.feeds.get(at)).map(|feed| feed.stream.clone());
+        let event = entry.view();
+        let (Some(stream), Some(event), false) = (stream, event, entry.expires <= now) else {
+            // Its stream is gone, or its time is over.
+            hand.holds = hand.holds.saturating_sub(1);
+            hand.extension = hand.extension.saturating_sub(1);
+            let cause = if entry.expires <= now { "expired" } else { "damaged" };
+            self.bury(feed, entry, cause.into(), None);
+            return None;
+        };
+        entry.body = None;
+        entry.deliveries = entry.deliveries.saturating_add(1);
+        let (deliveries, first_of_group) = (entry.deliveries, entry.first_of_group);
+        if deliveries > 1 {
+            self.tally.redelivered += 1;
+        }
+        if auto_ack {
+            hand.holds = hand.holds.saturating_sub(1);
+            hand.extension = hand.extension.saturating_sub(1);
+            self.done(feed, entry.offset);
+        } else {
+            if let Some(deadline) = deadline {
+                self.alarms.insert((deadline, Alarm::Lease { hand: key, lease }));
+            }
+            hand.leased.push_back(Leased { lease, feed, entry: Some(entry), deadline });
+        }
+        Some(Delivery {
+            lease: LeaseId(lease),
+            subscription: subscription.id(),
+            stream,
+            event,
+            deliveries,
+            deadline,
+            first_of_group,
+        })
     }
 }

@@ -15,6 +15,8 @@ use outflow_model::meta::{FLAG_BODY_BASE64, FLAG_BODY_TEXT};
 use outflow_model::{Meta, Offset};
 use outflow_store::Block;
 
+use crate::selector::Selector;
+
 /// What stands between the headers and the body's value in a line.
 const BEFORE_BODY: usize = r#","body":"#.len();
 
@@ -143,4 +145,9 @@ pub(crate) fn header<'a>(envelope: &'a [u8], name: &str) -> Option<Cow<'a, str>>
     let mut members = header_object(envelope)?.members();
     let (_, value) = members.find(|(known, _)| known.is(name.as_bytes()))?;
     Some(value.as_string()?.to_text())
+}
+
+/// Whether `selector` accepts the event.
+pub(crate) fn accepts(selector: &Selector, event: &EventView) -> bool {
+    selector.matches(event)
 }

@@ -1,7 +1,8 @@
 //! Names of streams by wildcard.
 //!
 //! Called by the directory of subscriptions. Elements are separated by `.`; `*` stands for one
-//! element, a final `>` for any number of them, none included (reference `activemq.md` a3).
+//! element, a final `>` for any number of them, none included (reference `activemq.md` a3). A first
+//! element with a `:` in it, as in queues' names, is only meant when it is written out.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +50,11 @@ impl StreamPattern {
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let mut elements = name.split('.');
+        // Names with a prefix, such as those of queues, are meant by name only.
+        let is_prefixed = name.split('.').next().is_some_and(|first| first.contains(':'));
+        if is_prefixed && matches!(self.0.split('.').next(), Some("*" | ">")) {
+            return false;
+        }
         for wanted in self.0.split('.') {
             match wanted {
                 ">" => return true,
@@ -85,6 +91,8 @@ mod tests {
         assert!(matches("a.>", "a") && matches("a.>", "a.b.c") && matches(">", "x"));
         assert!(matches("*.RTO.x", "d.RTO.x") && !matches("*.RTO.x", "d.e.RTO.x"));
         assert!(matches("a.*", "a.b") && !matches("a.*", "a") && !matches("a.*", "a.b.c"));
+        assert!(!matches(">", "queue:a") && !matches("*.b", "queue:a.b"));
+        assert!(matches("queue:a.*", "queue:a.b"));
         assert!(matches("a.b", "a.b") && !matches("a.b", "a.c") && !matches("a.b", "a.b.c"));
         for bad in ["", "a..b", "a.>.b", "."] {
             StreamPattern::new(bad).unwrap_err();

@@ -12,6 +12,8 @@ mod dedup;
 mod entitlement;
 mod limits;
 mod live;
+mod queue_model;
+mod queueing;
 mod publishing;
 mod reading;
 mod selector;

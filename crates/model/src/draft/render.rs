@@ -48,6 +48,16 @@ impl Head {
             made = uuid_v7(rules.now, rng);
             &made
         });
+        Self::write(draft, id, event_type, occurred)
+    }
+
+    /// Writes the head of a line with this id.
+    pub(super) fn write(
+        draft: &mut Draft,
+        id: &[u8],
+        event_type: &[u8],
+        occurred: Timestamp,
+    ) -> Self {
         let time = match draft.written {
             Some((at, text)) if at == occurred => text,
             _ => draft.written.insert((occurred, rfc3339(occurred))).1,

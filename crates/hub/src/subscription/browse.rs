@@ -1,0 +1,133 @@
+//! A look at a subscription's events as of a moment.
+//!
+//! Made by [`Hub::browse`](crate::Hub::browse). Reads by itself, with a copy of the places: it takes
+//! nothing, and sees what consumers hold as well.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use outflow_model::{Grant, Offset, Timestamp};
+use outflow_store::ReadError;
+
+use super::event::accepts;
+use super::feed::{Feed, Loaded};
+use super::queue::Queue;
+use super::{ConsumeError, Delivery, LeaseId, Subscription, SubscriptionSettings};
+use crate::hub::Inner;
+use crate::selector::Selector;
+use crate::view::View;
+
+/// One stream of the look.
+struct Shelf {
+    feed: Feed,
+    end: Offset,
+}
+
+/// See the module.
+pub struct Browse {
+    inner: Arc<Inner>,
+    subscription: Arc<Subscription>,
+    settings: Arc<SubscriptionSettings>,
+    selector: Option<Selector>,
+    view: Option<View>,
+    shelves: Vec<Shelf>,
+    now: Timestamp,
+    /// How many events were looked at since others could run.
+    seen: usize,
+}
+
+impl fmt::Debug for Browse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Browse({:?})", self.subscription)
+    }
+}
+
+/// See [`Hub::browse`](crate::Hub::browse).
+pub(crate) fn browse(
+    inner: &Arc<Inner>,
+    grant: &Grant,
+    subscription: &Arc<Subscription>,
+    selector: Option<Selector>,
+) -> Result<Browse, ConsumeError> {
+    let view = inner.may_consume(grant, subscription)?;
+    let queue = subscription.queue.lock();
+    let shelf = |feed: &Feed| {
+        let bounds = feed.stream.bounds(&*inner.engine).ok()?;
+        let place = feed.place.clone();
+        let mut copy = Feed::new(feed.key, feed.stream.clone(), feed.filter.clone(), place);
+        copy.skip_to(bounds.start);
+        Some(Shelf { feed: copy, end: bounds.next })
+    };
+    let shelves = queue.feeds.iter().filter_map(shelf).collect();
+    let (settings, now) = (queue.settings.clone(), inner.clock.now());
+    drop(queue);
+    let (inner, subscription) = (inner.clone(), subscription.clone());
+    Ok(Browse { inner, subscription, settings, selector, view, shelves, now, seen: 0 })
+}
+
+impl Browse {
+    /// The next event; `None` at the end. Its lease settles nothing.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            self.fill().await;
+            let heads = self.shelves.iter().enumerate();
+            let heads = heads.filter_map(|(at, shelf)| Some((shelf.feed.ready.front()?.at, at)));
+            let (_, at) = heads.min()?;
+            let shelf = self.shelves.get_mut(at)?;
+            let entry = shelf.feed.ready.pop_front()?;
+            let stream = shelf.feed.stream.clone();
+            if entry.offset >= shelf.end {
+                shelf.feed.ready = VecDeque::new();
+                shelf.feed.at_end = true;
+                continue;
+            }
+            self.seen += 1;
+            if self.seen.is_multiple_of(256) {
+                tokio::task::yield_now().await;
+            }
+            let Some(event) = entry.view() else { continue };
+            let is_wanted = self.selector.as_ref().is_none_or(|one| accepts(one, &event));
+            let is_seen = self.view.as_ref().is_none_or(|view| {
+                view.passes(event.meta(), event.line(), self.now)
+            });
+            if is_wanted && is_seen && !entry.restricted && entry.expires > self.now {
+                return Some(Delivery {
+                    lease: LeaseId(0),
+                    subscription: self.subscription.id(),
+                    stream,
+                    event,
+                    deliveries: 1,
+                    deadline: None,
+                    first_of_group: false,
+                });
+            }
+        }
+    }
+
+    /// Makes sure that every stream that has more shows its next event.
+    async fn fill(&mut self) {
+        let Self { inner, settings, shelves, now, .. } = self;
+        for Shelf { feed, end } in shelves {
+            while feed.ready.is_empty() && !feed.at_end && feed.loaded < *end {
+                let from = feed.loaded;
+                let chunk = inner.options.read_chunk_bytes;
+                let resume = match inner.engine.read(feed.stream.id, from, chunk).await {
+                    Ok(read) => {
+                        let sieve = Queue::sieve(settings, *now);
+                        let taken = feed.accept(from, &read, sieve, &mut Loaded::default());
+                        taken.err().map(|(_, resume)| resume)
+                    }
+                    Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. }) => {
+                        Some(resume)
+                    }
+                    Err(ReadError::UnknownStream(_) | ReadError::Io(_)) => Some(*end),
+                };
+                resume.into_iter().for_each(|resume| feed.skip_to(resume));
+                if feed.loaded <= from {
+                    feed.at_end = true;
+                }
+            }
+        }
+    }
+}

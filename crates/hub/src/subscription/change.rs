@@ -1,0 +1,452 @@
+//! Changes of subscriptions: making, changing and deleting them, and following their streams.
+//!
+//! Called by [`Hub`](crate::Hub) and by the catalog's changes of streams. As all changes of the
+//! catalog they come one at a time, are durable first and shown after.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use outflow_model::{Offset, ProjectId, StreamName};
+use outflow_store::{Condition, Op, Put, ReadError as EngineError};
+
+use super::feed::{Apart, Feed};
+use super::place::{self, Place};
+use super::queue::Queue;
+use super::record::{self, Stored};
+use super::{
+    NewSubscription, Source, Sources, Subscription, SubscriptionId, SubscriptionSettings, directory,
+};
+use crate::catalog::change::{check_text, commit, in_turn, unavailable};
+use crate::hub::Inner;
+use crate::{CatalogError, CloseReason, Start, Stream};
+
+const MAX_DESCRIPTION_BYTES: usize = 1_024;
+/// How many streams a subscription may name.
+const MAX_SOURCES: usize = 1_000;
+
+type Changed<T> = Result<T, CatalogError>;
+
+/// See [`Hub::create_subscription`](crate::Hub::create_subscription).
+pub(crate) async fn create(
+    inner: Arc<Inner>,
+    project: ProjectId,
+    new: NewSubscription,
+) -> Changed<Arc<Subscription>> {
+    let NewSubscription { name, sources, settings, durable } = new;
+    check(&settings)?;
+    check_sources(&sources)?;
+    {
+        let catalog = inner.catalog.read();
+        catalog.tenants.get(&project).ok_or(CatalogError::NotFound)?;
+        let directory = inner.subscriptions.directory.read();
+        if directory.find(&project, name.as_str()).is_some() {
+            return Err(CatalogError::Exists);
+        }
+        let max = inner.options.max_subscriptions;
+        if directory.count(&project) >= max {
+            return Err(CatalogError::TooMany { max });
+        }
+    }
+    let streams = directory::streams_of(&inner.catalog.read(), &project, &sources);
+    let mut places = Vec::with_capacity(streams.len());
+    for stream in streams {
+        let floor = locate(&inner, &stream, start_of(&sources, &stream.name)).await?;
+        places.push((stream, Place::at(floor)));
+    }
+    let created = inner.clock.now();
+    let mut ops = Vec::new();
+    let id = if durable { number(&inner, &mut ops).await? } else { passing_number(&inner) };
+    let stored = Stored { id, project, name, created, sources, settings };
+    if durable {
+        let key = record::key(&stored.project, &stored.name);
+        ops.push(put(key, Some(record::of(&stored)), Condition::Absent));
+        for (stream, place) in &mut places {
+            place.unwrite();
+            place.write(id, stream.id, &mut ops);
+        }
+        commit(&inner, ops).await?;
+    }
+    let subscription = Arc::new(Subscription::new(stored, durable, created));
+    {
+        let mut queue = subscription.queue.lock();
+        for (stream, place) in places {
+            subscription.take_up(&mut queue, &stream, place);
+        }
+    }
+    inner.subscriptions.directory.write().enter(&subscription);
+    Ok(subscription)
+}
+
+/// The number of a subscription that lasts; it is taken in the batch that makes it.
+async fn number(inner: &Inner, ops: &mut Vec<Op>) -> Changed<SubscriptionId> {
+    let counter = inner.engine.get(record::NEXT_SUBSCRIPTION).await.map_err(unavailable)?;
+    let (number, condition) = match &counter {
+        Some(entry) => {
+            let text = std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok());
+            let number: u32 = text.ok_or_else(|| unavailable("the counter is damaged"))?;
+            (number, Condition::Revision(entry.revision))
+        }
+        None => (1, Condition::Absent),
+    };
+    if number >= directory::FIRST_PASSING {
+        return Err(CatalogError::TooMany { max: directory::FIRST_PASSING as usize });
+    }
+    let key = Bytes::from_static(record::NEXT_SUBSCRIPTION);
+    ops.push(put(key, Some((number + 1).to_string().into()), condition));
+    Ok(SubscriptionId(number))
+}
+
+/// The number of one that does not.
+fn passing_number(inner: &Inner) -> SubscriptionId {
+    let number = inner.subscriptions.passing.fetch_add(1, Ordering::Relaxed);
+    SubscriptionId(number | directory::FIRST_PASSING)
+}
+
+fn start_of(sources: &Sources, name: &StreamName) -> Start {
+    match sources {
+        Sources::Streams(sources) => {
+            let source = sources.iter().find(|source| source.stream == *name);
+            source.map_or(Start::Latest, |source| source.start)
+        }
+        Sources::Matching { start, .. } => *start,
+    }
+}
+
+/// Where a place begins.
+async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Changed<Offset> {
+    let failed = |error: EngineError| unavailable(error);
+    let bounds = stream.bounds(&*inner.engine).map_err(failed)?;
+    Ok(match start {
+        Start::Earliest => bounds.start,
+        // What is given out and not yet committed is not "now" for anybody.
+        Start::Latest => bounds.next,
+        Start::After(offset) => offset.next().clamp(bounds.start, bounds.next),
+        Start::At(at) => {
+            let found = inner.engine.seek(stream.id, at).await.map_err(failed)?;
+            found.clamp(bounds.start, bounds.next.max(found))
+        }
+    })
+}
+
+/// Replaces the settings, or the sources as well.
+async fn replace(
+    inner: &Inner,
+    subscription: &Subscription,
+    settings: &SubscriptionSettings,
+    sources: &Sources,
+    mut ops: Vec<Op>,
+) -> Changed<()> {
+    if !subscription.durable {
+        return Ok(());
+    }
+    let stored = Stored {
+        id: subscription.id(),
+        project: subscription.project().clone(),
+        name: subscription.name().clone(),
+        created: subscription.created,
+        sources: sources.clone(),
+        settings: settings.clone(),
+    };
+    let key = record::key(&stored.project, &stored.name);
+    ops.push(put(key, Some(record::of(&stored)), Condition::Any));
+    commit(inner, ops).await
+}
+
+/// See [`Hub::update_subscription`](crate::Hub::update_subscription).
+pub(crate) async fn update(
+    inner: Arc<Inner>,
+    subscription: Arc<Subscription>,
+    settings: SubscriptionSettings,
+) -> Changed<()> {
+    check(&settings)?;
+    is_there(&inner, &subscription)?;
+    replace(&inner, &subscription, &settings, &subscription.shared_sources(), Vec::new()).await?;
+    let mut queue = subscription.queue.lock();
+    queue.settings = Arc::new(settings);
+    drop(subscription.finish(&inner, queue));
+    Ok(())
+}
+
+/// See [`Hub::add_source`](crate::Hub::add_source).
+pub(crate) async fn add_source(
+    inner: Arc<Inner>,
+    subscription: Arc<Subscription>,
+    source: Source,
+) -> Changed<()> {
+    is_there(&inner, &subscription)?;
+    let Sources::Streams(mut sources) = subscription.sources() else {
+        return Err(CatalogError::Invalid("sources: this one goes by a pattern".into()));
+    };
+    if sources.iter().any(|known| known.stream == source.stream) {
+        return Ok(());
+    }
+    let found = inner.catalog.read().stream(subscription.project(), &source.stream);
+    let mut ops = Vec::new();
+    let mut place = None;
+    if let Some(stream) = &found {
+        let mut at = Place::at(locate(&inner, stream, source.start).await?);
+        if subscription.durable {
+            at.unwrite();
+            at.write(subscription.id(), stream.id, &mut ops);
+        }
+        place = Some(at);
+    }
+    sources.push(source);
+    let sources = Sources::Streams(sources);
+    check_sources(&sources)?;
+    replace(&inner, &subscription, &subscription.settings(), &sources, ops).await?;
+    *subscription.sources.lock() = Arc::new(sources);
+    if let (Some(stream), Some(place)) = (found, place) {
+        attach(&inner, &subscription, &stream, place);
+    }
+    Ok(())
+}
+
+/// See [`Hub::remove_source`](crate::Hub::remove_source).
+pub(crate) async fn remove_source(
+    inner: Arc<Inner>,
+    subscription: Arc<Subscription>,
+    name: StreamName,
+) -> Changed<bool> {
+    is_there(&inner, &subscription)?;
+    let Sources::Streams(mut sources) = subscription.sources() else {
+        return Err(CatalogError::Invalid("sources: this one goes by a pattern".into()));
+    };
+    let before = sources.len();
+    sources.retain(|source| source.stream != name);
+    if sources.len() == before {
+        return Ok(false);
+    }
+    let sources = Sources::Streams(sources);
+    let settings = subscription.settings();
+    replace(&inner, &subscription, &settings, &sources, erased(&subscription, Some(&name))).await?;
+    *subscription.sources.lock() = Arc::new(sources);
+    detach(&inner, &subscription, |stream| stream.name == name);
+    Ok(true)
+}
+
+/// What removes the places of a subscription, in one stream or all.
+fn erased(subscription: &Subscription, name: Option<&StreamName>) -> Vec<Op> {
+    let mut ops = Vec::new();
+    if subscription.durable {
+        let queue = subscription.queue.lock();
+        let of = |feed: &&Feed| name.is_none_or(|name| feed.stream.name == *name);
+        for feed in queue.feeds.iter().filter(of) {
+            place::erase(&feed.place, subscription.id(), feed.stream.id, &mut ops);
+        }
+    }
+    ops
+}
+
+/// Adds a feed to a subscription in use.
+fn attach(
+    inner: &Arc<Inner>,
+    subscription: &Arc<Subscription>,
+    stream: &Arc<Stream>,
+    place: Place,
+) {
+    let mut queue = subscription.queue.lock();
+    subscription.take_up(&mut queue, stream, place);
+    if queue.is_watched {
+        inner.subscriptions.bells.watch(stream.id, subscription);
+    }
+    drop(subscription.finish(inner, queue));
+    inner.subscriptions.directory.write().attach(stream.id, subscription);
+}
+
+/// Removes feeds.
+fn detach(inner: &Arc<Inner>, subscription: &Arc<Subscription>, which: impl Fn(&Stream) -> bool) {
+    let mut queue = subscription.queue.lock();
+    let keys: Vec<u32> =
+        queue.feeds.iter().filter(|feed| which(&feed.stream)).map(|feed| feed.key).collect();
+    let feeds: Vec<_> = keys.into_iter().filter_map(|key| queue.detach(key)).collect();
+    drop(subscription.finish(inner, queue));
+    for feed in feeds {
+        inner.subscriptions.bells.unwatch(feed.stream.id, subscription);
+        inner.subscriptions.directory.write().detach(feed.stream.id, subscription);
+    }
+}
+
+/// A stream was made: those who mean it take it up at its beginning.
+pub(crate) fn stream_made(inner: &Arc<Inner>, stream: &Arc<Stream>) {
+    let all = inner.subscriptions.directory.read().of_project(&stream.project);
+    for subscription in all.iter().filter(|one| one.shared_sources().mean(&stream.name)) {
+        attach(inner, subscription, stream, Place::at(stream.begins));
+    }
+}
+
+/// A stream's settings were changed: those who have it go on with the new.
+pub(crate) fn stream_changed(inner: &Inner, stream: &Arc<Stream>) {
+    for subscription in inner.subscriptions.directory.read().of_stream(stream.id) {
+        let mut queue = subscription.queue.lock();
+        for feed in queue.feeds.iter_mut().filter(|feed| feed.stream.id == stream.id) {
+            feed.stream = stream.clone();
+        }
+    }
+}
+
+/// What is to be stored with the deletion of a stream.
+pub(crate) fn stream_ending(inner: &Inner, stream: &Stream) -> Vec<Op> {
+    let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
+    subscriptions.iter().flat_map(|one| erased(one, Some(&stream.name))).collect()
+}
+
+/// A stream was deleted: its events are no more.
+pub(crate) fn stream_ended(inner: &Arc<Inner>, stream: &Stream) {
+    let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
+    for subscription in subscriptions {
+        detach(inner, &subscription, |other| other.id == stream.id);
+    }
+}
+
+/// What is to be stored with the deletion of a project's subscriptions.
+pub(crate) fn project_ending(inner: &Inner, project: &ProjectId) -> Vec<Op> {
+    let all = inner.subscriptions.directory.read().of_project(project);
+    all.iter().flat_map(|subscription| ending(subscription)).collect()
+}
+
+/// A project was deleted, and its subscriptions with it.
+pub(crate) fn project_ended(inner: &Arc<Inner>, project: &ProjectId) {
+    let all = inner.subscriptions.directory.read().of_project(project);
+    all.iter().for_each(|subscription| forget(inner, subscription));
+}
+
+fn ending(subscription: &Subscription) -> Vec<Op> {
+    if !subscription.durable {
+        return Vec::new();
+    }
+    let mut ops = erased(subscription, None);
+    ops.push(put(
+        record::key(subscription.project(), subscription.name()),
+        None,
+        Condition::Any,
+    ));
+    ops.push(put(record::used_key(subscription.id()), None, Condition::Any));
+    ops
+}
+
+/// See [`Hub::delete_subscription`](crate::Hub::delete_subscription).
+pub(crate) async fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Changed<()> {
+    let subscription = subscription.clone();
+    in_turn(inner, |inner| async move {
+        is_there(&inner, &subscription)?;
+        // No answer may write a place after its deletion.
+        let turn = subscription.turn.lock().await;
+        let ops = ending(&subscription);
+        subscription.queue.lock().on_hold = true;
+        let done = if ops.is_empty() { Ok(()) } else { commit(&inner, ops).await };
+        match &done {
+            Ok(()) => forget(&inner, &subscription),
+            Err(_) => {
+                let mut queue = subscription.queue.lock();
+                queue.on_hold = false;
+                subscription.release_deferred(&inner, queue);
+            }
+        }
+        drop(turn);
+        done
+    })
+    .await
+}
+
+/// Removes a subscription from memory, and ends its consumers.
+pub(crate) fn forget(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
+    inner.subscriptions.directory.write().leave(subscription);
+    let mut queue = subscription.queue.lock();
+    queue.closed = true;
+    let streams: Vec<_> = queue.feeds.iter().map(|feed| feed.stream.id).collect();
+    for hand in std::mem::take(&mut queue.hands).into_values() {
+        hand.owner.close(hand.id, CloseReason::Deleted);
+    }
+    let deferred = std::mem::take(&mut queue.deferred);
+    *queue = Queue::over();
+    drop(queue);
+    // There is nothing left that they could have been about.
+    deferred.into_iter().for_each(|tell| drop(tell.send(Ok(()))));
+    for stream in streams {
+        inner.subscriptions.bells.unwatch(stream, subscription);
+    }
+    subscription.seen.notify_waiters();
+}
+
+/// See [`Hub::purge_subscription`](crate::Hub::purge_subscription).
+pub(crate) async fn purge(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Changed<u64> {
+    is_there(inner, subscription)?;
+    let (count, settling) = {
+        let mut queue = subscription.queue.lock();
+        let count = queue.purge(|stream| stream.bounds(&*inner.engine).ok().map(|b| b.next));
+        (count, subscription.finish(inner, queue))
+    };
+    settling.await.map_err(unavailable)?;
+    Ok(count)
+}
+
+impl Queue {
+    /// Settles all events that nobody holds; `end` says where streams end. Says how many.
+    fn purge(&mut self, end: impl Fn(&Stream) -> Option<Offset>) -> u64 {
+        self.unload_all();
+        let mut count = 0;
+        let held: Vec<(u32, Vec<Offset>)> = self
+            .feeds
+            .iter()
+            .map(|feed| {
+                let hands = self.hands.values().flat_map(|hand| hand.offsets_of(feed.key));
+                let apart = feed.apart.iter().filter(|(_, (_, apart))| {
+                    !matches!(apart, Apart::Scheduled(_))
+                });
+                (feed.key, hands.chain(apart.map(|(offset, _)| *offset)).collect())
+            })
+            .collect();
+        for (key, held) in held {
+            let Some(feed) = self.feed_mut(key) else { continue };
+            let Some(end) = end(&feed.stream) else { continue };
+            count += feed.place.open_before(end).saturating_sub(held.len() as u64);
+            feed.place.raise(end);
+            feed.loaded = feed.loaded.max(end);
+            feed.counts.clear();
+            feed.apart.retain(|_, (_, apart)| {
+                !matches!(apart, Apart::Scheduled(_))
+            });
+            held.into_iter().for_each(|offset| feed.place.reopen(offset));
+        }
+        self.needs_write = true;
+        count
+    }
+}
+
+fn is_there(inner: &Inner, subscription: &Subscription) -> Changed<()> {
+    let directory = inner.subscriptions.directory.read();
+    let found = directory.find(subscription.project(), subscription.name().as_str());
+    found.filter(|found| found.id() == subscription.id()).map(drop).ok_or(CatalogError::NotFound)
+}
+
+fn put(key: Bytes, value: Option<Bytes>, condition: Condition) -> Op {
+    Op::Put(Put { key, value, condition })
+}
+
+fn check(settings: &SubscriptionSettings) -> Changed<()> {
+    check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
+    let times = [settings.lease, settings.idle_expiry, settings.max_age];
+    if times.into_iter().flatten().any(|time| time.as_millis() == 0) {
+        return Err(CatalogError::Invalid("times: at least one millisecond".into()));
+    }
+    if settings.max_deliveries == Some(0) {
+        return Err(CatalogError::Invalid("max_deliveries: at least 1".into()));
+    }
+    Ok(())
+}
+
+fn check_sources(sources: &Sources) -> Changed<()> {
+    let Sources::Streams(sources) = sources else { return Ok(()) };
+    if sources.len() > MAX_SOURCES {
+        return Err(CatalogError::TooMany { max: MAX_SOURCES });
+    }
+    let mut names: Vec<_> = sources.iter().map(|source| &source.stream).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < sources.len() {
+        return Err(CatalogError::Invalid("sources: a stream comes twice".into()));
+    }
+    Ok(())
+}

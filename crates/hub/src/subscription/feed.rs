@@ -1,0 +1,253 @@
+//! One stream of a subscription: the place in it, and the window of events loaded from there.
+//!
+//! Called by `queue`, under its lock. An event at or above the floor and below `loaded` is in
+//! exactly one state: done, ready, apart (scheduled, leased by name, being buried or part of a
+//! transaction), or in a consumer's hands.
+//!
+//! Invariant: `ready` is in order of offset; it may be emptied at any time by moving `loaded` back,
+//! as all that is not done is found again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow_model::{Meta, Offset, Timestamp};
+use outflow_store::{Block, BlockError, Read};
+
+use super::entry::{Body, Entry, NEVER};
+use super::place::Place;
+use super::event::accepts;
+use super::{EventView, headers};
+use crate::Stream;
+use crate::selector::Selector;
+
+/// Keys fall into so many groups; two keys of one group go to the same consumer.
+const MAX_GROUPS: u64 = 65_536;
+
+/// Why an event is out of the queue though no consumer has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// It is not to be seen before this time.
+    Scheduled(Timestamp),
+    /// It was given back, to be handed out again at this time.
+    Delayed(Timestamp),
+    /// It was taken by name.
+    Leased {
+        /// By which lease.
+        lease: u64,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// It is on its way to the dead letters, or settled by a transaction not yet ended.
+    Settling,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// Unique in its subscription.
+    pub(crate) key: u32,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) filter: Option<Selector>,
+    pub(crate) place: Place,
+    /// All below was looked at.
+    pub(crate) loaded: Offset,
+    /// Whether there was nothing more when it was last looked at.
+    pub(crate) at_end: bool,
+    pub(crate) ready: VecDeque<Entry>,
+    pub(crate) apart: BTreeMap<Offset, (Entry, Apart)>,
+    /// Events that were handed out before and are not in memory: how often.
+    pub(crate) counts: BTreeMap<Offset, u32>,
+}
+
+/// What a subscription holds events to as it loads them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sieve<'a> {
+    pub(crate) selector: Option<&'a Selector>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) by_key: bool,
+    /// The hash of the type that not everybody may see.
+    pub(crate) compliance: u32,
+    pub(crate) now: Timestamp,
+}
+
+/// What loading found.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// How many events are ready now.
+    pub(crate) count: usize,
+    /// The bytes of their lines.
+    pub(crate) bytes: usize,
+    /// Events that are not to be seen yet.
+    pub(crate) scheduled: Vec<(Offset, Timestamp)>,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        key: u32,
+        stream: Arc<Stream>,
+        filter: Option<Selector>,
+        place: Place,
+    ) -> Self {
+        Self {
+            key,
+            stream,
+            filter,
+            loaded: place.floor(),
+            place,
+            at_end: false,
+            ready: VecDeque::new(),
+            apart: BTreeMap::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what was read at `from`.
+    ///
+    /// # Errors
+    /// [`BlockError`] with the offset past the damaged block; what came before it is taken in.
+    pub(crate) fn accept(
+        &mut self,
+        from: Offset,
+        read: &Read,
+        sieve: Sieve<'_>,
+        found: &mut Loaded,
+    ) -> Result<(), (BlockError, Offset)> {
+        for block in &read.blocks {
+            self.take_block(block, from, sieve, found)
+                .map_err(|error| (error, block.last.next()))?;
+        }
+        if read.next > self.loaded && from <= self.loaded {
+            self.skip_to(read.next);
+        }
+        Ok(())
+    }
+
+    /// Passes over offsets that hold no event for this subscription.
+    pub(crate) fn skip_to(&mut self, offset: Offset) {
+        self.place.pass(self.loaded, offset);
+        self.loaded = self.loaded.max(offset);
+    }
+
+    fn take_block(
+        &mut self,
+        block: &Arc<Block>,
+        from: Offset,
+        sieve: Sieve<'_>,
+        found: &mut Loaded,
+    ) -> Result<(), BlockError> {
+        let lines = block.lines()?;
+        let metas = block.metas()?;
+        let mut start = 0;
+        // Ready events whose content was let go of are found again in passing.
+        let mut cold = self.ready.partition_point(|entry| entry.offset < block.first.max(from));
+        for (index, meta) in metas.iter().enumerate() {
+            let end = start + meta.line_len as usize;
+            let line = lines.get(start..end).ok_or(BlockError::Corrupt)?;
+            let body = || Body { block: block.clone(), start: start as u32, index: index as u32 };
+            if meta.offset < self.loaded {
+                while self.ready.get(cold).is_some_and(|entry| entry.offset < meta.offset) {
+                    cold += 1;
+                }
+                if let Some(entry) = self.ready.get_mut(cold)
+                    && entry.offset == meta.offset
+                    && entry.body.is_none()
+                {
+                    entry.body = Some(body());
+                    found.bytes += entry.size as usize;
+                }
+            } else {
+                if meta.offset > self.loaded {
+                    self.place.pass(self.loaded, meta.offset);
+                }
+                self.loaded = meta.offset.next();
+                if !self.place.is_done(meta.offset) && !self.is_apart(meta.offset) {
+                    let view = || EventView::new(block.clone(), start, meta);
+                    let wanted = [self.filter.as_ref(), sieve.selector];
+                    if wanted.into_iter().flatten().all(|one| accepts(one, &view())) {
+                        let times = headers::times(&meta, line);
+                        let deliveries = if self.counts.is_empty() {
+                            0
+                        } else {
+                            self.counts.remove(&meta.offset).unwrap_or(0)
+                        };
+                        let mut entry = sieve.entry(&meta, times.until);
+                        entry.deliveries = deliveries;
+                        entry.body = Some(body());
+                        self.enter(entry, times.from, sieve.now, found);
+                    } else {
+                        self.place.pass(meta.offset, meta.offset.next());
+                    }
+                }
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, mut entry: Entry, from: Timestamp, now: Timestamp, found: &mut Loaded) {
+        if from > now {
+            entry.body = None;
+            found.scheduled.push((entry.offset, from));
+            self.apart.insert(entry.offset, (entry, Apart::Scheduled(from)));
+            return;
+        }
+        found.count += 1;
+        found.bytes += entry.size as usize;
+        self.ready.push_back(entry);
+    }
+
+    fn is_apart(&self, offset: Offset) -> bool {
+        !self.apart.is_empty() && self.apart.contains_key(&offset)
+    }
+
+    /// Puts an event back to its place.
+    pub(crate) fn put_back(&mut self, entry: Entry) {
+        if self.ready.front().is_none_or(|first| entry.offset < first.offset) {
+            self.ready.push_front(entry);
+            return;
+        }
+        let at = self.ready.partition_point(|other| other.offset < entry.offset);
+        self.ready.insert(at, entry);
+    }
+
+    /// Empties the window: what is not done is loaded again when it is wanted.
+    pub(crate) fn unload(&mut self) {
+        let Some(first) = self.ready.front() else { return };
+        self.loaded = self.loaded.min(first.offset);
+        self.at_end = false;
+        for entry in std::mem::take(&mut self.ready) {
+            if entry.deliveries > 0 {
+                self.counts.insert(entry.offset, entry.deliveries);
+            }
+        }
+    }
+}
+
+impl Sieve<'_> {
+    /// An event nobody has had yet, without its content.
+    pub(crate) fn entry(&self, meta: &Meta, expires: Timestamp) -> Entry {
+        Entry {
+            offset: meta.offset,
+            at: meta.processed,
+            expires: expires.min(self.end_of_life(meta.processed)),
+            group: self.group(meta.key_hash),
+            restricted: meta.type_hash == self.compliance,
+            first_of_group: false,
+            deliveries: 0,
+            size: meta.line_len,
+            body: None,
+        }
+    }
+
+    /// The group of a key: so many that they may all be remembered.
+    const fn group(&self, key_hash: u64) -> u64 {
+        if self.by_key && key_hash != 0 { 1 + key_hash % MAX_GROUPS } else { 0 }
+    }
+
+    /// When an event taken at `at` is too old.
+    fn end_of_life(&self, at: Timestamp) -> Timestamp {
+        let millis = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        self.max_age.map_or(NEVER, |age| at.plus_millis(millis(age)))
+    }
+}

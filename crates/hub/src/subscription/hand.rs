@@ -1,0 +1,216 @@
+//! A consumer as its subscription knows it: what waits for it and what it holds.
+//!
+//! Called by `queue` and `settle`, under the subscription's lock. [`Owner`] is the other end: what
+//! the connection's task waits on.
+//!
+//! Invariant: `leased` is in order of lease, which is the order of delivery.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use outflow_model::{Offset, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::entry::Entry;
+use super::{ConsumerId, ConsumerOptions, EventView};
+use crate::CloseReason;
+use crate::view::View;
+
+/// So many bytes may wait for one consumer to take them; one event always may.
+const MAX_WAITING_BYTES: usize = 128 << 10;
+
+/// The waiting side of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Owner {
+    /// The consumers that have something, each once.
+    rung: Mutex<VecDeque<ConsumerId>>,
+    closed: Mutex<VecDeque<(ConsumerId, CloseReason)>>,
+    pub(crate) wake: Notify,
+}
+
+impl Owner {
+    /// A consumer has something.
+    pub(crate) fn ring(&self, consumer: ConsumerId) {
+        self.rung.lock().push_back(consumer);
+        self.wake.notify_one();
+    }
+
+    /// A consumer is no more.
+    pub(crate) fn close(&self, consumer: ConsumerId, reason: CloseReason) {
+        self.closed.lock().push_back((consumer, reason));
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn next_rung(&self) -> Option<ConsumerId> {
+        self.rung.lock().pop_front()
+    }
+
+    pub(crate) fn next_closed(&self) -> Option<(ConsumerId, CloseReason)> {
+        self.closed.lock().pop_front()
+    }
+}
+
+/// An event that a consumer holds.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) lease: u64,
+    pub(crate) feed: u32,
+    /// The event, without its content; `None`: settled, and not yet swept.
+    pub(crate) entry: Option<Entry>,
+    pub(crate) deadline: Option<Timestamp>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    pub(crate) owner: Arc<Owner>,
+    /// What its owner calls it.
+    pub(crate) id: ConsumerId,
+    pub(crate) options: ConsumerOptions,
+    /// What its credential may see; `None`: everything.
+    pub(crate) view: Option<View>,
+    /// Whether it may see compliance events.
+    pub(crate) may_comply: bool,
+    /// Handed over and not yet taken.
+    pub(crate) waiting: VecDeque<(u32, Entry)>,
+    pub(crate) waiting_bytes: usize,
+    /// Taken and not yet settled.
+    pub(crate) leased: VecDeque<Leased>,
+    /// How many of `leased` are settled.
+    swept: usize,
+    /// How many it has, waiting or unsettled.
+    pub(crate) holds: u32,
+    /// Credit beyond its window.
+    pub(crate) extension: u32,
+    /// Events of its groups that it has no credit for.
+    pub(crate) assigned: VecDeque<(u32, Entry)>,
+    /// Whether it stands in the queue for events.
+    pub(crate) queued: bool,
+    /// Whether its owner was told.
+    pub(crate) rung: bool,
+}
+
+impl Hand {
+    pub(crate) fn new(
+        owner: Arc<Owner>,
+        id: ConsumerId,
+        options: ConsumerOptions,
+        view: Option<View>,
+        may_comply: bool,
+    ) -> Self {
+        Self {
+            owner,
+            id,
+            options,
+            view,
+            may_comply,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            leased: VecDeque::new(),
+            swept: 0,
+            holds: 0,
+            extension: 0,
+            assigned: VecDeque::new(),
+            queued: false,
+            rung: false,
+        }
+    }
+
+    /// How many events it may be given now.
+    pub(crate) fn room(&self) -> usize {
+        if self.waiting_bytes >= MAX_WAITING_BYTES {
+            return 0;
+        }
+        let credit = self.options.credit.saturating_add(self.extension);
+        credit.saturating_sub(self.holds) as usize
+    }
+
+    /// Whether it looks at events before it takes them.
+    pub(crate) const fn is_choosy(&self) -> bool {
+        self.options.selector.is_some() || self.view.is_some()
+    }
+
+    /// Whether it takes the event.
+    pub(crate) fn wants(&self, event: &EventView, now: Timestamp) -> bool {
+        let sees = |view: &View| view.passes(event.meta(), event.line(), now);
+        self.view.as_ref().is_none_or(sees)
+            && self.options.selector.as_ref().is_none_or(|one| super::event::accepts(one, event))
+    }
+
+    /// Gives it an event.
+    pub(crate) fn give(&mut self, feed: u32, entry: Entry) {
+        self.holds += 1;
+        self.waiting_bytes += entry.size as usize;
+        self.waiting.push_back((feed, entry));
+    }
+
+    /// Tells the owner, once until it has come.
+    pub(crate) fn ring(&mut self) {
+        if !self.rung {
+            self.rung = true;
+            self.owner.ring(self.id);
+        }
+    }
+
+    /// Where a lease is.
+    pub(crate) fn find(&self, lease: u64) -> Option<usize> {
+        let at = match self.leased.front()? {
+            first if first.lease == lease => 0,
+            _ => self.leased.binary_search_by_key(&lease, |leased| leased.lease).ok()?,
+        };
+        self.leased.get(at)?.entry.is_some().then_some(at)
+    }
+
+    /// Takes an event out of its hands, and one from its holdings.
+    pub(crate) fn release(&mut self, at: usize) -> Option<(u32, Entry, Option<Timestamp>)> {
+        let leased = self.leased.get_mut(at)?;
+        let entry = leased.entry.take()?;
+        let released = (leased.feed, entry, leased.deadline);
+        self.holds = self.holds.saturating_sub(1);
+        self.extension = self.extension.saturating_sub(1);
+        self.swept += 1;
+        while self.leased.front().is_some_and(|leased| leased.entry.is_none()) {
+            self.leased.pop_front();
+            self.swept -= 1;
+        }
+        // Behind one that is held for long, the settled ones must not pile up.
+        if self.swept > 64 && self.swept * 2 > self.leased.len() {
+            self.leased.retain(|leased| leased.entry.is_some());
+            self.swept = 0;
+        }
+        Some(released)
+    }
+
+    /// Gives a lease back that a transaction had taken.
+    pub(crate) fn restore(&mut self, leased: Leased) {
+        let at = self.leased.partition_point(|other| other.lease < leased.lease);
+        if self.leased.get(at).is_some_and(|other| other.lease == leased.lease) {
+            if let Some(place) = self.leased.get_mut(at) {
+                *place = leased;
+                self.swept = self.swept.saturating_sub(1);
+            }
+        } else {
+            self.leased.insert(at, leased);
+        }
+        self.holds += 1;
+    }
+
+    /// All that it has, to go back: first what it holds, then what waits for it.
+    pub(crate) fn empty(&mut self) -> Vec<(u32, Entry)> {
+        let held = std::mem::take(&mut self.leased);
+        let held = held.into_iter().filter_map(|leased| Some((leased.feed, leased.entry?)));
+        let waiting = std::mem::take(&mut self.waiting);
+        let assigned = std::mem::take(&mut self.assigned);
+        (self.holds, self.swept, self.waiting_bytes) = (0, 0, 0);
+        held.chain(waiting).chain(assigned).collect()
+    }
+
+    /// The offsets of one feed that it has.
+    pub(crate) fn offsets_of(&self, feed: u32) -> impl Iterator<Item = Offset> {
+        let leased = self.leased.iter().filter_map(|one| Some((one.feed, one.entry.as_ref()?)));
+        let waiting = self.waiting.iter().chain(&self.assigned);
+        let waiting = waiting.map(|(feed, entry)| (*feed, entry));
+        leased.chain(waiting).filter(move |(of, _)| *of == feed).map(|(_, entry)| entry.offset)
+    }
+}

@@ -1,0 +1,63 @@
+//! The headers that the hub itself heeds: when an event may be seen, and until when.
+//!
+//! Called as events are loaded. A header counts when its name is written without escapes, as all
+//! faces write it; its value is an RFC 3339 time.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use outflow_model::{Meta, Timestamp};
+
+use super::entry::NEVER;
+use super::event;
+
+/// The event is not handed out before this time.
+pub const DELIVER_AT: &str = "outflow-deliver-at";
+/// The event is not handed out after this time.
+pub const EXPIRES: &str = "outflow-expires";
+/// Why an event is among the dead letters.
+pub const DEAD_CAUSE: &str = "outflow-dead-cause";
+/// The stream a dead letter came from.
+pub const DEAD_STREAM: &str = "outflow-dead-stream";
+/// The subscription that gave it up.
+pub const DEAD_SUBSCRIPTION: &str = "outflow-dead-subscription";
+/// Where it was in its stream.
+pub const DEAD_OFFSET: &str = "outflow-dead-offset";
+/// How often it had been handed out.
+pub const DEAD_DELIVERIES: &str = "outflow-dead-deliveries";
+
+/// All of them: what a copy of an event does not inherit.
+pub(crate) const RESERVED_NAMES: [&str; 7] = [
+    DELIVER_AT,
+    EXPIRES,
+    DEAD_CAUSE,
+    DEAD_STREAM,
+    DEAD_SUBSCRIPTION,
+    DEAD_OFFSET,
+    DEAD_DELIVERIES,
+];
+
+/// What all of them begin with, as it stands in a line.
+static RESERVED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"outflow-"));
+
+/// When an event may be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// Not before.
+    pub(crate) from: Timestamp,
+    /// Not after.
+    pub(crate) until: Timestamp,
+}
+
+/// Reads the times of an event. The usual event costs a search of the bytes before its body.
+pub(crate) fn times(meta: &Meta, line: &[u8]) -> Times {
+    let envelope = event::envelope(meta, line);
+    let mut times = Times { from: Timestamp::from_millis(i64::MIN), until: NEVER };
+    if envelope.is_empty() || RESERVED.find(envelope).is_none() {
+        return times;
+    }
+    let time = |name| Timestamp::parse_rfc3339(event::header(envelope, name)?.as_bytes());
+    times.from = time(DELIVER_AT).unwrap_or(times.from);
+    times.until = time(EXPIRES).unwrap_or(times.until);
+    times
+}

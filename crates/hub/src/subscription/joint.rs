@@ -1,0 +1,177 @@
+//! Publishes and answers stored together or not at all.
+//!
+//! Called by `burial` and `transaction`; calls the engine once. While such a batch is on its way,
+//! its subscriptions write no places: an answer given meanwhile is written when its outcome is
+//! known, so that no place on the disk ever counts an event as done whose batch has failed.
+//!
+//! Invariant: locks are taken in one order: subscriptions by number, then streams by number.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outflow_model::{Draft, Offset, StreamId};
+use outflow_store::{Append, AppendError, Batch, Durability, Op};
+use parking_lot::MutexGuard;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::directory::Ordered;
+use super::queue::Queue;
+use super::{Subscription, TransactionError};
+use crate::dedup::Flight;
+use crate::hub::Inner;
+use crate::publish::{self, Order, Trip};
+use crate::{PublishError, Receipt, Stream};
+
+/// Events of one subscription that will be done.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) done: Vec<(u32, Offset)>,
+}
+
+/// What is to be stored. See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Joint {
+    pub(crate) publishes: Vec<(Arc<Stream>, Draft)>,
+    pub(crate) parts: BTreeMap<Ordered, Part>,
+}
+
+/// A joint that is queued.
+struct Queued {
+    commit: outflow_store::Commit,
+    receipts: Vec<Receipt>,
+    trips: Vec<Trip>,
+    flights: Vec<Flight>,
+}
+
+/// Stores a joint. `after` is called for each of its subscriptions with the outcome, under its lock
+/// and before anybody else can see it.
+pub(crate) async fn commit(
+    inner: &Arc<Inner>,
+    joint: Joint,
+    after: impl Fn(&Arc<Subscription>, &mut Queue, bool),
+) -> Result<Vec<Receipt>, TransactionError> {
+    let bytes = joint.publishes.iter().map(|(_, draft)| draft.bytes()).sum();
+    let permit = publish::admit(inner, bytes).await;
+    // One joint at a time for each subscription.
+    let subscriptions: Vec<Ordered> = joint.parts.keys().cloned().collect();
+    let mut turns = Vec::with_capacity(subscriptions.len());
+    for one in &subscriptions {
+        turns.push(one.0.turn.lock().await);
+    }
+    let queued = match permit {
+        Ok(permit) => queue(inner, joint, permit).await,
+        Err(error) => Err(error),
+    };
+    let outcome = match queued {
+        Ok(queued) => arrive(queued).await,
+        Err(error) => Err(error.into()),
+    };
+    for one in &subscriptions {
+        let subscription = &one.0;
+        let mut queue = subscription.queue.lock();
+        queue.on_hold = false;
+        after(subscription, &mut queue, outcome.is_ok());
+        subscription.release_deferred(inner, queue);
+    }
+    drop(turns);
+    outcome
+}
+
+async fn arrive(queued: Queued) -> Result<Vec<Receipt>, TransactionError> {
+    let Queued { commit, receipts, mut trips, flights } = queued;
+    let result = commit.await;
+    trips.iter_mut().for_each(|trip| trip.end(&result));
+    if let Err(error) = result {
+        return Err(match error {
+            AppendError::UnknownStream(_) => PublishError::NotFound.into(),
+            error => super::SettleError::from(error).into(),
+        });
+    }
+    publish::landed(flights).await?;
+    Ok(receipts)
+}
+
+/// Queues the joint, once all its streams can give out offsets.
+async fn queue(
+    inner: &Arc<Inner>,
+    mut joint: Joint,
+    permit: OwnedSemaphorePermit,
+) -> Result<Queued, PublishError> {
+    loop {
+        for (stream, draft) in &joint.publishes {
+            let dedup = publish::dedup_of(stream, draft);
+            publish::prepare(inner, stream, dedup).await?;
+        }
+        match try_queue(inner, &mut joint)? {
+            Some(mut queued) => {
+                // The bytes count until the commit is decided.
+                let commit = queued.commit;
+                queued.commit = Box::pin(async move {
+                    let result = commit.await;
+                    drop(permit);
+                    result
+                });
+                return Ok(queued);
+            }
+            // A stream's window was reset meanwhile.
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Gives all drafts their offsets and queues the batch, under all locks. `None`: a stream must be
+/// prepared first; nothing has happened.
+fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, PublishError> {
+    let mut queues: Vec<(&Ordered, &Part, MutexGuard<'_, Queue>)> =
+        joint.parts.iter().map(|(one, part)| (one, part, one.0.queue.lock())).collect();
+    let lanes: BTreeMap<StreamId, Arc<Stream>> =
+        joint.publishes.iter().map(|(stream, _)| (stream.id, stream.clone())).collect();
+    let mut orders: BTreeMap<StreamId, MutexGuard<'_, Order>> =
+        lanes.iter().map(|(id, stream)| (*id, stream.lane.order.lock())).collect();
+    let is_ready = joint.publishes.iter().all(|(stream, draft)| {
+        let order = orders.get(&stream.id);
+        order.is_some_and(|order| order.is_ready(publish::dedup_of(stream, draft)))
+    });
+    if !is_ready {
+        return Ok(None);
+    }
+    let (mut receipts, mut trips, mut flights) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ops = Vec::new();
+    for (stream, draft) in &mut joint.publishes {
+        let Some(order) = orders.get_mut(&stream.id) else { continue };
+        let dedup = publish::dedup_of(stream, draft);
+        let stamped = match publish::stamp(inner, stream, order, draft, dedup) {
+            Some(Ok(stamped)) => stamped,
+            Some(Err(error)) => {
+                drop(orders);
+                let gone = Err(AppendError::Invalid("a part of it was refused"));
+                trips.iter_mut().for_each(|trip: &mut Trip| trip.end(&gone));
+                return Err(error);
+            }
+            None => continue,
+        };
+        receipts.push(stamped.receipt);
+        trips.extend(stamped.trip);
+        flights.extend(stamped.flights);
+        ops.extend(stamped.append.map(|append: Append| Op::Append(append)));
+    }
+    for (one, part, queue) in &mut queues {
+        for &(feed, offset) in &part.done {
+            queue.done(feed, offset);
+        }
+        one.0.write_places(queue, &mut ops);
+        queue.on_hold = true;
+    }
+    let commit = inner.engine.submit(Batch { ops, durability: Durability::Synced, fence: None });
+    Ok(Some(Queued { commit, receipts, trips, flights }))
+}
+
+impl Queue {
+    /// The event is not done after all.
+    pub(crate) fn undo(&mut self, key: u32, offset: Offset) {
+        if let Some(feed) = self.feed_mut(key) {
+            feed.place.reopen(offset);
+            self.needs_write = true;
+        }
+    }
+}

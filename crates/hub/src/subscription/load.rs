@@ -1,0 +1,276 @@
+//! Loading: from a subscription's places to ready events.
+//!
+//! Called by the pumps and by whoever looks into a subscription. One at a time loads for a
+//! subscription, outside its lock; what was read is taken in under it and handed out at once.
+//!
+//! Invariants: no more is loaded than the window holds; subscriptions that read the same place
+//! share the same block.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use outflow_model::{Offset, StreamId};
+use outflow_store::{Block, Bounds, Read, ReadError};
+use parking_lot::Mutex;
+
+use super::Subscription;
+use super::feed::{Apart, Loaded};
+use super::queue::{Alarm, Queue};
+use super::settle::after;
+use crate::Stream;
+use crate::hub::Inner;
+
+/// How many events may be ready for consumers to come; fewer than half make a load worthwhile.
+pub(crate) const WINDOW_EVENTS: usize = 4_096;
+/// The same in bytes of lines.
+pub(crate) const WINDOW_BYTES: usize = 1 << 20;
+/// What is read for those who only look.
+const PEEK_BYTES: usize = 32 << 10;
+/// How many streams are read in one round.
+const FEEDS_PER_ROUND: usize = 32;
+/// After how long a failed read is tried again.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A read to be made.
+#[derive(Debug)]
+struct Want {
+    feed: u32,
+    stream: Arc<Stream>,
+    from: Offset,
+    bytes: usize,
+}
+
+/// Loads what the subscription has room for, unless somebody does.
+pub(crate) async fn if_idle(inner: Arc<Inner>, subscription: Arc<Subscription>) {
+    if begin(&subscription) {
+        fill(&inner, &subscription).await;
+    }
+}
+
+/// Takes the part of the one who loads. `false`: somebody else has it, and will look again.
+pub(crate) fn begin(subscription: &Subscription) -> bool {
+    !std::mem::replace(&mut subscription.queue.lock().loading, true)
+}
+
+/// Loads until there is no room or nothing more. Call [`begin`] first.
+pub(crate) async fn fill(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
+    loop {
+        let wants = {
+            let mut queue = subscription.queue.lock();
+            let wants = plan(inner, &queue);
+            queue.loading = !wants.is_empty();
+            wants
+        };
+        if wants.is_empty() {
+            subscription.seen.notify_waiters();
+            return;
+        }
+        let mut reads = Vec::with_capacity(wants.len());
+        for want in wants {
+            let read = read(inner, &want).await;
+            reads.push((want, read));
+        }
+        let mut queue = subscription.queue.lock();
+        for (want, read) in reads {
+            take_in(inner, subscription, &mut queue, &want, read);
+        }
+        // What was given up meanwhile is written in passing.
+        drop(subscription.finish(inner, queue));
+    }
+}
+
+/// What to read now.
+fn plan(inner: &Inner, queue: &Queue) -> Vec<Want> {
+    if queue.closed || (queue.hands.is_empty() && queue.peekers == 0) {
+        return Vec::new();
+    }
+    let bytes = if queue.hands.is_empty() { PEEK_BYTES } else { inner.options.read_chunk_bytes };
+    if let Some((key, entry)) = queue.first()
+        && entry.body.is_none()
+        && let Some(feed) = queue.feed(key)
+        && !queue.is_waiting_to_retry()
+    {
+        return vec![Want { feed: key, stream: feed.stream.clone(), from: entry.offset, bytes }];
+    }
+    if !queue.has_room() || queue.is_waiting_to_retry() {
+        return Vec::new();
+    }
+    let is_only = queue.feeds.len() == 1;
+    let grown = queue.feeds.iter().filter(|feed| is_only || feed.ready.is_empty());
+    let grown = grown.filter(|feed| {
+        let bounds = feed.stream.bounds(&*inner.engine);
+        bounds.is_ok_and(|bounds| feed.loaded < bounds.next)
+    });
+    grown
+        .take(FEEDS_PER_ROUND)
+        .map(|feed| Want { feed: feed.key, stream: feed.stream.clone(), from: feed.loaded, bytes })
+        .collect()
+}
+
+impl Queue {
+    /// Whether the window is less than half full.
+    fn has_room(&self) -> bool {
+        self.ready < WINDOW_EVENTS / 2 && self.ready_bytes < WINDOW_BYTES / 2
+    }
+
+    fn is_waiting_to_retry(&self) -> bool {
+        self.is_retrying
+    }
+
+    /// Whether somebody should load.
+    pub(crate) fn wants_load(&self) -> bool {
+        if self.loading || self.closed || (self.hands.is_empty() && self.peekers == 0) {
+            return false;
+        }
+        let is_cold = self.first().is_some_and(|(_, entry)| entry.body.is_none());
+        is_cold || (self.has_room() && self.feeds.iter().any(|feed| !feed.at_end))
+    }
+}
+
+/// Reads, from what others have just read if possible.
+async fn read(inner: &Inner, want: &Want) -> Result<Read, ReadError> {
+    if let Some(read) = inner.subscriptions.recent.find(want.stream.id, want.from) {
+        return Ok(read);
+    }
+    let read = inner.engine.read(want.stream.id, want.from, want.bytes).await?;
+    inner.subscriptions.recent.keep(want.stream.id, want.from, &read);
+    Ok(read)
+}
+
+fn take_in(
+    inner: &Inner,
+    subscription: &Subscription,
+    queue: &mut Queue,
+    want: &Want,
+    read: Result<Read, ReadError>,
+) {
+    let settings = queue.settings.clone();
+    let now = inner.clock.now();
+    let mut found = Loaded::default();
+    let Some(feed) = queue.feed_mut(want.feed) else { return };
+    let taken = match &read {
+        Ok(read) => {
+            let taken = feed
+                .accept(want.from, read, Queue::sieve(&settings, now), &mut found)
+                .map_err(|(error, resume)| (error.to_string(), resume));
+            let bounds = feed.stream.bounds(&*inner.engine);
+            feed.at_end = bounds.is_ok_and(|bounds| feed.loaded >= bounds.next);
+            taken
+        }
+        Err(ReadError::Trimmed { start }) => Err(("no longer retained".into(), *start)),
+        Err(ReadError::Damaged { detail, resume }) => Err((detail.clone(), *resume)),
+        Err(ReadError::UnknownStream(_)) => {
+            // It is being deleted, and the feed will go.
+            feed.at_end = true;
+            Err(("the stream is deleted".into(), feed.loaded.max(want.from.next())))
+        }
+        Err(ReadError::Io(reason)) => {
+            tracing::warn!(subscription = %subscription.id(), stream = %want.stream.id, %reason, "events cannot be read; trying again");
+            queue.is_retrying = true;
+            queue.alarms.insert((after(now, RETRY), Alarm::Retry));
+            return;
+        }
+    };
+    queue.loaded(want.feed, found);
+    if let Err((reason, resume)) = taken {
+        let lost = queue.lose(want.feed, resume);
+        if lost > 0 {
+            tracing::warn!(subscription = %subscription.id(), name = %subscription.name(), stream = %want.stream.id, lost, %reason, "events were lost before they were settled");
+            inner.subscriptions.metrics.lost.inc_by(lost);
+        }
+    } else if let Some((key, first)) = queue.first()
+        && key == want.feed
+        && first.offset == want.from
+        && first.body.is_none()
+    {
+        // It was read and is not there: a hole that retention or repair has left.
+        let lost = queue.lose(key, want.from.next());
+        inner.subscriptions.metrics.lost.inc_by(lost);
+    }
+}
+
+impl Queue {
+    /// Gives up the events below `resume` that are not in memory; says how many.
+    fn lose(&mut self, key: u32, resume: Offset) -> u64 {
+        let cold: Vec<Offset> = self.feed(key).map_or_else(Vec::new, |feed| {
+            let below = feed.ready.iter().take_while(|entry| entry.offset < resume);
+            below.filter(|entry| entry.body.is_none()).map(|entry| entry.offset).collect()
+        });
+        let mut lost = cold.len() as u64;
+        for offset in cold {
+            if self.take_ready(key, offset).is_some() {
+                self.done(key, offset);
+            }
+        }
+        if let Some(feed) = self.feed_mut(key)
+            && feed.loaded < resume
+        {
+            let apart = feed.apart.range(feed.loaded..resume).count() as u64;
+            let open =
+                feed.place.open_before(resume).saturating_sub(feed.place.open_before(feed.loaded));
+            lost += open.saturating_sub(apart);
+            let kept: Vec<Offset> =
+                feed.apart.range(feed.loaded..resume).map(|(offset, _)| *offset).collect();
+            feed.skip_to(resume);
+            // Those that are apart come back by themselves, and are looked for then.
+            kept.into_iter().for_each(|offset| feed.place.reopen(offset));
+            self.needs_write = true;
+        }
+        self.tally.lost += lost;
+        lost
+    }
+
+    /// Takes the event of an alarm that is due out of its state of being apart.
+    pub(crate) fn rejoin(&mut self, key: u32, offset: Offset) {
+        let Some(feed) = self.feed_mut(key) else { return };
+        let Some((entry, apart)) = feed.apart.remove(&offset) else { return };
+        if let Apart::Leased { lease, .. } = apart {
+            self.desk.remove(&lease);
+        }
+        self.put_back(vec![(key, entry)]);
+    }
+}
+
+/// Blocks read a moment ago, as long as somebody still holds them.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    reads: Mutex<HashMap<StreamId, VecDeque<Remembered>>>,
+}
+
+/// A read of one block.
+#[derive(Debug)]
+struct Remembered {
+    from: Offset,
+    next: Offset,
+    bounds: Bounds,
+    block: Weak<Block>,
+}
+
+/// How many reads of a stream are remembered.
+const REMEMBERED: usize = 4;
+/// So many streams make it worth looking for what is gone.
+const MANY: usize = 1_024;
+
+impl Recent {
+    fn find(&self, stream: StreamId, from: Offset) -> Option<Read> {
+        let reads = self.reads.lock();
+        let covers = |read: &&Remembered| read.from <= from && from < read.next;
+        let found = reads.get(&stream)?.iter().rev().find(covers)?;
+        let block = found.block.upgrade()?;
+        Some(Read { blocks: vec![block], next: found.next, bounds: found.bounds })
+    }
+
+    fn keep(&self, stream: StreamId, from: Offset, read: &Read) {
+        let [block] = read.blocks.as_slice() else { return };
+        let mut reads = self.reads.lock();
+        if reads.len() >= MANY {
+            reads.retain(|_, reads| reads.iter().any(|read| read.block.strong_count() > 0));
+        }
+        let of_stream = reads.entry(stream).or_default();
+        if of_stream.len() >= REMEMBERED {
+            of_stream.pop_front();
+        }
+        let (next, bounds) = (read.next, read.bounds);
+        of_stream.push_back(Remembered { from, next, bounds, block: Arc::downgrade(block) });
+    }
+}

@@ -1,0 +1,512 @@
+//! What a subscription's lock guards: its feeds, its consumers, and who gets what.
+//!
+//! Called by `load` (events come in), `consumers` (events go out), `settle` (events are done or come
+//! back), `clockwork` (time passes). Does no I/O and never waits.
+//!
+//! Invariants: the earliest ready event is handed out first, across feeds by the time it was taken;
+//! a consumer never has more than its credit; in strict order no event is handed out while another
+//! is neither done nor ready.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use outflow_model::subset::type_hash;
+use outflow_model::{Offset, Timestamp};
+use tokio::sync::oneshot;
+
+use super::burial::Dying;
+use super::entry::Entry;
+use super::feed::{Apart, Feed, Loaded, Sieve};
+use super::hand::Hand;
+use super::{DeliveryOrder, SettleError, SubscriptionSettings};
+use crate::view::COMPLIANCE;
+
+/// So many events that no consumer wants may be set aside before delivery stops behind them.
+const MAX_ASIDE: usize = 100_000;
+/// So many events may be kept for a consumer that has no room for its groups' events.
+const MAX_ASSIGNED: usize = 256;
+
+/// Something that is due at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Alarm {
+    /// A consumer's lease ends.
+    Lease {
+        /// Which consumer.
+        hand: u64,
+        /// Which lease.
+        lease: u64,
+    },
+    /// An event that is apart comes back.
+    Apart {
+        /// In which feed.
+        feed: u32,
+        /// Which event.
+        offset: Offset,
+    },
+    /// What could not be read is tried again.
+    Retry,
+}
+
+/// What was counted since the server started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) redelivered: u64,
+    pub(crate) lost: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) settings: Arc<SubscriptionSettings>,
+    pub(crate) feeds: Vec<Feed>,
+    pub(crate) next_feed: u32,
+    /// The feeds that have ready events, by when their first was taken.
+    heads: BTreeSet<(Timestamp, u32)>,
+    /// How many events are ready, and the bytes of those that are in memory.
+    pub(crate) ready: usize,
+    pub(crate) ready_bytes: usize,
+    pub(crate) hands: BTreeMap<u64, Hand>,
+    next_hand: u64,
+    /// Who is next, by priority. Only those with room stand here.
+    turns: BTreeMap<Reverse<u8>, VecDeque<u64>>,
+    /// Whose the groups are.
+    groups: HashMap<u64, u64>,
+    /// Ready events that no consumer with room wants.
+    pub(crate) aside: Vec<(u32, Entry)>,
+    /// Leases taken by name, and where their events are.
+    pub(crate) desk: BTreeMap<u64, (u32, Offset)>,
+    pub(crate) alarms: BTreeSet<(Timestamp, Alarm)>,
+    /// Dead events on their way.
+    pub(crate) dying: Vec<Dying>,
+    pub(crate) burying: bool,
+    /// Somebody loads now.
+    pub(crate) loading: bool,
+    /// A read has failed, and is tried again at an alarm.
+    pub(crate) is_retrying: bool,
+    /// How many wait for a look.
+    pub(crate) peekers: usize,
+    /// While something is on its way whose failure would undo an answer, no place is written.
+    pub(crate) on_hold: bool,
+    /// Whose answers wait for that.
+    pub(crate) deferred: Vec<oneshot::Sender<Result<(), SettleError>>>,
+    pub(crate) closed: bool,
+    /// Whether something was done that is not written yet.
+    pub(crate) needs_write: bool,
+    /// Whether commits of its streams are listened to.
+    pub(crate) is_watched: bool,
+    /// The alarm that the clockwork knows of.
+    pub(crate) next_alarm: Option<Timestamp>,
+    pub(crate) tally: Tally,
+}
+
+impl Queue {
+    /// One without feeds.
+    pub(crate) fn new(settings: Arc<SubscriptionSettings>) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// What is left of a deleted subscription.
+    pub(crate) fn over() -> Self {
+        Self { closed: true, ..Self::default() }
+    }
+
+    pub(crate) fn feed(&self, key: u32) -> Option<&Feed> {
+        let at = self.feeds.binary_search_by_key(&key, |feed| feed.key).ok()?;
+        self.feeds.get(at)
+    }
+
+    pub(crate) fn feed_mut(&mut self, key: u32) -> Option<&mut Feed> {
+        let at = self.feeds.binary_search_by_key(&key, |feed| feed.key).ok()?;
+        self.feeds.get_mut(at)
+    }
+
+    /// Adds a consumer; gives its number.
+    pub(crate) fn enter(&mut self, hand: Hand) -> u64 {
+        let key = self.next_hand;
+        self.next_hand += 1;
+        self.hands.insert(key, hand);
+        self.reconsider();
+        self.queue_up(key);
+        key
+    }
+
+    /// Removes a consumer; gives what it had.
+    pub(crate) fn leave(&mut self, key: u64) -> Option<Hand> {
+        let mut hand = self.hands.remove(&key)?;
+        for leased in &hand.leased {
+            if let (Some(_), Some(deadline)) = (&leased.entry, leased.deadline) {
+                self.alarms.remove(&(deadline, Alarm::Lease { hand: key, lease: leased.lease }));
+            }
+        }
+        self.groups.retain(|_, owner| *owner != key);
+        self.turns.retain(|_, turn| {
+            turn.retain(|other| *other != key);
+            !turn.is_empty()
+        });
+        let back = hand.empty();
+        self.put_back(back);
+        self.reconsider();
+        Some(hand)
+    }
+
+    /// Lets a consumer that has room stand in the queue.
+    pub(crate) fn queue_up(&mut self, key: u64) {
+        self.give_assigned(key);
+        let Some(hand) = self.hands.get_mut(&key) else { return };
+        if !hand.queued && hand.room() > 0 {
+            hand.queued = true;
+            self.turns.entry(Reverse(hand.options.priority)).or_default().push_back(key);
+            if hand.is_choosy() && !self.aside.is_empty() {
+                self.reconsider();
+            }
+        }
+    }
+
+    /// Looks again at what nobody wanted.
+    pub(crate) fn reconsider(&mut self) {
+        let aside = std::mem::take(&mut self.aside);
+        self.put_back(aside);
+    }
+
+    /// Puts events back to their old places, those delivered too often to the dead.
+    pub(crate) fn put_back(&mut self, mut entries: Vec<(u32, Entry)>) {
+        // Last first: each then goes to the very front.
+        entries.sort_unstable_by_key(|(feed, entry)| Reverse((*feed, entry.offset)));
+        for (feed, entry) in entries {
+            if self.max_deliveries(feed).is_some_and(|max| entry.deliveries >= max) {
+                self.bury(feed, entry, "delivered too often".into(), None);
+            } else {
+                self.make_ready(feed, entry);
+            }
+        }
+    }
+
+    /// Puts one event back to its place, where its feed still is.
+    pub(crate) fn make_ready(&mut self, key: u32, entry: Entry) {
+        let Ok(at) = self.feeds.binary_search_by_key(&key, |feed| feed.key) else { return };
+        let Some(feed) = self.feeds.get_mut(at) else { return };
+        let old = feed.ready.front().map(|first| first.at);
+        self.ready += 1;
+        self.ready_bytes += entry.body.as_ref().map_or(0, |_| entry.size as usize);
+        feed.put_back(entry);
+        let new = feed.ready.front().map(|first| first.at);
+        if old != new {
+            old.map(|old| self.heads.remove(&(old, key)));
+            self.heads.extend(new.map(|new| (new, key)));
+        }
+    }
+
+    /// Removes the first event of a feed from the window.
+    fn pop(&mut self, key: u32) -> Option<Entry> {
+        let feed = self.feed_mut(key)?;
+        let entry = feed.ready.pop_front()?;
+        let next = feed.ready.front().map(|next| next.at);
+        self.uncount(&entry);
+        if next != Some(entry.at) {
+            self.heads.remove(&(entry.at, key));
+            self.heads.extend(next.map(|next| (next, key)));
+        }
+        Some(entry)
+    }
+
+    fn uncount(&mut self, entry: &Entry) {
+        self.ready -= 1;
+        if entry.body.is_some() {
+            self.ready_bytes = self.ready_bytes.saturating_sub(entry.size as usize);
+        }
+    }
+
+    /// Removes an event of the window by name.
+    pub(crate) fn take_ready(&mut self, key: u32, offset: Offset) -> Option<Entry> {
+        self.reconsider();
+        let feed = self.feed_mut(key)?;
+        let at = feed.ready.binary_search_by_key(&offset, |entry| entry.offset).ok()?;
+        if at == 0 {
+            return self.pop(key);
+        }
+        let entry = feed.ready.remove(at)?;
+        self.uncount(&entry);
+        Some(entry)
+    }
+
+    /// The first ready event and its feed.
+    pub(crate) fn first(&self) -> Option<(u32, &Entry)> {
+        let (_, key) = self.heads.first()?;
+        Some((*key, self.feed(*key)?.ready.front()?))
+    }
+
+    /// Takes in what was loaded of a feed.
+    pub(crate) fn loaded(&mut self, key: u32, found: Loaded) {
+        let Some(feed) = self.feed(key) else { return };
+        let first = feed.ready.front().map(|first| first.at);
+        self.ready += found.count;
+        self.ready_bytes += found.bytes;
+        // Loading adds behind, so a head that was there still is.
+        self.heads.extend(first.map(|first| (first, key)));
+        for (offset, at) in found.scheduled {
+            self.alarms.insert((at, Alarm::Apart { feed: key, offset }));
+        }
+    }
+
+    /// What events are held to as they are loaded.
+    pub(crate) fn sieve(settings: &SubscriptionSettings, now: Timestamp) -> Sieve<'_> {
+        Sieve {
+            selector: settings.selector.as_ref(),
+            max_age: settings.max_age,
+            by_key: settings.group_by_key,
+            compliance: type_hash(COMPLIANCE.as_bytes()),
+            now,
+        }
+    }
+
+    /// How many events consumers have, on their way to them included.
+    pub(crate) fn in_flight(&self) -> usize {
+        let held: usize = self.hands.values().map(|hand| hand.holds as usize).sum();
+        held + self.desk.len()
+    }
+
+    /// Whether strict order lets nothing out now.
+    fn is_blocked(&self) -> bool {
+        if self.settings.order != DeliveryOrder::Strict {
+            return false;
+        }
+        let waits = |feed: &Feed| {
+            feed.apart.values().any(|(_, apart)| !matches!(apart, Apart::Scheduled(_)))
+        };
+        !self.desk.is_empty()
+            || self.hands.values().any(|hand| hand.holds > 0 || !hand.assigned.is_empty())
+            || self.feeds.iter().any(waits)
+    }
+
+    /// Whether an event may be seen by those who look only.
+    pub(crate) fn visible(&self) -> Option<(u32, &Entry)> {
+        if self.is_blocked() { None } else { self.first() }
+    }
+
+    /// Hands out what can be handed out.
+    pub(crate) fn distribute(&mut self, now: Timestamp) {
+        while !self.turns.is_empty() {
+            let Some((key, entry)) = self.first() else { break };
+            if entry.body.is_none() || self.is_blocked() {
+                break;
+            }
+            if entry.expires <= now {
+                if let Some(entry) = self.pop(key) {
+                    self.bury(key, entry, "expired".into(), None);
+                }
+                continue;
+            }
+            let group = entry.group;
+            if group == 0 && self.give_run(key, now) {
+                continue;
+            }
+            if !self.give_one(key, group, now) {
+                break;
+            }
+        }
+    }
+
+    /// The usual case, one consumer who takes everything: a run of events at once. `false`: not
+    /// the case.
+    fn give_run(&mut self, key: u32, now: Timestamp) -> bool {
+        if self.hands.len() != 1 || self.settings.order == DeliveryOrder::Strict {
+            return false;
+        }
+        let Some((&number, hand)) = self.hands.first_key_value() else { return false };
+        let room = hand.room();
+        if room == 0 || hand.is_choosy() {
+            return false;
+        }
+        // Up to where another feed's first event is older.
+        let until = self.heads.iter().nth(1).map_or(super::entry::NEVER, |(at, _)| *at);
+        for _ in 0..room {
+            let fits = |entry: &Entry| {
+                entry.body.is_some() && entry.expires > now && entry.at <= until && entry.group == 0 && !entry.restricted
+            };
+            let feed = self.feed(key).and_then(|feed| feed.ready.front());
+            if !feed.is_some_and(fits) {
+                break;
+            }
+            let Some(entry) = self.pop(key) else { break };
+            let Some(hand) = self.hands.get_mut(&number) else { break };
+            hand.give(key, entry);
+            if hand.room() == 0 {
+                break;
+            }
+        }
+        self.after_giving(number);
+        true
+    }
+
+    /// Tells a consumer that was given something; it stands in the queue as long as it has room.
+    fn after_giving(&mut self, number: u64) {
+        let Some(hand) = self.hands.get_mut(&number) else { return };
+        hand.ring();
+        let has_room = hand.room() > 0;
+        let priority = Reverse(hand.options.priority);
+        hand.queued = has_room;
+        if let Some(turn) = self.turns.get_mut(&priority) {
+            if turn.front() == Some(&number) {
+                turn.pop_front();
+            } else {
+                turn.retain(|other| *other != number);
+            }
+            if has_room {
+                turn.push_back(number);
+            } else if turn.is_empty() {
+                self.turns.remove(&priority);
+            }
+        }
+    }
+
+    /// Gives the first event of a feed to whom it is for, or sets it aside. `false`: nobody has
+    /// room for it.
+    fn give_one(&mut self, key: u32, group: u64, now: Timestamp) -> bool {
+        if group != 0
+            && let Some(&owner) = self.groups.get(&group)
+        {
+            return self.give_owner(key, owner);
+        }
+        let Some((_, first)) = self.first() else { return false };
+        let is_restricted = first.restricted;
+        let is_choice = is_restricted || self.hands.values().any(Hand::is_choosy);
+        let view = if is_choice { first.view() } else { None };
+        let wants = |hand: &Hand| {
+            (hand.may_comply || !is_restricted)
+                && view.as_ref().is_none_or(|view| hand.wants(view, now))
+        };
+        let Some(number) = self.choose(wants) else { return self.set_aside(key, is_choice) };
+        let Some(mut entry) = self.pop(key) else { return false };
+        if group != 0 {
+            self.groups.insert(group, number);
+            entry.first_of_group = true;
+        }
+        if let Some(hand) = self.hands.get_mut(&number) {
+            hand.give(key, entry);
+        }
+        self.after_giving(number);
+        true
+    }
+
+    /// Nobody was chosen for the first event of a feed. When somebody has room all the same, they
+    /// do not want it, but may want what comes after it.
+    fn set_aside(&mut self, key: u32, is_choice: bool) -> bool {
+        let has_room = |hand: &Hand| hand.room() > 0 && is_choice;
+        let somebody = match self.exclusive() {
+            Some(number) => self.hands.get(&number).is_some_and(has_room),
+            None => self.hands.values().any(has_room),
+        };
+        if !somebody || self.aside.len() >= MAX_ASIDE {
+            return false;
+        }
+        let Some(mut entry) = self.pop(key) else { return false };
+        entry.body = None;
+        self.aside.push((key, entry));
+        true
+    }
+
+    /// Gives the first event of a feed to the consumer whose group it is of, at once or when that
+    /// has room for it.
+    fn give_owner(&mut self, key: u32, number: u64) -> bool {
+        let Some(hand) = self.hands.get(&number) else { return false };
+        let at_once = hand.room() > 0 && hand.assigned.is_empty();
+        if !at_once && hand.assigned.len() >= MAX_ASSIGNED {
+            return false;
+        }
+        let (Some(entry), Some(hand)) = (self.pop(key), self.hands.get_mut(&number)) else {
+            return false;
+        };
+        if at_once {
+            hand.give(key, entry);
+            self.after_giving(number);
+        } else {
+            let at = (entry.at, key, entry.offset);
+            let before = |(feed, other): &(u32, Entry)| (other.at, *feed, other.offset) < at;
+            let index = hand.assigned.partition_point(before);
+            hand.assigned.insert(index, (key, entry));
+        }
+        true
+    }
+
+    /// Gives a consumer that has room again what was kept for it.
+    fn give_assigned(&mut self, number: u64) {
+        let Some(hand) = self.hands.get_mut(&number) else { return };
+        let mut gave = false;
+        while hand.room() > 0
+            && let Some((feed, entry)) = hand.assigned.pop_front()
+        {
+            hand.give(feed, entry);
+            gave = true;
+        }
+        if gave {
+            hand.ring();
+        }
+    }
+
+    /// The one consumer who gets everything, if that is how it is to be.
+    fn exclusive(&self) -> Option<u64> {
+        let wants = |hand: &Hand| hand.options.exclusive;
+        if !self.settings.exclusive && !self.hands.values().any(wants) {
+            return None;
+        }
+        let rank = |(&number, hand): (&u64, &Hand)| {
+            (Reverse(wants(hand)), Reverse(hand.options.priority), number)
+        };
+        self.hands.iter().map(rank).min().map(|(_, _, number)| number)
+    }
+
+    /// Whose turn it is among those with room that `want` the event: only the highest priority
+    /// that has room is asked, unless none of it wants it.
+    fn choose(&self, want: impl Fn(&Hand) -> bool) -> Option<u64> {
+        if let Some(number) = self.exclusive() {
+            let hand = self.hands.get(&number)?;
+            return (hand.room() > 0 && want(hand)).then_some(number);
+        }
+        let fits = |number: &&u64| {
+            self.hands.get(number).is_some_and(|hand| {
+                hand.room() > 0 && hand.assigned.is_empty() && want(hand)
+            })
+        };
+        self.turns.values().flatten().find(fits).copied()
+    }
+
+    /// When the oldest event that is not done was taken, of those in memory.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        let held = self.hands.values().flat_map(|hand| {
+            let leased = hand.leased.iter().filter_map(|leased| leased.entry.as_ref());
+            leased.chain(hand.waiting.iter().map(|(_, entry)| entry)).map(|entry| entry.at)
+        });
+        let apart = self.feeds.iter().flat_map(|feed| feed.apart.values().map(|(entry, _)| entry.at));
+        held.chain(apart).chain(self.first().map(|(_, entry)| entry.at)).min()
+    }
+
+    /// Empties the window of a subscription that nobody consumes from.
+    pub(crate) fn unload(&mut self) {
+        if self.hands.is_empty() && self.peekers == 0 && !self.loading {
+            self.unload_all();
+        }
+    }
+
+    /// Empties the window.
+    pub(crate) fn unload_all(&mut self) {
+        self.reconsider();
+        self.feeds.iter_mut().for_each(Feed::unload);
+        self.heads.clear();
+        (self.ready, self.ready_bytes) = (0, 0);
+    }
+
+    /// Lets go of a feed's events; those that consumers hold are forgotten as they are settled.
+    pub(crate) fn detach(&mut self, key: u32) -> Option<Feed> {
+        self.reconsider();
+        let at = self.feeds.binary_search_by_key(&key, |feed| feed.key).ok()?;
+        let feed = self.feeds.remove(at);
+        if let Some(first) = feed.ready.front() {
+            self.heads.remove(&(first.at, key));
+        }
+        feed.ready.iter().for_each(|entry| self.uncount(entry));
+        self.desk.retain(|_, (of, _)| *of != key);
+        self.alarms.retain(|(_, alarm)| !matches!(alarm, Alarm::Apart { feed, .. } if *feed == key));
+        Some(feed)
+    }
+}

@@ -1,0 +1,254 @@
+//! Transactions: publishes and answers stored together or not at all.
+//!
+//! Made by [`Hub::transaction`](crate::Hub::transaction). Until it ends, the events of its answers
+//! are nobody's: not the consumer's, nor to be handed out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use outflow_model::{Action, Draft, Grant};
+
+use super::burial;
+use super::directory::Ordered;
+use super::hand::Leased;
+use super::joint::{self, Joint};
+use super::queue::Queue;
+use super::{
+    ConsumeError, ConsumerId, ConsumerOptions, Consumers, Delivered, Settle, SettleError,
+    Subscription, TransactionError, headers,
+};
+use crate::hub::{Inner, reach};
+use crate::{Hub, PublishError, Receipt, Stream};
+
+/// How many events are moved in one batch.
+const AT_ONCE: u64 = 256;
+/// How long none may come until all are taken to be moved.
+const QUIET: std::time::Duration = std::time::Duration::from_millis(500);
+/// How many answers a transaction may hold.
+const MAX_ANSWERS: usize = 100_000;
+
+/// Answers of one consumer.
+struct Answered {
+    subscription: Arc<Subscription>,
+    hand: u64,
+    answer: Settle,
+    leased: Leased,
+}
+
+/// See the module. Dropping it aborts it.
+pub struct Transaction {
+    inner: Arc<Inner>,
+    grant: Grant,
+    publishes: Vec<(Arc<Stream>, Draft)>,
+    bytes: usize,
+    answers: Vec<Answered>,
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (publishes, answers) = (self.publishes.len(), self.answers.len());
+        write!(f, "Transaction {{ publishes: {publishes}, answers: {answers} }}")
+    }
+}
+
+impl Transaction {
+    pub(crate) fn new(inner: Arc<Inner>, grant: &Grant) -> Self {
+        let grant = grant.clone();
+        Self { inner, grant, publishes: Vec::new(), bytes: 0, answers: Vec::new() }
+    }
+
+    /// Adds events to publish.
+    ///
+    /// # Errors
+    /// [`TransactionError`]: they were not added; the rest stands.
+    pub fn publish(&mut self, stream: &Arc<Stream>, draft: Draft) -> Result<(), TransactionError> {
+        reach(&self.grant, Action::Publish, stream).map_err(PublishError::from)?;
+        let max = self.inner.options.max_transaction_bytes.min(self.inner.options.inflight_bytes);
+        if self.bytes + draft.bytes() > max {
+            return Err(TransactionError::TooLarge { max });
+        }
+        self.bytes += draft.bytes();
+        self.publishes.push((stream.clone(), draft));
+        Ok(())
+    }
+
+    /// Adds answers. Their leases are no longer the consumer's until the transaction ends; an
+    /// extension is made at once.
+    ///
+    /// # Errors
+    /// [`SettleError`]: none was added; the rest stands.
+    pub fn settle(
+        &mut self,
+        consumers: &mut Consumers,
+        consumer: ConsumerId,
+        answers: &[Settle],
+    ) -> Result<(), SettleError> {
+        if self.answers.len() + answers.len() > MAX_ANSWERS {
+            return Err(SettleError::Unavailable("too many answers in one transaction".into()));
+        }
+        let (subscription, hand) = consumers.entry(consumer).ok_or(SettleError::NotFound)?;
+        let (extensions, answers): (Vec<Settle>, Vec<Settle>) =
+            answers.iter().cloned().partition(|answer| matches!(answer, Settle::Extend { .. }));
+        let mut queue = subscription.queue.lock();
+        let taken = queue.set_apart(hand, &answers)?;
+        if !extensions.is_empty() {
+            // What was extended and answered in one call needs no more time.
+            let _ = queue.settle(hand, &extensions, self.inner.clock.now());
+        }
+        drop(subscription.finish(&self.inner, queue));
+        self.answers.extend(taken.into_iter().map(|(answer, leased)| Answered {
+            subscription: subscription.clone(),
+            hand,
+            answer,
+            leased,
+        }));
+        Ok(())
+    }
+
+    /// Stores all of it, and answers when it is durable: a receipt for each publish, in order. It
+    /// is stored to the end even when nobody waits any more.
+    ///
+    /// # Errors
+    /// [`TransactionError`]: none of it was stored, and its leases are held again.
+    pub async fn commit(mut self) -> Result<Vec<Receipt>, TransactionError> {
+        let (inner, publishes) = (self.inner.clone(), std::mem::take(&mut self.publishes));
+        let answers = std::mem::take(&mut self.answers);
+        let task = tokio::spawn(async move { run(&inner, publishes, answers).await });
+        let cut = |_| Err(SettleError::Uncertain("the commit was cut short".into()).into());
+        task.await.unwrap_or_else(cut)
+    }
+
+    /// Forgets it: its leases are held again, as when it is dropped.
+    pub fn abort(self) {}
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        give_back(&self.inner, std::mem::take(&mut self.answers));
+    }
+}
+
+/// Gives leases back to those who held them.
+fn give_back(inner: &Arc<Inner>, answers: Vec<Answered>) {
+    for Answered { subscription, hand, leased, .. } in answers {
+        let mut queue = subscription.queue.lock();
+        queue.give_lease_back(hand, leased);
+        drop(subscription.finish(inner, queue));
+    }
+}
+
+async fn run(
+    inner: &Arc<Inner>,
+    mut publishes: Vec<(Arc<Stream>, Draft)>,
+    answers: Vec<Answered>,
+) -> Result<Vec<Receipt>, TransactionError> {
+    let count = publishes.len();
+    let letters = match burial::letters(inner, &refused(&answers)).await {
+        Ok(letters) => letters,
+        Err(error) => {
+            give_back(inner, answers);
+            return Err(error.into());
+        }
+    };
+    publishes.extend(letters);
+    let mut joint = Joint { publishes, parts: BTreeMap::new() };
+    for answered in &answers {
+        let part = joint.parts.entry(Ordered(answered.subscription.clone())).or_default();
+        let offset = answered.leased.entry.as_ref().map(|entry| entry.offset);
+        if !matches!(answered.answer, Settle::Requeue { .. }) {
+            part.done.extend(offset.map(|offset| (answered.leased.feed, offset)));
+        }
+    }
+    let done = |subscription: &Arc<Subscription>, queue: &mut Queue, stored: bool| {
+        let own = answers.iter().filter(|one| Arc::ptr_eq(&one.subscription, subscription));
+        for one in own.filter(|one| !matches!(one.answer, Settle::Requeue { .. })) {
+            let Some(offset) = one.leased.entry.as_ref().map(|entry| entry.offset) else { continue };
+            if !stored {
+                queue.undo(one.leased.feed, offset);
+            } else if let Some(feed) = queue.feed_mut(one.leased.feed) {
+                feed.apart.remove(&offset);
+            }
+        }
+    };
+    let outcome = joint::commit(inner, joint, done).await;
+    match outcome {
+        Ok(mut receipts) => {
+            receipts.truncate(count);
+            requeue(inner, answers);
+            Ok(receipts)
+        }
+        Err(error) => {
+            give_back(inner, answers);
+            Err(error)
+        }
+    }
+}
+
+/// What is to be copied to the dead letters.
+fn refused(answers: &[Answered]) -> Vec<burial::Refused<'_>> {
+    let mut all = Vec::new();
+    for one in answers {
+        if let (Settle::DeadLetter { cause, .. }, Some(entry)) = (&one.answer, &one.leased.entry) {
+            all.push(burial::Refused {
+                subscription: &one.subscription,
+                feed: one.leased.feed,
+                offset: entry.offset,
+                deliveries: entry.deliveries,
+                cause: cause.clone(),
+            });
+        }
+    }
+    all
+}
+
+/// Puts back what was answered so.
+fn requeue(inner: &Arc<Inner>, answers: Vec<Answered>) {
+    let now = inner.clock.now();
+    for Answered { subscription, answer, leased, .. } in answers {
+        let (Settle::Requeue { delay, .. }, Some(entry)) = (answer, leased.entry) else { continue };
+        let mut queue = subscription.queue.lock();
+        if let Some(feed) = queue.feed_mut(leased.feed) {
+            feed.apart.remove(&entry.offset);
+        }
+        queue.give_back(leased.feed, entry, delay, now);
+        drop(subscription.finish(inner, queue));
+    }
+}
+
+/// See [`Hub::move_dead`](crate::Hub::move_dead).
+pub(crate) async fn move_dead(
+    hub: &Hub,
+    grant: &Grant,
+    from: &Arc<Subscription>,
+    to: &Arc<Stream>,
+    limit: usize,
+) -> Result<u64, TransactionError> {
+    let mut consumers = hub.consumers(grant);
+    let options = ConsumerOptions { name: "move-dead".into(), ..ConsumerOptions::default() };
+    let consumer = consumers.add(from, options).await.map_err(|error| match error {
+        ConsumeError::Forbidden => SettleError::Forbidden,
+        ConsumeError::NotFound => SettleError::NotFound,
+        other => SettleError::Unavailable(other.to_string()),
+    })?;
+    let mut moved = 0;
+    // Those there are now: what is moved into the same queue must not be moved for ever.
+    let mut left = hub.subscription_stats(from).backlog.min(limit as u64);
+    while left > 0 {
+        let wait = tokio::time::timeout(QUIET, consumers.next(left.min(AT_ONCE) as usize));
+        let Ok(Delivered::Events { events, .. }) = wait.await else { break };
+        let mut transaction = hub.transaction(grant);
+        let (mut draft, mut answers) = (Draft::default(), Vec::with_capacity(events.len()));
+        for delivery in &events {
+            let event = &delivery.event;
+            draft.push_copy(event.line(), event.meta(), &headers::RESERVED_NAMES, &[]);
+            answers.push(Settle::Ack(delivery.lease));
+        }
+        transaction.publish(to, draft)?;
+        transaction.settle(&mut consumers, consumer, &answers)?;
+        transaction.commit().await?;
+        moved += events.len() as u64;
+        left = left.saturating_sub(events.len() as u64);
+    }
+    Ok(moved)
+}

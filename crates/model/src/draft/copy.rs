@@ -1,0 +1,84 @@
+//! Copying a stored event: into another stream, under other headers.
+//!
+//! Called by [`super::Draft`] for whoever moves events. Id, type, time, key, the publisher's other
+//! members and the body are the same bytes.
+
+use super::Draft;
+use super::render::Head;
+use crate::json::string::write_string;
+use crate::json::value::Members;
+use crate::{Meta, Timestamp};
+
+/// Appends the event of `line` without the headers called one of `dropped`, and with `added`.
+pub(super) fn push(
+    draft: &mut Draft,
+    line: &[u8],
+    meta: &Meta,
+    dropped: &[&str],
+    added: &[(&str, &str)],
+) {
+    // What the server writes first is written anew; `processed` and the offset are stamped later.
+    let (id, event_type) = (meta.id(line), meta.event_type(line));
+    let mut head = Head::resume(draft, id, event_type, meta);
+    let members_end = match meta.body_start as usize {
+        0 => line.len().saturating_sub(2),
+        start => start.saturating_sub(r#","body":"#.len()),
+    };
+    let members = line.get(meta.others_start()..members_end).unwrap_or_default();
+    let out = &mut draft.lines;
+    let mut headers = None;
+    for (name, value) in Members::inside(members) {
+        if name.is(b"headers") {
+            headers = Some(value);
+            continue;
+        }
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(name.as_written());
+        out.extend_from_slice(b"\":");
+        out.extend_from_slice(value.text());
+    }
+    let start = out.len();
+    out.extend_from_slice(b",\"headers\":");
+    let empty = out.len();
+    let mut before = b'{';
+    let kept = headers.into_iter().flat_map(crate::json::Value::members);
+    for (name, value) in kept.filter(|(name, _)| !dropped.iter().any(|d| name.is(d.as_bytes()))) {
+        out.push(before);
+        out.push(b'"');
+        out.extend_from_slice(name.as_written());
+        out.extend_from_slice(b"\":");
+        out.extend_from_slice(value.text());
+        before = b',';
+    }
+    for (name, value) in added {
+        out.push(before);
+        write_string(name, out);
+        out.push(b':');
+        write_string(value, out);
+        before = b',';
+    }
+    if out.len() == empty {
+        out.truncate(start);
+    } else {
+        out.push(b'}');
+    }
+    if meta.body_start != 0 {
+        head.begin_body(out);
+        out.extend_from_slice(meta.body(line));
+        head.end_body(out);
+    }
+    // As long as the stored line, but for headers that are bounded: it cannot be too long.
+    let _ = head.finish(draft, false);
+}
+
+impl Head {
+    /// Writes the head of a line again, from its sidecar.
+    fn resume(draft: &mut Draft, id: &[u8], event_type: &[u8], of: &Meta) -> Self {
+        let at: Timestamp = of.occurred;
+        let mut head = Self::write(draft, id, event_type, at);
+        head.meta.key_hash = of.key_hash;
+        head.meta.device = of.device;
+        head.meta.flags = of.flags;
+        head
+    }
+}
