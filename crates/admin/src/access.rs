@@ -130,7 +130,7 @@ pub(crate) struct Names {
     pub(crate) project: String,
     pub(crate) stream: String,
     pub(crate) integration: String,
-    /// A credential or a cursor.
+    /// A credential, a cursor or a subscription.
     pub(crate) last: String,
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, LOCATION};
 use outflow_auth::{Credential, NewCredential};
-use outflow_model::{Action, Timestamp};
+use outflow_model::{Action, DestinationPattern, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,7 +24,7 @@ use crate::input;
 pub(crate) struct CredentialView {
     /// Its public half; opens nothing.
     id: String,
-    /// `token`, `key`, `master` or `operator`.
+    /// `token`, `key`, `master`, `operator` or `user`.
     kind: &'static str,
     /// For people.
     name: String,
@@ -34,6 +34,15 @@ pub(crate) struct CredentialView {
     actions: Vec<&'static str>,
     /// The streams it may touch; null: all of its project.
     streams: Option<Vec<String>>,
+    /// What a user logs in with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// The destinations a user may consume from; absent: all of its project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consume: Option<Vec<String>>,
+    /// The destinations a user may send to; absent: all of its project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send: Option<Vec<String>>,
     /// When it was issued.
     created: String,
     /// When it ends; null: never.
@@ -62,11 +71,18 @@ impl CredentialView {
             integration: credential.integration.as_ref().map(ToString::to_string),
             actions: credential.actions.iter().copied().map(action_name).collect(),
             streams: streams.map(|names| names.iter().map(ToString::to_string).collect()),
+            user: credential.user.clone(),
+            consume: credential.destinations.as_ref().map(|grant| texts(&grant.consume)),
+            send: credential.destinations.as_ref().map(|grant| texts(&grant.send)),
             created: credential.created.to_string(),
             expires: credential.expires.map(|at| at.to_string()),
             last4: credential.last4.clone(),
         }
     }
+}
+
+fn texts(patterns: &[DestinationPattern]) -> Vec<String> {
+    patterns.iter().map(ToString::to_string).collect()
 }
 
 const fn action_name(action: Action) -> &'static str {

@@ -11,6 +11,7 @@ use outflow_auth::{AuthError, IssueError};
 use outflow_face::body::BodyError;
 use outflow_face::problem::Problem;
 use outflow_face::request_id::RequestId;
+use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
 use outflow_hub::{CatalogError, PublishError};
 use outflow_model::ErrorCode;
 use serde::Serialize;
@@ -98,6 +99,32 @@ impl From<PublishError> for Refused {
             | PublishError::TooLarge { .. }
             | PublishError::Refused(_)
             | PublishError::Exhausted => {}
+        }
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<ConsumeError> for Refused {
+    fn from(error: ConsumeError) -> Self {
+        if let ConsumeError::Unavailable(cause) = &error {
+            tracing::warn!(cause, "a subscription cannot be read");
+        }
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<TransactionError> for Refused {
+    fn from(error: TransactionError) -> Self {
+        match &error {
+            TransactionError::Settle(
+                SettleError::Unavailable(cause) | SettleError::Uncertain(cause),
+            )
+            | TransactionError::Publish(
+                PublishError::Unavailable(cause) | PublishError::Uncertain(cause),
+            ) => tracing::warn!(cause, "events were not moved"),
+            TransactionError::Settle(_)
+            | TransactionError::Publish(_)
+            | TransactionError::TooLarge { .. } => {}
         }
         Self::new(error.code(), error.to_string())
     }

@@ -29,7 +29,9 @@ mod publish;
 mod reading;
 mod router;
 mod stream;
+mod subscription;
 mod token;
+mod user;
 
 pub use document::openapi;
 pub use error::{method_not_allowed, no_such_route};

@@ -38,10 +38,15 @@ pub(crate) struct Page<T> {
 impl PageQuery {
     /// Reads it from a request's address.
     pub(crate) fn of(uri: &http::Uri) -> Result<Self, Refused> {
-        let query: Self = input::query(uri)?;
-        input::within("", query.limit.unwrap_or(DEFAULT_LIMIT), &(1..=MAX_LIMIT))
+        let Self { limit, after } = input::query(uri)?;
+        Self::new(limit, after)
+    }
+
+    /// That of a query with more in it.
+    pub(crate) fn new(limit: Option<usize>, after: Option<String>) -> Result<Self, Refused> {
+        input::within("", limit.unwrap_or(DEFAULT_LIMIT), &(1..=MAX_LIMIT))
             .map_err(|_| Refused::member("", format!("`limit` must be from 1 to {MAX_LIMIT}")))?;
-        Ok(query)
+        Ok(Self { limit, after })
     }
 
     /// The page of `all`, which need not be in order, by `id`.

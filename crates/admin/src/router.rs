@@ -11,7 +11,10 @@ use utoipa_axum::routes;
 use crate::access::Admin;
 use crate::error::name_request;
 use crate::publish::{self, Door, Limits};
-use crate::{cursor, document, event_type, integration, key, operator, project, stream, token};
+use crate::{
+    cursor, document, event_type, integration, key, operator, project, stream, subscription, token,
+    user,
+};
 
 /// The routes of this interface, without fallbacks: `server` sets those on the merged router with
 /// [`crate::no_such_route`] and [`crate::method_not_allowed`].
@@ -33,12 +36,19 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(stream::show, stream::update, stream::delete))
         .routes(routes!(cursor::list))
         .routes(routes!(cursor::show, cursor::put, cursor::delete))
+        .routes(routes!(subscription::list))
+        .routes(routes!(subscription::show, subscription::delete))
+        .routes(routes!(subscription::purge))
+        .routes(routes!(subscription::move_events))
+        .routes(routes!(subscription::events::show))
         .routes(routes!(integration::list, integration::create))
         .routes(routes!(integration::show, integration::update, integration::delete))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::revoke))
         .routes(routes!(key::list, key::create))
         .routes(routes!(key::revoke))
+        .routes(routes!(user::list, user::create))
+        .routes(routes!(user::delete))
         .routes(routes!(operator::list, operator::create))
         .routes(routes!(operator::revoke))
         .routes(routes!(event_type::list))

@@ -148,11 +148,21 @@ impl Api {
 
     /// Reads a whole list, page by page.
     pub(crate) async fn list(&self, path: &[&str]) -> Result<Vec<Value>, Failure> {
+        self.list_where(path, &[]).await
+    }
+
+    /// Reads what a query picks of a list, page by page.
+    pub(crate) async fn list_where(
+        &self,
+        path: &[&str],
+        only: &[(&str, &str)],
+    ) -> Result<Vec<Value>, Failure> {
         let limit = PAGE.to_string();
         let mut all = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let mut query = vec![("limit", limit.as_str())];
+            query.extend(only);
             query.extend(after.as_deref().map(|after| ("after", after)));
             let mut page = self.get(path, &query).await?;
             match page.get_mut("items").map(Value::take) {

@@ -14,8 +14,10 @@ use crate::output;
 use crate::project::{self, ProjectArgs};
 use crate::publish::{self, PublishArgs};
 use crate::stream::{self, StreamArgs};
+use crate::subscription::{self, SubscriptionArgs};
 use crate::tail::{self, TailArgs};
 use crate::token::{self, TokenArgs};
+use crate::user::{self, UserArgs};
 
 /// Puts the examples before the options: they are what most readers came for.
 pub(crate) const TEMPLATE: &str =
@@ -36,12 +38,16 @@ pub enum ClientCommand {
     Project(ProjectArgs),
     /// Streams: named, ordered, durable logs of events.
     Stream(StreamArgs),
+    /// Subscriptions: the places that the server keeps for consumers, queues among them.
+    Subscription(SubscriptionArgs),
     /// Integrations: the connection points of a customer.
     Integration(IntegrationArgs),
     /// Tokens of an integration, for reading.
     Token(TokenArgs),
     /// Keys of a project, for publishing, reading and managing.
     Key(KeyArgs),
+    /// Users, who log in with a name and a password.
+    User(UserArgs),
     /// Cursors: named places in a stream that the server keeps.
     Cursor(CursorArgs),
     /// Operators, who reach every project.
@@ -59,9 +65,11 @@ pub async fn run(command: ClientCommand, full: Command) -> ExitCode {
         ClientCommand::Publish(args) => publish::run(args).await,
         ClientCommand::Project(args) => project::run(args).await,
         ClientCommand::Stream(args) => stream::run(args).await,
+        ClientCommand::Subscription(args) => subscription::run(args).await,
         ClientCommand::Integration(args) => integration::run(args).await,
         ClientCommand::Token(args) => token::run(args).await,
         ClientCommand::Key(args) => key::run(args).await,
+        ClientCommand::User(args) => user::run(args).await,
         ClientCommand::Cursor(args) => cursor::run(args).await,
         ClientCommand::Operator(args) => operator::run(args).await,
         ClientCommand::Completions(args) => completions::run(&args, full),

@@ -53,8 +53,9 @@ enum KeyAction {
     },
 }
 
+/// What a credential may do.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Can {
+pub(crate) enum Can {
     /// Read events.
     Read,
     /// Publish events.
@@ -64,7 +65,7 @@ enum Can {
 }
 
 impl Can {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Publish => "publish",

@@ -30,8 +30,10 @@ mod project;
 mod publish;
 mod span;
 mod stream;
+mod subscription;
 mod tail;
 mod token;
+mod user;
 
 pub use command::{ClientCommand, run};
 pub use failure::Failure;

@@ -33,7 +33,8 @@ const EXAMPLES: &str = "Examples:
   outflow tail orders --from earliest --count 10
   outflow tail --since 1h --types OPEN,CUSTOM
   outflow tail --filter '{\"types\":[\"CUSTOM\"],\"predicates\":[]}'
-  outflow tail orders --from earliest --no-follow > orders.ndjson";
+  outflow tail orders --from earliest --no-follow > orders.ndjson
+  outflow tail --subscription queue:orders      what waits in a queue, without taking it";
 
 /// The server sends a heartbeat every two seconds; after this much silence the connection is dead.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -48,6 +49,9 @@ pub struct TailArgs {
     /// The stream.
     #[arg(default_value = "events")]
     stream: String,
+    /// Show what waits in this subscription, and what comes to it, without taking it.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["stream", "from", "since", "types", "filter", "cursor"])]
+    subscription: Option<String>,
     /// Where to begin: earliest, latest, behind an offset, or an RFC 3339 time.
     #[arg(long, value_name = "PLACE", default_value = "latest", value_parser = parse_place)]
     from: String,
@@ -106,6 +110,8 @@ struct Tail {
     api: Api,
     project: String,
     stream: String,
+    /// What to look into instead of a stream.
+    subscription: Option<String>,
     filters: Option<String>,
     /// The cursor to begin at, until the server has said where that is.
     cursor: Option<String>,
@@ -137,6 +143,7 @@ impl Tail {
             api,
             project,
             stream: args.stream.clone(),
+            subscription: args.subscription.clone(),
             filters: args.filter.clone().or(of_types),
             cursor: args.cursor.clone(),
             mark,
@@ -149,12 +156,17 @@ impl Tail {
 
     async fn open(&mut self) -> Result<Response, Failure> {
         let limit = self.left.map(|left| left.to_string());
-        let mut query = vec![("start", self.place.as_str())];
+        let mut query = Vec::new();
+        query.extend(self.subscription.is_none().then_some(("start", self.place.as_str())));
         query.extend((!self.follow).then_some(("follow", "false")));
         query.extend(self.filters.as_deref().map(|filters| ("filters", filters)));
         query.extend(self.cursor.as_deref().map(|cursor| ("cursor", cursor)));
         query.extend(limit.as_deref().map(|limit| ("limit", limit)));
-        let path = ["v1", "projects", &self.project, "streams", &self.stream, "events"];
+        let (kind, name) = match &self.subscription {
+            Some(name) => ("subscriptions", name),
+            None => ("streams", &self.stream),
+        };
+        let path = ["v1", "projects", &self.project, kind, name, "events"];
         let request = self.api.request(Method::GET, self.api.url(&path, &query));
         let response = self.api.send(request).await?;
         let said = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -335,6 +347,8 @@ async fn follow(tail: &mut Tail, printer: &mut Printer) -> Result<(), Failure> {
         };
         printer.flush()?;
         let ended = match ended {
+            // A look at a subscription has no place to go on from.
+            ended if tail.subscription.is_some() => return ended.map(drop),
             Ok(true) if !tail.follow && tail.left != Some(0) => {
                 tail.ended_at_damage().await.map(|response| {
                     next = response;

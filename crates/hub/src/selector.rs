@@ -2,8 +2,8 @@
 //! `activemq.md` a5), compiled once and evaluated per event.
 //!
 //! Called by the faces (compiling) and by subscriptions (evaluating). `token` reads words,
-//! `parser` makes an `expression` of them, `evaluate` gives its truth for one event; `event` says
-//! which names an event's properties have.
+//! `parser` makes an `expression` of them, `evaluate` gives its truth for one event.
+//! Which names an event's properties have is the subscriptions' to say.
 //!
 //! Deviations from the reference, on purpose: `NOT` binds looser than a comparison, as SQL says;
 //! an absent property makes every comparison unknown, on either side; `"…"` quotes a name that is
@@ -17,7 +17,6 @@
 
 mod compare;
 mod evaluate;
-mod event;
 mod expression;
 mod function;
 mod like;
@@ -30,8 +29,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use outflow_model::ErrorCode;
-
-pub use event::EventProperties;
 
 use evaluate::Evaluation;
 use expression::{Expression, Shown};

@@ -14,3 +14,4 @@ mod credentials;
 mod document;
 mod publish;
 mod stage;
+mod users;

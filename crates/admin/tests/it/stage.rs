@@ -36,6 +36,7 @@ impl Answer {
 /// An application, its engine, and tokens: an operator, and for the projects `acme` and `rival` keys.
 pub(crate) struct Stage {
     pub(crate) app: App,
+    pub(crate) hub: Hub,
     pub(crate) engine: Arc<MemoryEngine>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) operator: String,
@@ -74,11 +75,12 @@ impl Stage {
             expires: None,
         };
         let operator = auth.issue(operator).await.unwrap().secret.expose().to_owned();
-        let router = outflow_admin::router(hub, auth, limits)
+        let router = outflow_admin::router(hub.clone(), auth, limits)
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         let stage = Self {
             app: App::identified(router, rng, outflow_admin::is_frequent),
+            hub,
             engine,
             clock,
             operator,

@@ -38,6 +38,12 @@ fn what_makes_no_sense_is_refused() {
         "key create",
         "key create --master --can read",
         "token list",
+        "tail orders --subscription a",
+        "tail --subscription a --since 1h",
+        "subscription move-dead",
+        "subscription move-dead --to a --limit 0",
+        "user create --namespace a --consume b",
+        "user delete",
         "tial",
     ];
     for line in refused {

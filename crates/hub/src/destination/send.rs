@@ -33,7 +33,7 @@ impl Hub {
         let subscription = destination.kind.is_queue().then(|| name::of_queue(destination));
         let subscription = subscription.transpose()?;
         if let Some(found) = self.stream(project, &stream)
-            && self.is_fed(project, subscription.as_ref(), &stream)
+            && self.is_fed(project, destination, subscription.as_ref(), &stream)
         {
             return Ok(vec![found]);
         }
@@ -49,11 +49,16 @@ impl Hub {
     fn is_fed(
         &self,
         project: &ProjectId,
+        destination: &Destination,
         queue: Option<&SubscriptionName>,
         stream: &StreamName,
     ) -> bool {
         let Some(queue) = queue else { return true };
         let Some(queue) = self.subscription(project, queue.as_str()) else { return false };
+        // Only a virtual queue can be there without the stream of its own among its sources.
+        if self.options().virtual_topics.topic(&destination.name).is_none() {
+            return true;
+        }
         match queue.sources() {
             Sources::Streams(all) => all.iter().any(|source| source.stream == *stream),
             Sources::Matching { .. } => false,

@@ -8,7 +8,9 @@
 )]
 
 mod catalog;
+mod client_ids;
 mod dedup;
+mod destinations;
 mod entitlement;
 mod limits;
 mod live;

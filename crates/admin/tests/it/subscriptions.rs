@@ -1,0 +1,156 @@
+//! Subscriptions: seen, shown without being taken, purged, moved and removed.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use outflow_hub::destination::Kind;
+use outflow_hub::{ConsumeWish, Destination};
+use outflow_model::{Action, CredentialId, Draft, Grant, ProjectId};
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, Stage};
+
+const ALL: &str = "/v1/projects/acme/subscriptions";
+
+fn sender() -> Grant {
+    Grant {
+        credential: CredentialId::new("sender").unwrap(),
+        project: ProjectId::new("acme").ok(),
+        integration: None,
+        actions: Arc::new([Action::Read, Action::Publish].into()),
+        streams: None,
+        destinations: None,
+    }
+}
+
+impl Stage {
+    /// Sends numbered events to a queue, which is made by that.
+    async fn send_to(&self, queue: &str, numbers: std::ops::Range<u32>) {
+        let queue = Destination::new(Kind::Queue, queue).unwrap();
+        let targets = self.hub.send_targets(&sender(), &queue).await.unwrap();
+        for n in numbers {
+            let mut draft = Draft::default();
+            let event = format!(r#"{{"type":"T","body":{n}}}"#);
+            draft.push_json(event.as_bytes(), &self.hub.rules(), self.hub.rng()).unwrap();
+            self.hub.publish(&sender(), &targets[0], draft).await.unwrap();
+        }
+    }
+
+    async fn backlog(&self, name: &str) -> u64 {
+        let shown = self.get(&format!("{ALL}/{name}")).await;
+        assert_eq!(shown.status, 200, "{shown:?}");
+        shown.json()["backlog"].as_u64().unwrap()
+    }
+}
+
+fn bodies(answer: &Answer) -> Vec<u64> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    let text = String::from_utf8(answer.bytes.clone()).unwrap();
+    let body = |line: &str| serde_json::from_str::<Value>(line).unwrap()["body"].as_u64().unwrap();
+    text.lines().filter(|line| !line.is_empty()).map(body).collect()
+}
+
+#[tokio::test]
+async fn a_queue_is_listed_and_shown_without_being_taken() {
+    let stage = Stage::new().await;
+    stage.send_to("orders", 0..3).await;
+    let listed = stage.get(ALL).await.json();
+    let one = &listed["items"][0];
+    assert_eq!(
+        (&one["name"], &one["backlog"], &one["owns"], &one["abandoned"]),
+        (&json!("queue:orders"), &json!(3), &json!(true), &json!(false))
+    );
+    assert_eq!(one["streams"], json!(["queue:orders"]));
+    assert_eq!(one["dead_letter"], "queue:ActiveMQ.DLQ");
+    assert_eq!(stage.get(&format!("{ALL}?abandoned=true")).await.json()["items"], json!([]));
+    let events = format!("{ALL}/queue:orders/events");
+    for _ in 0..2 {
+        assert_eq!(bodies(&stage.get(&format!("{events}?follow=false")).await), [0, 1, 2]);
+    }
+    assert_eq!(bodies(&stage.get(&format!("{events}?limit=2")).await), [0, 1]);
+    assert_eq!(stage.backlog("queue:orders").await, 3);
+}
+
+#[tokio::test]
+async fn following_goes_on_with_what_comes_and_takes_nothing() {
+    let stage = Stage::new().await;
+    stage.send_to("orders", 0..2).await;
+    let path = format!("{ALL}/queue:orders/events?limit=4");
+    let (shown, ()) = tokio::join!(stage.get(&path), async {
+        // Once the look is over, the rest must come from the tap.
+        tokio::task::yield_now().await;
+        stage.send_to("orders", 2..4).await;
+    });
+    assert_eq!(bodies(&shown), [0, 1, 2, 3]);
+    assert_eq!(stage.backlog("queue:orders").await, 4);
+}
+
+#[tokio::test]
+async fn a_subscription_is_purged_and_removed_with_its_queue() {
+    let stage = Stage::new().await;
+    stage.send_to("orders", 0..3).await;
+    let path = format!("{ALL}/queue:orders");
+    let purged = stage.operate(Method::POST, &format!("{path}/purge"), json!({})).await;
+    assert_eq!(purged.json(), json!({ "events": 3 }));
+    assert_eq!(stage.backlog("queue:orders").await, 0);
+    stage.send_to("orders", 3..4).await;
+    assert_eq!(stage.operate(Method::DELETE, &path, json!({})).await.status, 204);
+    assert_eq!(stage.get(&path).await.status, 404);
+    assert_eq!(stage.get("/v1/projects/acme/streams/queue:orders").await.status, 404);
+    // A feed outlives its queues.
+    let topic = Destination::new(Kind::Topic, "RTO.acme").unwrap();
+    stage.hub.send_targets(&sender(), &topic).await.unwrap();
+    let queue = Destination::new(Kind::Queue, "d.RTO.acme").unwrap();
+    stage.hub.consume_targets(&sender(), &queue, &ConsumeWish::default()).await.unwrap();
+    let path = format!("{ALL}/queue:d.RTO.acme");
+    assert_eq!(stage.operate(Method::DELETE, &path, json!({})).await.status, 204);
+    assert_eq!(stage.get("/v1/projects/acme/streams/RTO.acme").await.status, 200);
+}
+
+#[tokio::test]
+async fn dead_events_are_given_another_try() {
+    let stage = Stage::new().await;
+    stage.send_to("ActiveMQ.DLQ", 0..3).await;
+    stage.send_to("orders", 3..4).await;
+    let path = format!("{ALL}/queue:ActiveMQ.DLQ/move");
+    let moved =
+        stage.operate(Method::POST, &path, json!({ "to": "queue:orders", "limit": 2 })).await;
+    assert_eq!(moved.json(), json!({ "events": 2 }), "{moved:?}");
+    assert_eq!(stage.backlog("queue:ActiveMQ.DLQ").await, 1);
+    assert_eq!(stage.backlog("queue:orders").await, 3);
+    for (body, status) in [
+        (json!({ "to": "queue:nowhere" }), 404),
+        (json!({ "to": "queue:orders", "limit": 0 }), 400),
+        (json!({ "to": "a b" }), 400),
+        (json!({}), 400),
+    ] {
+        assert_eq!(stage.operate(Method::POST, &path, body.clone()).await.status, status, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_projects_own_credentials_see_its_subscriptions() {
+    let stage = Stage::new().await;
+    stage.send_to("orders", 0..1).await;
+    let rival = stage.key("rival", &["manage", "read"]).await;
+    let reader = stage.key("acme", &["read"]).await;
+    let call = async |method: Method, path: &str, token: &str| {
+        stage.call(method, path, Some(token), "{}").await.status
+    };
+    let one = format!("{ALL}/queue:orders");
+    for (method, path) in [
+        (Method::GET, ALL.to_owned()),
+        (Method::GET, one.clone()),
+        (Method::DELETE, one.clone()),
+        (Method::POST, format!("{one}/purge")),
+        (Method::POST, format!("{one}/move")),
+    ] {
+        assert_eq!(call(method.clone(), &path, &rival).await, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(call(method, &path, &reader).await, StatusCode::FORBIDDEN, "{path}");
+    }
+    let events = format!("{one}/events?follow=false");
+    assert_eq!(call(Method::GET, &events, &reader).await, StatusCode::OK);
+    assert_eq!(call(Method::GET, &events, &rival).await, StatusCode::NOT_FOUND);
+    assert_eq!(stage.backlog("queue:orders").await, 1);
+}
