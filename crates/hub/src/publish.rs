@@ -183,7 +183,10 @@ pub(crate) async fn landed(flights: Vec<Flight>) -> Result<(), PublishError> {
 }
 
 /// Waits, for a while, until so many bytes more may be on their way.
-pub(crate) async fn admit(inner: &Inner, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
+pub(crate) async fn admit(
+    inner: &Inner,
+    bytes: usize,
+) -> Result<OwnedSemaphorePermit, PublishError> {
     let max = inner.options.inflight_bytes.min(u32::MAX as usize);
     let share = u32::try_from(bytes).ok().filter(|_| bytes <= max);
     let share = share.ok_or(PublishError::TooLarge { max })?;

@@ -25,8 +25,8 @@ mod place;
 mod properties;
 mod queue;
 mod record;
-mod settle;
 pub mod settings;
+mod settle;
 pub mod transaction;
 pub(crate) mod wake;
 
@@ -54,9 +54,11 @@ pub use settings::{DeliveryOrder, NewSubscription, Source, Sources, Subscription
 pub use settle::Settling;
 pub use transaction::Transaction;
 
+pub use crate::publish::Publishing;
+
 use crate::catalog::change::in_turn;
 use crate::hub::Inner;
-use crate::publish::{self, Publishing};
+use crate::publish;
 use crate::selector::Selector;
 use crate::{CatalogError, Hub, PublishError, Stream};
 use queue::Queue;

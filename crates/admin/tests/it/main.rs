@@ -14,4 +14,5 @@ mod credentials;
 mod document;
 mod publish;
 mod stage;
+mod subscriptions;
 mod users;

@@ -16,8 +16,7 @@ use crate::hub::Inner;
 use crate::stream::Lane;
 use crate::{
     CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
-    subscription,
-    subscriber,
+    subscriber, subscription,
 };
 
 const MAX_NAME_BYTES: usize = 128;

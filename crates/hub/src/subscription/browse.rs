@@ -88,9 +88,10 @@ impl Browse {
             }
             let Some(event) = entry.view() else { continue };
             let is_wanted = self.selector.as_ref().is_none_or(|one| accepts(one, &event));
-            let is_seen = self.view.as_ref().is_none_or(|view| {
-                view.passes(event.meta(), event.line(), self.now)
-            });
+            let is_seen = self
+                .view
+                .as_ref()
+                .is_none_or(|view| view.passes(event.meta(), event.line(), self.now));
             if is_wanted && is_seen && !entry.restricted && entry.expires > self.now {
                 return Some(Delivery {
                     lease: LeaseId(0),
@@ -118,9 +119,9 @@ impl Browse {
                         let taken = feed.accept(from, &read, sieve, &mut Loaded::default());
                         taken.err().map(|(_, resume)| resume)
                     }
-                    Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. }) => {
-                        Some(resume)
-                    }
+                    Err(
+                        ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. },
+                    ) => Some(resume),
                     Err(ReadError::UnknownStream(_) | ReadError::Io(_)) => Some(*end),
                 };
                 resume.into_iter().for_each(|resume| feed.skip_to(resume));

@@ -317,11 +317,7 @@ fn ending(subscription: &Subscription) -> Vec<Op> {
         return Vec::new();
     }
     let mut ops = erased(subscription, None);
-    ops.push(put(
-        record::key(subscription.project(), subscription.name()),
-        None,
-        Condition::Any,
-    ));
+    ops.push(put(record::key(subscription.project(), subscription.name()), None, Condition::Any));
     ops.push(put(record::used_key(subscription.id()), None, Condition::Any));
     ops
 }
@@ -392,9 +388,10 @@ impl Queue {
             .iter()
             .map(|feed| {
                 let hands = self.hands.values().flat_map(|hand| hand.offsets_of(feed.key));
-                let apart = feed.apart.iter().filter(|(_, (_, apart))| {
-                    !matches!(apart, Apart::Scheduled(_))
-                });
+                let apart = feed
+                    .apart
+                    .iter()
+                    .filter(|(_, (_, apart))| !matches!(apart, Apart::Scheduled(_)));
                 (feed.key, hands.chain(apart.map(|(offset, _)| *offset)).collect())
             })
             .collect();
@@ -405,9 +402,7 @@ impl Queue {
             feed.place.raise(end);
             feed.loaded = feed.loaded.max(end);
             feed.counts.clear();
-            feed.apart.retain(|_, (_, apart)| {
-                !matches!(apart, Apart::Scheduled(_))
-            });
+            feed.apart.retain(|_, (_, apart)| !matches!(apart, Apart::Scheduled(_)));
             held.into_iter().for_each(|offset| feed.place.reopen(offset));
         }
         self.needs_write = true;

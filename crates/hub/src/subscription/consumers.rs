@@ -21,8 +21,9 @@ use super::{
     Subscription,
 };
 use crate::CloseReason;
+use crate::destination::reach::may_consume;
 use crate::drain::{Member, Refused, Signal};
-use crate::hub::Inner;
+use crate::hub::{Denied, Inner};
 use crate::view::{Entitlement, View};
 
 /// How many consumers a connection may have.
@@ -250,19 +251,13 @@ impl Inner {
         grant: &Grant,
         subscription: &Subscription,
     ) -> Result<Option<View>, ConsumeError> {
-        let operates = grant.actions.contains(&Action::Operate);
-        if !operates && grant.project.as_ref() != Some(subscription.project()) {
-            return Err(ConsumeError::NotFound);
-        }
-        if !grant.allows(Action::Read, subscription.project()) {
-            return Err(ConsumeError::Forbidden);
-        }
-        if let Some(streams) = &grant.streams {
-            let queue = subscription.queue.lock();
-            if !queue.feeds.iter().all(|feed| streams.contains(&feed.stream.name)) {
-                return Err(ConsumeError::Forbidden);
+        let (project, name) = (subscription.project(), subscription.name());
+        may_consume(grant, project, name, &subscription.shared_sources()).map_err(|denied| {
+            match denied {
+                Denied::NotFound => ConsumeError::NotFound,
+                Denied::Forbidden => ConsumeError::Forbidden,
             }
-        }
+        })?;
         let Some(id) = &grant.integration else { return Ok(None) };
         let integration = self.catalog.read().integration(subscription.project(), id);
         let integration = integration.ok_or(ConsumeError::Forbidden)?;

@@ -170,7 +170,9 @@ impl Directory {
             let subscription = Subscription::new(stored, true, used);
             {
                 let mut queue = subscription.queue.lock();
-                for stream in streams_of(catalog, subscription.project(), &subscription.shared_sources()) {
+                for stream in
+                    streams_of(catalog, subscription.project(), &subscription.shared_sources())
+                {
                     let stored = places.remove(&(id, stream.id));
                     let place = stored.unwrap_or_else(|| Place::at(stream.begins));
                     subscription.take_up(&mut queue, &stream, held_to(place, &stream, engine));
@@ -206,7 +208,10 @@ pub(crate) fn streams_of(
         Sources::Matching { pattern, .. } => {
             let streams = catalog.tenants.get(project).map(|tenant| &tenant.streams);
             let named = streams.into_iter().flatten();
-            named.filter(|(name, _)| pattern.matches(name.as_str())).map(|(_, s)| s.clone()).collect()
+            named
+                .filter(|(name, _)| pattern.matches(name.as_str()))
+                .map(|(_, s)| s.clone())
+                .collect()
         }
     }
 }

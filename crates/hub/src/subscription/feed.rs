@@ -15,8 +15,8 @@ use outflow_model::{Meta, Offset, Timestamp};
 use outflow_store::{Block, BlockError, Read};
 
 use super::entry::{Body, Entry, NEVER};
-use super::place::Place;
 use super::event::accepts;
+use super::place::Place;
 use super::{EventView, headers};
 use crate::Stream;
 use crate::selector::Selector;

@@ -27,15 +27,8 @@ pub const DEAD_OFFSET: &str = "outflow-dead-offset";
 pub const DEAD_DELIVERIES: &str = "outflow-dead-deliveries";
 
 /// All of them: what a copy of an event does not inherit.
-pub(crate) const RESERVED_NAMES: [&str; 7] = [
-    DELIVER_AT,
-    EXPIRES,
-    DEAD_CAUSE,
-    DEAD_STREAM,
-    DEAD_SUBSCRIPTION,
-    DEAD_OFFSET,
-    DEAD_DELIVERIES,
-];
+pub(crate) const RESERVED_NAMES: [&str; 7] =
+    [DELIVER_AT, EXPIRES, DEAD_CAUSE, DEAD_STREAM, DEAD_SUBSCRIPTION, DEAD_OFFSET, DEAD_DELIVERIES];
 
 /// What all of them begin with, as it stands in a line.
 static RESERVED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"outflow-"));

@@ -20,8 +20,8 @@ use super::feed::Apart;
 use super::queue::{Alarm, Queue};
 use super::settle::{Told, after};
 use super::{
-    ConsumeError, Delivery, EventRef, EventState, EventView, LeaseError, LeaseId, Peeked, Settle, SettleError,
-    Subscription, load,
+    ConsumeError, Delivery, EventRef, EventState, EventView, LeaseError, LeaseId, Peeked, Settle,
+    SettleError, Subscription, load,
 };
 use crate::Stream;
 use crate::hub::Inner;

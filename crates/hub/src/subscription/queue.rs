@@ -322,7 +322,11 @@ impl Queue {
         let until = self.heads.iter().nth(1).map_or(super::entry::NEVER, |(at, _)| *at);
         for _ in 0..room {
             let fits = |entry: &Entry| {
-                entry.body.is_some() && entry.expires > now && entry.at <= until && entry.group == 0 && !entry.restricted
+                entry.body.is_some()
+                    && entry.expires > now
+                    && entry.at <= until
+                    && entry.group == 0
+                    && !entry.restricted
             };
             let feed = self.feed(key).and_then(|feed| feed.ready.front());
             if !feed.is_some_and(fits) {
@@ -464,9 +468,9 @@ impl Queue {
             return (hand.room() > 0 && want(hand)).then_some(number);
         }
         let fits = |number: &&u64| {
-            self.hands.get(number).is_some_and(|hand| {
-                hand.room() > 0 && hand.assigned.is_empty() && want(hand)
-            })
+            self.hands
+                .get(number)
+                .is_some_and(|hand| hand.room() > 0 && hand.assigned.is_empty() && want(hand))
         };
         self.turns.values().flatten().find(fits).copied()
     }
@@ -477,7 +481,8 @@ impl Queue {
             let leased = hand.leased.iter().filter_map(|leased| leased.entry.as_ref());
             leased.chain(hand.waiting.iter().map(|(_, entry)| entry)).map(|entry| entry.at)
         });
-        let apart = self.feeds.iter().flat_map(|feed| feed.apart.values().map(|(entry, _)| entry.at));
+        let apart =
+            self.feeds.iter().flat_map(|feed| feed.apart.values().map(|(entry, _)| entry.at));
         held.chain(apart).chain(self.first().map(|(_, entry)| entry.at)).min()
     }
 
@@ -506,7 +511,8 @@ impl Queue {
         }
         feed.ready.iter().for_each(|entry| self.uncount(entry));
         self.desk.retain(|_, (of, _)| *of != key);
-        self.alarms.retain(|(_, alarm)| !matches!(alarm, Alarm::Apart { feed, .. } if *feed == key));
+        self.alarms
+            .retain(|(_, alarm)| !matches!(alarm, Alarm::Apart { feed, .. } if *feed == key));
         Some(feed)
     }
 }

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use outflow_model::{Offset, ProjectId, StreamName, SubscriptionName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    DeliveryOrder, Source, Sources, StreamPattern, SubscriptionId, SubscriptionSettings,
-};
+use super::{DeliveryOrder, Source, Sources, StreamPattern, SubscriptionId, SubscriptionSettings};
 use crate::Start;
 use crate::selector::{Dialect, Selector};
 

@@ -160,7 +160,9 @@ impl Queue {
 
     fn extend(&mut self, key: u64, lease: LeaseId, until: Timestamp) {
         let Some(hand) = self.hands.get_mut(&key) else { return };
-        let Some(leased) = hand.find(lease.0).and_then(|at| hand.leased.get_mut(at)) else { return };
+        let Some(leased) = hand.find(lease.0).and_then(|at| hand.leased.get_mut(at)) else {
+            return;
+        };
         // A lease that lasts as long as its consumer needs no more.
         let Some(old) = leased.deadline else { return };
         leased.deadline = Some(until);
@@ -191,9 +193,10 @@ impl Queue {
                 vec![last.0]
             };
             for lease in leases {
-                let deadline = self.hands.get(&key).and_then(|hand| {
-                    hand.find(lease).and_then(|at| hand.leased.get(at)?.deadline)
-                });
+                let deadline = self
+                    .hands
+                    .get(&key)
+                    .and_then(|hand| hand.find(lease).and_then(|at| hand.leased.get(at)?.deadline));
                 let Some((feed, entry)) = self.release(key, LeaseId(lease)) else { continue };
                 let mark = Entry { body: None, ..entry.clone() };
                 if let Some(feed) = self.feed_mut(feed) {

@@ -163,7 +163,9 @@ async fn run(
     let done = |subscription: &Arc<Subscription>, queue: &mut Queue, stored: bool| {
         let own = answers.iter().filter(|one| Arc::ptr_eq(&one.subscription, subscription));
         for one in own.filter(|one| !matches!(one.answer, Settle::Requeue { .. })) {
-            let Some(offset) = one.leased.entry.as_ref().map(|entry| entry.offset) else { continue };
+            let Some(offset) = one.leased.entry.as_ref().map(|entry| entry.offset) else {
+                continue;
+            };
             if !stored {
                 queue.undo(one.leased.feed, offset);
             } else if let Some(feed) = queue.feed_mut(one.leased.feed) {

@@ -33,9 +33,18 @@ type Place = (i64, usize, Offset);
 #[derive(Debug, Clone, PartialEq)]
 enum State {
     Waiting,
-    Delayed { until: i64 },
-    Held { consumer: usize, lease: LeaseId, deadline: Option<i64> },
-    Desk { lease: LeaseId, until: i64 },
+    Delayed {
+        until: i64,
+    },
+    Held {
+        consumer: usize,
+        lease: LeaseId,
+        deadline: Option<i64>,
+    },
+    Desk {
+        lease: LeaseId,
+        until: i64,
+    },
     Done,
     /// The answer was refused: done in memory, perhaps not on the disk.
     Unsure,
@@ -301,7 +310,8 @@ impl Machine {
         let mut chosen = vec![(place, lease)];
         let answers: Vec<Settle> = match what {
             0 => {
-                chosen = held.iter().skip(usize::from(b) % held.len()).step_by(2).copied().collect();
+                chosen =
+                    held.iter().skip(usize::from(b) % held.len()).step_by(2).copied().collect();
                 chosen.iter().map(|(_, lease)| Settle::Ack(*lease)).collect()
             }
             1 => {
@@ -331,7 +341,8 @@ impl Machine {
                 0 | 1 => event.state = State::Done,
                 2 => side.back(place),
                 3 => {
-                    let is_dead = side.settings.max_deliveries.is_some_and(|m| event.deliveries >= m);
+                    let is_dead =
+                        side.settings.max_deliveries.is_some_and(|m| event.deliveries >= m);
                     event.state = State::Delayed { until: now + 20_000 };
                     if is_dead {
                         side.back(place);
@@ -410,7 +421,9 @@ impl Machine {
         let peeked = self.world().hub.peek(&user(), &subscription, Duration::ZERO).await.unwrap();
         let first = available.first().map(|(_, _, offset)| *offset);
         assert_eq!(peeked.next.as_ref().map(|event| event.offset), first);
-        let Some(&place) = available.get(usize::from(what) % available.len().max(1)) else { return };
+        let Some(&place) = available.get(usize::from(what) % available.len().max(1)) else {
+            return;
+        };
         let event = &self.sides[side].events[&place];
         let stream = self.stream(place.1);
         let event = EventRef {
@@ -511,21 +524,22 @@ fn subscriptions_do_as_the_model_says() {
     let operation = (0..100_u8, any::<u16>(), any::<u16>(), any::<u16>());
     let work = prop::collection::vec(operation, OPERATIONS);
     let settings = (any::<bool>(), any::<bool>(), any::<bool>());
-    let result = TestRunner::new(config).run(&(settings, work), |((strict, lease, mortal), work)| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut machine = Machine::start(strict, lease, mortal).await;
-            for operation in work {
-                machine.apply(operation).await;
-                machine.check().await;
-            }
-            machine.check_dead().await;
+    let result =
+        TestRunner::new(config).run(&(settings, work), |((strict, lease, mortal), work)| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut machine = Machine::start(strict, lease, mortal).await;
+                for operation in work {
+                    machine.apply(operation).await;
+                    machine.check().await;
+                }
+                machine.check_dead().await;
+            });
+            Ok(())
         });
-        Ok(())
-    });
     result.unwrap_or_else(|error| panic!("{error}"));
 }

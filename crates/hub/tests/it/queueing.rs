@@ -260,8 +260,7 @@ async fn refused_and_often_delivered_events_go_to_the_dead_letters_with_the_caus
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_that_cannot_be_stored_is_handed_out_again() {
     let world = world().await;
-    let settings =
-        SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
+    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
     let subscription = world.subscribe_with(settings).await;
     world.stream_called("dead").await;
     world.publish_numbers(0, 2).await;
@@ -317,8 +316,7 @@ async fn a_transaction_is_stored_whole_or_not_at_all() {
 #[tokio::test(start_paused = true)]
 async fn answers_given_while_a_dead_letter_is_on_its_way_are_durable_once_told() {
     let world = world().await;
-    let settings =
-        SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
+    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
     let subscription = world.subscribe_with(settings).await;
     world.stream_called("dead").await;
     world.publish_numbers(0, 3).await;
@@ -374,7 +372,9 @@ async fn groups_priorities_and_exclusive_consumers() {
     let second = consumers.add(&subscription, with_credit(100)).await.unwrap();
     for n in 0..12 {
         let key = n % 4;
-        world.publish(&[&format!(r#"{{"type":"CUSTOM","key":"k{key}","body":{{"n":{n}}}}}"#)]).await;
+        world
+            .publish(&[&format!(r#"{{"type":"CUSTOM","key":"k{key}","body":{{"n":{n}}}}}"#)])
+            .await;
     }
     let got = take(&mut consumers, 8).await;
     for key in 0..4 {
@@ -404,7 +404,8 @@ async fn groups_priorities_and_exclusive_consumers() {
     let high = consumers.add(&subscription, high).await.unwrap();
     world.publish_numbers(20, 24).await;
     let got = take(&mut consumers, 4).await;
-    let of = |id| got.iter().filter(|(of, _)| *of == id).map(|(_, d)| number(d)).collect::<Vec<_>>();
+    let of =
+        |id| got.iter().filter(|(of, _)| *of == id).map(|(_, d)| number(d)).collect::<Vec<_>>();
     assert_eq!((of(high), of(low)), (vec![20, 21], vec![22, 23]));
     let exclusive = ConsumerOptions { exclusive: true, ..with_credit(1) };
     let only = consumers.add(&subscription, exclusive).await.unwrap();
@@ -466,8 +467,7 @@ async fn revoking_deleting_and_draining_end_consumers() {
 #[tokio::test(start_paused = true)]
 async fn scheduled_events_appear_and_expired_ones_do_not() {
     let world = world().await;
-    let settings =
-        SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
+    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
     let subscription = world.subscribe_with(settings).await;
     let at = |ms: i64| outflow_model::Timestamp::from_millis(crate::world::NOW + ms);
     let event = |header: &str, ms: i64, n: u64| {
@@ -535,7 +535,11 @@ async fn retention_and_damage_are_counted_as_lost() {
     let world = world_with(Options { read_chunk_bytes: 4 << 10, ..Options::default() }).await;
     let subscription = world.subscribe().await;
     world.publish_numbers(0, 10).await;
-    world.engine.damage(world.stream().id, outflow_model::Offset::FIRST.plus(4), outflow_model::Offset::FIRST.plus(6));
+    world.engine.damage(
+        world.stream().id,
+        outflow_model::Offset::FIRST.plus(4),
+        outflow_model::Offset::FIRST.plus(6),
+    );
     let mut settings = world.stream().settings.clone();
     settings.retention.age_ms = 1_000;
     world.hub.update_stream(&project_id("p"), &name("events"), settings).await.unwrap();
