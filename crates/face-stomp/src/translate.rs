@@ -20,8 +20,8 @@
 //! | `type`, `correlation-id`, `reply-to`, `content-type`, any other | header of that name | the same |
 //!
 //! `content-length`, `receipt`, `transaction` and what only MESSAGE may say are not kept. The first
-//! of repeated headers counts. Whether the message is text or bytes for JMS is kept in
-//! `amq-msg-type` where it does not follow from the rest, see [`letter::kind_of`].
+//! of repeated headers counts. Whether the message is text or bytes for JMS is kept in `outflow-body`
+//! where it does not follow from the rest, see [`letter::kind_of`].
 //!
 //! An event that came another way, such as by HTTP, is a message too: its body is the event's
 //! `body`, a JSON value as it was published; one without a body is given as its whole line. Its
@@ -41,5 +41,7 @@ pub const EXPIRES: &str = "outflow-expires";
 pub const DELIVER_AT: &str = "outflow-deliver-at";
 /// Which connection sent an event, where that connection has a consumer that does not want its own.
 pub const ORIGIN: &str = "outflow-origin";
+/// Whether a message is text or bytes for JMS, where that does not follow from the rest.
+pub const KIND: &str = "outflow-body";
 /// What the hub tells of dead letters begins so.
 pub const DEAD: &str = "outflow-dead-";

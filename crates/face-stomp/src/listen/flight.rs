@@ -3,7 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use outflow_hub::subscription::{Consumers, Publishing, SettleError, Settling};
+use outflow_hub::publish::Publishing;
+use outflow_hub::subscription::{Consumers, SettleError, Settling};
 
 use crate::error::Failure;
 use crate::session::batch::{Acks, Landing, Outcome};

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use outflow_hub::destination::{ConsumeWish, Destination};
-use outflow_hub::subscription::{Browse, Consumers, Publishing};
+use outflow_hub::publish::Publishing;
+use outflow_hub::subscription::{Browse, Consumers};
 use outflow_hub::{Durability, Hub, Settle, Stream, Subscription};
 use outflow_model::{ErrorCode, Grant};
 

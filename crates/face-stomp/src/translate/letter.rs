@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use outflow_model::draft::{Body, EventError, NewEvent, Rules};
 use outflow_model::{Draft, ErrorCode, Rng, Timestamp};
 
-use super::{DELIVER_AT, EXPIRES, MESSAGE_TYPE, ORIGIN};
+use super::{DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN};
 use crate::config::TextRule;
 use crate::error::Failure;
 use crate::wire::Frame;
@@ -38,16 +38,17 @@ impl Kind {
     }
 }
 
-/// What an event is for JMS: what `amq-msg-type` says; else text where `content-type` says so and
-/// the body is no base64; else bytes for what came as a message, and text for all other events.
+/// What an event is for JMS: what its header `amq-msg-type` says, or [`KIND`]; else text where
+/// `content-type` says so and the body is no base64; else bytes for what came as a message, and text
+/// for all other events.
 #[must_use]
 pub fn kind_of(
-    amq_msg_type: Option<&str>,
+    said: Option<&str>,
     content_type: Option<&str>,
     is_base64: bool,
     is_message: bool,
 ) -> Kind {
-    if let Some(kind) = amq_msg_type.and_then(Kind::parse) {
+    if let Some(kind) = said.and_then(Kind::parse) {
         return kind;
     }
     let text = !is_base64 && (!is_message || content_type.is_some_and(is_text));
@@ -190,7 +191,7 @@ impl<'a> Letter<'a> {
         let media_type = says_text.then_some("text/plain");
         let is_base64 = std::str::from_utf8(self.body).is_err();
         if kind_of(None, media_type, is_base64, true) != kind {
-            self.keep("amq-msg-type".into(), kind.as_str().into());
+            self.keep(KIND.into(), kind.as_str().into());
         }
     }
 

@@ -6,7 +6,7 @@ use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
 use outflow_model::Timestamp;
 
-use super::{DEAD, DELIVER_AT, EXPIRES, MESSAGE_TYPE, ORIGIN};
+use super::{DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN};
 use crate::session::{AckId, Outbox};
 use crate::wire::{FrameWriter, Version};
 
@@ -88,6 +88,7 @@ fn headers(
             EXPIRES => said.expires = millis(&value),
             // Ours, or what this frame says itself: an event from elsewhere may have any header.
             DELIVER_AT
+            | KIND
             | ORIGIN
             | "destination"
             | "subscription"

@@ -32,9 +32,18 @@ impl<'a> FrameWriter<'a> {
     }
 
     /// A header whose name and value may hold anything: what would end the line or the frame is
-    /// escaped as the version has it, or becomes a space where it has no escape.
+    /// escaped as the version has it, or becomes a space where it has no escape. A header without
+    /// a name is left out.
     pub fn header(&mut self, name: &str, value: &str) -> &mut Self {
-        escape(name, self.version, self.out);
+        if name.is_empty() {
+            return self;
+        }
+        if self.version == Version::V1_0 && name.contains(':') {
+            // It would end the name, and 1.0 has no escape for it.
+            escape(&name.replace(':', "_"), self.version, self.out);
+        } else {
+            escape(name, self.version, self.out);
+        }
         self.out.push(b':');
         escape(value, self.version, self.out);
         self.out.push(b'\n');

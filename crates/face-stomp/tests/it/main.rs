@@ -8,4 +8,9 @@
     reason = "test code, helpers included, fails by panicking"
 )]
 
+mod golden;
+mod hostile;
+mod messages;
+mod stand;
+mod web_socket;
 mod wire;

@@ -1,0 +1,241 @@
+//! Clients that mean harm, or are broken: each is answered or closed, the others go on.
+
+use outflow_face_stomp::Options;
+use outflow_face_stomp::wire::FrameLimits;
+
+use crate::stand::{Client, Stand};
+
+fn small() -> Options {
+    Options {
+        frame: FrameLimits {
+            command_bytes: 64,
+            line_bytes: 256,
+            headers: 12,
+            head_bytes: 1024,
+            body_bytes: 4096,
+        },
+        max_subscriptions: 3,
+        max_transactions: 2,
+        max_transaction_bytes: 2048,
+        max_transaction_messages: 10,
+        connect_timeout: std::time::Duration::from_millis(300),
+        write_stall: std::time::Duration::from_millis(500),
+        ..Options::default()
+    }
+}
+
+/// What follows is an ERROR and the end.
+async fn is_refused(mut client: Client, what: &str) {
+    let error = client.frame_or_end().await.unwrap_or_else(|| panic!("no answer: {what}"));
+    assert_eq!(error.command, "ERROR", "{what}");
+    assert_eq!(client.frame_or_end().await, None, "{what}");
+}
+
+#[tokio::test]
+async fn every_limit_of_a_frame_is_an_error_and_the_end() {
+    let stand = Stand::with(small()).await;
+    let mut witness = stand.connect("1.2").await;
+    witness.subscribe("1", "/queue/witness", "").await;
+    let long = "a".repeat(5000);
+    for (bytes, what) in [
+        (long.clone(), "an endless command"),
+        (format!("SEND\nk:{long}"), "an endless header"),
+        (format!("SEND\n{}", "a:b\n".repeat(5000)), "endless headers"),
+        (format!("SEND\n{}", format!("a:{}\n", "b".repeat(200)).repeat(11)), "a large head"),
+        (format!("SEND\ndestination:/queue/a\n\n{long}"), "an endless body"),
+        ("SEND\ndestination:/queue/a\ncontent-length:4097\n\n".to_owned(), "too long a length"),
+        ("SEND\ncontent-length:18446744073709551616\n\n".to_owned(), "a length beyond numbers"),
+        ("SEND\ncontent-length:-5\n\nx\0".to_owned(), "a negative length"),
+        ("SEND\ncontent-length:1\n\nabc\0".to_owned(), "a length that lies"),
+        ("SEND\ndestination:/queue/a\0\n\nx\0".to_owned(), "a NUL in the headers"),
+        ("send\ndestination:/queue/a\n\nx\0".to_owned(), "a command in lower case"),
+    ] {
+        let mut client = stand.connect("1.2").await;
+        client.raw_to_the_end(bytes.as_bytes()).await;
+        is_refused(client, what).await;
+    }
+    let mut client = stand.connect("1.2").await;
+    client.raw(b"SEND\ndestination:/queue/\xc3\x28\n\nx\0").await;
+    is_refused(client, "headers that are no UTF-8").await;
+    witness.ask("SEND", "destination:/queue/witness\n", "still here").await;
+    assert_eq!(witness.frame().await.text(), "still here");
+}
+
+#[tokio::test]
+async fn a_frame_cut_at_every_byte_is_the_same_frame() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("1.2").await;
+    client.subscribe("1", "/topic/cut", "").await;
+    let frame =
+        "SEND\r\ndestination:/topic/cut\nk:a\\cb é\ncontent-length:7\n\nx\0é😀\0".as_bytes();
+    for cut in 1..frame.len() {
+        let (left, right) = frame.split_at(cut);
+        client.raw(left).await;
+        tokio::task::yield_now().await;
+        client.raw(right).await;
+        let message = client.frame().await;
+        assert_eq!((message.the("k"), message.text()), ("a:b é", "x\0é😀"), "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn requests_beyond_their_limits_fail_and_the_connection_stays() {
+    let stand = Stand::with(small()).await;
+    let mut client = stand.connect("1.2").await;
+    let mut fails = async |frame: &str, what: &str| {
+        client.send(frame).await;
+        let error = client.frame().await;
+        assert_eq!(
+            (error.command.as_str(), error.get("receipt-id")),
+            ("ERROR", Some("r")),
+            "{what}"
+        );
+    };
+    for (headers, what) in [
+        ("destination:/queue/a\nselector:((((((\n", "an open selector"),
+        ("destination:/queue/a\nactivemq.prefetchSize:many\n", "a prefetch that is no number"),
+        ("destination:/queue/\n", "a destination without a name"),
+        ("destination:\n", "no destination"),
+        ("destination:/topic/a\nactivemq.subscriptionName:n\n", "durable without a client id"),
+        ("destination:/remote-temp-queue/ID-1:t\n", "another's temporary queue"),
+    ] {
+        fails(&format!("SUBSCRIBE\nid:x\nreceipt:r\n{headers}\n"), what).await;
+    }
+    let deep = format!("{}a = 1{}", "(".repeat(100), ")".repeat(100));
+    fails(
+        &format!("SUBSCRIBE\nid:x\nreceipt:r\ndestination:/queue/a\nselector:{deep}\n\n"),
+        "a deep selector",
+    )
+    .await;
+    let composite = vec!["/queue/a"; 25].join(",");
+    fails(
+        &format!("SEND\nreceipt:r\ndestination:{composite},/topic/>\n\nx"),
+        "sending to a wildcard",
+    )
+    .await;
+    for headers in
+        ["expires:soon", "priority:high", "AMQ_SCHEDULED_DELAY:x", "AMQ_SCHEDULED_CRON:* * * * *"]
+    {
+        fails(&format!("SEND\nreceipt:r\ndestination:/queue/a\n{headers}\n\nx"), headers).await;
+    }
+    for (frame, what) in [
+        ("ACK\nreceipt:r\nid:0-0\n\n", "an ack of nothing"),
+        ("ACK\nreceipt:r\nid:99999999999-1\n\n", "an ack beyond numbers"),
+        ("ACK\nreceipt:r\n\n", "an ack without an id"),
+        ("NACK\nreceipt:r\nmessage-id:x\nsubscription:y\n\n", "a nack of nothing"),
+        ("COMMIT\nreceipt:r\n\n", "no transaction"),
+        ("ABORT\nreceipt:r\ntransaction:none\n\n", "an unknown transaction"),
+        ("SEND\nreceipt:r\ntransaction:none\ndestination:/queue/a\n\nx", "a send in it"),
+        ("UNSUBSCRIBE\nreceipt:r\n\n", "unsubscribing from nothing"),
+    ] {
+        fails(frame, what).await;
+    }
+    for n in 0..3 {
+        client.subscribe(&n.to_string(), "/queue/a", "").await;
+    }
+    client.send("SUBSCRIBE\nid:9\ndestination:/queue/a\nreceipt:r\n\n").await;
+    assert_eq!(client.frame().await.command, "ERROR");
+    for name in ["t1", "t2"] {
+        client.ask("BEGIN", &format!("transaction:{name}\n"), "").await;
+    }
+    client.send("BEGIN\ntransaction:t3\nreceipt:r\n\n").await;
+    assert_eq!(client.frame().await.command, "ERROR");
+    let body = "b".repeat(1500);
+    client.ask("SEND", "transaction:t1\ndestination:/queue/tx\n", &body).await;
+    client.send(&format!("SEND\ntransaction:t2\ndestination:/queue/tx\nreceipt:r\n\n{body}")).await;
+    assert_eq!(client.frame().await.command, "ERROR");
+    client.ask("COMMIT", "transaction:t1\n", "").await;
+    assert_eq!(client.until_quiet().await, []);
+}
+
+#[tokio::test]
+async fn acks_of_others_messages_are_none() {
+    let stand = Stand::new().await;
+    let mut owner = stand.connect("1.2").await;
+    owner.subscribe("1", "/queue/mine", "ack:client-individual\n").await;
+    owner.ask("SEND", "destination:/queue/mine\n", "m").await;
+    let message = owner.frame().await;
+    let mut thief = stand.connect("1.2").await;
+    thief.subscribe("1", "/queue/other", "ack:client-individual\n").await;
+    for id in [format!("id:{}", message.the("ack")), format!("id:{}", message.the("message-id"))] {
+        thief.send(&format!("ACK\n{id}\nreceipt:r\n\n")).await;
+        assert_eq!(thief.frame().await.command, "ERROR");
+    }
+    owner.ask("ACK", &format!("id:{}\n", message.the("ack")), "").await;
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_in_time_is_cut() {
+    let stand = Stand::with(small()).await;
+    let mut silent = stand.dial().await;
+    let mut trickling = stand.dial().await;
+    trickling.raw(b"CONN").await;
+    assert_eq!(silent.frame_or_end().await, None);
+    assert_eq!(trickling.frame_or_end().await, None);
+}
+
+/// Who asks for messages and reads none holds what the socket holds, and is cut.
+#[tokio::test]
+async fn who_takes_no_bytes_is_cut_and_its_messages_go_to_others() {
+    let stand = Stand::with(small()).await;
+    let mut stuck = stand.connect("1.2").await;
+    stuck
+        .send(
+            "SUBSCRIBE\nid:1\ndestination:/queue/big\nack:client\nactivemq.prefetchSize:30000\n\n",
+        )
+        .await;
+    let mut producer = stand.connect("1.2").await;
+    let body = "b".repeat(4000);
+    let frame = format!("SEND\ndestination:/queue/big\n\n{body}\0");
+    for _ in 0..40 {
+        producer.raw(frame.repeat(200).as_bytes()).await;
+    }
+    producer.ask("SEND", "destination:/queue/big\n", "last").await;
+    let mut next = stand.connect("1.2").await;
+    next.subscribe("1", "/queue/big", "").await;
+    let mut count = 0;
+    while next.frame().await.text() != "last" {
+        count += 1;
+    }
+    assert_eq!(count, 8000);
+}
+
+/// Before a login nothing is done, whatever is sent.
+#[tokio::test]
+async fn strangers_reach_nothing() {
+    let stand = Stand::new().await;
+    let mut stranger = stand.dial().await;
+    for frame in [
+        "SEND\ndestination:/queue/a\nreceipt:r\n\nx",
+        "SUBSCRIBE\nid:1\ndestination:/topic/>\nreceipt:r\n\n",
+        "BEGIN\ntransaction:t\nreceipt:r\n\n",
+        "DISCONNECT\nreceipt:r\n\n",
+    ] {
+        stranger.send(frame).await;
+        let error = stranger.frame().await;
+        assert_eq!((error.command.as_str(), error.the("message")), ("ERROR", "Not connected."));
+    }
+    for login in ["", "login:broker\n", "login:broker\npasscode:wrong\n", "passcode:x\n"] {
+        let mut stranger = stand.dial().await;
+        stranger.send(&format!("CONNECT\naccept-version:1.2\n{login}\n")).await;
+        is_refused(stranger, login).await;
+    }
+}
+
+#[tokio::test]
+async fn a_drain_ends_connections_after_what_is_under_way() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("1.2").await;
+    let sends: String = (0..500)
+        .map(|n| format!("SEND\ndestination:/queue/d\npersistent:true\nreceipt:{n}\n\nx\0"))
+        .collect();
+    client.raw(sends.as_bytes()).await;
+    assert_eq!(client.frame().await.the("receipt-id"), "0");
+    stand.drain.advance(outflow_face::Phase::Stopping);
+    // Every receipt that was given came whole and in order, then the end.
+    let mut next = 1;
+    while let Some(frame) = client.frame_or_end().await {
+        assert_eq!(frame.the("receipt-id"), next.to_string());
+        next += 1;
+    }
+}
