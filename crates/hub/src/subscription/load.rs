@@ -40,31 +40,19 @@ struct Want {
     bytes: usize,
 }
 
-/// Loads what the subscription has room for, unless somebody does.
-pub(crate) async fn if_idle(inner: Arc<Inner>, subscription: Arc<Subscription>) {
-    if begin(&subscription) {
-        fill(&inner, &subscription).await;
-    }
-}
-
-/// Takes the part of the one who loads. `false`: somebody else has it, and will look again.
-pub(crate) fn begin(subscription: &Subscription) -> bool {
-    !std::mem::replace(&mut subscription.queue.lock().loading, true)
-}
-
-/// Loads until there is no room or nothing more. Call [`begin`] first.
-pub(crate) async fn fill(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
-    loop {
-        let wants = {
-            let mut queue = subscription.queue.lock();
-            let wants = plan(inner, &queue);
-            queue.loading = !wants.is_empty();
-            wants
-        };
-        if wants.is_empty() {
-            subscription.seen.notify_waiters();
+/// Loads what the subscription has room for, unless somebody does: they look again when they have
+/// taken in what they read.
+pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
+    let mut wants = {
+        let mut queue = subscription.queue.lock();
+        if queue.loading {
             return;
         }
+        let wants = plan(inner, &queue);
+        queue.loading = !wants.is_empty();
+        wants
+    };
+    while !wants.is_empty() {
         let mut reads = Vec::with_capacity(wants.len());
         for want in wants {
             let read = read(inner, &want).await;
@@ -76,6 +64,13 @@ pub(crate) async fn fill(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
         }
         // What was given up meanwhile is written in passing.
         drop(subscription.finish(inner, queue));
+        let mut queue = subscription.queue.lock();
+        wants = plan(inner, &queue);
+        if wants.is_empty() {
+            queue.loading = false;
+            drop(queue);
+            subscription.seen.notify_waiters();
+        }
     }
 }
 

@@ -61,13 +61,10 @@ pub(crate) async fn peek(
     let until = Instant::now() + wait;
     let _peeker = Peeker::new(inner, subscription);
     loop {
+        load::if_idle(inner, subscription).await;
         let mut seen = std::pin::pin!(subscription.seen.notified());
         // From here on nothing that comes is missed.
         seen.as_mut().enable();
-        let is_loader = load::begin(subscription);
-        if is_loader {
-            load::fill(inner, subscription).await;
-        }
         let (peeked, is_settled) = {
             let queue = subscription.queue.lock();
             if queue.closed {

@@ -154,7 +154,7 @@ async fn run(bells: Arc<Bells>, pump: Arc<Pump>, inner: Weak<Inner>) {
             && let Some(subscription) = queue.pop_front()
         {
             let Some(inner) = inner.upgrade() else { return };
-            under_way.push(load::if_idle(inner, subscription));
+            under_way.push(async move { load::if_idle(&inner, &subscription).await });
         }
         tokio::select! {
             biased;
