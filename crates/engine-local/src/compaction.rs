@@ -3,13 +3,14 @@
 //! Driven by the keeping thread, when nothing waits to be sealed, or by the simulator.
 //!
 //! The new file takes the old one's name in one rename, so that after a crash one of them is
-//! there, whole. Readers of the old one keep it open.
+//! there, whole. Readers of the old one keep it pinned.
 
 use std::io;
 use std::sync::Arc;
 
 use outflow_model::StreamId;
 
+use crate::fs::File;
 use crate::index::BlockRef;
 use crate::sealer::Pace;
 use crate::segment::block::Form;
@@ -64,9 +65,17 @@ fn candidate(shared: &Shared) -> Option<Arc<Segment>> {
 /// Returns whether the segment was replaced.
 fn rewrite(shared: &Shared, old: &Arc<Segment>, pace: Pace<'_>) -> io::Result<bool> {
     let path = segment::path(&shared.dir, old.age_ms, old.number);
+    let from = match shared.open_segment(old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            old.set_damaged();
+            shared.health.damage(format!("{} was removed by somebody else", path.display()));
+            return Ok(false);
+        }
+        opened => opened?,
+    };
     let mut writer = SegmentWriter::begin(shared.fs(), path, old.age_ms, old.number)?;
     for &id in &old.streams {
-        let copied = copy(shared, old, id, &mut writer, pace);
+        let copied = copy(shared, old, from.as_ref(), id, &mut writer, pace);
         match copied {
             Ok(true) => {}
             Ok(false) => {
@@ -79,9 +88,12 @@ fn rewrite(shared: &Shared, old: &Arc<Segment>, pace: Pace<'_>) -> io::Result<bo
             }
         }
     }
+    shared.files.pin(old, from);
     let (file, entries) = writer.finish(shared.fs())?;
     let meta = SegmentMeta { uid: shared.new_uid(), number: old.number, age_ms: old.age_ms };
-    show(shared, old, Segment::new(meta, file, &entries), &entries);
+    let new = Segment::new(meta, &entries);
+    shared.files.insert(&new, file);
+    show(shared, old, new, &entries);
     Ok(true)
 }
 
@@ -89,12 +101,13 @@ fn rewrite(shared: &Shared, old: &Arc<Segment>, pace: Pace<'_>) -> io::Result<bo
 fn copy(
     shared: &Shared,
     old: &Segment,
+    from: &dyn File,
     id: StreamId,
     writer: &mut SegmentWriter,
     pace: Pace<'_>,
 ) -> io::Result<bool> {
     for run in live_blocks(shared, old, id).chunks(RUN) {
-        for (block, read) in run.iter().zip(read_run(old.file.as_ref(), id, run)?) {
+        for (block, read) in run.iter().zip(read_run(from, id, run)?) {
             let Ok(stored) = read else {
                 old.set_damaged();
                 let (age, number) = (old.age_ms, old.number);

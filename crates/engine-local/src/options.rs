@@ -23,6 +23,8 @@ pub struct Options {
     pub block_bytes: usize,
     /// How many bytes of blocks the shared cache holds, as if all were open. Default 128 MiB.
     pub cache_bytes: u64,
+    /// How many segment files are kept open: 1 and more. Default 512.
+    pub open_segments: usize,
     /// How many bytes a read from disk takes at once, to come ahead of a reader. Default 1 MiB.
     pub read_ahead_bytes: usize,
     /// How many bytes of the disk are kept for acks, deletes and retention: appends are refused
@@ -46,6 +48,7 @@ impl Default for Options {
             group_bytes: 4 << 20,
             block_bytes: 128 << 10,
             cache_bytes: 128 << 20,
+            open_segments: 512,
             read_ahead_bytes: 1 << 20,
             reserve_bytes: None,
             seal_bytes_per_second: 128 << 20,
@@ -62,6 +65,7 @@ impl Options {
         self.pending_generations = self.pending_generations.clamp(1, 64);
         self.group_batches = self.group_batches.max(1);
         self.block_bytes = self.block_bytes.clamp(4 << 10, 1 << 20);
+        self.open_segments = self.open_segments.max(1);
         self.read_ahead_bytes = self.read_ahead_bytes.clamp(64 << 10, 16 << 20);
         self.retention_interval_ms = self.retention_interval_ms.max(10);
         self

@@ -6,6 +6,7 @@
 //! Invariants: the index's lock is never held across a disk read; only committed events are seen;
 //! a block that fails its checksum is never served; nobody is led past missing events unaware.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -141,7 +142,13 @@ impl Plan {
             stored += block.len as usize;
             run.push(*block);
         }
-        let read = read_run(wanted.segment.file.as_ref(), self.stream, &run)
+        let file = match shared.open_segment(&wanted.segment) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(note_damage(shared, &wanted.segment, &wanted.block));
+            }
+            opened => opened.map_err(|error| ReadError::Io(error.to_string()))?,
+        };
+        let read = read_run(file.as_ref(), self.stream, &run)
             .map_err(|error| ReadError::Io(error.to_string()))?;
         let mut good = Vec::with_capacity(run.len());
         for (block, read) in run.iter().zip(read) {

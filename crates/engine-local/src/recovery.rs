@@ -35,6 +35,7 @@ use crate::identity;
 use crate::index::{IdMap, Index};
 use crate::journal::reader::JournalFile;
 use crate::options::Options;
+use crate::segment::open::OpenFiles;
 use crate::shared::{Parts, Shared};
 use crate::state::State;
 
@@ -226,6 +227,7 @@ impl Recovery<'_> {
         let shared = Arc::new(Shared {
             dir: self.dir.to_owned(),
             cache: Cache::new(options.cache_bytes, options.block_bytes),
+            files: OpenFiles::new(options.open_segments),
             options,
             parts,
             index: RwLock::new(self.index),

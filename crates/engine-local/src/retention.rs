@@ -115,6 +115,16 @@ pub(crate) fn sweep(shared: &Shared) -> io::Result<()> {
 
 fn remove(shared: &Shared, segment: &Segment) -> io::Result<()> {
     let path = segment::path(&shared.dir, segment.age_ms, segment.number);
+    match shared.open_segment(segment) {
+        // A reader may have planned with it.
+        Ok(file) => shared.files.pin(segment, file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            shared.health.damage(format!("{} was removed by somebody else", path.display()));
+            shared.index.write().segments.remove(&segment.uid);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
     if segment.is_damaged() {
         let quarantine = shared.dir.join("quarantine");
         let name = format!("segment-{}-{:016}.seg", segment.age_ms, segment.number);

@@ -74,7 +74,9 @@ fn seal(shared: &Shared, generation: &Generation, pace: Pace<'_>) -> io::Result<
         }
         let (file, entries) = writer.finish(shared.fs())?;
         let meta = SegmentMeta { uid: shared.new_uid(), number, age_ms: *age_ms };
-        show(shared, generation, Segment::new(meta, file, &entries), &entries);
+        let segment = Segment::new(meta, &entries);
+        shared.files.insert(&segment, file);
+        show(shared, generation, segment, &entries);
     }
     note_ends(shared, generation)?;
     if generation.is_damaged {

@@ -33,11 +33,13 @@
 
 pub(crate) mod block;
 pub(crate) mod footer;
+pub(crate) mod open;
 pub(crate) mod reader;
 pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use outflow_model::{StreamId, Timestamp};
 
@@ -57,7 +59,7 @@ pub(crate) fn family(dir: &Path, age_ms: u64) -> PathBuf {
     dir.join("segments").join(age_ms.to_string())
 }
 
-/// A sealed file that is open.
+/// A sealed file. It is read through [`open::OpenFiles`].
 #[derive(Debug)]
 pub(crate) struct Segment {
     /// Its number in this process: another one when it was rewritten.
@@ -65,7 +67,8 @@ pub(crate) struct Segment {
     /// The number in its name.
     pub(crate) number: u64,
     pub(crate) age_ms: u64,
-    pub(crate) file: Box<dyn File>,
+    /// Its file, once its name is gone or another's.
+    pinned: OnceLock<Arc<dyn File>>,
     /// The bytes of all its blocks.
     pub(crate) total: u64,
     /// The bytes of the blocks that a stream still refers to.
@@ -93,7 +96,7 @@ pub(crate) struct SegmentMeta {
 
 impl Segment {
     /// A segment with these blocks, to which no stream refers yet.
-    pub(crate) fn new(meta: SegmentMeta, file: Box<dyn File>, entries: &[Entry]) -> Self {
+    pub(crate) fn new(meta: SegmentMeta, entries: &[Entry]) -> Self {
         let mut streams: Vec<StreamId> = entries.iter().map(|entry| entry.stream).collect();
         streams.dedup();
         let newest = entries.iter().map(|entry| entry.block.last_at).max();
@@ -101,7 +104,7 @@ impl Segment {
             uid: meta.uid,
             number: meta.number,
             age_ms: meta.age_ms,
-            file,
+            pinned: OnceLock::new(),
             total: entries.iter().map(|entry| u64::from(entry.block.len)).sum(),
             live: AtomicU64::new(0),
             newest: newest.unwrap_or_default(),
@@ -122,6 +125,14 @@ impl Segment {
 
     pub(crate) fn retain(&self, bytes: u64) {
         self.live.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn pinned(&self) -> Option<Arc<dyn File>> {
+        self.pinned.get().cloned()
+    }
+
+    fn pin(&self, file: Arc<dyn File>) {
+        let _ = self.pinned.set(file);
     }
 
     pub(crate) fn is_damaged(&self) -> bool {

@@ -11,11 +11,13 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::active::Pending;
 use crate::cache::Cache;
-use crate::fs::Fs;
+use crate::fs::{File, Fs};
 use crate::health::Board;
 use crate::index::Index;
 use crate::journal::writer;
 use crate::options::Options;
+use crate::segment::Segment;
+use crate::segment::open::OpenFiles;
 use crate::state::State;
 
 /// The world that an engine lives in: the simulator's or the real one.
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) parts: Parts,
     pub(crate) index: RwLock<Index>,
     pub(crate) cache: Cache,
+    pub(crate) files: OpenFiles,
     pub(crate) health: Board,
     pub(crate) pending: Pending,
     pub(crate) observer: RwLock<Option<Arc<dyn CommitObserver>>>,
@@ -59,6 +62,14 @@ impl Shared {
 
     pub(crate) fn state(&self) -> &dyn State {
         self.parts.state.as_ref()
+    }
+
+    /// The file of a segment.
+    ///
+    /// # Errors
+    /// The disk's; `NotFound` when somebody else has removed it.
+    pub(crate) fn open_segment(&self, segment: &Segment) -> io::Result<Arc<dyn File>> {
+        self.files.get(self.fs(), &self.dir, segment)
     }
 
     pub(crate) fn new_uid(&self) -> u32 {

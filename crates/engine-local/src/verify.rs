@@ -16,10 +16,11 @@ use std::path::Path;
 
 use outflow_model::{MetaSlice, Offset};
 
-use crate::fs::{Fs, RealFs};
+use crate::fs::{Fs, OpenMode, RealFs};
 use crate::identity;
 use crate::journal::op::{self, JournalOp};
 use crate::recovery::{Found, Journals, OpenError, io_error, journals, segments};
+use crate::segment;
 use crate::segment::reader::read_run;
 use crate::state::State;
 
@@ -89,7 +90,7 @@ pub fn verify_on(
     gather.report.unfinished = segments.unfinished.len();
     let mut done = 0;
     for found in &segments.found {
-        check_segment(found, &mut gather).map_err(io_error("reading a segment"))?;
+        check_segment(fs, dir, found, &mut gather).map_err(io_error("reading a segment"))?;
         done += bytes_of(found);
         progress(Progress { done, total });
     }
@@ -150,7 +151,13 @@ fn bytes_of(found: &Found) -> u64 {
 }
 
 /// Checks every block of a segment.
-fn check_segment(found: &Found, gather: &mut Gather) -> std::io::Result<()> {
+fn check_segment(
+    fs: &dyn Fs,
+    dir: &Path,
+    found: &Found,
+    gather: &mut Gather,
+) -> std::io::Result<()> {
+    let file = fs.open(&segment::path(dir, found.age_ms, found.number), OpenMode::Read)?;
     let name = format!("segments/{}/{:016}.seg", found.age_ms, found.number);
     gather.report.segments += 1;
     for what in &found.read.damage {
@@ -158,7 +165,7 @@ fn check_segment(found: &Found, gather: &mut Gather) -> std::io::Result<()> {
     }
     for entry in &found.read.entries {
         let (stream, block) = (entry.stream, &entry.block);
-        let read = read_run(found.read.file.as_ref(), stream, std::slice::from_ref(block))?;
+        let read = read_run(file.as_ref(), stream, std::slice::from_ref(block))?;
         let is_good = read.iter().flatten().any(|stored| {
             let (lines, metas) = (stored.block.lines(), stored.block.meta_bytes());
             lines.is_ok_and(|lines| {

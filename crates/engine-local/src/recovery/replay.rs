@@ -30,7 +30,7 @@ impl Recovery<'_> {
             let uid = self.next_uid;
             self.next_uid += 1;
             let meta = SegmentMeta { uid, number: found.number, age_ms: found.age_ms };
-            let segment = Segment::new(meta, found.read.file, &found.read.entries);
+            let segment = Segment::new(meta, &found.read.entries);
             for what in found.read.damage {
                 segment.set_damaged();
                 let (age, number) = (found.age_ms, found.number);

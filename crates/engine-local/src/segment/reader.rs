@@ -13,7 +13,6 @@ use crate::index::BlockRef;
 /// A segment file's index.
 #[derive(Debug)]
 pub(crate) struct SegmentRead {
-    pub(crate) file: Box<dyn File>,
     pub(crate) entries: Vec<Entry>,
     /// What is damaged, in words; empty when nothing is.
     pub(crate) damage: Vec<String>,
@@ -27,8 +26,7 @@ pub(crate) enum SegmentOpen {
     Newer(u32),
 }
 
-/// Opens the file at `path` and reads its index; from the blocks themselves if the footer is
-/// damaged.
+/// Reads the index of the file at `path`; from the blocks themselves if the footer is damaged.
 pub(crate) fn open(fs: &dyn Fs, path: &Path) -> io::Result<SegmentOpen> {
     let file = fs.open(path, OpenMode::Read)?;
     let len = file.len()?;
@@ -46,7 +44,7 @@ pub(crate) fn open(fs: &dyn Fs, path: &Path) -> io::Result<SegmentOpen> {
             salvage(file.as_ref(), len)?
         }
     };
-    Ok(SegmentOpen::Read(SegmentRead { file, entries, damage }))
+    Ok(SegmentOpen::Read(SegmentRead { entries, damage }))
 }
 
 fn read_footer(file: &dyn File, len: u64) -> io::Result<Option<Vec<Entry>>> {

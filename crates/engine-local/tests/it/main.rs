@@ -12,6 +12,7 @@
 
 mod contract;
 mod corruption;
+mod descriptors;
 mod disk;
 mod faults;
 mod full;

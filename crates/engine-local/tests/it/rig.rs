@@ -35,6 +35,7 @@ pub(crate) fn small() -> Options {
         pending_generations: 2,
         block_bytes: 4 << 10,
         cache_bytes: 64 << 10,
+        open_segments: 2,
         read_ahead_bytes: 64 << 10,
         reserve_bytes: Some(128 << 10),
         seal_bytes_per_second: 0,
