@@ -31,7 +31,8 @@ pub(crate) struct Generation {
 #[derive(Debug, Default)]
 struct Inner {
     waiting: VecDeque<Generation>,
-    free: Vec<u32>,
+    /// The one that has been free for longest is used first: so old bytes are soon overwritten.
+    free: VecDeque<u32>,
     next_slot: u32,
     /// The file that is kept for when the disk is full.
     spare: Option<u32>,
@@ -51,6 +52,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// With what recovery found.
     pub(crate) fn new(waiting: VecDeque<Generation>, free: Vec<u32>, next_slot: u32) -> Self {
+        let free = free.into();
         let inner = Inner { waiting, free, next_slot, ..Inner::default() };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
@@ -80,7 +82,7 @@ impl Pending {
         if let Some(generation) = inner.waiting.pop_front()
             && !generation.is_damaged
         {
-            inner.free.push(generation.slot);
+            inner.free.push_back(generation.slot);
         }
         drop(inner);
         self.changed.notify_all();
@@ -89,7 +91,7 @@ impl Pending {
     /// A free file, or the number of a new one.
     pub(crate) fn take_slot(&self) -> u32 {
         let mut inner = self.inner.lock();
-        inner.free.pop().unwrap_or_else(|| {
+        inner.free.pop_front().unwrap_or_else(|| {
             inner.next_slot += 1;
             inner.next_slot - 1
         })
@@ -97,12 +99,12 @@ impl Pending {
 
     /// Gives a file back that was not used.
     pub(crate) fn give_back(&self, slot: u32) {
-        self.inner.lock().free.push(slot);
+        self.inner.lock().free.push_back(slot);
     }
 
     /// A file that was used and is free, and so needs no more room on the disk.
     pub(crate) fn take_free(&self) -> Option<u32> {
-        self.inner.lock().free.pop()
+        self.inner.lock().free.pop_front()
     }
 
     pub(crate) fn has_spare(&self) -> bool {
@@ -127,7 +129,7 @@ impl Pending {
         let mut inner = self.inner.lock();
         inner.is_spare_spent = false;
         if let Some(other) = inner.spare.replace(slot) {
-            inner.free.push(other);
+            inner.free.push_back(other);
         }
     }
 

@@ -4,10 +4,12 @@
 //! trims, drops) moves the start of a stream through the journal; here the starts that age and
 //! size ask for are found, and segments that no stream refers to any more are removed.
 //!
-//! Files of one age expire whole, so that the oldest event of a file stays as long as its newest. To
-//! bound that, a generation is sealed before it is full once it holds events of a tenth of their
-//! stream's age: then no event outlives its age by more than that, however little is published.
-//! What it was written to in the journal is overwritten as journal files are used again.
+//! Files of one age expire whole where they can, so that the oldest block of a file stays as long as
+//! its newest, but no longer than a tenth of its age. And so that blocks are not older than that at
+//! one end than at the other, a generation is sealed before it is full once it holds events of a
+//! tenth of their stream's age, an hour at least: however little is published, events go in time.
+//! Their bytes go with their file, or when half of it is dead; those in the journal are overwritten
+//! as its files are used again.
 //!
 //! Invariants: a start moves durably before any byte is removed; a damaged segment is set aside,
 //! never removed.
@@ -25,11 +27,11 @@ use crate::shared::Shared;
 /// How many trims go into one batch.
 pub(crate) const OPS: usize = 1000;
 
-/// Which part of its age an event spends in the journal at most.
+/// Which part of its age an event spends in the journal at most, and stays on behind its age.
 const PART: u64 = 10;
-/// For how long an event may be in the journal whatever its age, in milliseconds: short ages must
-/// not make many small files.
-const JOURNALED_MS: u64 = 60_000;
+/// For how long an event may be in the journal whatever its age, in milliseconds: streams of short
+/// ages must not make many small files for all the others.
+const JOURNALED_MS: u64 = 3_600_000;
 
 /// Whether what is being filled should be handed to the sealer at `now`, though it is not full.
 pub(crate) fn is_overdue(shared: &Shared, now: Timestamp) -> bool {
@@ -67,12 +69,15 @@ fn due(index: &Index, stream: &StreamLog, now: Timestamp) -> Option<Offset> {
     let retention = stream.config.retention;
     let age = i64::try_from(retention.age_ms).unwrap_or(i64::MAX);
     let oldest = now.plus_millis(age.saturating_neg());
+    let late = oldest.plus_millis((age / PART as i64).saturating_neg());
     let max_bytes = retention.max_bytes.unwrap_or(u64::MAX);
     let (mut start, mut bytes) = (None, stream.bytes);
     for block in &stream.sealed {
         // Files of one family expire whole; until then a block costs nothing more.
         let newest = match index.segments.get(&block.segment) {
-            Some(segment) if segment.age_ms == retention.age_ms => segment.newest,
+            Some(segment) if segment.age_ms == retention.age_ms && block.last_at >= late => {
+                segment.newest
+            }
             _ => block.last_at,
         };
         let rest = bytes.saturating_sub(block.plain_len.into());

@@ -30,8 +30,20 @@ pub(crate) fn has_data(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
     Ok(journals(fs, dir, 0)?.live.iter().any(|(_, file)| !file.records.is_empty()))
 }
 
-/// Refuses when commits are missing between the state and the journal, and the segments show that
-/// it is the state that lacks them.
+/// Whether commits are missing between two of the files: an old one, kept as the spare, may begin
+/// where a blank state ends, while those behind it were used again.
+fn has_gap(live: &Live) -> bool {
+    let mut expected = u64::MAX;
+    live.iter().any(|(_, file)| {
+        let is_gap = file.head.first_sequence > expected && !file.head.has_jumped;
+        let last = file.records.last().map(|record| record.sequence + 1);
+        expected = last.unwrap_or(file.head.first_sequence);
+        is_gap
+    })
+}
+
+/// Refuses when commits are missing between the state and the journal, or within the journal, and
+/// the segments show that it is the state that lacks them.
 ///
 /// A crash leaves no such gap: a journal file is free only when the state that replaces it is
 /// durable. A damaged journal leaves one, but no segments with what the state does not know.
@@ -47,11 +59,11 @@ pub(crate) fn check(
     let first = live.iter().find(|(_, file)| !file.records.is_empty());
     let follows = |head: &FileHead| head.has_jumped || head.first_sequence <= applied + 1;
     let follows = first.is_some_and(|(_, file)| follows(&file.head));
-    if follows {
+    if follows && !has_gap(live) {
         return Ok(());
     }
     let is_blank = applied == 0 && known.streams.is_empty();
-    if is_blank && first.is_some() {
+    if is_blank && first.is_some() && (!follows || !segments.found.is_empty()) {
         return Err(OpenError::StateLost(dir.to_owned()));
     }
     // A journal that was set aside explains a gap, and what a crash left in between.
