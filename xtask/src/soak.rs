@@ -14,6 +14,7 @@ use crate::workspace::Workspace;
 #[derive(Debug, Default, PartialEq)]
 struct Plan {
     kill_rounds: u64,
+    reopen_mib: u64,
     sim_seeds: u64,
     fuzz_minutes: u64,
     bench: bool,
@@ -39,6 +40,11 @@ fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fa
     if plan.kill_rounds > 0 {
         stages.run("kill -9 rounds", || {
             long_test(workspace, "outflow", "OUTFLOW_KILL_ROUNDS", plan.kill_rounds)
+        })?;
+    }
+    if plan.reopen_mib > 0 {
+        stages.run("reopening after kill -9", || {
+            long_test(workspace, "outflow", "OUTFLOW_REOPEN_MIB", plan.reopen_mib)
         })?;
     }
     if plan.fuzz_minutes > 0 {
@@ -104,6 +110,7 @@ fn plan(flags: &[String]) -> Result<Plan, Fault> {
         let value = value.parse().during(format_args!("{flag} {value}"))?;
         match flag.as_str() {
             "--kill-rounds" => plan.kill_rounds = value,
+            "--reopen-mib" => plan.reopen_mib = value,
             "--sim-seeds" => plan.sim_seeds = value,
             "--fuzz-minutes" => plan.fuzz_minutes = value,
             _ => return Err(Fault::new(format!("no flag `{flag}`"))),
@@ -111,7 +118,7 @@ fn plan(flags: &[String]) -> Result<Plan, Fault> {
     }
     if plan == Plan::default() {
         return Err(Fault::new(
-            "say what to soak: --kill-rounds N, --sim-seeds N, --fuzz-minutes N, --bench",
+            "say what to soak: --kill-rounds N, --reopen-mib N, --sim-seeds N, --fuzz-minutes N, --bench",
         ));
     }
     Ok(plan)
@@ -124,8 +131,8 @@ mod tests {
     #[test]
     fn flags_make_a_plan_and_nonsense_does_not() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let expected = Plan { kill_rounds: 200, sim_seeds: 0, fuzz_minutes: 0, bench: true };
-        assert_eq!(plan(&words("--kill-rounds 200 --bench")).unwrap(), expected);
+        let expected = Plan { kill_rounds: 200, reopen_mib: 1024, bench: true, ..Plan::default() };
+        assert_eq!(plan(&words("--kill-rounds 200 --reopen-mib 1024 --bench")).unwrap(), expected);
         assert!(plan(&words("--kill-rounds")).is_err());
         assert!(plan(&words("--weeks 3")).is_err());
         assert!(plan(&[]).is_err());

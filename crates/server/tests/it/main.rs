@@ -16,4 +16,5 @@ mod health;
 mod kill;
 mod outflow;
 mod reader;
+mod reopen;
 mod verify;
