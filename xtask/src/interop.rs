@@ -22,10 +22,17 @@ enum Client {
     Curl,
     /// The shared-deflate form, read by every library at once.
     Deflate,
+    /// A page in a browser.
+    Chromium,
 }
 
-const ALL: [Client; 5] =
-    [Client::Python, Client::Node, Client::Java, Client::Curl, Client::Deflate];
+const ALL: [Client; 6] =
+    [Client::Python, Client::Node, Client::Java, Client::Curl, Client::Deflate, Client::Chromium];
+/// What the browser is called.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+/// What installs it where it is missing: no package client of a language does.
+const BROWSER_HINT: &str =
+    "no Chromium on this machine: `apt-get install chromium` brings its cases";
 /// Idle times of half a minute, reconnects and restarts add up; a driver that needs more hangs.
 const DRIVER_LIMIT: Duration = Duration::from_secs(420);
 
@@ -37,6 +44,7 @@ impl Client {
             Self::Java => "java",
             Self::Curl => "curl",
             Self::Deflate => "deflate",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -48,6 +56,7 @@ impl Client {
             Self::Java => &[Self::Java],
             Self::Curl => &[],
             Self::Deflate => &[Self::Python, Self::Node, Self::Java],
+            Self::Chromium => &[Self::Node],
         }
     }
 }
@@ -156,6 +165,7 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
                 .arg(format!("http://{}", stand.http()))
                 .current_dir(workspace.root.join("interop").join(client.name()))
                 .env("OUTFLOW_INSTALLED", workspace.interop())
+                .env("OUTFLOW_CHROMIUM", browser().unwrap_or_default())
                 .env("OUTFLOW_BINARY", workspace.binary("debug"))
                 .env("OUTFLOW_CONTROL", stand.control().to_string())
                 .env("OUTFLOW_OPERATOR_TOKEN", stand.token())
@@ -171,15 +181,30 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
     Ok(tally)
 }
 
+/// The groups to run. The browser alone is not installed here and may be missing: a run of all
+/// says so and goes on, a run of its own fails.
 fn chosen(name: Option<&str>) -> Result<Vec<Client>, Fault> {
+    let is_here = browser().is_some();
     match name {
-        None => Ok(ALL.to_vec()),
+        None if is_here => Ok(ALL.to_vec()),
+        None => {
+            println!("{BROWSER_HINT}");
+            Ok(ALL.into_iter().filter(|client| *client != Client::Chromium).collect())
+        }
+        Some("chromium") if !is_here => Err(Fault::new(BROWSER_HINT)),
         Some(name) => ALL
             .into_iter()
             .find(|client| client.name() == name)
             .map(|client| vec![client])
             .ok_or_else(|| Fault::new(format!("no client `{name}` in interop/"))),
     }
+}
+
+/// The browser on this machine's path, by its name.
+fn browser() -> Option<&'static str> {
+    let path = std::env::var_os("PATH")?;
+    let is_there = |name: &&str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    BROWSERS.into_iter().find(is_there)
 }
 
 /// The drivers of a group: its files in `cases/`, in the order of their names.

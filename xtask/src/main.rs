@@ -35,7 +35,7 @@ usage: cargo xtask <command>
   licences [--advisory-db DIR]
                             licences, duplicate versions; advisories when a database is given
                             (or named by ADVISORY_DB)
-  interop [NAME]            real clients against a dev server: python, node, java, curl, deflate
+  interop [NAME]            real clients against a dev server: python, node, java, curl, deflate, chromium
   soak [--kill-rounds N] [--sim-seeds N] [--fuzz-minutes N] [--bench]
                             the long versions of what the tests do briefly
   bench --peers [--runs N] [--seconds N]

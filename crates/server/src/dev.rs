@@ -93,6 +93,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         banner::print(&banner::Facts {
             base: format!("{scheme}://{}", serving.http),
             admin: serving.admin,
+            stomp: serving.stomp,
             rate: args.rate,
             data: (!args.ephemeral).then(|| config.data.dir.clone()),
             token_file,

@@ -7,4 +7,8 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod answers;
 mod grammar;
+mod loop_of_calls;
+mod stand;
+mod waiting;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use outflow_model::ProjectId;
 
-use super::broker::COMPANY;
+use super::broker::{COMPANY, NAMESPACE, PASSWORD, USER};
 use super::demonstration::{NAME, STREAM};
 
 /// What the lines depend on.
@@ -13,6 +13,8 @@ pub(super) struct Facts {
     /// Such as `http://127.0.0.1:8080`.
     pub(super) base: String,
     pub(super) admin: SocketAddr,
+    /// `None`: switched off.
+    pub(super) stomp: Option<SocketAddr>,
     pub(super) rate: u32,
     /// `None`: in memory.
     pub(super) data: Option<PathBuf>,
@@ -39,6 +41,7 @@ fn text(facts: &Facts) -> String {
         Some(file) => format!("\n  operator's token: {}", file.display()),
         None => String::new(),
     };
+    let stomp = facts.stomp.map(consumer).unwrap_or_default();
     // It follows from project and name, so the lines below work before it was registered.
     let subscriber = ProjectId::new(NAME)
         .map(|project| outflow_face_mailbox::translate::subscriber_id(&project, "me").to_string())
@@ -62,7 +65,7 @@ Node (npm install urban-airship-connect)
   const stream = connect('{NAME}', '{NAME}', {{uri: '{base}/api/events/'}})
   stream.on('data', event => console.log(event)).write({{start: 'EARLIEST'}})
 
-Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
+{stomp}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
   call() {{ curl -s -u {NAME}:{NAME} -X "$1" "{base}/Events/$2"; echo; }}
   call POST   'Register?subscriberName=me'
   call POST   'Subscribe?subscriberId={subscriber}&companyCode={COMPANY}&topic=INVOICES'
@@ -77,6 +80,24 @@ Outflow's own client
 
   log lines follow here on stderr; health and metrics: http://{admin}/readyz /livez /metrics{token}
   stop with Ctrl-C
+"#
+    )
+}
+
+/// A consumer as AtData's customers have it (seed 000).
+fn consumer(stomp: SocketAddr) -> String {
+    let (host, port) = (stomp.ip(), stomp.port());
+    format!(
+        r#"Python over STOMP (pip install stomp.py; namespace {NAMESPACE}, choose your destination id and connection id)
+  import stomp, time
+  class Printer(stomp.ConnectionListener):
+      def on_message(self, frame): print(frame.body)
+  connection = stomp.Connection12([('{host}', {port})])
+  connection.set_listener('', Printer())
+  connection.connect('{USER}', '{PASSWORD}', wait=True, headers={{'client-id': 'connection1'}})
+  connection.subscribe('/queue/destination1.RTO.{NAMESPACE}', id='1')
+  time.sleep(3600)
+
 "#
     )
 }

@@ -1,0 +1,248 @@
+//! The client's loop: Register, Subscribe, Peek, Receive, Confirm, and what may go wrong in it.
+
+use outflow_face_mailbox::{Options, SubscribeStatus};
+use serde_json::json;
+
+use crate::stand::Stand;
+
+#[tokio::test]
+async fn the_seeds_call_order() {
+    let stand = Stand::new().await;
+    let said = stand.ask("POST", "/Events/Register?subscriberName=subscriber1").await.good();
+    let id = said["SubscriberId"].as_str().unwrap().to_owned();
+    assert_eq!(said, json!({"SubscriberId": id, "Name": "subscriber1", "ServiceResult": null}),);
+    let said = stand.call("POST", "Subscribe", &id, "&topic=INVOICES&companyCode=AA").await;
+    assert_eq!(said.status, 200);
+    assert_eq!(said.head.field("cache-control"), Some("no-store"));
+    let row = json!({"SubscriberId": id, "Topic": "INVOICES", "CompanyCode": "AA", "ServiceResult": null});
+    assert_eq!(said.body, row);
+
+    let body = r#"{"TID":"TID-002","InnerBody":{"Value":1.10,"Value":2}}"#;
+    let published = stand.publish("INVOICES", body).await;
+    let said = stand.call("GET", "Peek", &id, "&timeout=10").await.good();
+    assert_eq!(said["MessageCount"], 1);
+    assert_eq!(said["NextMessageId"], published, "a publisher's id is the receiver's");
+    assert_eq!(said["ServiceResult"], json!(null));
+
+    let said = stand.receive(&id, &published, 30).await.good();
+    assert_eq!(said["MessageBody"]["TID"], "TID-002");
+    for (member, value) in [
+        ("Topic", json!("INVOICES")),
+        ("CompanyCode", json!("AA")),
+        ("MessageType", json!("ITASMessage")),
+        ("EnqueueTime", json!("2026-01-01T00:00:00.000Z")),
+        ("LockedUntil", json!("2026-01-01T00:00:30.000Z")),
+        ("DeliveryCount", json!(1)),
+        ("ServiceResult", json!(null)),
+    ] {
+        assert_eq!(said[member], value, "{member}");
+    }
+    let lock = said["LockId"].as_str().unwrap();
+    let said = stand.confirm(&id, &published, lock).await.good();
+    assert_eq!(said, json!({"MessageId": published, "ServiceResult": null}));
+    assert_eq!(stand.next(&id).await, None);
+}
+
+#[tokio::test]
+async fn messages_come_in_the_order_of_publishing_over_all_topics() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("orderly", &["INVOICES", "PAYMENTS"]).await;
+    let mut sent = Vec::new();
+    for n in 0..20 {
+        let topic = if n % 3 == 0 { "PAYMENTS" } else { "INVOICES" };
+        stand.clock.advance(1);
+        sent.push(stand.publish(topic, &format!("{n}")).await);
+    }
+    let mut found = Vec::new();
+    while let Some(message) = stand.next(&id).await {
+        let got = stand.receive(&id, &message, 30).await.good();
+        stand.confirm(&id, &message, got["LockId"].as_str().unwrap()).await.good();
+        found.push(message);
+    }
+    assert_eq!(found, sent);
+}
+
+#[tokio::test]
+async fn a_repeated_confirm_is_answered_as_the_first() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("again", &["INVOICES"]).await;
+    let message = stand.publish("INVOICES", "{}").await;
+    let got = stand.receive(&id, &message, 30).await.good();
+    let lock = got["LockId"].as_str().unwrap();
+    let first = stand.confirm(&id, &message, lock).await.good();
+    for _ in 0..3 {
+        assert_eq!(stand.confirm(&id, &message, lock).await.good(), first);
+    }
+    // Long after, and without a lock, as a client of the first version repeats it.
+    stand.pass(23 * 3600).await;
+    let rest = format!("&messageId={message}");
+    assert_eq!(stand.call("DELETE", "Confirm", &id, &rest).await.good(), first);
+    assert_eq!(stand.metric("mailbox_confirms_repeated_total"), 4);
+    let gone = stand.receive(&id, &message, 30).await;
+    assert_eq!(gone.fault(), (404, "NotFound"));
+}
+
+#[tokio::test]
+async fn the_vendors_confirm_names_no_lock() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("lockless", &["INVOICES"]).await;
+    for _ in 0..2 {
+        stand.publish("INVOICES", "{}").await;
+    }
+    let rest = |message: &str| format!("&messageId={message}");
+    let locked = stand.next(&id).await.unwrap();
+    stand.receive(&id, &locked, 30).await.good();
+    stand.call("DELETE", "Confirm", &id, &rest(&locked)).await.good();
+    let waiting = stand.next(&id).await.unwrap();
+    assert_ne!(waiting, locked);
+    stand.call("POST", "Confirm", &id, &rest(&waiting)).await.good();
+    assert_eq!(stand.next(&id).await, None);
+
+    let strict = Stand::with(Options { require_lock: true, ..Options::default() }).await;
+    let id = strict.subscriber("locks", &["INVOICES"]).await;
+    let message = strict.publish("INVOICES", "{}").await;
+    let refused = strict.call("DELETE", "Confirm", &id, &rest(&message)).await;
+    assert_eq!(refused.fault(), (400, "BadRequest"));
+}
+
+#[tokio::test]
+async fn a_lock_that_ends_puts_the_message_back_in_its_place() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("slow", &["INVOICES"]).await;
+    let first = stand.publish("INVOICES", "1").await;
+    let second = stand.publish("INVOICES", "2").await;
+    let got = stand.receive(&id, &first, 10).await.good();
+    let stale = got["LockId"].as_str().unwrap();
+    assert_eq!(stand.next(&id).await.as_ref(), Some(&second), "what is locked is not shown");
+    let busy = stand.receive(&id, &first, 10).await;
+    assert_eq!(busy.fault(), (409, "Conflict"));
+    assert_eq!(busy.head.field("retry-after"), Some("10"));
+    stand.pass(11).await;
+    assert_eq!(stand.next(&id).await.as_ref(), Some(&first));
+    assert_eq!(stand.confirm(&id, &first, stale).await.fault(), (409, "Conflict"));
+    let again = stand.receive(&id, &first, 10).await.good();
+    assert_eq!(again["DeliveryCount"], 2);
+    stand.confirm(&id, &first, again["LockId"].as_str().unwrap()).await.good();
+}
+
+#[tokio::test]
+async fn locks_are_renewed_and_given_back() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("busy", &["INVOICES"]).await;
+    let message = stand.publish("INVOICES", "1").await;
+    let got = stand.receive(&id, &message, 10).await.good();
+    let lock = format!("&messageId={message}&lockId={}", got["LockId"].as_str().unwrap());
+    stand.pass(8).await;
+    let renewed = stand.call("POST", "Renew", &id, &format!("{lock}&lockTimeout=60")).await.good();
+    assert_eq!(renewed["LockedUntil"], "2026-01-01T00:01:08.000Z");
+    stand.pass(30).await;
+    assert_eq!(stand.next(&id).await, None);
+    stand.call("POST", "Release", &id, &lock).await.good();
+    assert_eq!(stand.next(&id).await, Some(message));
+    for call in ["Release", "Renew"] {
+        assert_eq!(stand.call("POST", call, &id, &lock).await.fault(), (409, "Conflict"), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn strict_order_shows_nothing_behind_a_locked_message() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("strict", &[]).await;
+    let rest = "&companyCode=AA&topic=INVOICES&strictOrder=true";
+    stand.call("POST", "Subscribe", &id, rest).await.good();
+    let first = stand.publish("INVOICES", "1").await;
+    let second = stand.publish("INVOICES", "2").await;
+    let got = stand.receive(&id, &first, 30).await.good();
+    assert_eq!(stand.next(&id).await, None);
+    stand.confirm(&id, &first, got["LockId"].as_str().unwrap()).await.good();
+    assert_eq!(stand.next(&id).await, Some(second));
+}
+
+#[tokio::test]
+async fn a_mailbox_lives_as_long_as_it_is_used() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("idle", &["INVOICES"]).await;
+    stand.publish("INVOICES", "1").await;
+    stand.pass(9 * 86_400).await;
+    assert!(stand.next(&id).await.is_some());
+    stand.pass(9 * 86_400).await;
+    assert!(stand.next(&id).await.is_some(), "it was asked nine days ago");
+    stand.pass(11 * 86_400).await;
+    let gone = stand.call("GET", "Peek", &id, "&timeout=0").await;
+    assert_eq!(gone.fault(), (404, "NotFound"));
+    // The subscriber is still known, and begins anew.
+    assert_eq!(stand.subscriber("idle", &["INVOICES"]).await, id);
+    assert_eq!(stand.next(&id).await, None);
+}
+
+#[tokio::test]
+async fn topics_come_and_go() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("fickle", &["INVOICES", "PAYMENTS", "PAYMENTS"]).await;
+    stand.publish("INVOICES", "1").await;
+    let kept = stand.publish("PAYMENTS", "2").await;
+    let seen = stand.call("GET", "ViewSubscriptions", &id, "").await.good();
+    assert_eq!(seen["MessageCount"], 2);
+    assert_eq!(seen["Subscriptions"].as_array().unwrap().len(), 2, "{seen}");
+    stand.call("DELETE", "Unsubscribe", &id, "&companyCode=AA&topic=INVOICES").await.good();
+    assert_eq!(stand.next(&id).await, Some(kept));
+    let twice = stand.call("DELETE", "Unsubscribe", &id, "&companyCode=AA&topic=INVOICES").await;
+    assert_eq!(twice.fault(), (404, "NotFound"));
+    stand.call("DELETE", "Unsubscribe", &id, "&companyCode=AA&topic=PAYMENTS").await.good();
+    assert_eq!(stand.call("GET", "Peek", &id, "&timeout=0").await.fault(), (404, "NotFound"));
+    let seen = stand.call("GET", "ViewSubscriptions", &id, "").await.good();
+    assert_eq!(seen["Subscriptions"], json!([]));
+    stand.call("DELETE", "Unregister", &id, "").await.good();
+    assert_eq!(stand.call("GET", "ViewSubscriptions", &id, "").await.fault(), (404, "NotFound"));
+}
+
+#[tokio::test]
+async fn the_status_of_subscribe_is_the_seeds_or_the_vendors() {
+    let options = Options { subscribe_status: SubscribeStatus::Created, ..Options::default() };
+    let stand = Stand::with(options).await;
+    let id = stand.subscriber("vendor", &[]).await;
+    let rest = "&companyCode=AA&topic=INVOICES";
+    assert_eq!(stand.call("POST", "Subscribe", &id, rest).await.status, 201);
+    assert_eq!(stand.call("POST", "Subscribe", &id, rest).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_later_grammar_leads_to_the_same_mailbox() {
+    let stand = Stand::new().await;
+    let said = stand.ask("POST", "/Subscribers/later").await;
+    assert_eq!(said.status, 201);
+    let id = said.good()["SubscriberId"].as_str().unwrap().to_owned();
+    assert_eq!(stand.ask("POST", "/SUBSCRIBERS/later").await.status, 200);
+    assert_eq!(stand.subscriber("later", &[]).await, id);
+    // Both companies have INVOICES, one alone PAYMENTS.
+    let which = stand.ask("PUT", &format!("/Subscriptions/{id}/INVOICES")).await;
+    assert_eq!(which.fault(), (400, "BadRequest"));
+    assert_eq!(stand.ask("PUT", &format!("/Subscriptions/{id}/PAYMENTS")).await.status, 201);
+    let named = format!("/Subscriptions/{id}/INVOICES?companyCode=BB");
+    assert_eq!(stand.ask("PUT", &named).await.status, 201);
+    assert_eq!(stand.ask("GET", &format!("/Messages/{id}?timeout=0")).await.status, 204);
+    let message = stand.publish("PAYMENTS", r#"{"a":1}"#).await;
+    let seen = stand.ask("GET", &format!("/Messages/{id}?timeout=10")).await.good();
+    assert_eq!(seen["MessageBody"], json!({"a": 1}));
+    assert_eq!((&seen["MessageId"], &seen["LockId"]), (&json!(message), &json!(null)));
+    assert_eq!(stand.next(&id).await, Some(message.clone()), "a look takes nothing");
+    let locked =
+        stand.ask("GET", &format!("/Messages/{id}?timeout=10&lockTimeout=30")).await.good();
+    assert!(locked["LockId"].is_string());
+    assert_eq!(stand.ask("GET", &format!("/Messages/{id}?timeout=0")).await.status, 204);
+    for _ in 0..2 {
+        assert_eq!(stand.ask("DELETE", &format!("/Messages/{id}/{message}")).await.status, 200);
+    }
+    assert_eq!(stand.ask("DELETE", &format!("/Subscriptions/{id}/PAYMENTS")).await.status, 200);
+}
+
+#[tokio::test]
+async fn topics_are_listed() {
+    let stand = Stand::new().await;
+    let all = stand.ask("GET", "/Events/ViewTopics").await.good();
+    let names: Vec<_> = all["Topics"].as_array().unwrap().iter().map(|one| &one["Topic"]).collect();
+    assert_eq!(names, ["INVOICES", "PAYMENTS", "INVOICES"]);
+    let one = stand.ask("GET", "/Events/ViewTopics?companyCode=BB").await.good();
+    let row = json!({"CompanyCode": "BB", "Topic": "INVOICES", "Description": "TID-002: test", "TemplateId": "TID-002"});
+    assert_eq!(one, json!({"Topics": [row], "ServiceResult": null}));
+}

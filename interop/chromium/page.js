@@ -1,0 +1,94 @@
+// The cases, as a page runs them: only what a browser has.
+'use strict'
+/* global SETTINGS, StompJs */
+
+const tell = (text) => fetch('/', { method: 'POST', body: text })
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+const fresh = () => `/queue/interop.${crypto.randomUUID()}`
+
+async function until(what, holds, ms = 15000) {
+  const end = Date.now() + ms
+  while (!holds()) {
+    if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`)
+    await sleep(20)
+  }
+}
+
+async function connect(path, options = {}) {
+  const { socket, login, passcode } = SETTINGS
+  const client = new StompJs.Client({ brokerURL: socket + path, connectHeaders: { login, passcode }, reconnectDelay: 0, ...options })
+  client.onStompError = (frame) => (client.refused = frame.headers.message)
+  client.activate()
+  await until('connected', () => client.connected || client.refused)
+  if (client.refused) throw new Error(client.refused)
+  return client
+}
+
+async function echo(client, body, headers = {}) {
+  const queue = fresh()
+  const messages = []
+  client.subscribe(queue, (message) => messages.push(message), { ack: 'client-individual' })
+  const content = typeof body === 'string' ? { body } : { binaryBody: body }
+  client.publish({ destination: queue, ...content, headers })
+  await until('the message', () => messages.length > 0)
+  messages[0].ack()
+  return messages[0]
+}
+
+function same(one, other) {
+  if (one !== other) throw new Error(`${JSON.stringify(one)} is not ${JSON.stringify(other)}`)
+}
+
+const CASES = {
+  'every path connects': async () => {
+    for (const path of ['/stomp', '/ws', '/']) await (await connect(path)).deactivate()
+  },
+  'what is sent is received': async () => {
+    const client = await connect('/stomp')
+    const message = await echo(client, 'ünïcödé 📈', { persistent: 'true', colon: 'a:b\n' })
+    same(message.body, 'ünïcödé 📈')
+    same(message.headers.colon, 'a:b\n')
+    await client.deactivate()
+  },
+  'bytes survive': async () => {
+    const client = await connect('/stomp', { forceBinaryWSFrames: true })
+    const body = Uint8Array.from({ length: 2048 }, (_, at) => at % 256)
+    same((await echo(client, body)).binaryBody.join(), body.join())
+    await client.deactivate()
+  },
+  'a large frame in pieces is one frame': async () => {
+    const client = await connect('/stomp', { splitLargeFrames: true })
+    const body = 'x'.repeat(200000)
+    same((await echo(client, body)).body.length, body.length)
+    await client.deactivate()
+  },
+  'heart-beats keep an idle page': async () => {
+    const client = await connect('/stomp', { heartbeatIncoming: 500, heartbeatOutgoing: 500 })
+    await sleep(4000)
+    same((await echo(client, 'still here')).body, 'still here')
+    await client.deactivate()
+  },
+  'a receipt says that it is stored': async () => {
+    const client = await connect('/stomp')
+    let stored = false
+    client.watchForReceipt('r1', () => (stored = true))
+    client.publish({ destination: fresh(), body: 'x', headers: { receipt: 'r1', persistent: 'true' } })
+    await until('the receipt', () => stored)
+    await client.deactivate()
+  },
+}
+
+async function all() {
+  for (const [name, run] of Object.entries(CASES)) {
+    let outcome = { case: name, ok: true, detail: '' }
+    try {
+      await run()
+    } catch (error) {
+      outcome = { case: name, ok: false, detail: String(error).slice(0, 400) }
+    }
+    await tell(JSON.stringify(outcome))
+  }
+  await tell('done')
+}
+
+all()
