@@ -431,6 +431,10 @@ impl Hub {
     /// Publishing goes on.
     pub fn drain(&self, within: Duration) {
         let schedule = self.inner.registry.drain(within, &*self.inner.rng);
+        // Those who look see that it is over; consumers end as sessions do.
+        for subscription in self.inner.subscriptions.directory.read().all() {
+            subscription.wake_peekers();
+        }
         tokio::spawn(drain::follow(schedule));
     }
 

@@ -20,6 +20,7 @@ mod joint;
 mod load;
 mod mailbox;
 pub(crate) mod metrics;
+mod operations;
 pub mod pattern;
 mod place;
 mod properties;
@@ -35,10 +36,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use outflow_model::{
-    Draft, Grant, Offset, ProjectId, StreamId, StreamName, SubscriptionName, Timestamp,
-};
-use outflow_store::{Batch, Durability, Op};
+use outflow_model::{Offset, ProjectId, StreamId, StreamName, SubscriptionName, Timestamp};
+use outflow_store::{Batch, Op};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -56,11 +55,8 @@ pub use transaction::Transaction;
 
 pub use crate::publish::Publishing;
 
-use crate::catalog::change::in_turn;
+use crate::Stream;
 use crate::hub::Inner;
-use crate::publish;
-use crate::selector::Selector;
-use crate::{CatalogError, Hub, PublishError, Stream};
 use queue::Queue;
 
 /// A durable, server-kept place in one or more streams.
@@ -165,6 +161,11 @@ impl Subscription {
     #[must_use]
     pub fn consumers(&self) -> Vec<String> {
         self.queue.lock().hands.values().map(|hand| hand.options.name.clone()).collect()
+    }
+
+    /// Lets those who look see how things are.
+    pub(crate) fn wake_peekers(&self) {
+        self.seen.notify_waiters();
     }
 
     /// It is used now.
@@ -345,213 +346,4 @@ pub enum EventState {
     Settled,
     /// There is no such event in any of its sources, or not yet.
     Unknown,
-}
-
-impl Hub {
-    /// Creates a subscription. Durable when this returns, as all changes here are.
-    ///
-    /// # Errors
-    /// [`CatalogError`]: `Exists` when the name is taken.
-    pub async fn create_subscription(
-        &self,
-        project: &ProjectId,
-        new: NewSubscription,
-    ) -> Result<Arc<Subscription>, CatalogError> {
-        let project = project.clone();
-        in_turn(self.inner(), |inner| change::create(inner, project, new)).await
-    }
-
-    /// The subscription with this name.
-    #[must_use]
-    pub fn subscription(&self, project: &ProjectId, name: &str) -> Option<Arc<Subscription>> {
-        self.inner().subscriptions.directory.read().find(project, name)
-    }
-
-    /// The subscriptions of a project, in order of name.
-    #[must_use]
-    pub fn subscriptions(&self, project: &ProjectId) -> Vec<Arc<Subscription>> {
-        self.inner().subscriptions.directory.read().of_project(project)
-    }
-
-    /// Changes a subscription's settings. A new selector counts for what was not looked at yet.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn update_subscription(
-        &self,
-        subscription: &Arc<Subscription>,
-        settings: SubscriptionSettings,
-    ) -> Result<(), CatalogError> {
-        let subscription = subscription.clone();
-        in_turn(self.inner(), |inner| change::update(inner, subscription, settings)).await
-    }
-
-    /// Adds a source; one that is there already stays as it is.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn add_source(
-        &self,
-        subscription: &Arc<Subscription>,
-        source: Source,
-    ) -> Result<(), CatalogError> {
-        let subscription = subscription.clone();
-        in_turn(self.inner(), |inner| change::add_source(inner, subscription, source)).await
-    }
-
-    /// Removes a source with its place; says whether there was one.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn remove_source(
-        &self,
-        subscription: &Arc<Subscription>,
-        stream: &StreamName,
-    ) -> Result<bool, CatalogError> {
-        let (subscription, stream) = (subscription.clone(), stream.clone());
-        in_turn(self.inner(), |inner| change::remove_source(inner, subscription, stream)).await
-    }
-
-    /// Deletes a subscription and ends its consumers.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn delete_subscription(
-        &self,
-        subscription: &Arc<Subscription>,
-    ) -> Result<(), CatalogError> {
-        change::delete(self.inner(), subscription).await
-    }
-
-    /// Settles all events there are now but those that are held; says how many.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn purge_subscription(
-        &self,
-        subscription: &Arc<Subscription>,
-    ) -> Result<u64, CatalogError> {
-        change::purge(self.inner(), subscription).await
-    }
-
-    /// Moves up to `limit` events of a subscription to another stream; says how many.
-    ///
-    /// # Errors
-    /// [`TransactionError`].
-    pub async fn move_dead(
-        &self,
-        grant: &Grant,
-        from: &Arc<Subscription>,
-        to: &Arc<Stream>,
-        limit: usize,
-    ) -> Result<u64, TransactionError> {
-        transaction::move_dead(self, grant, from, to, limit).await
-    }
-
-    /// How a subscription stands.
-    #[must_use]
-    pub fn subscription_stats(&self, subscription: &Subscription) -> SubscriptionStats {
-        subscription.stats(self.inner())
-    }
-
-    /// The consumers of one connection, none yet. They end with the credential.
-    #[must_use]
-    pub fn consumers(&self, grant: &Grant) -> Consumers {
-        Consumers::new(self.inner().clone(), grant)
-    }
-
-    /// Looks at the unsettled events as of now, held ones included, without taking them.
-    ///
-    /// # Errors
-    /// [`ConsumeError`].
-    pub async fn browse(
-        &self,
-        grant: &Grant,
-        subscription: &Arc<Subscription>,
-        selector: Option<Selector>,
-    ) -> Result<Browse, ConsumeError> {
-        browse::browse(self.inner(), grant, subscription, selector)
-    }
-
-    /// A transaction, empty yet.
-    #[must_use]
-    pub fn transaction(&self, grant: &Grant) -> Transaction {
-        Transaction::new(self.inner().clone(), grant)
-    }
-
-    /// Gives the events of `draft` their offsets and queues them, in the order of these calls, and
-    /// returns at once; await what it returns for the receipt. `durability` overrides the stream's.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub async fn enqueue(
-        &self,
-        grant: &Grant,
-        stream: &Arc<Stream>,
-        draft: Draft,
-        durability: Option<Durability>,
-    ) -> Result<Publishing, PublishError> {
-        publish::enqueue(self.inner(), grant, stream, draft, durability).await
-    }
-
-    /// Looks for the next event, waiting up to `wait` for one. Holds nothing.
-    ///
-    /// # Errors
-    /// [`ConsumeError`].
-    pub async fn peek(
-        &self,
-        grant: &Grant,
-        subscription: &Arc<Subscription>,
-        wait: Duration,
-    ) -> Result<Peeked, ConsumeError> {
-        mailbox::peek(self.inner(), grant, subscription, wait).await
-    }
-
-    /// How an event stands. Changes nothing.
-    ///
-    /// # Errors
-    /// [`ConsumeError`].
-    pub async fn event_state(
-        &self,
-        grant: &Grant,
-        subscription: &Arc<Subscription>,
-        stream: StreamId,
-        offset: Offset,
-    ) -> Result<EventState, ConsumeError> {
-        mailbox::state(self.inner(), grant, subscription, stream, offset)
-    }
-
-    /// Takes the event, for so long (at least 1 ms).
-    ///
-    /// # Errors
-    /// [`LeaseError`].
-    pub async fn lease(
-        &self,
-        grant: &Grant,
-        subscription: &Arc<Subscription>,
-        event: &EventRef,
-        hold: Duration,
-    ) -> Result<Delivery, LeaseError> {
-        mailbox::lease(self.inner(), grant, subscription, event, hold).await
-    }
-
-    /// Settles a lease that [`Hub::lease`] gave, durably. `AckThrough` acks the one event. Gives
-    /// the new deadline of an extended lease.
-    ///
-    /// # Errors
-    /// [`SettleError`].
-    pub async fn settle_lease(
-        &self,
-        grant: &Grant,
-        subscription: &Arc<Subscription>,
-        answer: Settle,
-    ) -> Result<Option<Timestamp>, SettleError> {
-        mailbox::settle(self.inner(), grant, subscription, answer).await
-    }
-
-    /// Does what is due by the clock: ends leases, shows scheduled events, expires what is idle.
-    /// The hub does so by itself every second; for those who move the clock by hand.
-    pub async fn tick(&self) {
-        clockwork::tick(self.inner()).await;
-    }
 }
