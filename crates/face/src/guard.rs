@@ -209,3 +209,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         this.check_write(cx, outcome)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_and_the_pause_between_requests_has_none_here() {
+        let (mut peer, own) = tokio::io::duplex(64);
+        let limits = HttpLimits { header_timeout: Duration::from_secs(1), ..HttpLimits::default() };
+        let (counters, requests) = (Arc::new(Counters::default()), Arc::new(Requests::default()));
+        let mut guard = Guard::new(own, Arc::new(limits), counters.clone(), requests.clone());
+        let mut bytes = [0; 64];
+        for _ in 0..3 {
+            peer.write_all(b"a head").await.unwrap();
+            assert_eq!(guard.read(&mut bytes).await.unwrap(), 6);
+            requests.begun(http::Version::HTTP_11);
+            guard.write_all(b"an answer").await.unwrap();
+            peer.read_exact(&mut bytes[..9]).await.unwrap();
+            // Longer than a head may take.
+            let pause = tokio::time::timeout(Duration::from_secs(5), guard.read(&mut bytes));
+            assert!(pause.await.is_err(), "it waits");
+        }
+        assert_eq!(counters.slow_heads.get(), 0);
+        peer.write_all(b"half a he").await.unwrap();
+        assert_eq!(guard.read(&mut bytes).await.unwrap(), 9);
+        let begun = Instant::now();
+        assert!(guard.read(&mut bytes).await.is_err(), "it took too long");
+        assert_eq!((counters.slow_heads.get(), begun.elapsed().as_secs()), (1, 1));
+    }
+}

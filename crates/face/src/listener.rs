@@ -12,11 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http::header::HOST;
+use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use outflow_model::ErrorCode;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Deadline;
 use crate::guard::{Guard, Requests};
-use crate::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
+use crate::{App, Counters, Drain, HttpLimits, Phase, Problem, SocketLimits, Tls};
 
 /// Who is at the other end; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +234,17 @@ fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a request says once, as HTTP/1.1 has to, whom it is for (RFC 9112 3.2).
+fn names_host(request: &Request<Body>) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
+}
+
+#[cold]
+fn no_host() -> Response {
+    Problem::new(ErrorCode::Malformed, "an HTTP/1.1 request has exactly one Host header")
+        .into_response()
+}
+
 impl Protocol for Http {
     async fn speak<S>(&self, stream: S, peer: Peer)
     where
@@ -252,6 +266,9 @@ impl Protocol for Http {
             let requests = Arc::clone(&requests);
             let app = app.clone();
             async move {
+                if !names_host(&request) {
+                    return Ok(no_host());
+                }
                 let answer = app.answer(request).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.switched();
