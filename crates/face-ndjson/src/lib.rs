@@ -33,8 +33,9 @@ pub mod metrics;
 pub mod negotiate;
 pub mod request;
 pub mod session;
+mod sparingly;
 pub mod translate;
 pub mod wire;
 
 pub use config::Options;
-pub use listen::router;
+pub use listen::{behind_prefix, router};

@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::request;
 use crate::session::{self, Manner, Session};
+use crate::sparingly::Sparingly;
 use crate::translate::{Wanted, query_start};
 use crate::wire::Coding;
 
@@ -42,18 +43,19 @@ const AIRSHIP_TYPE: HeaderValue =
 const COMPLIANCE: &str = "COMPLIANCE";
 
 /// What the handlers share.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Face {
     hub: Hub,
     auth: Auth,
     options: Options,
     metrics: Metrics,
+    refusals: Sparingly,
 }
 
 /// The routes of this face. Puts its metrics into `registry`.
 pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -> Router {
     let metrics = Metrics::register(registry);
-    let face = Arc::new(Face { hub, auth, options, metrics });
+    let face = Arc::new(Face { hub, auth, options, metrics, refusals: Sparingly::default() });
     // Rule 1: with and without the slash. Every method comes here, to be refused in JSON.
     Router::new()
         .route("/api/events", any(events))
@@ -62,6 +64,16 @@ pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -
         .route("/api/events/general/", any(general))
         .route("/v1/projects/{project}/streams/{stream}/events", get(generic))
         .with_state(face)
+}
+
+/// The route of Airship's that `path` ends in behind a prefix: clients take a base URL as it is, and
+/// some have one with a path (rule 1). For `server`'s fallback, to call the router with.
+#[must_use]
+pub fn behind_prefix(path: &str) -> Option<&'static str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    ["/api/events", "/api/events/general"]
+        .into_iter()
+        .find(|route| path.strip_suffix(route).is_some_and(|prefix| !prefix.is_empty()))
 }
 
 async fn events(State(face): State<Arc<Face>>, request: Request) -> Response {
@@ -86,12 +98,11 @@ async fn airship(face: &Face, route: Route, request: Request) -> Response {
         Err(refusal) => {
             let (status, code) = refusal.status();
             face.metrics.refused.get_or_create(&[("code", code)]).inc();
-            tracing::info!(
-                status = status.as_u16(),
-                code,
-                reason = refusal.detail,
-                "request refused"
-            );
+            // The metric counts all; the log shows who is refused without being flooded by one.
+            if let Some(unlogged) = face.refusals.allow(face.hub.clock().now()) {
+                let (status, reason) = (status.as_u16(), &refusal.detail);
+                tracing::info!(status, code, reason, unlogged, "request refused");
+            }
             if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
                 body::discard(body).await;
             }
@@ -365,5 +376,25 @@ impl GenericWanted {
             .remove("filters")
             .map_or(Ok(Filter::all()), |json| Filter::parse_any_types(json.as_bytes()))?;
         Ok(Self { start, cursor: given.remove("cursor"), filter: Arc::new(filter), follow, limit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_taken_off_airships_routes_only() {
+        for (path, route) in [
+            ("/x/api/events", Some("/api/events")),
+            ("/x/y/api/events/", Some("/api/events")),
+            ("/x/api/events/general/", Some("/api/events/general")),
+            ("/api/events", None),
+            ("/x/api/events/other", None),
+            ("/x/myapi/events", None),
+            ("/", None),
+        ] {
+            assert_eq!(behind_prefix(path), route, "{path}");
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::response::Response;
 use outflow_auth::{Auth, SystemRng};
 use outflow_face::{App, Counters, Drain, HttpLimits, SocketLimits, Tls};
 use outflow_face_stomp::Stomp;
@@ -144,12 +146,14 @@ impl Core {
         };
         let (hub, auth) = (self.hub.clone(), self.auth.clone());
         let names = self.registry.sub_registry_with_prefix("outflow");
-        let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names)
+        let ndjson = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names);
+        let app = ndjson
+            .clone()
             .merge(outflow_admin::router(hub.clone(), auth.clone(), door))
             .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         // Its paths count in any case, so it stands where no other route was found.
-        let unknown = Router::new().fallback(outflow_admin::no_such_route);
+        let unknown = Router::new().fallback(move |request: Request| unrouted(ndjson, request));
         let mailbox = mailbox_options(config)?;
         let drain = drain.clone();
         let rest = outflow_face_mailbox::router(unknown, hub, auth, mailbox, drain, names);
@@ -236,6 +240,17 @@ impl Core {
             faces: tokio::spawn(faces),
             admin_task: tokio::spawn(admin),
         })
+    }
+}
+
+/// What no route has: one of Airship's behind a prefix, or nothing.
+async fn unrouted(ndjson: Router, mut request: Request) -> Response {
+    match outflow_face_ndjson::behind_prefix(request.uri().path()) {
+        Some(route) => {
+            *request.uri_mut() = Uri::from_static(route);
+            App::from(ndjson).answer(request).await
+        }
+        None => outflow_admin::no_such_route(request).await,
     }
 }
 
