@@ -128,6 +128,10 @@ name!(
     EventType, 64, is_plain_json_byte, false
 );
 
+/// The type of the message by which streams tell the place they have considered (reference
+/// `airship.md` 1.5): a published event of this type would pass for one.
+pub const OFFSET_UPDATE: &str = "OFFSET_UPDATE";
+
 /// A stream's number: what the log knows a stream by. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);

@@ -6,7 +6,7 @@
 
 use super::render::Head;
 use super::{Draft, EventError, Rules};
-use crate::id::{EventId, EventType, NameError};
+use crate::id::{EventId, EventType, NameError, OFFSET_UPDATE};
 use crate::json::{Kind, Member, Raw, Scanner, Value, append_one_line};
 use crate::{DeviceType, Rng, Timestamp, subset};
 
@@ -116,7 +116,8 @@ fn write(
 ) -> Result<(), EventError> {
     let id = envelope.id.as_ref().map(|member| plain(member, "id", EventId::check)).transpose()?;
     let event_type = match &envelope.event_type {
-        Some(member) => plain(member, "type", EventType::check)?,
+        Some(member) => plain(member, "type", EventType::check)
+            .and_then(|text| not_reserved(text, member.value_at + 1))?,
         None => b"EVENT",
     };
     let occurred = match &envelope.occurred {
@@ -188,6 +189,14 @@ pub(super) fn name_error(inside: usize, name: &str, text: &[u8], error: &NameErr
         }
     };
     EventError::new(inside + at, reason)
+}
+
+/// The type `text`, which stands at byte `at`, unless it is the server's own.
+pub(super) fn not_reserved(text: &[u8], at: usize) -> Result<&[u8], EventError> {
+    if text == OFFSET_UPDATE.as_bytes() {
+        return Err(EventError::new(at, "`type` OFFSET_UPDATE is the server's own"));
+    }
+    Ok(text)
 }
 
 /// When the event happened, held to the rules.

@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::envelope::{hold_to_rules, name_error};
+use super::envelope::{hold_to_rules, name_error, not_reserved};
 use super::{Body, Draft, EventError, NewEvent, Rules};
 use crate::id::{EventId, EventType};
 use crate::json::string::write_string;
@@ -118,6 +118,7 @@ pub(super) fn push_built(
         EventId::check(id).map_err(|error| name_error(0, "id", id, &error))?;
     }
     EventType::check(event_type).map_err(|error| name_error(0, "type", event_type, &error))?;
+    not_reserved(event_type, 0)?;
     let occurred = hold_to_rules(event.occurred.unwrap_or(rules.now), rules)
         .map_err(|reason| EventError::new(0, reason))?;
     let mut head = Head::begin(draft, id, event_type, occurred, rules, rng);

@@ -95,6 +95,7 @@ fn faults_name_the_byte() {
         ("{\"id\":7}", 6, "`id` must be a string"),
         ("{\"id\":\"\"}", 7, "`id` must have 1 to 128 characters"),
         ("{\"id\":\"a\\u0062\"}", 8, "`id` must be written without escapes"),
+        ("{\"type\":\"OFFSET_UPDATE\"}", 9, "`type` OFFSET_UPDATE is the server's own"),
         ("{\"id\":\"aé\"}", 8, "`id` must be printable ascii without quotes or backslashes"),
         ("{\"type\":null}", 8, "`type` must be a string"),
         ("{\"occurred\":5}", 12, "`occurred` must be a string"),
