@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName};
-use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StreamConfig};
+use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, StreamConfig};
 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
@@ -22,6 +22,8 @@ use crate::{
 const MAX_NAME_BYTES: usize = 128;
 const MAX_DESCRIPTION_BYTES: usize = 1_024;
 const MAX_EVENT_TYPES: usize = 1_000;
+/// How many ends of deleted streams a project keeps one by one.
+const MAX_ENDS: usize = 1_000;
 
 type Changed<T> = Result<T, CatalogError>;
 
@@ -96,7 +98,8 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
     ops.extend(subscriber::drop_all(&inner, &id).await?);
     ops.extend(subscription::change::project_ending(&inner, &id));
-    written(submit_ending(&inner, &streams, ops).await)?;
+    let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
+    written(submit_ending(&inner, &id, &streams, ops, Some(former))?.await)?;
     inner.catalog.write().tenants.remove(&id);
     subscription::change::project_ended(&inner, &id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
@@ -131,11 +134,12 @@ pub(crate) async fn create_stream(
         number.checked_add(1).ok_or(CatalogError::TooMany { max: u32::MAX as usize })?;
     let id = StreamId(number);
     let NewStream { name, settings } = new;
-    let former = inner.engine.get(&record::ended_key(&project, &name)).await;
-    let begins = match former.map_err(unavailable)? {
-        Some(entry) => record::ended(&entry.value).map_err(unavailable)?,
-        None => Offset::FIRST,
-    };
+    let mut begins = Offset::FIRST;
+    for key in [record::ended_key(&project, &name), record::ended_prefix(&project)] {
+        if let Some(entry) = inner.engine.get(&key).await.map_err(unavailable)? {
+            begins = begins.max(record::ended(&entry.value).map_err(unavailable)?);
+        }
+    }
     let created = inner.clock.now();
     let stream = Stream { id, project, name, created, settings, begins, lane: Lane::new(id) };
     let key = record::stream_key(&stream.project, &stream.name);
@@ -146,6 +150,8 @@ pub(crate) async fn create_stream(
             condition,
         ),
         put(key, Some(record::of_stream(&stream)), Condition::Absent),
+        // From now on the stream itself tells where the next of its name begins.
+        put(record::ended_key(&stream.project, &stream.name), None, Condition::Any),
         Op::SetStream(id, StreamConfig { retention: stream.settings.retention }),
     ];
     commit(&inner, ops).await?;
@@ -187,7 +193,10 @@ pub(crate) async fn delete_stream(
     let stream = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
     let mut ops = drop_stream(&inner, &stream).await?;
     ops.extend(subscription::change::stream_ending(&inner, &stream));
-    written(submit_ending(&inner, std::slice::from_ref(&stream), ops).await)?;
+    let former = scan(&*inner.engine, &record::ended_prefix(&project)).await?;
+    let former = Some(former).filter(|former| former.len() >= MAX_ENDS);
+    let streams = std::slice::from_ref(&stream);
+    written(submit_ending(&inner, &project, streams, ops, former)?.await)?;
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.streams.remove(&name);
     }
@@ -200,14 +209,36 @@ pub(crate) async fn delete_stream(
 /// Queues `ops`, which drop `streams`, with where each of them ends. No offset that a client may
 /// have seen lies above that: publishing gives offsets out and queues under the same locks, so a
 /// batch is either counted here or comes behind the drop and fails.
-fn submit_ending(inner: &Inner, streams: &[Arc<Stream>], mut ops: Vec<Op>) -> Commit {
+///
+/// With `former`, the ends that the project keeps already, all are replaced by the highest, so that
+/// streams and projects that come and go do not leave ever more behind.
+fn submit_ending(
+    inner: &Inner,
+    project: &ProjectId,
+    streams: &[Arc<Stream>],
+    mut ops: Vec<Op>,
+    former: Option<Vec<StateEntry>>,
+) -> Changed<Commit> {
+    let mut highest = None;
+    for entry in former.iter().flatten() {
+        highest = highest.max(Some(record::ended(&entry.value).map_err(unavailable)?));
+    }
     let orders: Vec<_> = streams.iter().map(|stream| stream.lane.order.lock()).collect();
     for (stream, order) in streams.iter().zip(&orders) {
         let committed = stream.bounds(&*inner.engine).map_or(stream.begins, |bounds| bounds.next);
-        let key = record::ended_key(&stream.project, &stream.name);
-        ops.push(put(key, Some(record::of_ended(order.end(committed))), Condition::Any));
+        let end = order.end(committed);
+        highest = highest.max(Some(end));
+        if former.is_none() {
+            let key = record::ended_key(&stream.project, &stream.name);
+            ops.push(put(key, Some(record::of_ended(end)), Condition::Any));
+        }
     }
-    inner.engine.submit(Batch { ops, ..Batch::default() })
+    if let Some(former) = former {
+        ops.extend(former.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
+        let end = highest.map(record::of_ended);
+        ops.push(put(record::ended_prefix(project), end, Condition::Any));
+    }
+    Ok(inner.engine.submit(Batch { ops, ..Batch::default() }))
 }
 
 /// What removes a stream with its cursors.

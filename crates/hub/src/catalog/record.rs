@@ -123,6 +123,12 @@ pub(crate) fn ended_key(project: &ProjectId, name: &StreamName) -> Bytes {
     [ENDED, project.as_str().as_bytes(), b"/", name.as_str().as_bytes()].concat().into()
 }
 
+/// The prefix of where a project's deleted streams ended; itself the key of the highest end of those
+/// that are not kept one by one.
+pub(crate) fn ended_prefix(project: &ProjectId) -> Bytes {
+    [ENDED, project.as_str().as_bytes(), b"/"].concat().into()
+}
+
 /// The key of an integration.
 pub(crate) fn integration_key(project: &ProjectId, id: &IntegrationId) -> Bytes {
     [INTEGRATIONS, project.as_str().as_bytes(), b"/", id.as_str().as_bytes()].concat().into()

@@ -136,6 +136,34 @@ async fn a_stream_of_a_former_name_goes_on_above_it() {
 }
 
 #[tokio::test]
+async fn deleted_streams_leave_at_most_one_mark_behind_once_their_project_is_gone() {
+    let world = world().await;
+    let p = project_id("p");
+    let marks = async || {
+        let found = world.engine.scan(b"catalog/ended/", None, 100).await.unwrap();
+        found.into_iter().map(|entry| String::from_utf8(entry.key.to_vec()).unwrap()).collect()
+    };
+    world.publish_numbers(0, 3).await;
+    world.hub.delete_stream(&p, &name("events")).await.unwrap();
+    let left: Vec<String> = marks().await;
+    assert_eq!(left, ["catalog/ended/p/events"]);
+    // The stream that goes on above it tells the place itself.
+    world.hub.create_stream(&p, new("events")).await.unwrap();
+    assert!(marks().await.is_empty());
+    for other in ["a", "b"] {
+        world.hub.create_stream(&p, new(other)).await.unwrap();
+        world.hub.delete_stream(&p, &name(other)).await.unwrap();
+    }
+    world.hub.delete_project(&p).await.unwrap();
+    let left = marks().await;
+    assert_eq!(left, ["catalog/ended/p/"]);
+    // It holds for every stream of the project's name.
+    world.hub.create_project(project("p")).await.unwrap();
+    let stream = world.hub.create_stream(&p, new("new")).await.unwrap();
+    assert_eq!(world.hub.stats(&stream).next, FIRST.plus(3));
+}
+
+#[tokio::test]
 async fn a_change_that_is_not_durable_did_not_happen() {
     let world = world().await;
     world.engine.fail_next(AppendError::Full);
