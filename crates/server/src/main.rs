@@ -51,6 +51,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Check a data directory while no server uses it.
     Verify(verify::VerifyArgs),
+    /// Make another operator's token while no server runs, for one that was lost.
+    OperatorToken(operator::OperatorArgs),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(check::ConfigCommand),
@@ -72,6 +74,10 @@ fn main() -> ExitCode {
             Err(error) => failed(&error, Exit::Misconfigured),
         },
         Command::Verify(args) => verify::run(&args).into(),
+        Command::OperatorToken(args) => match serve::prepare(&args.server) {
+            Ok(loaded) => serving(loaded, move |loaded| operator::renew(args, loaded.config)),
+            Err(error) => failed(&error, Exit::Misconfigured),
+        },
         Command::Config(command) => check::run(&command).into(),
         Command::Bench(command) => match runtime(0) {
             Ok(runtime) => match runtime.block_on(outflow_bench::run(command)) {

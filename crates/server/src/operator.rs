@@ -1,12 +1,65 @@
-//! The first operator's token: issued once, written to a file that only its owner reads.
+//! Operators' tokens that the server writes to a file that only its owner reads: the first one, and
+//! with `outflow operator-token` another when that was lost.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use outflow_auth::{Auth, CredentialKind, IssueError, NewCredential};
-use outflow_model::Action;
+use clap::Args;
+use outflow_auth::{Auth, CredentialKind, IssueError, NewCredential, SystemRng};
+use outflow_model::clock::SystemClock;
+use outflow_model::{Action, Clock};
+
+use crate::exit::Exit;
+use crate::serve::ServerArgs;
+use crate::wiring::StartError;
+
+const EXAMPLES: &str = "\
+Examples:
+  outflow operator-token --data-dir /var/lib/outflow
+  outflow operator-token --config /etc/outflow.toml --revoke-others";
+
+/// Options of `outflow operator-token`.
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct OperatorArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Revoke all other operators' tokens.
+    #[arg(long)]
+    revoke_others: bool,
+}
+
+/// Issues another operator's token while no server uses the data directory, whose owner is who may
+/// do that, and writes it to the file of the first.
+///
+/// # Errors
+/// [`StartError`].
+#[expect(clippy::print_stderr, reason = "messages on stderr")]
+pub(crate) async fn renew(
+    args: OperatorArgs,
+    config: crate::config::Config,
+) -> Result<Exit, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let engine = crate::storage::open(&config, Arc::clone(&clock)).await?;
+    let auth = Auth::open(Arc::clone(&engine), clock, Arc::new(SystemRng)).await?;
+    let others = auth.list(None, None).into_iter();
+    let others: Vec<_> = others.filter(|one| one.kind == CredentialKind::Operator).collect();
+    let file = config.operator_token_file();
+    let done = issue(&auth, &file, "operator at the data directory").await;
+    if done.is_ok() && args.revoke_others {
+        for other in &others {
+            auth.revoke(&other.id).await?;
+        }
+    }
+    engine.close().await;
+    done?;
+    let revoked = if args.revoke_others { others.len() } else { 0 };
+    eprintln!("{}: a new operator's token; {revoked} others were revoked", file.display());
+    Ok(Exit::Clean)
+}
 
 /// Why there is no operator's token.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +80,28 @@ pub(crate) enum OperatorError {
 /// Issues an operator's token to `file` if there is no operator yet. Says whether it did.
 ///
 /// An operator whose file was lost is not replaced here: whoever can start the server could then
-/// make themselves its operator unseen.
+/// make themselves its operator unseen. The log says what does it.
 pub(crate) async fn ensure(auth: &Auth, file: &Path) -> Result<bool, OperatorError> {
     if auth.list(None, None).iter().any(|credential| credential.kind == CredentialKind::Operator) {
+        if !file.exists() {
+            tracing::info!(
+                file = %file.display(),
+                "the operator's token is not where it was written; should it be lost, \
+                 `outflow operator-token` makes another while the server is stopped"
+            );
+        }
         return Ok(false);
     }
+    issue(auth, file, "first operator").await?;
+    Ok(true)
+}
+
+/// Issues an operator's token named `name` and writes it to `file`, both or neither.
+async fn issue(auth: &Auth, file: &Path, name: &str) -> Result<(), OperatorError> {
     let issued = auth
         .issue(NewCredential {
             kind: CredentialKind::Operator,
-            name: "first operator".into(),
+            name: name.into(),
             project: None,
             integration: None,
             actions: BTreeSet::from([Action::Operate]),
@@ -52,7 +118,7 @@ pub(crate) async fn ensure(auth: &Auth, file: &Path) -> Result<bool, OperatorErr
         }
         return Err(OperatorError::Write { path: file.to_owned(), error });
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Writes a new file that nobody else can read, whole or not at all.

@@ -102,18 +102,29 @@ impl Layers {
         parts.try_fold(first, |value, part| value.as_table()?.get(part))
     }
 
-    /// The values as `T`.
-    pub(crate) fn values<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        let mut wrong = Vec::new();
-        // Section by section, so that the message names the key and its source.
-        for (key, value) in leaves(&self.values, "") {
-            if let Err(what) = self.probe::<T>(&key, value) {
-                wrong.push(what);
+    /// Every value that cannot be read as `T` wants it, named with its key and source; each is put
+    /// back to its default, so that the rest can be looked at as well.
+    pub(crate) fn reset_unreadable<T: DeserializeOwned>(&mut self) -> Vec<String> {
+        let probed = leaves(&self.values, "").into_iter().filter_map(|(key, value)| {
+            let what = self.probe::<T>(&key, value).err()?;
+            Some((key, what))
+        });
+        let wrong: Vec<_> = probed.collect();
+        let Ok(defaults) = Self::defaults() else { return Vec::new() };
+        for (key, _) in &wrong {
+            if let Some(value) = defaults.get(key) {
+                let one = nested(key, value.clone());
+                overlay(&mut self.values, one, "", &mut Vec::new(), &mut Vec::new());
             }
         }
-        if !wrong.is_empty() {
-            return Err(ConfigError(wrong));
-        }
+        wrong.into_iter().map(|(_, what)| what).collect()
+    }
+
+    /// The values as `T`.
+    ///
+    /// # Errors
+    /// What [`Self::reset_unreadable`] would have said, without the key.
+    pub(crate) fn values<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         Value::Table(self.values.clone())
             .try_into()
             .map_err(|error| ConfigError(vec![error.to_string()]))

@@ -109,3 +109,21 @@ fn a_level_that_is_none_is_told_by_check_and_by_serve() {
         assert!(refused.stderr.contains("log.level: `loud` is not a level"), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn a_lost_operators_token_is_made_anew_while_no_server_runs() {
+    let data = outflow_testkit::directory().unwrap();
+    let file = data.path().join("operator-token");
+    let arguments = ["operator-token", "--data-dir", data.path().to_str().unwrap()];
+    let mut made = Vec::new();
+    for (more, revoked) in [(&[][..], "0 others"), (&["--revoke-others"], "1 others")] {
+        let ended = outflow(&[&arguments[..], more].concat(), &[]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains(revoked), "{}", ended.stderr);
+        let token = std::fs::read_to_string(&file).unwrap();
+        assert!(!ended.stderr.contains(token.trim()) && ended.stdout.is_empty());
+        std::fs::remove_file(&file).unwrap();
+        made.push(token);
+    }
+    assert_ne!(made[0], made[1]);
+}
