@@ -98,8 +98,12 @@ fn line(row: &Row) -> String {
     format!(
         "{:<38} {:>12} {:>25} {:>9} {:>9} {:>9} {:>9}{}{}",
         row.scene,
-        grouped(median.rate),
-        format!("{} - {}", grouped(row.lowest), grouped(row.highest)),
+        rate(median.rate),
+        if row.runs > 1 {
+            format!("{} - {}", rate(row.lowest), rate(row.highest))
+        } else {
+            "-".to_owned()
+        },
         millis(median.p50_us),
         millis(median.p99_us),
         millis(median.p999_us),
@@ -107,6 +111,11 @@ fn line(row: &Row) -> String {
         if median.note.is_empty() { "" } else { "  " },
         median.note,
     )
+}
+
+/// Events a second; a scene without events has none.
+fn rate(number: f64) -> String {
+    if number > 0.0 { grouped(number) } else { "-".to_owned() }
 }
 
 /// Thousands apart, for people.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -65,7 +66,7 @@ struct Ready {
 impl Target {
     /// Starts a server, or takes the one given.
     pub(crate) async fn prepare(options: &Options) -> Result<Self, BenchError> {
-        raise_file_limit().await?;
+        raise_file_limit()?;
         let (Some(server), Some(token_file)) = (&options.server, &options.token_file) else {
             return Self::start(options).await;
         };
@@ -211,21 +212,10 @@ fn read_token(file: &Path) -> Result<String, BenchError> {
     Ok(std::fs::read_to_string(file).during("reading the operator token")?.trim().to_owned())
 }
 
-/// Ten thousand readers need as many files, here and in the server, which inherits the limit. The
-/// system call is unsafe code in Rust; the tool of the same name is not.
-async fn raise_file_limit() -> Result<(), BenchError> {
-    let limits = std::fs::read_to_string("/proc/self/limits").during("reading limits")?;
-    let hard = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))
-        .and_then(|line| line.split_whitespace().nth(1))
-        .unwrap_or("4096");
-    let pid = std::process::id().to_string();
-    let limit = format!("--nofile={hard}:{hard}");
-    let status = Command::new("prlimit")
-        .args(["--pid", &pid, &limit])
-        .status()
-        .await
-        .during("running prlimit")?;
-    if status.success() { Ok(()) } else { Err(BenchError::Target(format!("prlimit: {status}"))) }
+/// Ten thousand readers need as many files, here and in the server, which inherits the limit.
+fn raise_file_limit() -> Result<(), BenchError> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .map_err(std::io::Error::from)
+        .during("raising the limit of open files")
 }
