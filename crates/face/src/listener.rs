@@ -94,9 +94,20 @@ pub async fn serve(
     drain: Drain,
     counters: Arc<Counters>,
 ) {
+    // Not generic, so that all of hyper is compiled once, in this crate.
+    serve_http(listener, tls, app.into(), limits, drain, counters).await;
+}
+
+async fn serve_http(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    app: App,
+    limits: HttpLimits,
+    drain: Drain,
+    counters: Arc<Counters>,
+) {
     let (http, socket) = (http_builder(&limits), limits.socket());
     let (limits, drains, counts) = (Arc::new(limits), drain.clone(), Arc::clone(&counters));
-    let app = app.into();
     let protocol = Http { app, http, limits, drain: drains, counters: counts };
     serve_protocol(listener, tls, protocol, socket, drain, counters).await;
 }
@@ -269,7 +280,9 @@ impl Protocol for Http {
                 if !names_host(&request) {
                     return Ok(no_host());
                 }
-                let answer = app.answer(request).await;
+                // In a box, because hyper keeps room for this future as long as the connection lives:
+                // an idle stream shall not pay for the request that began it.
+                let answer = Box::pin(app.answer(request)).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.switched();
                 }
