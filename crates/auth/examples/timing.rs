@@ -45,6 +45,8 @@ async fn main() {
             actions: BTreeSet::from([Action::Read]),
             streams: None,
             expires,
+            destinations: None,
+            user: None,
         };
         auth.issue(new).await.unwrap().secret.expose().to_owned()
     };
