@@ -521,6 +521,8 @@ impl<L: Link> Connection<L> {
         }
         match self.heart.due(now) {
             Due::At(_) => {}
+            // What was not read cannot be missed.
+            Due::Silent if !self.takes_frames() => self.heart.read(now),
             Due::Silent => {
                 self.face.metrics.silent.inc();
                 tracing::info!(session = self.session.name(), "the client broke its heart-beats");
