@@ -1,5 +1,7 @@
 //! Subscriptions against a plain model: random work with crashes, failures and time jumps.
 //!
+//! Long because the model and the work that it is held against are read together.
+//!
 //! `OUTFLOW_SUBSCRIPTION_CASES` says how many cases of [`OPERATIONS`] operations are run (soak:
 //! 2,000); a case that fails prints what it did.
 
@@ -45,6 +47,8 @@ enum State {
         lease: LeaseId,
         until: i64,
     },
+    /// Answered in a transaction that has not ended.
+    Answered,
     Done,
     /// The answer was refused: done in memory, perhaps not on the disk.
     Unsure,
@@ -70,6 +74,8 @@ struct Side {
     settings: SubscriptionSettings,
     events: BTreeMap<Place, Event>,
     members: Vec<Option<Member>>,
+    /// What consumers still hold of a deleted stream: who, by which lease, until when.
+    ghosts: Vec<(usize, LeaseId, Option<i64>)>,
     dead: Vec<u64>,
 }
 
@@ -81,7 +87,14 @@ struct Machine {
 
 impl Side {
     fn new(name: &'static str, settings: SubscriptionSettings) -> Self {
-        Self { name, settings, events: BTreeMap::new(), members: Vec::new(), dead: Vec::new() }
+        Self {
+            name,
+            settings,
+            events: BTreeMap::new(),
+            members: Vec::new(),
+            ghosts: Vec::new(),
+            dead: Vec::new(),
+        }
     }
 
     fn held_by(&self, member: usize) -> Vec<(Place, LeaseId)> {
@@ -100,10 +113,9 @@ impl Side {
     /// What may be handed out, in order.
     fn available(&self) -> Vec<Place> {
         let strict = self.settings.order == DeliveryOrder::Strict;
-        let is_out = |event: &Event| {
-            matches!(event.state, State::Held { .. } | State::Desk { .. } | State::Delayed { .. })
-        };
-        if strict && self.events.values().any(is_out) {
+        let is_out =
+            |event: &Event| !matches!(event.state, State::Waiting | State::Done | State::Unsure);
+        if strict && (!self.ghosts.is_empty() || self.events.values().any(is_out)) {
             return Vec::new();
         }
         let waiting = self.events.iter().filter(|(_, event)| event.state == State::Waiting);
@@ -113,7 +125,8 @@ impl Side {
     fn room(&self) -> usize {
         let room = |(index, member): (usize, &Option<Member>)| {
             let member = member.as_ref()?;
-            Some((member.credit as usize).saturating_sub(self.held_by(index).len()))
+            let ghosts = self.ghosts.iter().filter(|(of, ..)| *of == index).count();
+            Some((member.credit as usize).saturating_sub(self.held_by(index).len() + ghosts))
         };
         self.members.iter().enumerate().filter_map(room).sum()
     }
@@ -236,6 +249,7 @@ impl Machine {
     async fn crash(&mut self) {
         for side in &mut self.sides {
             side.members.clear();
+            side.ghosts.clear();
             for event in side.events.values_mut() {
                 event.deliveries = 0;
                 if !matches!(event.state, State::Done | State::Unsure) {
@@ -284,6 +298,7 @@ impl Machine {
                 .map(|(place, _)| *place)
                 .collect();
             due.into_iter().for_each(|place| side.back(place));
+            side.ghosts.retain(|(.., deadline)| deadline.is_none_or(|at| at > now));
         }
         self.world().hub.tick().await;
     }
@@ -293,6 +308,7 @@ impl Machine {
         let held = side.held_by(member);
         if side.members.get_mut(member).is_some_and(|member| member.take().is_some()) {
             held.into_iter().for_each(|(place, _)| side.back(place));
+            side.ghosts.retain(|(of, ..)| *of != member);
         }
     }
 
@@ -307,6 +323,7 @@ impl Machine {
             return;
         }
         let (place, lease) = held[usize::from(b) % held.len()];
+        let ghosts = &mut self.sides[side].ghosts;
         let mut chosen = vec![(place, lease)];
         let answers: Vec<Settle> = match what {
             0 => {
@@ -316,6 +333,7 @@ impl Machine {
             }
             1 => {
                 chosen = held.iter().filter(|(_, other)| *other <= lease).copied().collect();
+                ghosts.retain(|(of, ghost, _)| *of != member || *ghost > lease);
                 vec![Settle::AckThrough(lease)]
             }
             2 => vec![Settle::Requeue { lease, delay: None }],
@@ -380,8 +398,19 @@ impl Machine {
             let entry = self.sides[side].members[member].as_mut().unwrap();
             let answers = [Settle::AckThrough(*lease)];
             transaction.settle(&mut entry.consumers, entry.id, &answers).unwrap();
+            self.sides[side].ghosts.retain(|(of, ghost, _)| *of != member || ghost > lease);
         }
         let answered = &held[..held.len().min(held.len() / 2 + 1)];
+        let mut states = Vec::new();
+        for (place, _) in answered {
+            let event = self.sides[side].events.get_mut(place).unwrap();
+            states.push(std::mem::replace(&mut event.state, State::Answered));
+        }
+        // Meanwhile the consumer has room for others.
+        self.check().await;
+        for ((place, _), state) in answered.iter().zip(states) {
+            self.sides[side].events.get_mut(place).unwrap().state = state;
+        }
         match how % 3 {
             0 => transaction.abort(),
             1 => {
@@ -445,6 +474,11 @@ impl Machine {
         self.world().hub.delete_stream(&project_id("p"), &name("other")).await.unwrap();
         self.world().stream_called("other").await;
         for side in &mut self.sides {
+            for (_, event) in side.events.iter().filter(|((_, stream, _), _)| *stream == 1) {
+                if let State::Held { consumer, lease, deadline } = event.state {
+                    side.ghosts.push((consumer, lease, deadline));
+                }
+            }
             side.events.retain(|(_, stream, _), _| *stream == 0);
         }
     }
