@@ -14,7 +14,7 @@ use outflow_store::{Block, Bounds, Read, ReadError};
 use parking_lot::Mutex;
 
 use super::Subscription;
-use super::feed::{Apart, Loaded};
+use super::feed::{Apart, Feed, Loaded};
 use super::queue::{Alarm, Queue};
 use super::settle::after;
 use crate::Stream;
@@ -48,8 +48,12 @@ pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>
         if queue.loading {
             return;
         }
-        let wants = plan(inner, &queue);
+        let wants = plan(inner, &mut queue);
         queue.loading = !wants.is_empty();
+        if wants.is_empty() {
+            // That a feed has no more may have been all that others waited for.
+            drop(subscription.finish(inner, queue));
+        }
         wants
     };
     while !wants.is_empty() {
@@ -65,41 +69,40 @@ pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>
         // What was given up meanwhile is written in passing.
         drop(subscription.finish(inner, queue));
         let mut queue = subscription.queue.lock();
-        wants = plan(inner, &queue);
+        wants = plan(inner, &mut queue);
         if wants.is_empty() {
             queue.loading = false;
-            drop(queue);
+            drop(subscription.finish(inner, queue));
             subscription.seen.notify_waiters();
         }
     }
 }
 
-/// What to read now.
-fn plan(inner: &Inner, queue: &Queue) -> Vec<Want> {
-    if queue.closed || (queue.hands.is_empty() && queue.peekers == 0) {
+/// What to read now. Takes note of the feeds that have no more.
+fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
+    if queue.closed || queue.is_retrying || (queue.hands.is_empty() && queue.peekers == 0) {
         return Vec::new();
     }
     let bytes = if queue.hands.is_empty() { PEEK_BYTES } else { inner.options.read_chunk_bytes };
-    if let Some((key, entry)) = queue.first()
-        && entry.body.is_none()
-        && let Some(feed) = queue.feed(key)
-        && !queue.is_waiting_to_retry()
-    {
-        return vec![Want { feed: key, stream: feed.stream.clone(), from: entry.offset, bytes }];
-    }
-    if !queue.has_room() || queue.is_waiting_to_retry() {
-        return Vec::new();
-    }
-    let is_only = queue.feeds.len() == 1;
-    let grown = queue.feeds.iter().filter(|feed| is_only || feed.ready.is_empty());
-    let grown = grown.filter(|feed| {
+    let want =
+        |feed: &Feed, from| Want { feed: feed.key, stream: feed.stream.clone(), from, bytes };
+    let cold = queue.first().filter(|(_, entry)| entry.body.is_none());
+    let cold = cold.and_then(|(key, entry)| Some(want(queue.feed(key)?, entry.offset)));
+    let mut wants = Vec::from_iter(cold);
+    let has_room = queue.has_room();
+    for feed in &mut queue.feeds {
+        if wants.len() >= FEEDS_PER_ROUND {
+            break;
+        }
         let bounds = feed.stream.bounds(&*inner.engine);
-        bounds.is_ok_and(|bounds| feed.loaded < bounds.next)
-    });
-    grown
-        .take(FEEDS_PER_ROUND)
-        .map(|feed| Want { feed: feed.key, stream: feed.stream.clone(), from: feed.loaded, bytes })
-        .collect()
+        feed.at_end = bounds.map_or(true, |bounds| feed.loaded >= bounds.next);
+        // What an empty feed has may come before all that is ready.
+        let is_wanted = feed.ready.is_empty() || has_room;
+        if !feed.at_end && is_wanted && wants.iter().all(|want| want.feed != feed.key) {
+            wants.push(want(feed, feed.loaded));
+        }
+    }
+    wants
 }
 
 impl Queue {
@@ -108,8 +111,12 @@ impl Queue {
         self.ready < WINDOW_EVENTS / 2 && self.ready_bytes < WINDOW_BYTES / 2
     }
 
-    fn is_waiting_to_retry(&self) -> bool {
-        self.is_retrying
+    /// Whether it is known what comes first: no feed may have something earlier that was not
+    /// looked at.
+    pub(crate) fn is_known(&self) -> bool {
+        self.feeds.len() == 1
+            || self.is_retrying
+            || self.feeds.iter().all(|feed| feed.at_end || !feed.ready.is_empty())
     }
 
     /// Whether somebody should load.
@@ -118,7 +125,9 @@ impl Queue {
             return false;
         }
         let is_cold = self.first().is_some_and(|(_, entry)| entry.body.is_none());
-        is_cold || (self.has_room() && self.feeds.iter().any(|feed| !feed.at_end))
+        is_cold
+            || !self.is_known()
+            || (self.has_room() && self.feeds.iter().any(|feed| !feed.at_end))
     }
 }
 

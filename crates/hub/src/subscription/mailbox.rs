@@ -20,8 +20,8 @@ use super::feed::Apart;
 use super::queue::{Alarm, Queue};
 use super::settle::{Told, after};
 use super::{
-    ConsumeError, Delivery, EventRef, EventState, EventView, LeaseError, LeaseId, Peeked, Settle,
-    SettleError, Subscription, load,
+    ConsumeError, Delivery, DeliveryOrder, EventRef, EventState, EventView, LeaseError, LeaseId,
+    Peeked, Settle, SettleError, Subscription, load,
 };
 use crate::Stream;
 use crate::hub::Inner;
@@ -224,7 +224,9 @@ impl Queue {
             return Err(LeaseError::Held { until });
         }
         let (key, is_loaded) = (feed.key, offset < feed.loaded);
-        if self.visible().is_none() && self.is_strictly_held() {
+        let is_strict = self.settings.order == DeliveryOrder::Strict;
+        let is_behind = |(first, entry): (u32, &Entry)| (first, entry.offset) != (key, offset);
+        if self.is_blocked() || (is_strict && self.first().is_some_and(is_behind)) {
             return Err(LeaseError::Held { until: self.next_deadline() });
         }
         if is_loaded {
@@ -245,11 +247,6 @@ impl Queue {
         let mut entry = sieve.entry(view.meta(), times.until);
         entry.deliveries = self.feed_mut(key).and_then(|f| f.counts.remove(&offset)).unwrap_or(0);
         Ok((key, entry))
-    }
-
-    /// Whether strict order holds everything back.
-    fn is_strictly_held(&self) -> bool {
-        self.first().is_some() || !self.desk.is_empty()
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

@@ -264,7 +264,7 @@ impl Queue {
     }
 
     /// Whether strict order lets nothing out now.
-    fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         if self.settings.order != DeliveryOrder::Strict {
             return false;
         }
@@ -278,7 +278,7 @@ impl Queue {
 
     /// Whether an event may be seen by those who look only.
     pub(crate) fn visible(&self) -> Option<(u32, &Entry)> {
-        if self.is_blocked() { None } else { self.first() }
+        if self.is_blocked() || !self.is_known() { None } else { self.first() }
     }
 
     /// When the oldest event that is not done was taken, of those in memory.

@@ -21,6 +21,9 @@ impl Queue {
     /// Hands out what can be handed out.
     pub(crate) fn distribute(&mut self, now: Timestamp) {
         while !self.turns.is_empty() {
+            if !self.is_known() {
+                break;
+            }
             let Some((key, entry)) = self.first() else { break };
             if entry.body.is_none() || self.is_blocked() {
                 break;
@@ -53,12 +56,12 @@ impl Queue {
             return false;
         }
         // Up to where another feed's first event is older.
-        let until = self.heads.iter().nth(1).map_or(NEVER, |(at, _)| *at);
+        let until = self.heads.iter().nth(1).copied().unwrap_or((NEVER, key));
         for _ in 0..room {
             let fits = |entry: &Entry| {
                 entry.body.is_some()
                     && entry.expires > now
-                    && entry.at <= until
+                    && (entry.at, key) <= until
                     && entry.group == 0
                     && !entry.restricted
             };
