@@ -57,6 +57,7 @@ impl Queue {
         }
         // Up to where another feed's first event is older.
         let until = self.heads.iter().nth(1).copied().unwrap_or((NEVER, key));
+        let mut gave = false;
         for _ in 0..room {
             let fits = |entry: &Entry| {
                 entry.body.is_some()
@@ -72,12 +73,15 @@ impl Queue {
             let Some(entry) = self.pop(key) else { break };
             let Some(hand) = self.hands.get_mut(&number) else { break };
             hand.give(key, entry);
+            gave = true;
             if hand.room() == 0 {
                 break;
             }
         }
-        self.after_giving(number);
-        true
+        if gave {
+            self.after_giving(number);
+        }
+        gave
     }
 
     /// Tells a consumer that was given something; it stands in the queue as long as it has room.
