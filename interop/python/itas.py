@@ -18,9 +18,9 @@ class Mailbox:
         self.name = name or f"interop-{uuid.uuid4()}"
         self.id = self.call("POST", "Register", subscriberName=self.name)["SubscriberId"]
 
-    def ask(self, method, call, timeout=100, **parameters):
+    def ask(self, method, call, **parameters):
         """The answer, whatever it is."""
-        return self.session.request(method, f"{URL}/Events/{call}", params=parameters, timeout=timeout)
+        return self.session.request(method, f"{URL}/Events/{call}", params=parameters, timeout=100)
 
     def call(self, method, call, **parameters):
         """What a good answer says."""

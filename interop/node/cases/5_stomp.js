@@ -31,7 +31,7 @@ cases({
     const client = await connect()
     const queue = fresh()
     const messages = await subscribe(client, queue)
-    const headers = { colon: 'a:b', newline: 'a\nb', backslash: '\\n', return: 'a\r\nb', emoji: '📈' }
+    const headers = { colon: 'a:b', newline: 'a\nb', backslash: 'a\\b', return: 'a\r\nb', emoji: '📈' }
     await send(client, queue, 'ünïcödé 📈', headers)
     await until('the message', () => messages.length > 0)
     assert.strictEqual(messages[0].body, 'ünïcödé 📈')

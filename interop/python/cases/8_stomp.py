@@ -299,6 +299,14 @@ def bytes_survive():
         assert got.headers["content-length"] == str(len(body))
 
 
+def took(own):
+    try:
+        Client(headers={"client-id": own}).close()
+    except stomp.exception.ConnectFailedException:
+        return False
+    return True
+
+
 @case
 def a_client_id_belongs_to_one_live_connection():
     own = str(uuid.uuid4())
@@ -312,14 +320,6 @@ def a_client_id_belongs_to_one_live_connection():
     assert first.connection.is_connected()
     first.vanish()
     until("the id is free", lambda: took(own), within=10)
-
-
-def took(own):
-    try:
-        Client(headers={"client-id": own}).close()
-    except stomp.exception.ConnectFailedException:
-        return False
-    return True
 
 
 @case
