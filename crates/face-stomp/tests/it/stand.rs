@@ -1,6 +1,7 @@
 //! A server with one project to test against, and a client that writes bytes and reads frames.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +65,6 @@ pub(crate) struct Stand {
     pub(crate) auth: Auth,
     pub(crate) drain: Drain,
     pub(crate) secret: String,
-    pub(crate) credential: CredentialId,
 }
 
 pub(crate) fn project() -> ProjectId {
@@ -124,7 +124,7 @@ impl Stand {
             counters(),
         ));
         let secret = issued.secret.expose().to_owned();
-        Self { addr, http, hub, auth, drain, secret, credential: issued.credential.id }
+        Self { addr, http, hub, auth, drain, secret }
     }
 
     /// A connection that has sent nothing yet.
@@ -175,13 +175,21 @@ pub(crate) struct Client {
     decoder: Decoder,
     /// Line ends between frames.
     pub(crate) beats: usize,
+    /// Frames that came before an answer that was waited for.
+    kept: VecDeque<Frame>,
 }
 
 impl Client {
     pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let limits = FrameLimits { body_bytes: 64 << 20, ..FrameLimits::default() };
-        Self { stream, buffer: Vec::new(), decoder: Decoder::new(limits), beats: 0 }
+        Self {
+            stream,
+            buffer: Vec::new(),
+            decoder: Decoder::new(limits),
+            beats: 0,
+            kept: VecDeque::new(),
+        }
     }
 
     pub(crate) fn speak(&mut self, version: &str) {
@@ -228,6 +236,9 @@ impl Client {
 
     /// The next frame, or `None` when the server has closed the connection.
     pub(crate) async fn frame_or_end(&mut self) -> Option<Frame> {
+        if let Some(kept) = self.kept.pop_front() {
+            return Some(kept);
+        }
         loop {
             match self.decoder.decode(&self.buffer).unwrap() {
                 Decoded::Idle(count) => {
@@ -260,15 +271,21 @@ impl Client {
         }
     }
 
-    /// Sends a frame with a receipt and waits for it.
+    /// Sends a frame with a receipt and waits for it. Messages that come before are kept for later.
     pub(crate) async fn ask(&mut self, command: &str, headers: &str, body: &str) {
         self.send(&format!("{command}\nreceipt:ask\n{headers}\n{body}")).await;
-        let answer = self.frame().await;
-        assert_eq!(
-            (answer.command.as_str(), answer.get("receipt-id")),
-            ("RECEIPT", Some("ask")),
-            "{answer:?}"
-        );
+        let before = std::mem::take(&mut self.kept);
+        let mut meanwhile = VecDeque::new();
+        loop {
+            let answer = self.frame().await;
+            if answer.get("receipt-id") == Some("ask") {
+                assert_eq!(answer.command, "RECEIPT", "{answer:?}");
+                break;
+            }
+            meanwhile.push_back(answer);
+        }
+        self.kept = before;
+        self.kept.append(&mut meanwhile);
     }
 
     /// All frames that come before the answer to a question asked now.
