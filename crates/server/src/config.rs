@@ -5,6 +5,7 @@
 //!
 //! Invariant: a [`Config`] that exists has passed [`Config::check`].
 
+mod destinations;
 mod layer;
 mod nearest;
 mod stomp;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub(crate) use destinations::Destinations;
 pub(crate) use layer::Layers;
 pub(crate) use stomp::{Stomp, TextRule};
 
@@ -37,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) stream: Stream,
     pub(crate) mailbox: Mailbox,
     pub(crate) stomp: Stomp,
+    pub(crate) destinations: Destinations,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
     pub(crate) runtime: Runtime,
@@ -213,6 +216,7 @@ impl Config {
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         self.mailbox.check(&mut refuse);
         self.stomp.check(&mut refuse);
+        self.destinations.check(&mut refuse);
         refuse(
             self.drain.deadline_ms < self.drain.within_ms,
             "drain.deadline_ms: must not be less than drain.within_ms".into(),

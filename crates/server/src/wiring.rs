@@ -321,6 +321,9 @@ fn hub_options(config: &Config) -> outflow_hub::Options {
         max_event_bytes: limits.max_event_bytes,
         max_depth: limits.max_depth,
         max_sessions: limits.max_readers,
+        virtual_topics: config.destinations.virtual_topics(),
+        queue_retention: config.destinations.queue_retention(),
+        max_destinations: config.destinations.max_per_user(),
         ..outflow_hub::Options::default()
     }
 }

@@ -35,6 +35,10 @@ fn scope(operation: &str) -> Scope {
         "update_integration" | "delete_integration" => Scope::Manage,
         "list_tokens" | "create_token" | "revoke_token" => Scope::Manage,
         "list_keys" | "create_key" | "revoke_key" => Scope::Manage,
+        "list_users" | "create_user" | "delete_user" => Scope::Manage,
+        "list_subscriptions" | "get_subscription" | "delete_subscription" => Scope::Manage,
+        "purge_subscription" | "move_events" => Scope::Manage,
+        "browse_subscription" => Scope::Read,
         "list_cursors" | "get_cursor" | "put_cursor" | "delete_cursor" => Scope::Read,
         "publish" => Scope::Publish,
         unknown => panic!("`{unknown}` has no row in the matrix"),
@@ -102,6 +106,7 @@ fn refusal(scope: Scope, principal: Principal, in_project: bool) -> Option<Statu
 
 fn fill(path: &str, project: &str) -> String {
     let path = path.replace("{project}", project).replace("{stream}", "events");
+    let path = path.replace("{subscription}", "queue:orders");
     path.replace("{integration}", "loader").replace("{id}", "nobody").replace("{name}", "place")
 }
 
