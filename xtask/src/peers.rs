@@ -87,6 +87,7 @@ impl Peer {
     }
 
     /// Waits until the broker takes connections.
+    #[expect(clippy::disallowed_methods, reason = "a foreign process can only be asked again")]
     fn wait(mut self, log: &Path) -> Result<Self, Fault> {
         let begun = now();
         while TcpStream::connect(self.address).is_err() {
@@ -105,6 +106,7 @@ impl Peer {
 }
 
 impl Drop for Peer {
+    #[expect(clippy::disallowed_methods, reason = "a foreign process can only be asked again")]
     fn drop(&mut self) {
         let _ = signal_process(self.pid, "-TERM");
         let begun = now();

@@ -10,7 +10,8 @@
 //! [`negotiate`] chooses the response's form; [`request`] reads the body strictly into values and
 //! [`translate`] gives them their meaning; the hub opens a read session; [`session`] turns what it
 //! yields into pieces of the one compressed stream that [`wire`] encodes. Blocks are compressed once
-//! for all clients; a connection adds a header, heartbeats and a trailer of its own.
+//! for all clients; a connection adds a header, heartbeats and a trailer of its own. Refusals are
+//! logged [`sparingly`].
 //!
 //! Called by `server`; calls `hub`, `auth`, `face` and `model`.
 //!

@@ -7,6 +7,8 @@
 //!
 //! Invariant: an idle connection holds no buffers.
 
+mod begin;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,22 +17,18 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use outflow_face::{Drain, Phase};
 use outflow_hub::destination::ClientClaim;
-use outflow_hub::subscription::{
-    Browse, ConsumerId, ConsumerOptions, Consumers, Delivered, SettleError,
-};
-use outflow_hub::{CloseReason, Delivery, Subscription};
-use outflow_model::{ErrorCode, Grant};
+use outflow_hub::subscription::{Browse, ConsumerId, Consumers, Delivered};
+use outflow_hub::{CloseReason, Delivery};
+use outflow_model::Grant;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::flight::{self, Flight};
 use super::link::Link;
 use super::wait::{self, Browsed, Io, Moved, READ_BYTES};
-use super::work::{self, Done, Found, Job};
-use crate::error::Failure;
+use super::work::{Done, Job};
 use crate::session::batch::Batch;
 use crate::session::heart::{Due, Heart, Promise};
-use crate::session::{Face, Input, Opening, Outbox, Session, Step, Work};
-use crate::translate::wish::{AckMode, Wish};
+use crate::session::{Face, Input, Outbox, Session, Step, Work};
 use crate::wire::{Decoded, Decoder};
 
 /// How many messages are taken from the hub at once.
@@ -275,152 +273,6 @@ impl<L: Link> Connection<L> {
 
     fn client(&self) -> Option<String> {
         self.session.opened().and_then(|opened| opened.client.clone())
-    }
-
-    /// Begins what was queued.
-    async fn begin(&mut self, queued: Queued) {
-        let hub = self.face.hub.clone();
-        let work = match queued {
-            Queued::Batch(batch) => return self.begin_batch(batch),
-            Queued::Work(Work::Open(opening)) => return self.open(opening),
-            Queued::Work(work) => work,
-        };
-        // Before CONNECT there is no other work but the end.
-        let Some(grant) = self.grant() else {
-            self.closing = true;
-            return;
-        };
-        match work {
-            Work::Resolve { spelling, destinations } => {
-                self.job = Some(work::resolve(hub, grant, spelling, destinations));
-            }
-            Work::Subscribe { wish, destinations } => {
-                let client = self.client();
-                self.job = Some(work::find(hub, grant, client, wish, destinations));
-            }
-            Work::Unsubscribe { consumers, durable, receipt } => {
-                for consumer in consumers {
-                    self.remove(consumer);
-                }
-                match durable {
-                    None => self.apply(Input::Unsubscribed { receipt, result: Ok(()) }),
-                    Some(name) => {
-                        let client = self.client();
-                        self.job = Some(work::delete(hub, grant, client, name, receipt));
-                    }
-                }
-            }
-            Work::Commit { mut transaction, receipt } => {
-                let ready = match &mut self.consumers {
-                    Some(consumers) => work::gather(&hub, &grant, consumers, &mut transaction),
-                    None => Err(SettleError::NotFound.into()),
-                };
-                self.job = Some(work::commit(ready, transaction, receipt));
-            }
-            Work::Close => {
-                self.closing = true;
-                // What was not acked goes back at once, not when the client closes the socket.
-                self.consumers = None;
-                self.messages = None;
-                self.browsers.clear();
-                self.claim = None;
-            }
-            Work::Open(_) | Work::Flush => {}
-        }
-    }
-
-    fn remove(&mut self, consumer: ConsumerId) {
-        if self.messages.as_ref().is_some_and(|(of, _)| *of == consumer) {
-            self.messages = None;
-        }
-        self.browsers.retain(|(of, _)| *of != consumer);
-        if let Some(consumers) = &mut self.consumers {
-            consumers.remove(consumer);
-        }
-    }
-
-    /// The login was right: takes the client id and speaks as agreed.
-    fn open(&mut self, opening: Box<Opening>) {
-        let claimed = opening
-            .client
-            .as_deref()
-            .map(|client| self.face.hub.claim_client(&opening.grant.credential, client));
-        let refused = match claimed {
-            Some(Err(taken)) => {
-                let client = opening.client.as_deref().unwrap_or_default();
-                let message = format!("Client: {client} already connected: {taken}");
-                Some(Failure::fatal(ErrorCode::Conflict, message))
-            }
-            Some(Ok(claim)) => {
-                self.claim = Some(claim);
-                None
-            }
-            None => None,
-        };
-        if refused.is_none() {
-            self.decoder.speak(opening.version);
-            let grace = self.face.options.heart_beat_grace;
-            self.heart = Heart::new(opening.promise, grace, Instant::now());
-            self.deadline = None;
-            self.consumers = Some(self.face.hub.consumers(&opening.grant));
-        }
-        self.apply(Input::Opened { opening, refused });
-    }
-
-    fn begin_batch(&mut self, mut batch: Batch) {
-        if let Some(consumers) = &mut self.consumers {
-            for (consumer, n) in &batch.credit {
-                consumers.add_credit(*consumer, *n);
-            }
-        }
-        let landing = batch.landing();
-        if let (false, Some(grant)) = (batch.parcels.is_empty(), self.grant()) {
-            let hub = self.face.hub.clone();
-            self.job = Some(work::enqueue(hub, grant, batch.parcels, batch.acks, landing));
-        } else {
-            let acks = flight::settle(self.consumers.as_mut(), batch.acks);
-            self.flights.push_back(Flight::new(Vec::new(), acks, landing));
-        }
-    }
-
-    /// Adds the consumers that serve a SUBSCRIBE.
-    async fn subscribe(
-        &mut self,
-        wish: &Wish,
-        found: Vec<Found>,
-    ) -> Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure> {
-        let client = self.client();
-        let Some(consumers) = &mut self.consumers else {
-            return Err(SettleError::NotFound.into());
-        };
-        let mut added = Vec::with_capacity(found.len());
-        for Found { subscription, selects, browse } in found {
-            if let Some(browse) = browse {
-                // Numbers from above: the hub's own come from below.
-                let consumer = ConsumerId(self.next_browser);
-                self.next_browser = self.next_browser.wrapping_sub(1);
-                self.browsers.push_back((consumer, browse));
-                added.push((consumer, subscription));
-                continue;
-            }
-            let options = ConsumerOptions {
-                credit: wish.prefetch,
-                priority: wish.priority,
-                exclusive: wish.exclusive,
-                auto_ack: wish.mode == AckMode::Auto,
-                name: client.clone().unwrap_or_else(|| self.session.name().to_owned()),
-                lease: None,
-                selector: wish.selector.clone().filter(|_| selects),
-            };
-            match consumers.add(&subscription, options).await {
-                Ok(consumer) => added.push((consumer, subscription)),
-                Err(error) => {
-                    added.iter().for_each(|(consumer, _)| consumers.remove(*consumer));
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(added)
     }
 
     /// Takes what happened; false: the connection is at its end.

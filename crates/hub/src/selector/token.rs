@@ -96,7 +96,7 @@ impl<'a> Lexer<'a> {
                 name => Token::Name(name),
             },
             b'0'..=b'9' => self.number()?,
-            b'.' if self.rest().bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit()) => {
+            b'.' if self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => {
                 self.number()?
             }
             byte if is_name_byte(byte) => {

@@ -64,7 +64,7 @@ pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>
         }
         let mut queue = subscription.queue.lock();
         for (want, read) in reads {
-            take_in(inner, subscription, &mut queue, &want, read);
+            take_in(inner, subscription, &mut queue, &want, &read);
         }
         // What was given up meanwhile is written in passing.
         drop(subscription.finish(inner, queue));
@@ -146,13 +146,13 @@ fn take_in(
     subscription: &Subscription,
     queue: &mut Queue,
     want: &Want,
-    read: Result<Read, ReadError>,
+    read: &Result<Read, ReadError>,
 ) {
     let settings = queue.settings.clone();
     let now = inner.clock.now();
     let mut found = Loaded::default();
     let Some(feed) = queue.feed_mut(want.feed) else { return };
-    let taken = match &read {
+    let taken = match read {
         Ok(read) => {
             let taken = feed
                 .accept(want.from, read, Queue::sieve(&settings, now), &mut found)

@@ -1,4 +1,6 @@
 //! Subscriptions as consumers see them, on the engine in memory.
+//!
+//! Long because it is one list: each rule of delivery with its test.
 
 use std::sync::Arc;
 use std::time::Duration;
