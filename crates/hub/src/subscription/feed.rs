@@ -4,7 +4,7 @@
 //! exactly one state: done, ready, apart (scheduled, leased by name, being buried or part of a
 //! transaction), or in a consumer's hands.
 //!
-//! Invariant: `ready` is in order of offset; it may be emptied at any time by moving `loaded` back,
+//! Invariant: `ready` is in order of offset and below `loaded`; it may be emptied at any time by moving `loaded` back,
 //! as all that is not done is found again.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -113,11 +113,16 @@ impl Feed {
         sieve: Sieve<'_>,
         found: &mut Loaded,
     ) -> Result<(), (BlockError, Offset)> {
+        // What lies between must be looked at first, or it would be passed over.
+        debug_assert!(from <= self.loaded, "read beyond what was looked at");
+        if from > self.loaded {
+            return Ok(());
+        }
         for block in &read.blocks {
             self.take_block(block, from, sieve, found)
                 .map_err(|error| (error, block.last.next()))?;
         }
-        if read.next > self.loaded && from <= self.loaded {
+        if read.next > self.loaded {
             self.skip_to(read.next);
         }
         Ok(())

@@ -183,6 +183,12 @@ impl Queue {
     pub(crate) fn make_ready(&mut self, key: u32, entry: Entry) {
         let Ok(at) = self.feeds.binary_search_by_key(&key, |feed| feed.key) else { return };
         let Some(feed) = self.feeds.get_mut(at) else { return };
+        if entry.offset >= feed.loaded {
+            // The window was let go of meanwhile: it is found again with what is around it.
+            feed.counts.insert(entry.offset, entry.deliveries);
+            feed.at_end = false;
+            return;
+        }
         let old = feed.ready.front().map(|first| first.at);
         self.ready += 1;
         self.ready_bytes += entry.body.as_ref().map_or(0, |_| entry.size as usize);

@@ -24,7 +24,7 @@ use crate::queueing::{new, number, user, with_credit};
 use crate::world::{World, name, open, project_id, world};
 
 const OPERATIONS: usize = 200;
-const DEFAULT_CASES: u32 = 40;
+const DEFAULT_CASES: u32 = 300;
 
 /// An operation: what, and three numbers that say on what.
 type Operation = (u8, u16, u16, u16);
@@ -223,6 +223,8 @@ impl Machine {
     }
 
     async fn publish(&mut self, to: usize, count: usize) {
+        // Of what two streams took in the same moment either may come first.
+        self.advance(1).await;
         let stream = self.stream(to);
         let texts: Vec<_> = (0..count as u64)
             .map(|n| format!(r#"{{"type":"CUSTOM","body":{{"n":{}}}}}"#, self.next + n))
@@ -384,6 +386,7 @@ impl Machine {
 
     /// Publishes and acks in a transaction, which is committed, fails or is aborted.
     async fn transact(&mut self, side: usize, a: u16, how: u16) {
+        self.advance(1).await;
         let present: Vec<usize> = (0..self.sides[side].members.len())
             .filter(|&member| self.sides[side].members[member].is_some())
             .collect();
@@ -554,6 +557,7 @@ fn place(delivery: &Delivery) -> Place {
 fn subscriptions_do_as_the_model_says() {
     let cases = std::env::var("OUTFLOW_SUBSCRIPTION_CASES").ok().and_then(|text| text.parse().ok());
     let cases = cases.unwrap_or(DEFAULT_CASES);
+    let traces = std::env::var_os("OUTFLOW_SUBSCRIPTION_TRACE").is_some();
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let operation = (0..100_u8, any::<u16>(), any::<u16>(), any::<u16>());
     let work = prop::collection::vec(operation, OPERATIONS);
@@ -568,6 +572,9 @@ fn subscriptions_do_as_the_model_says() {
             runtime.block_on(async {
                 let mut machine = Machine::start(strict, lease, mortal).await;
                 for operation in work {
+                    if traces {
+                        println!("{operation:?} of {:?}", (strict, lease, mortal));
+                    }
                     machine.apply(operation).await;
                     machine.check().await;
                 }
