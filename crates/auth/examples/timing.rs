@@ -10,6 +10,7 @@
 //! its batches against those of the good secret.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -437,8 +437,8 @@ impl Machine {
             State::Desk { lease, .. } => Some((*place, lease)),
             _ => None,
         });
-        if let Some((place, lease)) = taken.filter(|_| what % 2 == 0) {
-            let ack = what % 4 == 0;
+        if let Some((place, lease)) = taken.filter(|_| what.is_multiple_of(2)) {
+            let ack = what.is_multiple_of(4);
             let requeue = Settle::Requeue { lease, delay: None };
             let answer = if ack { Settle::Ack(lease) } else { requeue };
             self.world().hub.settle_lease(&user(), &subscription, answer).await.unwrap();
