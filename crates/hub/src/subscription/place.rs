@@ -12,7 +12,8 @@
 //! ```
 //! All numbers are little-endian.
 //!
-//! Invariant: nothing done is undone by a later write: what is written of a chunk is all of it.
+//! Invariants: nothing done is undone by a later write, also after one that failed: what is written of
+//! a chunk is all of it, and every write holds the floor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -176,12 +177,15 @@ impl Place {
     pub(crate) fn write(&mut self, of: SubscriptionId, stream: StreamId, ops: &mut Vec<Op>) {
         let dirty = std::mem::take(&mut self.dirty);
         let first = self.floor / CHUNK;
+        // A write before may have failed: with a chunk that goes, the floor it held goes too.
+        let mut is_floor_due = self.floor != self.written;
         // Chunks that the floor has passed say nothing any more.
         while let Some(&chunk) = self.stored.first()
             && (chunk + 1) * CHUNK <= self.floor
         {
             self.stored.remove(&chunk);
             ops.push(put(chunk_key(of, stream, chunk), None));
+            is_floor_due = true;
         }
         for chunk in dirty.into_iter().filter(|chunk| *chunk >= first) {
             match self.chunk(chunk) {
@@ -191,11 +195,12 @@ impl Place {
                 }
                 None if self.stored.remove(&chunk) => {
                     ops.push(put(chunk_key(of, stream, chunk), None));
+                    is_floor_due = true;
                 }
                 None => {}
             }
         }
-        if self.floor != self.written {
+        if is_floor_due {
             self.written = self.floor;
             let value = head(self.floor);
             ops.push(put(floor_key(of, stream), Some(value.into())));
