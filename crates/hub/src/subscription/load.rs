@@ -56,6 +56,7 @@ pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>
         }
         wants
     };
+    let mut turn = Turn { inner, subscription, is_over: wants.is_empty() };
     while !wants.is_empty() {
         let mut reads = Vec::with_capacity(wants.len());
         for want in wants {
@@ -71,10 +72,31 @@ pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>
         let mut queue = subscription.queue.lock();
         wants = plan(inner, &mut queue);
         if wants.is_empty() {
+            turn.is_over = true;
             queue.loading = false;
             drop(subscription.finish(inner, queue));
             subscription.seen.notify_waiters();
         }
+    }
+}
+
+/// Gives the turn to load back when whoever has it goes away in a read: a Peek's caller may hang up
+/// at any moment.
+struct Turn<'a> {
+    inner: &'a Arc<Inner>,
+    subscription: &'a Arc<Subscription>,
+    is_over: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut queue = self.subscription.queue.lock();
+        queue.loading = false;
+        drop(self.subscription.finish(self.inner, queue));
+        self.subscription.seen.notify_waiters();
     }
 }
 
