@@ -89,6 +89,8 @@ const fn action_name(action: Action) -> &'static str {
     match action {
         Action::Read => "read",
         Action::Publish => "publish",
+        Action::Ingest => "ingest",
+        Action::Feed => "feed",
         Action::Compliance => "compliance",
         Action::Manage => "manage",
         Action::Operate => "operate",

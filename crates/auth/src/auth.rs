@@ -7,12 +7,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use outflow_model::{Action, Clock, CredentialId, Grant, IntegrationId, ProjectId, Rng};
-use outflow_store::{Batch, Condition, Engine, Op, Put};
+use outflow_store::{Batch, Condition, Engine, Op, Put, StateEntry};
 use parking_lot::RwLock;
 
+use crate::api_key::ring::Ring;
 use crate::table::{Entry, Table};
 use crate::{AuthError, Credential, CredentialKind, IssueError, Issued, NewCredential, Presented};
-use crate::{record, token, user};
+use crate::{api_key, jwt, record, token, user};
 
 /// How many tokens an integration may have (reference `airship.md` 1.1).
 pub const MAX_TOKENS_PER_INTEGRATION: usize = 25;
@@ -32,17 +33,26 @@ pub type RevokeListener = Arc<dyn Fn(&CredentialId) + Send + Sync>;
 /// The credentials in force. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Auth {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    engine: Arc<dyn Engine>,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
     table: RwLock<Table>,
+    pub(crate) ring: RwLock<Ring>,
     /// Held by the one change under way, across its commit, so that limits hold.
-    changes: tokio::sync::Mutex<()>,
+    pub(crate) changes: tokio::sync::Mutex<()>,
     listeners: RwLock<Vec<RevokeListener>>,
+}
+
+impl Inner {
+    /// Tells the listeners that what a credential gave may not hold any more.
+    pub(crate) fn tell_revoked(&self, id: &CredentialId) {
+        let listeners = self.listeners.read().clone();
+        listeners.iter().for_each(|listener| listener(id));
+    }
 }
 
 impl fmt::Debug for Auth {
@@ -62,21 +72,22 @@ impl Auth {
         rng: Arc<dyn Rng>,
     ) -> Result<Self, AuthError> {
         let mut table = Table::new(nobody(&*clock, &*rng)?);
-        let mut after = None;
-        loop {
-            let page = engine.scan(record::PREFIX, after.as_deref(), SCAN_PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.key.clone());
-            for entry in &page {
-                let (credential, hash) = record::decode(&entry.value)?;
-                table.insert(Entry::new(credential, hash));
-            }
+        for entry in scan(&*engine, record::PREFIX).await? {
+            let (credential, hash) = record::decode(&entry.value)?;
+            table.insert(Entry::new(credential, hash));
+        }
+        let mut unused = [0; jwt::KEY_BYTES];
+        rng.fill(&mut unused);
+        let mut ring = Ring::new(&unused);
+        for entry in scan(&*engine, api_key::record::PREFIX).await? {
+            ring.insert(api_key::record::decode(&entry.value)?);
         }
         let inner = Inner {
             engine,
             clock,
             rng,
             table: RwLock::new(table),
+            ring: RwLock::new(ring),
             changes: tokio::sync::Mutex::default(),
             listeners: RwLock::default(),
         };
@@ -192,22 +203,27 @@ impl Auth {
         Ok(revoked > 0)
     }
 
-    /// Revokes all credentials of a project, or of one of its integrations, in one batch. Says how
-    /// many there were.
+    /// Revokes all credentials of a project, its API keys first, or all of one of its integrations.
+    /// Says how many there were.
     ///
     /// # Errors
-    /// [`AuthError`]; all of them are then still in force.
+    /// [`AuthError`]; some of them may then still be in force.
     pub async fn revoke_all(
         &self,
         project: &ProjectId,
         integration: Option<&IntegrationId>,
     ) -> Result<usize, AuthError> {
         let (project, integration) = (project.clone(), integration.cloned());
-        self.revoke_where(move |credential| {
+        let keys = if integration.is_none() { self.api_keys(&project) } else { Vec::new() };
+        let mut revoked = 0;
+        for key in keys {
+            revoked += usize::from(self.delete_api_key(&project, &key.id).await?);
+        }
+        let others = self.revoke_where(move |credential| {
             let of_integration = integration.is_none() || credential.integration == integration;
             credential.project.as_ref() == Some(&project) && of_integration
-        })
-        .await
+        });
+        Ok(revoked + others.await?)
     }
 
     async fn revoke_where(
@@ -231,10 +247,7 @@ impl Auth {
             let mut table = inner.table.write();
             ids.iter().for_each(|id| table.remove(id));
             drop(table);
-            let listeners = inner.listeners.read().clone();
-            for id in &ids {
-                listeners.iter().for_each(|listener| listener(id));
-            }
+            ids.iter().for_each(|id| inner.tell_revoked(id));
             Ok(ids.len())
         })
         .await
@@ -259,6 +272,9 @@ impl Auth {
     #[must_use]
     pub fn authenticate(&self, presented: &Presented<'_>) -> Option<Grant> {
         let secret = presented.secret();
+        if jwt::is_like(secret) {
+            return self.open_with_token(secret, presented.project());
+        }
         // Longer ones were not issued here; hashing them in full would be work for nothing.
         let hash = token::hash(secret.get(..token::MAX_SECRET_BYTES).unwrap_or(secret));
         let exact = !matches!(presented, Presented::Bearer { .. });
@@ -278,8 +294,20 @@ impl Auth {
     }
 }
 
+/// All entries under `prefix`.
+async fn scan(engine: &dyn Engine, prefix: &[u8]) -> Result<Vec<StateEntry>, AuthError> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = engine.scan(prefix, after.as_deref(), SCAN_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(all) };
+        after = Some(last.key.clone());
+        all.extend(page);
+    }
+}
+
 /// Runs a change to its end even when its caller goes away.
-async fn detached<T: Send + 'static, E: From<AuthError> + Send + 'static>(
+pub(crate) async fn detached<T: Send + 'static, E: From<AuthError> + Send + 'static>(
     change: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E> {
     match tokio::spawn(change).await {

@@ -14,9 +14,11 @@ pub(crate) const PREFIX: &[u8] = b"auth/cred/";
 /// The version written; a newer one is refused.
 const VERSION: u32 = 1;
 
-const ACTIONS: [(Action, &str); 5] = [
+const ACTIONS: [(Action, &str); 7] = [
     (Action::Read, "read"),
     (Action::Publish, "publish"),
+    (Action::Ingest, "ingest"),
+    (Action::Feed, "feed"),
     (Action::Compliance, "compliance"),
     (Action::Manage, "manage"),
     (Action::Operate, "operate"),
@@ -74,7 +76,7 @@ pub(crate) fn encode(credential: &Credential, hash: &[u8; 32]) -> Result<Bytes, 
         created: credential.created.millis(),
         expires: credential.expires.map(Timestamp::millis),
         last4: credential.last4.clone(),
-        sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex(hash),
         user: credential.user.clone(),
         destinations: credential.destinations.as_ref().map(of_destinations),
     };
@@ -135,7 +137,13 @@ fn destinations(record: &DestinationsRecord) -> Result<DestinationGrant, AuthErr
     Ok(DestinationGrant { consume: patterns(&record.consume)?, send: patterns(&record.send)? })
 }
 
-fn from_hex(text: &str) -> Option<[u8; 32]> {
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads 32 bytes of [`hex`].
+pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let mut out = [0; 32];
     if pairs.len() != out.len() || !rest.is_empty() {

@@ -84,7 +84,17 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
     }
     let names_it = grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
         && reaches_stream(grant, action, &stream.name);
-    if grant.allows(action, &stream.project) && names_it { Ok(()) } else { Err(Denied::Forbidden) }
+    if allowed(grant, action, stream) && names_it { Ok(()) } else { Err(Denied::Forbidden) }
+}
+
+/// Whether what `grant` may do has `action` on this stream in it. Some rights reach one kind of
+/// stream only.
+fn allowed(grant: &Grant, action: Action, stream: &Stream) -> bool {
+    let by_kind = match action {
+        Action::Publish => stream.settings.ingest.is_some().then_some(Action::Ingest),
+        _ => None,
+    };
+    [Some(action), by_kind].into_iter().flatten().any(|one| grant.allows(one, &stream.project))
 }
 
 impl Hub {

@@ -7,6 +7,7 @@ use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::Mutex;
 
+use crate::Ingest;
 use crate::publish::Order;
 use crate::tail::Tail;
 
@@ -37,6 +38,8 @@ pub struct StreamSettings {
     pub dedup: Option<Dedup>,
     /// For people, up to 1,024 bytes.
     pub description: String,
+    /// Whether upstream systems may write single records to it, and of which kind.
+    pub ingest: Option<Ingest>,
 }
 
 impl Default for StreamSettings {
@@ -46,6 +49,7 @@ impl Default for StreamSettings {
             durability: Durability::Synced,
             dedup: Some(Dedup::default()),
             description: String::new(),
+            ingest: None,
         }
     }
 }

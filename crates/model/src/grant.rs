@@ -13,6 +13,10 @@ pub enum Action {
     Read,
     /// Publish events.
     Publish,
+    /// Write to the project's ingest streams, and to no other.
+    Ingest,
+    /// Read the project's feeds of entities, and no other stream.
+    Feed,
     /// Read compliance events with the project's master secret.
     Compliance,
     /// Change the project's own configuration.

@@ -7,6 +7,8 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod api_keys;
 mod credentials;
 mod redaction;
+mod tokens;
 mod users;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::Lane;
 use crate::{
-    Cursor, Dedup, Integration, Project, ProjectLimits, Stream, StreamSettings, Subscriber,
+    Cursor, Dedup, Ingest, IngestFormat, IngestMode, Integration, Project, ProjectLimits, Stream,
+    StreamSettings, Subscriber,
 };
 
 /// Where projects are in the engine's state.
@@ -56,6 +57,14 @@ struct StreamRecord {
     /// Absent: the first offset of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begins: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ingest: Option<IngestRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IngestRecord {
+    format: String,
+    mode: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,7 +171,7 @@ pub(crate) fn project(value: &[u8]) -> Result<Project, Fault> {
 
 /// The stored form of a stream.
 pub(crate) fn of_stream(stream: &Stream) -> Bytes {
-    let StreamSettings { retention, durability, dedup, description } = &stream.settings;
+    let StreamSettings { retention, durability, dedup, description, ingest } = &stream.settings;
     bytes(&StreamRecord {
         v: VERSION,
         id: stream.id.0,
@@ -175,6 +184,10 @@ pub(crate) fn of_stream(stream: &Stream) -> Bytes {
         dedup: dedup.map(|Dedup { window_ms, max_ids }| DedupRecord { window_ms, max_ids }),
         description: description.clone(),
         begins: Some(stream.begins.get()).filter(|_| stream.begins > Offset::FIRST),
+        ingest: ingest.map(|Ingest { format, mode }| IngestRecord {
+            format: format.as_str().into(),
+            mode: mode.as_str().into(),
+        }),
     })
 }
 
@@ -192,10 +205,18 @@ pub(crate) fn stream(value: &[u8]) -> Result<Stream, Fault> {
             durability: if record.relaxed { Durability::Relaxed } else { Durability::Synced },
             dedup,
             description: record.description,
+            ingest: record.ingest.as_ref().map(ingest).transpose()?,
         },
         begins: record.begins.map_or(Offset::FIRST, Offset::new),
         lane: Lane::new(StreamId(record.id)),
     })
+}
+
+fn ingest(record: &IngestRecord) -> Result<Ingest, Fault> {
+    let format = IngestFormat::parse(&record.format);
+    let mode = IngestMode::parse(&record.mode);
+    let both = format.zip(mode).ok_or_else(|| "unknown format or mode of ingest".to_owned());
+    both.map(|(format, mode)| Ingest { format, mode })
 }
 
 /// The stored form of an integration.

@@ -52,7 +52,9 @@ fn covers(grant: &Grant, action: Action, destination: &Destination) -> bool {
     match action {
         Action::Read => granted.consumes(kind, &destination.name),
         Action::Publish => granted.sends(kind, &destination.name),
-        Action::Compliance | Action::Manage | Action::Operate => false,
+        Action::Ingest | Action::Feed | Action::Compliance | Action::Manage | Action::Operate => {
+            false
+        }
     }
 }
 

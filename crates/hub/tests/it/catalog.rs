@@ -6,6 +6,7 @@ use outflow_hub::{
     CatalogError, Dedup, Durability, Hub, Integration, NewStream, OpenError, Options, ReadEvent,
     Retention, Start, StreamSettings,
 };
+use outflow_hub::{Ingest, IngestFormat, IngestMode};
 use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Timestamp};
 use outflow_store::{AppendError, Batch, Engine};
@@ -27,6 +28,7 @@ async fn everything_survives_a_restart() {
         durability: Durability::Relaxed,
         dedup: Some(Dedup { window_ms: 7, max_ids: 9 }),
         description: "näm/e \"quoted\"".into(),
+        ingest: Some(Ingest { format: IngestFormat::Xml, mode: IngestMode::Drop }),
     };
     let odd = name("topic/orders.new:v1$");
     let stream = NewStream { name: odd.clone(), settings: settings.clone() };
