@@ -13,6 +13,8 @@ pub enum BenchCommand {
     All(Options),
     /// Durable publish: single events with 1, 64 and 1,024 in flight, and NDJSON batches.
     Publish(Options),
+    /// Durable ingest of single payloads over 1, 64 and 256 connections, and of gzip.
+    Ingest(Options),
     /// One reader of a whole stream that discards what it gets, plain and gzip.
     Replay(Options),
     /// Live events to 1, 100 and 1,000 readers, plain and gzip.
@@ -100,6 +102,7 @@ impl BenchCommand {
         match self {
             Self::All(options)
             | Self::Publish(options)
+            | Self::Ingest(options)
             | Self::Replay(options)
             | Self::Fanout(options)
             | Self::Latency(options)

@@ -1,4 +1,4 @@
-//! The load generator behind `outflow bench`: durable publish, replay, live fan-out, idle readers
+//! The load generator behind `outflow bench`: durable publish and ingest, replay, live fan-out, idle readers
 //! and publish-to-reader latency, and the same for queues over STOMP, measured from outside over
 //! real sockets.
 //!
@@ -13,6 +13,7 @@ mod command;
 mod fanout;
 mod gauge;
 mod idle;
+mod ingest;
 mod latency;
 mod publish;
 mod reader;
@@ -87,6 +88,9 @@ async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     let all = matches!(command, BenchCommand::All(_));
     if all || matches!(command, BenchCommand::Publish(_)) {
         publish::measure(&target, options, &mut report).await?;
+    }
+    if all || matches!(command, BenchCommand::Ingest(_)) {
+        ingest::measure(&target, options, &mut report).await?;
     }
     if all || matches!(command, BenchCommand::Replay(_)) {
         replay::measure(&target, options, &mut report).await?;

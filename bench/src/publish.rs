@@ -131,7 +131,7 @@ async fn client(
         }
         let begun = Instant::now();
         let answer = connection.exchange(request).await?;
-        if answer.status != 200 {
+        if answer.status / 100 != 2 {
             let text = String::from_utf8_lossy(answer.body);
             return Err(BenchError::Answer(format!("{}: {text}", answer.status)));
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -57,6 +58,17 @@ struct Issued {
     secret: String,
 }
 
+/// What was made, by its id.
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct IssuedToken {
+    access_token: String,
+}
+
 #[derive(Deserialize)]
 struct Ready {
     http: SocketAddr,
@@ -99,6 +111,9 @@ impl Target {
                 "127.0.0.1:0",
                 "--stomp",
                 "127.0.0.1:0",
+                // The limit of a project would be what is measured.
+                "--set",
+                "ingest.requests_per_second=10000000",
                 "--data-dir",
             ])
             .arg(&data)
@@ -148,6 +163,48 @@ impl Target {
         let issued: Issued = serde_json::from_slice(answer.body)
             .map_err(|_| BenchError::Answer(String::from_utf8_lossy(answer.body).into_owned()))?;
         Ok(Broker::new(address, PROJECT.to_owned(), issued.secret, self.gauge))
+    }
+
+    /// An access token for ingest streams, of a key made for the purpose.
+    pub(crate) async fn ingest_token(&self) -> Result<String, BenchError> {
+        let body = r#"{"name":"bench","scopes":["streaming-ingest:write"]}"#;
+        let key: Made = self.make("/api-keys", body).await?;
+        let issued: IssuedToken =
+            self.make(&format!("/api-keys/{}/tokens", key.id), r#"{"days":1}"#).await?;
+        Ok(issued.access_token)
+    }
+
+    /// Makes an empty ingest stream for JSON and returns its id.
+    pub(crate) async fn make_ingest_stream(&self) -> Result<String, BenchError> {
+        let made: Made = self.make("/ingest-streams", "{}").await?;
+        Ok(made.id)
+    }
+
+    async fn make<T: DeserializeOwned>(&self, path: &str, body: &str) -> Result<T, BenchError> {
+        let mut connection = Connection::open(self.server).await?;
+        let answer = connection.exchange(&self.project_request("POST", path, body)).await?;
+        serde_json::from_slice(answer.body)
+            .map_err(|_| BenchError::Answer(String::from_utf8_lossy(answer.body).into_owned()))
+    }
+
+    /// A whole request that sends one payload to an ingest stream.
+    pub(crate) fn ingest_request(
+        &self,
+        stream: &str,
+        token: &str,
+        encoding: Encoding,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let coding = match encoding {
+            Encoding::Plain => "",
+            Encoding::Gzip => "Content-Encoding: gzip\r\n",
+        };
+        let head = format!(
+            "POST /stream/v0/data/{stream} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n\
+             X-Amperity-Tenant: {PROJECT}\r\nAuthorization: Bearer {token}\r\n{coding}Content-Length: {}\r\n\r\n",
+            payload.len()
+        );
+        [head.as_bytes(), payload].concat()
     }
 
     /// Makes an empty stream and returns its name.

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use outflow_auth::{AuthError, IssueError};
+use outflow_auth::{AccessError, AuthError, IssueError};
 use outflow_face::body::BodyError;
 use outflow_face::problem::Problem;
 use outflow_face::request_id::RequestId;
@@ -152,6 +152,16 @@ impl From<IssueError> for Refused {
             IssueError::TooMany { .. } | IssueError::Exists | IssueError::Invalid(_) => {
                 Self::new(error.code(), error.to_string())
             }
+        }
+    }
+}
+
+impl From<AccessError> for Refused {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Client => Self::missing("API key"),
+            AccessError::Scope => Self::member("/scopes", error.to_string()),
+            AccessError::Lifetime => Self::member("/days", error.to_string()),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Called by `server`, which merges [`router()`] with the faces' routes on one port. Calls `hub` for
 //! the catalog and for publishing, `auth` for credentials, `face` for bodies and problems.
 //!
-//! Every route needs `Authorization: Bearer <token>` but `/v1/openapi.json`. What a caller may do
+//! Every route needs `Authorization: Bearer <token>` but `/v1/openapi.json` and the exchange of
+//! client secrets for tokens ([`oauth`]), which has a form of its own. What a caller may do
 //! is decided in [`access`], before anything else of the request is looked at: a thing that is not
 //! the caller's is answered exactly as one that does not exist. Errors are problem documents
 //! (RFC 9457) with a stable `code`, the request's id and, where a member is at fault, `errors` with
@@ -14,14 +15,17 @@
 //! draft, and the hub answers when the draft is durable.
 
 mod access;
+mod api_key;
 mod credential;
 mod cursor;
 mod document;
 mod error;
 mod event_type;
+mod ingest_stream;
 mod input;
 mod integration;
 mod key;
+mod oauth;
 mod operator;
 mod page;
 mod project;

@@ -12,8 +12,8 @@ use crate::access::Admin;
 use crate::error::name_request;
 use crate::publish::{self, Door, Limits};
 use crate::{
-    cursor, document, event_type, integration, key, operator, project, stream, subscription, token,
-    user,
+    api_key, cursor, document, event_type, ingest_stream, integration, key, oauth, operator,
+    project, stream, subscription, token, user,
 };
 
 /// The routes of this interface, without fallbacks: `server` sets those on the merged router with
@@ -34,6 +34,8 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(project::show, project::update, project::delete))
         .routes(routes!(stream::list, stream::create))
         .routes(routes!(stream::show, stream::update, stream::delete))
+        .routes(routes!(ingest_stream::list, ingest_stream::create))
+        .routes(routes!(ingest_stream::show, ingest_stream::update, ingest_stream::delete))
         .routes(routes!(cursor::list))
         .routes(routes!(cursor::show, cursor::put, cursor::delete))
         .routes(routes!(subscription::list))
@@ -47,6 +49,13 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(token::revoke))
         .routes(routes!(key::list, key::create))
         .routes(routes!(key::revoke))
+        .routes(routes!(api_key::list, api_key::create))
+        .routes(routes!(api_key::show, api_key::delete))
+        .routes(routes!(api_key::issue_token))
+        .routes(routes!(api_key::rotate))
+        .routes(routes!(api_key::revoke))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::token_v0))
         .routes(routes!(user::list, user::create))
         .routes(routes!(user::delete))
         .routes(routes!(operator::list, operator::create))

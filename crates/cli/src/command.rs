@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Command, Subcommand};
 
+use crate::api_key::{self, ApiKeyArgs};
 use crate::completions::{self, CompletionsArgs};
 use crate::cursor::{self, CursorArgs};
 use crate::failure::Failure;
+use crate::ingest_stream::{self, IngestStreamArgs};
 use crate::integration::{self, IntegrationArgs};
 use crate::key::{self, KeyArgs};
 use crate::operator::{self, OperatorArgs};
@@ -38,6 +40,8 @@ pub enum ClientCommand {
     Project(ProjectArgs),
     /// Streams: named, ordered, durable logs of events.
     Stream(StreamArgs),
+    /// Ingest streams: those that upstream systems write single records to.
+    IngestStream(IngestStreamArgs),
     /// Subscriptions: the places that the server keeps for consumers, queues among them.
     Subscription(SubscriptionArgs),
     /// Integrations: the connection points of a customer.
@@ -46,6 +50,8 @@ pub enum ClientCommand {
     Token(TokenArgs),
     /// Keys of a project, for publishing, reading and managing.
     Key(KeyArgs),
+    /// API keys of a project, which issue access tokens.
+    ApiKey(ApiKeyArgs),
     /// Users, who log in with a name and a password.
     User(UserArgs),
     /// Cursors: named places in a stream that the server keeps.
@@ -65,10 +71,12 @@ pub async fn run(command: ClientCommand, full: Command) -> ExitCode {
         ClientCommand::Publish(args) => publish::run(args).await,
         ClientCommand::Project(args) => project::run(args).await,
         ClientCommand::Stream(args) => stream::run(args).await,
+        ClientCommand::IngestStream(args) => ingest_stream::run(args).await,
         ClientCommand::Subscription(args) => subscription::run(args).await,
         ClientCommand::Integration(args) => integration::run(args).await,
         ClientCommand::Token(args) => token::run(args).await,
         ClientCommand::Key(args) => key::run(args).await,
+        ClientCommand::ApiKey(args) => api_key::run(args).await,
         ClientCommand::User(args) => user::run(args).await,
         ClientCommand::Cursor(args) => cursor::run(args).await,
         ClientCommand::Operator(args) => operator::run(args).await,

@@ -17,11 +17,13 @@
 //! | 5 | the server cannot be reached or cannot take it now: try again |
 
 mod api;
+mod api_key;
 mod command;
 mod completions;
 mod connection;
 mod cursor;
 mod failure;
+mod ingest_stream;
 mod integration;
 mod key;
 mod operator;

@@ -4,8 +4,10 @@
 //! has one kind of payload (seed 002, "A stream may only be one payload type").
 
 /// What an ingest stream takes, and whether it does just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ingest {
+    /// For people, up to 128 bytes.
+    pub name: String,
     /// The one kind of payload.
     pub format: IngestFormat,
     /// What happens to what comes.

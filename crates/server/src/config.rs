@@ -6,6 +6,7 @@
 //! Invariant: a [`Config`] that exists has passed [`Config::check`].
 
 mod destinations;
+mod ingest;
 mod layer;
 mod nearest;
 mod stomp;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub(crate) use destinations::Destinations;
+pub(crate) use ingest::Ingest;
 pub(crate) use layer::Layers;
 pub(crate) use stomp::{Stomp, TextRule};
 
@@ -38,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) stream: Stream,
     pub(crate) mailbox: Mailbox,
+    pub(crate) ingest: Ingest,
     pub(crate) stomp: Stomp,
     pub(crate) destinations: Destinations,
     pub(crate) drain: Drain,
@@ -215,6 +218,7 @@ impl Config {
         let heartbeat = self.stream.heartbeat_ms;
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         self.mailbox.check(&mut refuse);
+        self.ingest.check(limits.max_event_bytes, &mut refuse);
         self.stomp.check(&mut refuse);
         self.destinations.check(&mut refuse);
         refuse(

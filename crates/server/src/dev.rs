@@ -8,6 +8,7 @@ mod broker;
 mod demonstration;
 mod feed;
 mod low_feeds;
+mod upstream;
 
 use std::io::Write;
 
@@ -66,6 +67,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     let core = Core::open(&config, args.ephemeral).await?;
     let stream = demonstration::ensure(&core.hub, &core.auth).await?;
     let broker = broker::ensure(&core.hub, &core.auth).await?;
+    let ingest_token = upstream::ensure(&core.hub, &core.auth).await?;
     let token_file = config.operator_token_file();
     if !args.ephemeral {
         crate::operator::ensure(&core.auth, &token_file).await?;
@@ -94,6 +96,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
             base: format!("{scheme}://{}", serving.http),
             admin: serving.admin,
             stomp: serving.stomp,
+            ingest_token,
             rate: args.rate,
             data: (!args.ephemeral).then(|| config.data.dir.clone()),
             token_file,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Uri;
+use axum::http::{Method, Uri};
 use axum::response::Response;
 use outflow_auth::{Auth, SystemRng};
 use outflow_face::{App, Counters, Drain, HttpLimits, SocketLimits, Tls};
@@ -147,8 +147,11 @@ impl Core {
         let (hub, auth) = (self.hub.clone(), self.auth.clone());
         let names = self.registry.sub_registry_with_prefix("outflow");
         let ndjson = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names);
+        let ingest = ingest_options(config);
+        let ingest = outflow_face_ingest::router(hub.clone(), auth.clone(), ingest, names);
         let app = ndjson
             .clone()
+            .merge(ingest)
             .merge(outflow_admin::router(hub.clone(), auth.clone(), door))
             .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
@@ -158,7 +161,7 @@ impl Core {
         let drain = drain.clone();
         let rest = outflow_face_mailbox::router(unknown, hub, auth, mailbox, drain, names);
         let app = app.fallback_service(rest);
-        Ok(App::identified(app, Arc::clone(&self.ids), outflow_admin::is_frequent))
+        Ok(App::identified(app, Arc::clone(&self.ids), is_frequent))
     }
 
     /// STOMP, and its metrics.
@@ -241,6 +244,11 @@ impl Core {
             admin_task: tokio::spawn(admin),
         })
     }
+}
+
+/// Which requests are too many for a tracing span each.
+fn is_frequent(method: &Method, path: &str) -> bool {
+    outflow_admin::is_frequent(method, path) || outflow_face_ingest::is_frequent(method, path)
 }
 
 /// What no route has: one of Airship's behind a prefix, or nothing.
@@ -350,6 +358,16 @@ fn mailbox_options(config: &Config) -> Result<outflow_face_mailbox::Options, Sta
         secret_header: header("mailbox.secret_header", &mailbox.secret_header)?,
         ..outflow_face_mailbox::Options::default()
     })
+}
+
+fn ingest_options(config: &Config) -> outflow_face_ingest::Options {
+    let ingest = &config.ingest;
+    outflow_face_ingest::Options {
+        max_payload_bytes: ingest.max_payload_bytes,
+        requests_per_second: ingest.requests_per_second,
+        commit_timeout: Duration::from_millis(ingest.commit_timeout_ms),
+        ..outflow_face_ingest::Options::default()
+    }
 }
 
 fn http_limits(config: &Config) -> HttpLimits {

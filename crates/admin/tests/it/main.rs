@@ -9,9 +9,12 @@
 )]
 
 mod access;
+mod api_keys;
 mod catalog;
 mod credentials;
 mod document;
+mod ingest_streams;
+mod oauth;
 mod publish;
 mod stage;
 mod subscriptions;

@@ -398,6 +398,9 @@ pub(crate) fn check_text(what: &str, text: &str, max: usize) -> Changed<()> {
 
 fn check_settings(settings: &StreamSettings) -> Changed<()> {
     check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
+    if let Some(ingest) = &settings.ingest {
+        check_text("name", &ingest.name, MAX_NAME_BYTES)?;
+    }
     if settings.retention.age_ms == 0 || settings.retention.max_bytes == Some(0) {
         return Err(CatalogError::Invalid("retention: must be above 0".into()));
     }

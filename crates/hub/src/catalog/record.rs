@@ -63,6 +63,7 @@ struct StreamRecord {
 
 #[derive(Serialize, Deserialize)]
 struct IngestRecord {
+    name: String,
     format: String,
     mode: String,
 }
@@ -184,7 +185,8 @@ pub(crate) fn of_stream(stream: &Stream) -> Bytes {
         dedup: dedup.map(|Dedup { window_ms, max_ids }| DedupRecord { window_ms, max_ids }),
         description: description.clone(),
         begins: Some(stream.begins.get()).filter(|_| stream.begins > Offset::FIRST),
-        ingest: ingest.map(|Ingest { format, mode }| IngestRecord {
+        ingest: ingest.as_ref().map(|Ingest { name, format, mode }| IngestRecord {
+            name: name.clone(),
             format: format.as_str().into(),
             mode: mode.as_str().into(),
         }),
@@ -216,7 +218,7 @@ fn ingest(record: &IngestRecord) -> Result<Ingest, Fault> {
     let format = IngestFormat::parse(&record.format);
     let mode = IngestMode::parse(&record.mode);
     let both = format.zip(mode).ok_or_else(|| "unknown format or mode of ingest".to_owned());
-    both.map(|(format, mode)| Ingest { format, mode })
+    both.map(|(format, mode)| Ingest { name: record.name.clone(), format, mode })
 }
 
 /// The stored form of an integration.

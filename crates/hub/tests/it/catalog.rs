@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, Dedup, Durability, Hub, Integration, NewStream, OpenError, Options, ReadEvent,
-    Retention, Start, StreamSettings,
+    CatalogError, Dedup, Durability, Hub, Ingest, IngestFormat, IngestMode, Integration, NewStream,
+    OpenError, Options, ReadEvent, Retention, Start, StreamSettings,
 };
-use outflow_hub::{Ingest, IngestFormat, IngestMode};
 use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Timestamp};
 use outflow_store::{AppendError, Batch, Engine};
@@ -28,7 +27,11 @@ async fn everything_survives_a_restart() {
         durability: Durability::Relaxed,
         dedup: Some(Dedup { window_ms: 7, max_ids: 9 }),
         description: "näm/e \"quoted\"".into(),
-        ingest: Some(Ingest { format: IngestFormat::Xml, mode: IngestMode::Drop }),
+        ingest: Some(Ingest {
+            name: "orders".into(),
+            format: IngestFormat::Xml,
+            mode: IngestMode::Drop,
+        }),
     };
     let odd = name("topic/orders.new:v1$");
     let stream = NewStream { name: odd.clone(), settings: settings.clone() };

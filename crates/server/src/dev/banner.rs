@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use outflow_auth::Secret;
 use outflow_model::ProjectId;
 
 use super::broker::{COMPANY, NAMESPACE, PASSWORD, USER};
 use super::demonstration::{NAME, STREAM};
+use super::upstream::{JSON, XML};
 
 /// What the lines depend on.
 pub(super) struct Facts {
@@ -15,6 +17,8 @@ pub(super) struct Facts {
     pub(super) admin: SocketAddr,
     /// `None`: switched off.
     pub(super) stomp: Option<SocketAddr>,
+    /// For the ingest streams.
+    pub(super) ingest_token: Secret,
     pub(super) rate: u32,
     /// `None`: in memory.
     pub(super) data: Option<PathBuf>,
@@ -42,6 +46,7 @@ fn text(facts: &Facts) -> String {
         None => String::new(),
     };
     let stomp = facts.stomp.map(consumer).unwrap_or_default();
+    let ingest = upstream(base, facts.ingest_token.expose());
     // It follows from project and name, so the lines below work before it was registered.
     let subscriber = ProjectId::new(NAME)
         .map(|project| outflow_face_mailbox::translate::subscriber_id(&project, "me").to_string())
@@ -65,7 +70,7 @@ Node (npm install urban-airship-connect)
   const stream = connect('{NAME}', '{NAME}', {{uri: '{base}/api/events/'}})
   stream.on('data', event => console.log(event)).write({{start: 'EARLIEST'}})
 
-{stomp}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
+{stomp}{ingest}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
   call() {{ curl -s -u {NAME}:{NAME} -X "$1" "{base}/Events/$2"; echo; }}
   call POST   'Register?subscriberName=me'
   call POST   'Subscribe?subscriberId={subscriber}&companyCode={COMPANY}&topic=INVOICES'
@@ -97,6 +102,21 @@ fn consumer(stomp: SocketAddr) -> String {
   connection.connect('{USER}', '{PASSWORD}', wait=True, headers={{'client-id': 'connection1'}})
   connection.subscribe('/queue/destination1.RTO.{NAMESPACE}', id='1')
   time.sleep(3600)
+
+"#
+    )
+}
+
+/// An upstream system as Amperity's customers have it (seed 002). The token is the demonstration's
+/// own and opens nothing else.
+fn upstream(base: &str, token: &str) -> String {
+    format!(
+        r#"Streaming ingest, JSON and XML (the token is good for 30 days)
+  TOKEN={token}
+  curl -XPOST -H "Content-Type: application/json" -H "X-Amperity-Tenant: {NAME}" -H "Authorization: Bearer $TOKEN" \
+    {base}/stream/v0/data/{JSON} --data-binary '{{"field1": "value1", "field2": "value2"}}'
+  curl -XPOST -H "Content-Type: application/xml" -H "X-Amperity-Tenant: {NAME}" -H "Authorization: Bearer $TOKEN" \
+    {base}/stream/v0/data/{XML} --data-binary '<records><record><field1>value1</field1></record></records>'
 
 "#
     )

@@ -1,0 +1,129 @@
+//! How much each project may send: requests a second by a token bucket, and bytes at once.
+//!
+//! Called by [`crate::listen`] once a request is known to be a project's, so that nobody uses up
+//! what is another's. Invariant: what a project is refused or waits for costs no other anything.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow_model::ProjectId;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Bytes are given out in units of this many.
+const UNIT_BYTES: usize = 1024;
+/// How long a request may wait for room for its payload.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+
+/// The gates of all projects.
+#[derive(Debug)]
+pub struct Gates {
+    per_second: f64,
+    units: usize,
+    /// By projects that exist: one gets here once a credential of it was accepted.
+    gates: RwLock<HashMap<ProjectId, Arc<Gate>>>,
+}
+
+/// The gate of one project.
+#[derive(Debug)]
+pub struct Gate {
+    per_second: f64,
+    bucket: Mutex<Bucket>,
+    room: Arc<Semaphore>,
+}
+
+/// Requests that may be made now, refilled evenly.
+#[derive(Debug)]
+struct Bucket {
+    level: f64,
+    at: Instant,
+}
+
+impl Gates {
+    /// Gates that let `per_second` requests and `held_bytes` through, for each project.
+    #[must_use]
+    pub fn new(per_second: u32, held_bytes: usize) -> Self {
+        let units = (held_bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+        Self { per_second: f64::from(per_second.max(1)), units, gates: RwLock::default() }
+    }
+
+    /// The gate of a project.
+    #[must_use]
+    pub fn of(&self, project: &ProjectId) -> Arc<Gate> {
+        if let Some(gate) = self.gates.read().get(project) {
+            return gate.clone();
+        }
+        let fresh = || {
+            Arc::new(Gate {
+                per_second: self.per_second,
+                bucket: Mutex::new(Bucket { level: self.per_second, at: Instant::now() }),
+                room: Arc::new(Semaphore::new(self.units)),
+            })
+        };
+        self.gates.write().entry(project.clone()).or_insert_with(fresh).clone()
+    }
+}
+
+impl Gate {
+    /// Takes one request's place, or says after how many whole seconds there is one.
+    ///
+    /// # Errors
+    /// The seconds, at least 1.
+    pub fn pass(&self) -> Result<(), u64> {
+        let now = Instant::now();
+        let mut bucket = self.bucket.lock();
+        let grown = now.saturating_duration_since(bucket.at).as_secs_f64() * self.per_second;
+        bucket.level = (bucket.level + grown).min(self.per_second);
+        bucket.at = now;
+        if bucket.level >= 1.0 {
+            bucket.level -= 1.0;
+            return Ok(());
+        }
+        let wait = ((1.0 - bucket.level) / self.per_second).ceil();
+        Err((wait as u64).max(1))
+    }
+
+    /// Waits for room for a payload of `bytes`; given back when dropped. `None`: there is none in
+    /// time.
+    pub async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES).max(1)).ok()?;
+        // The usual case needs no timer.
+        if let Ok(permit) = self.room.clone().try_acquire_many_owned(units) {
+            return Some(permit);
+        }
+        let wait = self.room.clone().acquire_many_owned(units);
+        tokio::time::timeout(ROOM_WAIT, wait).await.ok()?.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_project_has_its_requests_a_second_and_others_theirs() {
+        let gates = Gates::new(10, 1 << 20);
+        let project = |name| ProjectId::new(name).unwrap();
+        let greedy = gates.of(&project("greedy"));
+        let passed = (0..100).filter(|_| greedy.pass().is_ok()).count();
+        assert_eq!((passed, greedy.pass()), (10, Err(1)));
+        assert!(gates.of(&project("other")).pass().is_ok());
+        assert!(gates.of(&project("greedy")).pass().is_err());
+        tokio::time::advance(Duration::from_millis(250)).await;
+        let passed = (0..100).filter(|_| greedy.pass().is_ok()).count();
+        assert_eq!(passed, 2);
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        assert_eq!((0..100).filter(|_| greedy.pass().is_ok()).count(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_given_back() {
+        let gate = Gates::new(1, 4 << 10).of(&ProjectId::new("acme").unwrap());
+        let held = gate.room(4 << 10).await.unwrap();
+        assert!(gate.room(1).await.is_none());
+        drop(held);
+        assert!(gate.room(1).await.is_some());
+    }
+}

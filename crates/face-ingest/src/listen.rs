@@ -1,0 +1,182 @@
+//! The route. The only file of this face that knows axum.
+//!
+//! This is a hot path: what a request allocates is its body, its draft and what HTTP costs anyway.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use outflow_auth::{Auth, Presented};
+use outflow_face::body::{self, Encoding};
+use outflow_face::request_id::RequestId;
+use outflow_hub::{Hub, Ingest, IngestMode, Stream};
+use outflow_model::{Action, ErrorCode, Grant, ProjectId};
+use prometheus_client::registry::Registry;
+
+use crate::config::Options;
+use crate::error::Refusal;
+use crate::gate::Gates;
+use crate::metrics::Metrics;
+use crate::{translate, wire};
+
+/// Where the streams are.
+const PREFIX: &str = "/stream/v0/data/";
+/// The header by which a client names its project.
+const TENANT: &str = "x-amperity-tenant";
+
+struct Face {
+    hub: Hub,
+    auth: Auth,
+    options: Options,
+    gates: Gates,
+    metrics: Metrics,
+}
+
+/// The routes of this face. Puts its metrics into `registry`.
+pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -> Router {
+    let gates = Gates::new(options.requests_per_second, options.held_bytes);
+    let face = Face { hub, auth, options, gates, metrics: Metrics::register(registry) };
+    Router::new().route("/stream/v0/data/{stream}", post(answer)).with_state(Arc::new(face))
+}
+
+/// Whether a request is one of this face's by its method and path: those are too many for a tracing
+/// span each.
+#[must_use]
+pub fn is_frequent(method: &Method, path: &str) -> bool {
+    *method == Method::POST && path.starts_with(PREFIX)
+}
+
+async fn answer(
+    State(face): State<Arc<Face>>,
+    params: RawPathParams,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    let stream = params.iter().next().map_or("", |(_, name)| name);
+    match take(&face, stream, &parts, &mut body).await {
+        Ok(status) => status.into_response(),
+        Err(refusal) => {
+            // An unread body costs the client its answer, or the connection.
+            if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
+                body::discard(body).await;
+            }
+            refuse(&face, &refusal, parts.extensions.get::<RequestId>())
+        }
+    }
+}
+
+fn refuse(face: &Face, refusal: &Refusal, id: Option<&RequestId>) -> Response {
+    let code = outflow_face::problem::name(refusal.code);
+    face.metrics.refused.get_or_create(&[("code", code)]).inc();
+    if matches!(refusal.code, ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout) {
+        let reason = refusal.cause.as_deref().unwrap_or(&refusal.detail);
+        let id = id.map(RequestId::as_str);
+        tracing::warn!(id, code, reason, "a payload was not stored");
+    }
+    refusal.answer(id)
+}
+
+/// Takes one payload in; gives the status of a good answer.
+async fn take(
+    face: &Face,
+    stream: &str,
+    parts: &Parts,
+    body: &mut Option<Body>,
+) -> Result<StatusCode, Refusal> {
+    let grant = authenticate(face, &parts.headers)?;
+    let (project, stream, ingest) = find(face, &grant, stream)?;
+    let gate = face.gates.of(&project);
+    gate.pass().map_err(|seconds| Refusal {
+        retry_after: Some(seconds),
+        ..Refusal::new(ErrorCode::RateLimited, "the project makes more requests than it may")
+    })?;
+    match ingest.mode {
+        IngestMode::Active => {}
+        IngestMode::Drop => {
+            face.metrics.dropped.inc();
+            if let Some(body) = body.take() {
+                body::discard(body).await;
+            }
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        IngestMode::Reject => {
+            return Err(Refusal::new(ErrorCode::Conflict, "the stream takes nothing just now"));
+        }
+    }
+    let content_type = content_type(&parts.headers);
+    if wire::format(content_type) != Some(ingest.format) {
+        let detail = format!("the stream takes {} only", ingest.format.as_str());
+        return Err(Refusal::new(ErrorCode::UnsupportedMedia, detail));
+    }
+    let encoding = Encoding::of(&parts.headers)?;
+    let payload = body.take().unwrap_or_default();
+    let announced = http_body::Body::size_hint(&payload).exact();
+    let limit = face.options.max_payload_bytes;
+    let expected = match (announced, encoding) {
+        (Some(bytes), Encoding::Identity) => usize::try_from(bytes).unwrap_or(limit).min(limit),
+        _ => limit,
+    };
+    let busy = || Refusal::new(ErrorCode::Unavailable, "too many payloads are on their way in");
+    let room = gate.room(expected).await.ok_or_else(busy)?;
+    let payload = body::read(payload, encoding, limit).await?;
+    let draft = translate::draft(&face.hub, ingest.format, content_type, &payload)?;
+    let stored = face.hub.publish(&grant, &stream, draft);
+    match tokio::time::timeout(face.options.commit_timeout, stored).await {
+        Ok(stored) => drop(stored?),
+        Err(_) => {
+            let detail = "the payload was not known to be stored in time";
+            return Err(Refusal::new(ErrorCode::Timeout, detail));
+        }
+    }
+    drop(room);
+    face.metrics.accepted.inc();
+    face.metrics.bytes.inc_by(payload.len() as u64);
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Who sends a request with these headers. A tenant that is named must be the token's.
+fn authenticate(face: &Face, headers: &HeaderMap) -> Result<Grant, Refusal> {
+    let refused = || Refusal::new(ErrorCode::Unauthenticated, "the token does not hold");
+    let token = headers.get(AUTHORIZATION).and_then(bearer).ok_or_else(refused)?;
+    let project = headers.get(TENANT).map(HeaderValue::to_str).transpose();
+    let project = project.map_err(|_| refused())?;
+    face.auth.authenticate(&Presented::Bearer { project, token }).ok_or_else(refused)
+}
+
+/// The token of a `Bearer` header; the scheme in any case (RFC 9110 11.1).
+fn bearer(header: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = header.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The ingest stream of this id, if the caller may write to it.
+fn find(
+    face: &Face,
+    grant: &Grant,
+    name: &str,
+) -> Result<(ProjectId, Arc<Stream>, Ingest), Refusal> {
+    let project = grant.project.clone().ok_or_else(Refusal::no_such_stream)?;
+    let may = [Action::Ingest, Action::Publish].iter().any(|&one| grant.allows(one, &project));
+    if !may {
+        let detail = "the token's scopes do not have streaming-ingest:write";
+        return Err(Refusal::new(ErrorCode::Forbidden, detail));
+    }
+    let stream = face.hub.stream_named(project.as_str(), name);
+    let listed = |stream: &Arc<Stream>| {
+        grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
+    };
+    let stream = stream.filter(listed).ok_or_else(Refusal::no_such_stream)?;
+    let ingest = stream.settings.ingest.clone().ok_or_else(Refusal::no_such_stream)?;
+    Ok((project, stream, ingest))
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}

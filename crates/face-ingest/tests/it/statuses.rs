@@ -1,0 +1,156 @@
+//! Every line of the seed's status table, and those beyond it.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use outflow_auth::{Revoke, Scope};
+use outflow_face_ingest::Options;
+use outflow_hub::IngestMode;
+use outflow_store::AppendError;
+
+use crate::stand::{Answer, JSON, PLAIN, Stand, XML, project};
+
+async fn with_token(stand: &Stand, token: &str, stream: &str) -> Answer {
+    let request = Request::post(format!("/stream/v0/data/{stream}"))
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"));
+    stand.send(request.body("{}".into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_that_holds_learns_nothing() {
+    let stand = Stand::new().await;
+    let expired = stand.token.clone();
+    let basic = stand.request(JSON, "application/json");
+    let other_tenant = Request::post(format!("/stream/v0/data/{JSON}"))
+        .header("content-type", "application/json")
+        .header("x-amperity-tenant", "rival")
+        .header("authorization", format!("Bearer {expired}"));
+    let none = Request::post(format!("/stream/v0/data/{JSON}"));
+    assert_eq!(stand.send(basic.body("{}".into()).unwrap()).await.status, 202);
+    for request in [none, other_tenant] {
+        let answer = stand.send(request.body("{}".into()).unwrap()).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (401, ""));
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    }
+    assert_eq!(with_token(&stand, "nonsense", JSON).await.status, 401);
+    stand.clock.advance(3_700_000);
+    assert_eq!(with_token(&stand, &expired, JSON).await.status, 401);
+    let life = Duration::from_secs(3_600);
+    let fresh = stand.auth.issue_access_token(&project("acme"), &stand.key, life, None).unwrap();
+    assert_eq!(with_token(&stand, fresh.token.expose(), JSON).await.status, 202);
+    stand.auth.revoke_access_tokens(&project("acme"), &stand.key, Revoke::All).await.unwrap();
+    assert_eq!(with_token(&stand, fresh.token.expose(), JSON).await.status, 401);
+}
+
+#[tokio::test]
+async fn foreign_missing_and_other_streams_look_the_same() {
+    let stand = Stand::new().await;
+    let rival = stand.token("rival", &[Scope::IngestWrite], None).await;
+    let kept = stand.token("acme", &[Scope::IngestWrite], Some(JSON)).await;
+    let missing = with_token(&stand, &stand.token, "is-nothing").await;
+    assert_eq!(missing.status, 404);
+    for (token, stream) in [(&stand.token, PLAIN), (&kept, XML), (&rival, "is-nothing")] {
+        let answer = with_token(&stand, token, stream).await;
+        assert_eq!((answer.status, &answer.text), (missing.status, &missing.text));
+    }
+    // The same id is a stream of its own in each project.
+    assert_eq!(with_token(&stand, &rival, JSON).await.status, 202);
+    assert!(stand.lines(JSON).await.is_empty());
+    assert_eq!(with_token(&stand, &kept, JSON).await.status, 202);
+    let reader = stand.token("acme", &[Scope::FeedRead, Scope::EventsRead], None).await;
+    assert_eq!(with_token(&stand, &reader, JSON).await.status, 403);
+    let publisher = stand.token("acme", &[Scope::EventsPublish], None).await;
+    assert_eq!(with_token(&stand, &publisher, JSON).await.status, 202);
+}
+
+#[tokio::test]
+async fn the_limit_is_254000_bytes_announced_or_not() {
+    let stand = Stand::new().await;
+    let payload = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
+    assert_eq!(stand.json(payload(254_000)).await.status, 202);
+    assert_eq!(stand.json(payload(254_001)).await.status, 413);
+    let chunked = |len: usize| {
+        let text = payload(len).into_bytes();
+        let pieces: Vec<_> =
+            text.chunks(1_000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+        // It does not say how long it is.
+        Body::from_stream(futures_util::stream::iter(pieces))
+    };
+    assert_eq!(stand.json(chunked(254_000)).await.status, 202);
+    assert_eq!(stand.json(chunked(254_001)).await.status, 413);
+}
+
+#[tokio::test]
+async fn another_kind_of_payload_is_415() {
+    let stand = Stand::new().await;
+    for (stream, content_type) in [
+        (JSON, "application/xml"),
+        (JSON, "application/x-ndjson"),
+        (JSON, "application/x-www-form-urlencoded"),
+        (XML, "application/json"),
+    ] {
+        let request = stand.request(stream, content_type).body("{}".into()).unwrap();
+        assert_eq!(stand.send(request).await.status, 415, "{content_type}");
+    }
+    let request = stand.request(JSON, "application/json").header("content-encoding", "br");
+    assert_eq!(stand.send(request.body("{}".into()).unwrap()).await.status, 415);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_over_its_rate_is_told_when_to_come_again() {
+    let options = Options { requests_per_second: 3, ..Options::default() };
+    let stand = Stand::with(options).await;
+    for _ in 0..3 {
+        assert_eq!(stand.json("{}").await.status, 202);
+    }
+    let answer = stand.json("{}").await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    let rival = stand.token("rival", &[Scope::IngestWrite], None).await;
+    assert_eq!(with_token(&stand, &rival, JSON).await.status, 202);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(stand.json("{}").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_full_disk_and_a_dead_engine_are_to_be_tried_again() {
+    let stand = Stand::new().await;
+    stand.engine.fail_next(AppendError::Full);
+    let answer = stand.json("{}").await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    stand.engine.fail_next(AppendError::Stopped("the disk is gone".into()));
+    let answer = stand.json("{}").await;
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (500, true));
+    assert!(!answer.text.contains("the disk is gone"), "{}", answer.text);
+    assert_eq!(stand.json("{}").await.status, 202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_takes_too_long_is_504_and_may_be_stored_all_the_same() {
+    let stand = Stand::new().await;
+    stand.engine.hold();
+    let answer = stand.json("{}").await;
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (504, true));
+    stand.engine.commit_all();
+    assert_eq!(stand.lines(JSON).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_can_be_set_to_drop_or_to_reject() {
+    let stand = Stand::new().await;
+    stand.set(JSON, IngestMode::Drop).await;
+    assert_eq!(stand.json("{}").await.status, 204);
+    stand.set(JSON, IngestMode::Reject).await;
+    let answer = stand.json("{}").await;
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (409, false));
+    assert!(stand.lines(JSON).await.is_empty());
+    stand.set(JSON, IngestMode::Active).await;
+    assert_eq!(stand.json("{}").await.status, 202);
+}
