@@ -23,6 +23,11 @@ pub struct Options {
     pub frame: FrameLimits,
     /// How long a connection may take until it has sent CONNECT.
     pub connect_timeout: Duration,
+    /// How long a CONNECT waits whose client id another connection has, while that one is made to
+    /// show whether its client is still there. Longer than the network takes to find out
+    /// ([`SocketLimits::user_timeout`](outflow_face::SocketLimits)), and shorter than
+    /// [`Options::connect_timeout`].
+    pub client_id_wait: Duration,
     /// The shortest heart-beat that is agreed to, either way: a client that asks for less gets this.
     pub min_heart_beat: Duration,
     /// How many heart-beats in a row a client may miss: its silence lasts at most so many times
@@ -67,6 +72,7 @@ impl Default for Options {
         Self {
             frame: FrameLimits::default(),
             connect_timeout: Duration::from_secs(30),
+            client_id_wait: Duration::from_secs(12),
             min_heart_beat: Duration::from_millis(100),
             heart_beat_grace: 2,
             write_stall: Duration::from_secs(30),

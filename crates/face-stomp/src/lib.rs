@@ -20,10 +20,16 @@
 //! closes the connection exactly when it cannot go on; a connection costs one task, one timer and, when
 //! idle, no buffers; nothing is allocated from a number that a client wrote.
 //!
-//! Deliberate deviations from ActiveMQ, all of them in the golden tests: every MESSAGE and ERROR has
-//! its `content-length`; an ERROR's body is its message, no stack trace; a subscription's id may be
-//! used once per connection; a negative `content-length` and NULs in headers are answered before the
-//! connection is closed; `message-id` is the event's id; the composite of a copy is not told.
+//! Deliberate deviations from ActiveMQ, those of single frames in the golden tests: every MESSAGE and
+//! ERROR has its `content-length`; an ERROR's body is its message, no stack trace; a subscription's
+//! id may be used once per connection; a negative `content-length` and NULs in headers are answered
+//! before the connection is closed; `message-id` is the event's id; the composite of a copy is not
+//! told. A transaction of which a SEND, ACK or NACK was refused is not committed. A client id that
+//! another connection has is refused only once that one has shown that it lives, or was given the
+//! time to ([`config::Options::client_id_wait`]). Names of queues have no empty elements.
+//!
+//! As with ActiveMQ, an `ack` that is not known is `auto`, and what stands behind a destination's `?`
+//! is an option: `/queue/orders?consumer.prefetchSize=10`.
 
 pub mod config;
 pub mod error;

@@ -82,7 +82,16 @@ pub enum Input<'a> {
     Subscribed {
         /// What was asked.
         wish: Box<Wish>,
+        /// From where.
+        destinations: Vec<Destination>,
         /// The consumers that serve it.
+        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
+    },
+    /// [`Work::Widen`] is done.
+    Widened {
+        /// Which subscription.
+        number: u32,
+        /// The consumers that serve it besides those it has.
         consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
     },
     /// [`Work::Unsubscribe`] is done.
@@ -150,6 +159,15 @@ pub enum Work {
         /// What is asked.
         wish: Box<Wish>,
         /// From where.
+        destinations: Vec<Destination>,
+    },
+    /// Add consumers of the queues that were made since, for a subscription with wildcards.
+    Widen {
+        /// Which.
+        number: u32,
+        /// What it asked for.
+        wish: Box<Wish>,
+        /// The destinations with wildcards.
         destinations: Vec<Destination>,
     },
     /// Remove consumers.
@@ -273,7 +291,10 @@ impl Session {
                 Step::Done
             }
             Input::Opened { opening, refused } => self.opening(opening, refused, out),
-            Input::Subscribed { wish, consumers } => self.subscribed(&wish, consumers, out),
+            Input::Subscribed { wish, destinations, consumers } => {
+                self.subscribed(wish, &destinations, consumers, out)
+            }
+            Input::Widened { number, consumers } => self.widened(number, consumers, out),
             Input::Unsubscribed { receipt, result } => self.answer(result, receipt.as_deref(), out),
             Input::Committed { transaction, receipt, result } => {
                 self.committed(&transaction, &result);
@@ -330,7 +351,10 @@ impl Session {
         };
         match step {
             Ok(step) => step,
-            Err(failure) => self.fail(&failure, frame.header("receipt").as_deref(), out),
+            Err(failure) => {
+                self.doom(frame, &failure);
+                self.fail(&failure, frame.header("receipt").as_deref(), out)
+            }
         }
     }
 

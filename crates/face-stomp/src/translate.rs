@@ -1,7 +1,8 @@
 //! Where spelling meets meaning: STOMP's destinations and headers to the hub's nouns and back.
 //!
 //! Called by [`crate::session`]. [`destination`] spells names, [`letter`] makes an event of a SEND
-//! frame, [`message`] a MESSAGE frame of an event, [`wish`] reads SUBSCRIBE.
+//! frame, [`message`] a MESSAGE frame of an event, [`wish`] reads SUBSCRIBE and [`options`] what
+//! stands behind a destination's `?`.
 //!
 //! # What a message is as an event
 //!
@@ -15,7 +16,7 @@
 //! | `AMQ_SCHEDULED_DELAY` (ms) | header `outflow-deliver-at` | |
 //! | `JMSXGroupID` | `key` | `JMSXGroupID` |
 //! | `timestamp` (ms) | `occurred` | `timestamp` |
-//! | `priority` | header `priority` | `priority`, 4 when there is none |
+//! | `priority`, 0 to 9 | header `priority` | `priority`, 4 when there is none |
 //! | `persistent:true` | header `persistent` | `persistent:true` |
 //! | `type`, `correlation-id`, `reply-to`, `content-type`, any other | header of that name | the same |
 //!
@@ -30,6 +31,7 @@
 pub mod destination;
 pub mod letter;
 pub mod message;
+pub mod options;
 pub mod wish;
 
 /// The type of events that came as messages.

@@ -33,7 +33,7 @@ use std::fmt;
 use outflow_model::{DestinationKind, StreamName};
 
 pub(crate) use client::ClientIds;
-pub use client::{ClientClaim, ClientIdTaken};
+pub use client::{ClaimNews, ClientClaim, ClientIdTaken};
 pub use consume::ConsumeWish;
 pub use error::DestinationError;
 pub(crate) use reach::reaches_stream;
@@ -173,6 +173,10 @@ impl Destination {
         }
         if self.kind.is_temporary() && self.has_wildcards() {
             return refused("is temporary and has wildcards");
+        }
+        // An empty destination id would be a queue that nothing feeds.
+        if self.kind == Kind::Queue && self.name.split('.').any(str::is_empty) {
+            return refused("has an empty element");
         }
         let mut elements = self.name.split('.').rev();
         elements.next();

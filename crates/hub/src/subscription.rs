@@ -20,6 +20,7 @@ mod joint;
 mod load;
 mod mailbox;
 pub(crate) mod metrics;
+mod oldest;
 mod operations;
 pub mod pattern;
 mod place;
@@ -147,7 +148,7 @@ impl Subscription {
         (*self.shared_sources()).clone()
     }
 
-    fn shared_sources(&self) -> Arc<Sources> {
+    pub(crate) fn shared_sources(&self) -> Arc<Sources> {
         self.sources.lock().clone()
     }
 

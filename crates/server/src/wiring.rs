@@ -29,6 +29,11 @@ use crate::counts::Counts;
 use crate::serving::Serving;
 use crate::status::Status;
 
+/// How long bytes of a STOMP connection may stay unacknowledged until it counts as dead: shorter than
+/// a CONNECT waits for its client id
+/// ([`client_id_wait`](outflow_face_stomp::Options::client_id_wait)).
+const STOMP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -209,8 +214,11 @@ impl Core {
         if let Some((face, address, listener, tls, counters)) = stomp {
             certificates.extend(tls.clone());
             stomp_address = Some(address);
-            let limits =
-                SocketLimits { max_connections: config.stomp.max_connections, ..limits.socket() };
+            let limits = SocketLimits {
+                max_connections: config.stomp.max_connections,
+                user_timeout: STOMP_USER_TIMEOUT,
+                ..limits.socket()
+            };
             let drain = drain.clone();
             stomp_faces = Some(async move {
                 let own = face.clone();

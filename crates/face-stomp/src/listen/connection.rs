@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use outflow_face::{Drain, Phase};
-use outflow_hub::destination::ClientClaim;
+use outflow_hub::destination::{ClaimNews, ClientClaim};
 use outflow_hub::subscription::{Browse, ConsumerId, Consumers, Delivered};
 use outflow_hub::{CloseReason, Delivery};
 use outflow_model::Grant;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::flight::{self, Flight};
@@ -43,6 +44,8 @@ enum Event {
     Done(Done),
     Delivered(Delivered),
     Browsed(Browsed),
+    Claim(ClaimNews),
+    QueuesMade,
     Timer,
     Stop,
     Cut,
@@ -71,6 +74,8 @@ pub(super) struct Connection<L> {
     messages: Option<(ConsumerId, std::vec::IntoIter<Delivery>)>,
     browsers: VecDeque<(ConsumerId, Browse)>,
     next_browser: u32,
+    /// Changes with every queue that is made; only where a subscription has wildcards.
+    queues_made: Option<watch::Receiver<u64>>,
     flights: VecDeque<Flight>,
     queued: VecDeque<Queued>,
     job: Option<Job>,
@@ -79,6 +84,8 @@ pub(super) struct Connection<L> {
     took: Instant,
     deadline: Option<Instant>,
     claim: Option<ClientClaim>,
+    /// Whether somebody asked if the client still lives, and it has said nothing since.
+    asked: bool,
     closing: bool,
 }
 
@@ -98,6 +105,7 @@ impl<L: Link> Connection<L> {
             messages: None,
             browsers: VecDeque::new(),
             next_browser: u32::MAX,
+            queues_made: None,
             flights: VecDeque::new(),
             queued: VecDeque::new(),
             job: None,
@@ -105,6 +113,7 @@ impl<L: Link> Connection<L> {
             took: now,
             deadline: Some(now + face.options.connect_timeout),
             claim: None,
+            asked: false,
             closing: false,
             face,
         }
@@ -290,6 +299,9 @@ impl<L: Link> Connection<L> {
             Event::Moved(Moved::Read(_)) => {
                 self.starved = false;
                 self.heart.read(Instant::now());
+                if let (true, Some(claim)) = (std::mem::take(&mut self.asked), &self.claim) {
+                    claim.alive();
+                }
             }
             Event::Moved(Moved::Wrote) => {
                 self.took = Instant::now();
@@ -325,6 +337,18 @@ impl<L: Link> Connection<L> {
                 }
                 self.apply(Input::Browsed { consumer, delivery: delivery.as_deref() });
             }
+            Event::Claim(ClaimNews::TakenOver) => return false,
+            Event::Claim(ClaimNews::Asked) => {
+                // A byte that nobody acknowledges ends the connection of a client that is gone.
+                self.asked = true;
+                if self.out.is_empty() {
+                    self.out.beat();
+                }
+            }
+            Event::QueuesMade => {
+                let work = self.session.widen();
+                self.queued.extend(work.into_iter().map(Queued::Work));
+            }
             Event::Timer => return self.tick(),
             Event::Stop => {
                 self.apply(Input::Closed { consumer: None, reason: CloseReason::Draining });
@@ -340,16 +364,18 @@ impl<L: Link> Connection<L> {
                 let acks = flight::settle(self.consumers.as_mut(), acks);
                 self.flights.push_back(Flight::new(parcels, acks, landing));
             }
+            Done::Claimed { opening, claim } => self.opened(opening, Some(claim)),
             Done::Resolved { spelling, streams } => {
                 self.apply(Input::Resolved { spelling, streams });
             }
-            Done::Found { wish, found } => {
+            Done::Found { wish, destinations, found } => {
                 let consumers = match found {
                     Ok(found) => self.subscribe(&wish, found).await,
                     Err(failure) => Err(failure),
                 };
-                self.apply(Input::Subscribed { wish, consumers });
+                self.apply(Input::Subscribed { wish, destinations, consumers });
             }
+            Done::Widened { number, wish, found } => self.widen(number, &wish, found).await,
             Done::Deleted { receipt, result } => {
                 self.apply(Input::Unsubscribed { receipt, result });
             }
@@ -421,6 +447,7 @@ impl<L: Link> Connection<L> {
             && self.messages.is_none();
         let most = self.face.options.read_bytes;
         let Self { link, out, input, chunk, consumers, browsers, flights, job, .. } = self;
+        let Self { claim, queues_made, .. } = self;
         let io = Io { link, out, input, chunk, most, reads };
         tokio::select! {
             biased;
@@ -429,6 +456,8 @@ impl<L: Link> Connection<L> {
             done = wait::answered(job) => Event::Done(done),
             delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),
             browsed = wait::browsed(browsers), if delivers => Event::Browsed(browsed),
+            news = wait::claim_news(claim.as_ref()) => Event::Claim(news),
+            () = wait::queues_made(queues_made) => Event::QueuesMade,
             () = timer => Event::Timer,
         }
     }
@@ -437,7 +466,8 @@ impl<L: Link> Connection<L> {
 /// Whether everything before it has to be answered first: what it leads to is written at once.
 const fn is_barrier(queued: &Queued) -> bool {
     match queued {
-        Queued::Batch(_) | Queued::Work(Work::Resolve { .. } | Work::Flush) => false,
+        Queued::Batch(_)
+        | Queued::Work(Work::Resolve { .. } | Work::Widen { .. } | Work::Flush) => false,
         Queued::Work(
             Work::Open(_)
             | Work::Subscribe { .. }

@@ -7,7 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use outflow_hub::Delivery;
+use outflow_hub::destination::{ClaimNews, ClientClaim};
 use outflow_hub::subscription::{Browse, ConsumerId, Consumers, Delivered};
+use tokio::sync::watch;
 
 use super::connection::MESSAGES;
 use super::flight::Flight;
@@ -110,6 +112,26 @@ pub(super) async fn answered(job: &mut Option<Job>) -> Done {
     match job {
         Some(job) => job.as_mut().await,
         None => pending().await,
+    }
+}
+
+/// Waits until another connection asks for the client id, or has it.
+pub(super) async fn claim_news(claim: Option<&ClientClaim>) -> ClaimNews {
+    match claim {
+        Some(claim) => claim.news().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until a queue was made.
+pub(super) async fn queues_made(made: &mut Option<watch::Receiver<u64>>) {
+    let changed = match made {
+        Some(made) => made.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        // Nobody asks; the hub, which tells of them, lives longer than the connection.
+        pending().await
     }
 }
 

@@ -3,16 +3,18 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use outflow_hub::destination::{ConsumeWish, Destination};
+use outflow_hub::destination::{ClientClaim, ClientIdTaken, ConsumeWish, Destination};
 use outflow_hub::publish::Publishing;
 use outflow_hub::subscription::{Browse, Consumers};
 use outflow_hub::{Durability, Hub, Settle, Stream, Subscription};
 use outflow_model::{ErrorCode, Grant};
 
 use crate::error::Failure;
-use crate::session::Transaction;
 use crate::session::batch::{Acks, Landing, Parcel};
+use crate::session::{Opening, Transaction};
+use crate::translate::destination::own_alias;
 use crate::translate::wish::Wish;
 
 /// A question under way: one at a time per connection.
@@ -22,10 +24,14 @@ pub(super) type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 pub(super) enum Done {
     /// The events have their places; acks come next.
     Enqueued { parcels: Vec<Result<Publishing, Failure>>, acks: Vec<Acks>, landing: Landing },
+    /// The client id of a login is this connection's, or another's.
+    Claimed { opening: Box<Opening>, claim: Result<ClientClaim, ClientIdTaken> },
     /// The streams of a destination.
     Resolved { spelling: String, streams: Result<Vec<Arc<Stream>>, Failure> },
     /// The subscriptions of a destination; consumers come next.
-    Found { wish: Box<Wish>, found: Result<Vec<Found>, Failure> },
+    Found { wish: Box<Wish>, destinations: Vec<Destination>, found: Result<Vec<Found>, Failure> },
+    /// The subscriptions that a destination with wildcards has now.
+    Widened { number: u32, wish: Box<Wish>, found: Result<Vec<Found>, Failure> },
     /// A durable subscription is deleted.
     Deleted { receipt: Option<String>, result: Result<(), Failure> },
     /// A transaction is over.
@@ -42,6 +48,14 @@ pub(super) struct Found {
     /// Whether the consumer selects, because the subscription does not.
     pub(super) selects: bool,
     pub(super) browse: Option<Browse>,
+}
+
+/// Takes the client id of a login.
+pub(super) fn claim(hub: Hub, opening: Box<Opening>, client: String, patience: Duration) -> Job {
+    Box::pin(async move {
+        let claim = hub.claim_client(&opening.grant.credential, &client, patience).await;
+        Done::Claimed { opening, claim }
+    })
 }
 
 /// Gives the events of a batch their places, in order.
@@ -63,15 +77,34 @@ pub(super) fn enqueue(
     })
 }
 
-/// Finds where sends go.
+/// Makes those of `destinations` that are the temporary ones of the connection called `session`.
+async fn make_own(
+    hub: &Hub,
+    grant: &Grant,
+    session: &str,
+    destinations: &[Destination],
+) -> Result<(), Failure> {
+    for destination in destinations {
+        if own_alias(destination, session).is_some() {
+            hub.make_temporary(grant, destination).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds where sends of the connection called `session` go.
 pub(super) fn resolve(
     hub: Hub,
     grant: Arc<Grant>,
+    session: String,
     spelling: String,
     destinations: Vec<Destination>,
 ) -> Job {
     Box::pin(async move {
-        let streams = streams(&hub, &grant, &destinations).await;
+        let streams = match make_own(&hub, &grant, &session, &destinations).await {
+            Ok(()) => streams(&hub, &grant, &destinations).await,
+            Err(failure) => Err(failure),
+        };
         Done::Resolved { spelling, streams }
     })
 }
@@ -95,17 +128,36 @@ async fn streams(
     Ok(streams)
 }
 
-/// Finds what a SUBSCRIBE consumes, and begins to look where it only looks.
+/// Finds what a SUBSCRIBE of the connection called `session` consumes, and begins to look where it
+/// only looks.
 pub(super) fn find(
     hub: Hub,
     grant: Arc<Grant>,
+    session: String,
     client: Option<String>,
     wish: Box<Wish>,
     destinations: Vec<Destination>,
 ) -> Job {
     Box::pin(async move {
-        let found = found(&hub, &grant, client, &wish, &destinations).await;
-        Done::Found { wish, found }
+        let found = match make_own(&hub, &grant, &session, &destinations).await {
+            Ok(()) => found(&hub, &grant, client, &wish, &destinations).await,
+            Err(failure) => Err(failure),
+        };
+        Done::Found { wish, destinations, found }
+    })
+}
+
+/// Finds what a destination with wildcards stands for now, for a subscription that is there.
+pub(super) fn widen(
+    hub: Hub,
+    grant: Arc<Grant>,
+    number: u32,
+    wish: Box<Wish>,
+    destinations: Vec<Destination>,
+) -> Job {
+    Box::pin(async move {
+        let found = found(&hub, &grant, None, &wish, &destinations).await;
+        Done::Widened { number, wish, found }
     })
 }
 

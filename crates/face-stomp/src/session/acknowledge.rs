@@ -33,16 +33,16 @@ impl Session {
 
     /// The message that a frame names: by `id`, which is MESSAGE's `ack`, or by `message-id`, with
     /// its `subscription` or without.
-    fn which(&self, frame: &Frame<'_>) -> Result<AckId, Failure> {
+    fn which(&mut self, frame: &Frame<'_>) -> Result<AckId, Failure> {
         let id = frame.header("id");
         let by_ack = id.as_deref().and_then(AckId::parse).filter(|id| self.is_open_at(*id));
         // Clients that give the one where the other is meant are understood, in any version.
         let message = frame.header("message-id").or(id);
-        let found = by_ack.or_else(|| {
-            let id = message.as_deref()?;
-            let by_ack = AckId::parse(id).filter(|id| self.is_open_at(*id));
-            by_ack.or_else(|| self.find(id, frame.header("subscription").as_deref()))
-        });
+        let named = message.as_deref().filter(|_| by_ack.is_none());
+        let by_ack =
+            by_ack.or_else(|| named.and_then(AckId::parse).filter(|id| self.is_open_at(*id)));
+        let found = by_ack
+            .or_else(|| self.find(message.as_deref()?, frame.header("subscription").as_deref()));
         found.ok_or_else(|| {
             let id: String = message.as_deref().unwrap_or("null").chars().take(160).collect();
             Failure::new(
@@ -58,11 +58,11 @@ impl Session {
     }
 
     /// The first message with this id that is with the client.
-    fn find(&self, message: &str, subscription: Option<&str>) -> Option<AckId> {
+    fn find(&mut self, message: &str, subscription: Option<&str>) -> Option<AckId> {
         let hash = subset::id_hash(message.as_bytes());
         let mut named = self
             .subscriptions
-            .iter()
+            .iter_mut()
             .filter(|(_, one)| subscription.is_none() || one.id.as_deref() == subscription);
         named.find_map(|(subscription, one)| {
             Some(AckId { subscription, serial: one.held.find(hash)? })
@@ -110,9 +110,8 @@ impl Session {
     /// Settles at COMMIT. The consumer gets as many messages more, or a transaction of more
     /// messages than are sent at once could not be completed.
     fn bind(&mut self, id: AckId, refuses: bool, name: &str) -> Result<Part, Failure> {
-        if !self.transactions.iter().any(|one| one.name == name) {
-            return Err(unknown(name));
-        }
+        let transaction = self.transactions.iter().find(|one| one.name == name);
+        transaction.ok_or_else(|| unknown(name))?.check()?;
         let meant = self.meant(id);
         self.check_bound_acks(meant.len())?;
         for (serial, entry) in meant {
@@ -125,7 +124,7 @@ impl Session {
             if let Some(transaction) = self.transactions.iter_mut().find(|one| one.name == name) {
                 transaction.acks.push(ack);
             }
-            self.batch.extend(entry.consumer, 1);
+            self.batch.credit(entry.consumer, 1);
         }
         Ok(Part::Ready)
     }

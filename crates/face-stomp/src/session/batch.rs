@@ -96,8 +96,9 @@ pub struct Batch {
     pub acks: Vec<Acks>,
     /// What is answered.
     pub answers: Answers,
-    /// Consumers that may get so many messages more, because they acked some in a transaction.
-    pub credit: Vec<(ConsumerId, u32)>,
+    /// Consumers that may get so many messages more, because they acked some in a transaction, or
+    /// so many fewer, because that was aborted.
+    pub credit: Vec<(ConsumerId, i64)>,
     bytes: usize,
 }
 
@@ -180,9 +181,12 @@ impl Batch {
         self.answers.failure(version, failure, receipt);
     }
 
-    /// Lets a consumer have `n` messages more.
-    pub(super) fn extend(&mut self, consumer: ConsumerId, n: u32) {
-        self.credit.push((consumer, n));
+    /// Lets a consumer have `n` messages more, or fewer.
+    pub(super) fn credit(&mut self, consumer: ConsumerId, n: i64) {
+        match self.credit.iter_mut().rfind(|(of, _)| *of == consumer) {
+            Some((_, sum)) => *sum += n,
+            None => self.credit.push((consumer, n)),
+        }
     }
 
     /// What is left to do once it is handed on: the answers.

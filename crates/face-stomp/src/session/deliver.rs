@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use outflow_hub::subscription::ConsumerId;
+use outflow_hub::destination::Destination;
+use outflow_hub::subscription::{ConsumerId, SubscriptionId};
 use outflow_hub::{CloseReason, Delivery, Subscription};
 use outflow_model::ErrorCode;
 
@@ -60,14 +61,45 @@ impl Session {
     /// The consumers are there: answers before the first message (rule 10).
     pub(super) fn subscribed(
         &mut self,
-        wish: &Wish,
+        mut wish: Box<Wish>,
+        destinations: &[Destination],
+        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
+        out: &mut Outbox,
+    ) -> Step {
+        let receipt = wish.receipt.take();
+        let result = consumers.map(|consumers| {
+            self.subscriptions.add(wish, destinations, &consumers, self.version, &self.name);
+        });
+        self.answer(result, receipt.as_deref(), out)
+    }
+
+    /// What has to be done now that a queue was made: each subscription with wildcards looks again.
+    #[must_use]
+    pub fn widen(&self) -> Vec<Work> {
+        let wide = self.subscriptions.iter().filter_map(|(number, one)| {
+            let (wish, destinations) = one.grows.as_deref()?.clone();
+            Some(Work::Widen { number, wish: Box::new(wish), destinations })
+        });
+        wide.collect()
+    }
+
+    /// The hub's subscriptions that serve the subscription with this number.
+    #[must_use]
+    pub fn subscriptions_of(&self, number: u32) -> Vec<SubscriptionId> {
+        self.subscriptions.served_by(number)
+    }
+
+    /// Consumers were added to a subscription with wildcards.
+    pub(super) fn widened(
+        &mut self,
+        number: u32,
         consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
         out: &mut Outbox,
     ) -> Step {
         let result = consumers.map(|consumers| {
-            self.subscriptions.add(wish, &consumers, self.version, &self.name);
+            self.subscriptions.extend(number, &consumers, &self.name);
         });
-        self.answer(result, wish.receipt.as_deref(), out)
+        self.answer(result, None, out)
     }
 
     pub(super) fn unsubscribe(&mut self, frame: &Frame<'_>) -> Outcomes {

@@ -1,6 +1,6 @@
 //! The messages that a subscription's client has got and not acked yet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use outflow_hub::subscription::{ConsumerId, LeaseId};
@@ -30,17 +30,6 @@ impl AckId {
     }
 }
 
-/// How far a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// With the client.
-    Open,
-    /// Acked in a transaction that is open.
-    Bound,
-    /// Acked.
-    Settled,
-}
-
 /// One message with the client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -48,93 +37,88 @@ pub(super) struct Entry {
     pub(super) lease: LeaseId,
     /// The hash of its id, for clients that ack by `message-id`.
     pub(super) id_hash: u128,
-    state: State,
+    /// Whether it was acked in a transaction that is open.
+    is_bound: bool,
 }
 
 impl Entry {
     pub(super) const fn new(consumer: ConsumerId, lease: LeaseId, id_hash: u128) -> Self {
-        Self { consumer, lease, id_hash, state: State::Open }
+        Self { consumer, lease, id_hash, is_bound: false }
     }
 }
 
-/// See the module. In the order of delivery; what is acked out of order stays as a gap until all
-/// before it is acked, too.
+/// See the module. In the order of delivery, by serial. What is acked is forgotten at once, in
+/// whatever order: one message that is held for long keeps nothing else.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// The serial of the first entry.
-    first: u64,
-    entries: VecDeque<Entry>,
+    entries: BTreeMap<u64, Entry>,
+    /// The same by the hash of their ids; only once a client has acked so.
+    by_id: Option<BTreeSet<(u128, u64)>>,
+    /// The serial of the next message.
+    next: u64,
 }
-
-/// What an emptied list may keep of its memory, in entries.
-const KEPT: usize = 64;
 
 impl Held {
     /// The serial that the next message gets.
-    pub(super) fn next(&self) -> u64 {
-        self.first + self.entries.len() as u64
+    pub(super) const fn next(&self) -> u64 {
+        self.next
     }
 
     /// Adds a message, which gets [`Held::next`].
     pub(super) fn push(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
-    }
-
-    fn index(&self, serial: u64) -> Option<usize> {
-        usize::try_from(serial.checked_sub(self.first)?).ok()
+        if let Some(by_id) = &mut self.by_id {
+            by_id.insert((entry.id_hash, self.next));
+        }
+        self.entries.insert(self.next, entry);
+        self.next += 1;
     }
 
     /// The message with this serial, if it is with the client.
     pub(super) fn open(&self, serial: u64) -> Option<Entry> {
-        let entry = self.entries.get(self.index(serial)?)?;
-        (entry.state == State::Open).then_some(*entry)
+        self.entries.get(&serial).filter(|entry| !entry.is_bound).copied()
     }
 
     /// The first message with this id that is with the client.
-    pub(super) fn find(&self, id_hash: u128) -> Option<u64> {
-        let is_it = |entry: &Entry| entry.state == State::Open && entry.id_hash == id_hash;
-        self.entries.iter().position(is_it).map(|index| self.first + index as u64)
+    pub(super) fn find(&mut self, id_hash: u128) -> Option<u64> {
+        let entries = &self.entries;
+        let by_id = self.by_id.get_or_insert_with(|| {
+            entries.iter().map(|(serial, entry)| (entry.id_hash, *serial)).collect()
+        });
+        let mut copies = by_id.range((id_hash, 0)..=(id_hash, u64::MAX)).map(|(_, serial)| *serial);
+        copies.find(|serial| entries.get(serial).is_some_and(|entry| !entry.is_bound))
     }
 
     /// The messages with the client up to this serial.
     pub(super) fn through(&self, serial: u64) -> impl Iterator<Item = (u64, Entry)> + '_ {
-        let count = self.index(serial).map_or(0, |index| index + 1);
-        let numbered = self.entries.iter().take(count).zip(self.first..);
-        numbered.filter(|(entry, _)| entry.state == State::Open).map(|(entry, n)| (n, *entry))
+        let entries = self.entries.range(..=serial).filter(|(_, entry)| !entry.is_bound);
+        entries.map(|(serial, entry)| (*serial, *entry))
     }
 
     /// Whether everything up to this serial is with the client or settled, nothing bound.
     pub(super) fn is_free_through(&self, serial: u64) -> bool {
-        let count = self.index(serial).map_or(0, |index| index + 1);
-        self.entries.iter().take(count).all(|entry| entry.state != State::Bound)
+        self.entries.range(..=serial).all(|(_, entry)| !entry.is_bound)
     }
 
     /// The message is acked.
     pub(super) fn settle(&mut self, serial: u64) {
-        self.set(serial, State::Settled);
-        while self.entries.front().is_some_and(|entry| entry.state == State::Settled) {
-            self.entries.pop_front();
-            self.first += 1;
-        }
-        if self.entries.is_empty() && self.entries.capacity() > KEPT {
-            self.entries.shrink_to(0);
+        if let (Some(entry), Some(by_id)) = (self.entries.remove(&serial), &mut self.by_id) {
+            by_id.remove(&(entry.id_hash, serial));
         }
     }
 
     /// The message is acked when its transaction is committed.
     pub(super) fn bind(&mut self, serial: u64) {
-        self.set(serial, State::Bound);
+        self.mark(serial, true);
     }
 
     /// The transaction is not: the message is with the client again.
     pub(super) fn release(&mut self, serial: u64) {
-        self.set(serial, State::Open);
+        self.mark(serial, false);
     }
 
-    fn set(&mut self, serial: u64, state: State) {
-        let Some(index) = self.index(serial) else { return };
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.state = state;
+    fn mark(&mut self, serial: u64, is_bound: bool) {
+        if let Some(entry) = self.entries.get_mut(&serial) {
+            entry.is_bound = is_bound;
         }
     }
 }
@@ -169,6 +153,14 @@ mod tests {
     }
 
     #[test]
+    fn one_message_that_is_held_for_long_keeps_nothing_else() {
+        let mut held = held(1_000);
+        (1..1_000).for_each(|serial| held.settle(serial));
+        assert_eq!((held.entries.len(), held.next()), (1, 1_000));
+        assert_eq!(held.through(1_000).map(|(serial, _)| serial).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
     fn an_aborted_transaction_gives_its_messages_back() {
         let mut held = held(3);
         held.bind(1);
@@ -183,8 +175,14 @@ mod tests {
         assert_eq!(held.find(1), Some(1));
         held.settle(1);
         assert_eq!(held.find(1), Some(4));
+        held.bind(4);
+        assert_eq!(held.find(1), None);
+        held.release(4);
+        assert_eq!(held.find(1), Some(4));
         held.settle(4);
         assert_eq!(held.find(1), None);
+        held.push(Entry::new(ConsumerId(1), LeaseId(7), 1));
+        assert_eq!(held.find(1), Some(6));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! SEND: into the batch, or into an open transaction.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use outflow_hub::Stream;
 use outflow_model::ErrorCode;
 
 use super::batch::Part;
-use super::{Outcomes, Session, Step, Work};
+use super::{Outcomes, Session, Step, Transaction, Work};
 use crate::error::Failure;
 use crate::translate::destination;
 use crate::translate::letter::{Letter, Reading};
@@ -64,6 +65,14 @@ impl Targets {
         Ok(known)
     }
 
+    /// Whether a spelling was resolved before.
+    fn knows(&mut self, spelling: &str) -> Result<bool, Failure> {
+        match self.failed.take_if(|(failed, _)| failed == spelling) {
+            Some((_, failure)) => Err(failure),
+            None => Ok(self.known.contains_key(spelling)),
+        }
+    }
+
     /// Forgets everything: a stream may be gone, and another have its name.
     pub(super) fn forget(&mut self) {
         self.known.clear();
@@ -79,19 +88,26 @@ impl Session {
         let rules = *self.rules.get_or_insert_with(|| self.face.hub.rules());
         let origin = self.subscriptions.any_no_local().then_some(self.name.as_str());
         let reading = Reading { rules: &rules, text_rule: self.face.options.text_rule, origin };
+        let answered_here = Cell::new(false);
         let letter = Letter::read(frame, &reading, |reply_to| {
-            destination::globally(&reply_to, &self.name).map_or(reply_to, Cow::Owned)
+            let own = destination::globally(&reply_to, &self.name);
+            answered_here.set(own.is_some());
+            own.map_or(reply_to, Cow::Owned)
         })?;
         let spelling = letter.destination.trim();
         if spelling.is_empty() {
             return Err(Failure::malformed("SEND received without a Destination specified!"));
         }
         let Some(streams) = self.targets.get(spelling)? else {
-            let destinations = destination::parse(spelling, &self.name)?;
-            self.remember(&destinations)?;
-            let spelling = spelling.to_owned();
-            return Ok(Step::Again(Work::Resolve { spelling, destinations }));
+            return self.resolve(spelling);
         };
+        if answered_here.get()
+            && let Some(reply_to) = frame.header("reply-to")
+            && !self.targets.knows(reply_to.trim())?
+        {
+            // The answer may be sent before the client subscribes to where it goes.
+            return self.resolve(reply_to.trim());
+        }
         let synced = letter.persistent || self.face.options.all_durable;
         if let Some(transaction) = &letter.transaction {
             self.send_bound(&letter, transaction, &streams)?;
@@ -100,6 +116,14 @@ impl Session {
         }
         self.sent += 1;
         Ok(Step::Done)
+    }
+
+    /// Asks for the streams of a spelling, for the same frame to go on with.
+    fn resolve(&mut self, spelling: &str) -> Outcomes {
+        let destinations = destination::parse(spelling, &self.name)?;
+        self.remember(&destinations)?;
+        let spelling = spelling.to_owned();
+        Ok(Step::Again(Work::Resolve { spelling, destinations }))
     }
 
     /// Adds the event to the batch.
@@ -142,6 +166,7 @@ impl Session {
         let rng = self.face.hub.rng();
         let transaction = self.transactions.iter_mut().find(|one| one.name == *name);
         let transaction = transaction.ok_or_else(|| super::transaction::unknown(name))?;
+        transaction.check()?;
         for stream in streams {
             transaction.publish(stream, |draft| letter.push(draft, &rules, rng))?;
         }
@@ -152,8 +177,8 @@ impl Session {
     /// Whether open transactions have room for so much more.
     fn check_transactions(&self, bytes: usize, messages: usize) -> Result<(), Failure> {
         let options = &self.face.options;
-        let held: usize = self.transactions.iter().map(|one| one.bytes()).sum();
-        let count: usize = self.transactions.iter().map(|one| one.messages()).sum();
+        let held: usize = self.transactions.iter().map(|one| one.bytes).sum();
+        let count: usize = self.transactions.iter().map(Transaction::messages).sum();
         if held + bytes > options.max_transaction_bytes {
             let max = options.max_transaction_bytes;
             let message = format!("Open transactions may hold at most {max} bytes");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outflow_hub::destination::Destination;
-use outflow_hub::subscription::ConsumerId;
+use outflow_hub::subscription::{ConsumerId, SubscriptionId};
 use outflow_hub::{Delivery, Stream, Subscription};
 use outflow_model::StreamId;
 
@@ -25,6 +25,8 @@ pub(super) struct Subscribed {
     pub(super) mode: AckMode,
     pub(super) is_browser: bool,
     pub(super) no_local: bool,
+    /// What it asked for, and the destinations that may come to stand for more.
+    pub(super) grows: Option<Box<(Wish, Vec<Destination>)>>,
     /// The header lines that all its messages have.
     pub(super) lines: Vec<u8>,
     pub(super) consumers: Vec<ConsumerId>,
@@ -36,6 +38,8 @@ pub(super) struct Subscribed {
 pub(super) struct Source {
     /// The number of its subscription.
     pub(super) number: u32,
+    /// The hub's subscription.
+    subscription: SubscriptionId,
     /// The queue, as this client spells it; `None`: a topic, each stream one of its own.
     queue: Option<String>,
     /// The spellings for the stream of the last message.
@@ -53,7 +57,7 @@ impl Source {
     /// The source of the messages of `subscription`, which is the client's with this `number`.
     pub(super) fn new(number: u32, subscription: &Subscription, session: &str) -> Self {
         let queue = Destination::of_subscription(subscription).map(|queue| spell(&queue, session));
-        Self { number, queue, last: None }
+        Self { number, subscription: subscription.id(), queue, last: None }
     }
 
     /// Where a message of `stream` comes from, and where it was sent to if that is elsewhere.
@@ -88,11 +92,12 @@ impl Subscriptions {
     /// Adds what the hub made of `wish`.
     pub(super) fn add(
         &mut self,
-        wish: &Wish,
+        wish: Box<Wish>,
+        destinations: &[Destination],
         consumers: &[(ConsumerId, Arc<Subscription>)],
         version: Version,
         session: &str,
-    ) -> u32 {
+    ) {
         let number = self.next;
         self.next += 1;
         let mut lines = Vec::new();
@@ -100,21 +105,41 @@ impl Subscriptions {
             // Only the header lines are wanted of it.
             FrameWriter::resume(&mut lines, version).header("subscription", id);
         }
-        for (consumer, subscription) in consumers {
-            self.sources.insert(*consumer, Source::new(number, subscription, session));
-        }
+        let grows: Vec<Destination> = wish.grows_with(destinations).cloned().collect();
         let subscribed = Subscribed {
             id: wish.id.clone(),
             destination: wish.destination.clone(),
             mode: wish.mode,
             is_browser: wish.browser,
             no_local: wish.no_local,
+            grows: (!grows.is_empty()).then(|| Box::new((*wish, grows))),
             lines,
-            consumers: consumers.iter().map(|(consumer, _)| *consumer).collect(),
+            consumers: Vec::new(),
             held: Held::default(),
         };
         self.by_number.insert(number, subscribed);
-        number
+        self.extend(number, consumers, session);
+    }
+
+    /// Adds consumers to a subscription.
+    pub(super) fn extend(
+        &mut self,
+        number: u32,
+        consumers: &[(ConsumerId, Arc<Subscription>)],
+        session: &str,
+    ) {
+        let Some(subscribed) = self.by_number.get_mut(&number) else { return };
+        for (consumer, subscription) in consumers {
+            self.sources.insert(*consumer, Source::new(number, subscription, session));
+            subscribed.consumers.push(*consumer);
+        }
+    }
+
+    /// The hub's subscriptions that serve one.
+    pub(super) fn served_by(&self, number: u32) -> Vec<SubscriptionId> {
+        let consumers = self.by_number.get(&number).map_or(&[][..], |one| &one.consumers);
+        let sources = consumers.iter().filter_map(|consumer| self.sources.get(consumer));
+        sources.map(|source| source.subscription).collect()
     }
 
     /// The number of the subscription with this id, or, in 1.0, of this destination (rule 13).
@@ -139,6 +164,11 @@ impl Subscriptions {
         self.by_number.iter().map(|(number, one)| (*number, one))
     }
 
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Subscribed)> {
+        self.by_number.iter_mut().map(|(number, one)| (*number, one))
+    }
+
     /// The subscription that a consumer's messages belong to, and what they are addressed by.
     pub(super) fn of_consumer(
         &mut self,
@@ -158,12 +188,14 @@ impl Subscriptions {
         Some(removed)
     }
 
-    /// A consumer has ended by itself. Gives its subscription when it was the last one of it.
+    /// A consumer has ended by itself. Gives its subscription when it was the last one of it, and
+    /// none can come.
     pub(super) fn end(&mut self, consumer: ConsumerId) -> Option<Subscribed> {
         let source = self.sources.remove(&consumer)?;
         let subscribed = self.by_number.get_mut(&source.number)?;
         subscribed.consumers.retain(|one| *one != consumer);
-        if subscribed.consumers.is_empty() { self.by_number.remove(&source.number) } else { None }
+        let is_over = subscribed.consumers.is_empty() && subscribed.grows.is_none();
+        if is_over { self.by_number.remove(&source.number) } else { None }
     }
 
     /// Whether some subscription does not want this connection's own messages.

@@ -1,5 +1,8 @@
 //! BEGIN, COMMIT, ABORT. What belongs to a transaction is kept here until COMMIT: nothing of it is
 //! known to the hub before.
+//!
+//! Invariant: a transaction of which one frame was refused is never committed. A client that sends
+//! without asking for receipts reads the ERROR after its COMMIT, so COMMIT itself has to fail.
 
 use std::sync::Arc;
 
@@ -33,6 +36,12 @@ pub struct Transaction {
     pub sends: Vec<(Arc<Stream>, Draft)>,
     /// What it acks, in order.
     pub acks: Vec<BoundAck>,
+    /// How many bytes of events `sends` has.
+    pub(super) bytes: usize,
+    /// How many events `sends` has.
+    events: usize,
+    /// Why it cannot be committed: the first of its frames that was refused.
+    doomed: Option<Failure>,
 }
 
 /// The failure of a transaction that is not open.
@@ -41,12 +50,19 @@ pub(super) fn unknown(name: &str) -> Failure {
 }
 
 impl Transaction {
-    pub(super) fn bytes(&self) -> usize {
-        self.sends.iter().map(|(_, draft)| draft.bytes()).sum()
+    const fn new(name: String) -> Self {
+        Self { name, sends: Vec::new(), acks: Vec::new(), bytes: 0, events: 0, doomed: None }
     }
 
-    pub(super) fn messages(&self) -> usize {
-        self.acks.len() + self.sends.iter().map(|(_, draft)| draft.len()).sum::<usize>()
+    pub(super) const fn messages(&self) -> usize {
+        self.acks.len() + self.events
+    }
+
+    /// Whether it may still be added to.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let Some(cause) = &self.doomed else { return Ok(()) };
+        let message = format!("The transaction {} can only be aborted: {cause}", self.name);
+        Err(Failure::new(cause.code, message).and_stays())
     }
 
     /// Adds an event; consecutive ones of a stream become one draft.
@@ -55,13 +71,20 @@ impl Transaction {
         stream: &Arc<Stream>,
         push: impl FnOnce(&mut Draft) -> Result<(), EventError>,
     ) -> Result<(), Failure> {
-        if self.sends.last().is_none_or(|(last, _)| last.id != stream.id) {
-            let mut draft = Draft::default();
-            push(&mut draft)?;
-            self.sends.push((Arc::clone(stream), draft));
-        } else if let Some((_, draft)) = self.sends.last_mut() {
-            push(draft)?;
+        match self.sends.last_mut().filter(|(last, _)| last.id == stream.id) {
+            Some((_, draft)) => {
+                let before = draft.bytes();
+                push(draft)?;
+                self.bytes += draft.bytes() - before;
+            }
+            None => {
+                let mut draft = Draft::default();
+                push(&mut draft)?;
+                self.bytes += draft.bytes();
+                self.sends.push((Arc::clone(stream), draft));
+            }
         }
+        self.events += 1;
         Ok(())
     }
 }
@@ -86,9 +109,24 @@ impl Session {
             let message = format!("There may be at most {max} open transactions");
             return Err(Failure::new(ErrorCode::TooLarge, message));
         }
-        self.transactions.push(Transaction { name, sends: Vec::new(), acks: Vec::new() });
+        self.transactions.push(Transaction::new(name));
         self.batch.receipt(self.version, frame.header("receipt").as_deref(), Part::Ready);
         Ok(Step::Done)
+    }
+
+    /// A frame was refused: if it belongs to a transaction, that can only be aborted any more.
+    pub(super) fn doom(&mut self, frame: &Frame<'_>, failure: &Failure) {
+        if !matches!(frame.command(), "SEND" | "ACK" | "NACK") {
+            return;
+        }
+        let Some(name) = frame.header("transaction") else { return };
+        let named = self.transactions.iter_mut().find(|one| one.name == *name);
+        if let Some(transaction) = named.filter(|one| one.doomed.is_none()) {
+            transaction.doomed = Some(failure.clone());
+            // What will not be sent needs no room.
+            transaction.sends = Vec::new();
+            (transaction.bytes, transaction.events) = (0, 0);
+        }
     }
 
     fn take_transaction(&mut self, name: &str) -> Result<Transaction, Failure> {
@@ -99,6 +137,12 @@ impl Session {
     pub(super) fn commit(&mut self, frame: &Frame<'_>) -> Outcomes {
         let name = Self::named(frame, "committing")?;
         let transaction = Box::new(self.take_transaction(&name)?);
+        if let Some(cause) = &transaction.doomed {
+            let message = format!("The transaction {name} was not committed: {cause}");
+            let failure = Failure::new(cause.code, message).and_stays();
+            self.release(&transaction);
+            return Err(failure);
+        }
         let receipt = frame.header("receipt").map(std::borrow::Cow::into_owned);
         if transaction.messages() == 0 {
             self.batch.receipt(self.version, receipt.as_deref(), Part::Ready);
@@ -128,11 +172,14 @@ impl Session {
         self.face.metrics.settled.inc_by(transaction.acks.len() as u64);
     }
 
+    /// What it acked is with the client again, and the consumers lose the credit that they had for
+    /// it: or BEGIN, ACK and ABORT over and over would bring more messages each time.
     fn release(&mut self, transaction: &Transaction) {
         for ack in &transaction.acks {
             if let Some(subscribed) = self.subscriptions.get_mut(ack.id.subscription) {
                 subscribed.held.release(ack.id.serial);
             }
+            self.batch.credit(ack.consumer, -1);
         }
     }
 }

@@ -137,6 +137,7 @@ impl<'a> Letter<'a> {
                         letter.time(EXPIRES, Timestamp::from_millis(at));
                     }
                 }
+                "priority" => letter.keep(name, Cow::Borrowed(priority(&value)?)),
                 "AMQ_SCHEDULED_DELAY" => {
                     let delay = millis(&name, &value)?.max(0);
                     letter.time(DELIVER_AT, reading.rules.now.plus_millis(delay));
@@ -151,7 +152,6 @@ impl<'a> Letter<'a> {
                 _ => {
                     match &*name {
                         "persistent" => letter.persistent = value.eq_ignore_ascii_case("true"),
-                        "priority" => drop(priority(&value)?),
                         "amq-msg-type" => marked = Kind::parse(&value),
                         "content-type" => media_type = Some(is_text(&value)),
                         _ => {}
@@ -247,12 +247,13 @@ fn millis(name: &str, value: &str) -> Result<i64, Failure> {
 }
 
 /// A priority, 0 to 9; what lies beyond is the nearest of them.
-fn priority(value: &str) -> Result<u8, Failure> {
+fn priority(value: &str) -> Result<&'static str, Failure> {
+    const PRIORITIES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
     let number: i64 = value
         .trim()
         .parse()
         .map_err(|_| Failure::new(ErrorCode::Malformed, "The header priority is not a number"))?;
-    Ok(number.clamp(0, 9) as u8)
+    Ok(PRIORITIES.get(number.clamp(0, 9) as usize).copied().unwrap_or("4"))
 }
 
 /// When the client says that it happened; left to the server when it says nothing sensible.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use outflow_hub::destination::Destination;
 use outflow_hub::selector::{Dialect, Selector};
 
+use super::options::consumer;
 use crate::config::Options;
 use crate::error::Failure;
 use crate::wire::{Frame, Version};
@@ -64,7 +66,8 @@ impl Wish {
         let destination = destination.ok_or_else(|| {
             Failure::malformed("SUBSCRIBE received without a Destination specified!")
         })?;
-        let selector = frame.header("selector").filter(|text| !text.trim().is_empty());
+        let selector = frame.header("selector").or_else(|| consumer(&destination, "selector"));
+        let selector = selector.filter(|text| !text.trim().is_empty());
         let selector =
             selector.map(|text| Selector::parse(&text, Dialect::StringsAsNumbers)).transpose()?;
         let mode = match frame.header("ack").as_deref() {
@@ -72,23 +75,43 @@ impl Wish {
             Some("client-individual") => AckMode::Individual,
             _ => AckMode::Auto,
         };
-        let prefetch = number(frame, "activemq.prefetchSize")?.unwrap_or(options.prefetch);
-        let priority = number(frame, "activemq.priority")?.unwrap_or(0);
+        let said = |name: &'static str| {
+            let header = frame.header(&format!("activemq.{name}"));
+            header.or_else(|| consumer(&destination, name))
+        };
+        let number = |name| said(name).map(|value| number(name, &value)).transpose();
+        let is_true = |name| said(name).is_some_and(|value| is_true(&value));
+        let prefetch = number("prefetchSize")?.unwrap_or(options.prefetch);
+        let priority = number("priority")?.unwrap_or(0);
+        let (exclusive, retroactive) = (is_true("exclusive"), is_true("retroactive"));
+        let no_local = is_true("noLocal");
         Ok(Self {
             id,
-            destination,
             mode,
             selector,
-            browser: is_true(frame, "browser"),
+            browser: frame.header("browser").is_some_and(|value| self::is_true(&value)),
             durable: durable(frame),
             // Without any nothing could be sent: STOMP has no way to ask for one message.
             prefetch: prefetch.clamp(1, options.max_prefetch),
             priority: u8::try_from(priority.min(127)).unwrap_or(127),
-            exclusive: is_true(frame, "activemq.exclusive"),
-            retroactive: is_true(frame, "activemq.retroactive"),
-            no_local: is_true(frame, "activemq.noLocal"),
+            exclusive,
+            retroactive,
+            no_local,
             receipt: frame.header("receipt").map(Cow::into_owned),
+            destination,
         })
+    }
+
+    /// Those of its destinations that may come to stand for more queues than now. A browser sees
+    /// what there is.
+    pub fn grows_with<'d>(
+        &self,
+        destinations: &'d [Destination],
+    ) -> impl Iterator<Item = &'d Destination> {
+        let browser = self.browser;
+        destinations
+            .iter()
+            .filter(move |one| !browser && one.kind.is_queue() && one.has_wildcards())
     }
 }
 
@@ -102,12 +125,11 @@ pub fn durable(frame: &Frame<'_>) -> Option<String> {
     name.map(Cow::into_owned).filter(|name| !name.is_empty())
 }
 
-fn is_true(frame: &Frame<'_>, name: &str) -> bool {
-    frame.header(name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+fn is_true(value: &str) -> bool {
+    value.trim().eq_ignore_ascii_case("true")
 }
 
-fn number(frame: &Frame<'_>, name: &str) -> Result<Option<u32>, Failure> {
-    let Some(value) = frame.header(name) else { return Ok(None) };
-    let number = value.trim().parse().map(Some);
-    number.map_err(|_| Failure::malformed(format!("The header {name} is not a number")))
+fn number(name: &str, value: &str) -> Result<u32, Failure> {
+    let number = value.trim().parse();
+    number.map_err(|_| Failure::malformed(format!("The option {name} is not a number")))
 }

@@ -8,9 +8,14 @@
     reason = "test code, helpers included, fails by panicking"
 )]
 
+mod client_ids;
+mod destinations;
 mod golden;
 mod hostile;
 mod messages;
+mod options;
 mod stand;
+mod tls;
+mod transactions;
 mod web_socket;
 mod wire;

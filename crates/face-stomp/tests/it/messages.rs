@@ -375,29 +375,6 @@ async fn no_local_leaves_out_what_the_connection_sent_itself() {
 }
 
 #[tokio::test]
-async fn a_client_id_is_one_connections_until_that_is_gone() {
-    let stand = Stand::new().await;
-    let first = stand.connect_with("1.2", "client-id:dup\n").await;
-    let mut second = stand.dial().await;
-    let login = stand.login();
-    let connect = format!("CONNECT\naccept-version:1.2\nclient-id:dup\n{login}\n");
-    second.send(&connect).await;
-    let refused = second.frame().await;
-    assert_eq!(refused.command, "ERROR");
-    assert!(refused.the("message").contains("dup"), "{refused:?}");
-    assert_eq!(second.frame_or_end().await, None);
-    drop(first);
-    // As soon as the server sees the end.
-    loop {
-        let mut third = stand.dial().await;
-        third.send(&connect).await;
-        if third.frame().await.command == "CONNECTED" {
-            break;
-        }
-    }
-}
-
-#[tokio::test]
 async fn receipts_come_in_order_however_much_is_sent_at_once() {
     let stand = Stand::new().await;
     let mut client = stand.connect("1.2").await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use outflow_model::destination::covers;
 use outflow_model::{Action, Grant, ProjectId, SubscriptionName};
+use tokio::sync::watch;
 
 use super::send::{dead_letter_stream, source, topic_sources};
 use super::{Destination, DestinationError, Kind, name, reach};
@@ -28,7 +29,8 @@ pub struct ConsumeWish {
 
 impl Hub {
     /// The subscriptions that a consumer of `destination` is to consume from; those missing are
-    /// made. A queue with wildcards gives all that there are now, and may give none.
+    /// made. A queue with wildcards gives all that there are now, and may give none: who wants those
+    /// to come as well asks again whenever [`Hub::queues_made`] changes.
     ///
     /// # Errors
     /// [`DestinationError`].
@@ -69,6 +71,12 @@ impl Hub {
             self.make_room(grant, project, Action::Read, destination)?;
         }
         Ok(vec![self.ensure_subscription(project, new).await?])
+    }
+
+    /// Changes with every queue that is made, in any project.
+    #[must_use]
+    pub fn queues_made(&self) -> watch::Receiver<u64> {
+        self.inner().subscriptions.queues_made.subscribe()
     }
 
     /// Deletes the place of a durable subscriber; says whether there was one.
@@ -146,7 +154,7 @@ fn durable(grant: &Grant, client: &str, name: &str) -> Found<SubscriptionName> {
 
 /// A name for what is gone with its consumer.
 fn passing(number: u64) -> Found<SubscriptionName> {
-    SubscriptionName::new(&format!("passing:{number:016x}"))
+    SubscriptionName::new(&format!("{}{number:016x}", name::PASSING))
         .map_err(|error| DestinationError::Unavailable(error.to_string()))
 }
 

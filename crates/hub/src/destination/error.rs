@@ -22,6 +22,9 @@ pub enum DestinationError {
         /// The limit.
         max: usize,
     },
+    /// It is temporary, and its connection has not made it, or is gone.
+    #[error("the destination {0} does not exist")]
+    Gone(String),
     /// Somebody consumes from it.
     #[error("the subscription has a consumer; close it first")]
     InUse,
@@ -40,6 +43,7 @@ impl DestinationError {
         match self {
             Self::Name(_) | Self::Wildcard | Self::Durable(_) => ErrorCode::Malformed,
             Self::Forbidden => ErrorCode::Forbidden,
+            Self::Gone(_) => ErrorCode::NotFound,
             Self::TooMany { .. } | Self::InUse => ErrorCode::Conflict,
             Self::Unavailable(_) => ErrorCode::Unavailable,
         }

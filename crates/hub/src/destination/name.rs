@@ -14,6 +14,8 @@ const PREFIXES: [(&str, Kind); 3] =
     [("queue:", Kind::Queue), ("temp-queue:", Kind::TempQueue), ("temp-topic:", Kind::TempTopic)];
 /// What durable subscribers' subscriptions begin with.
 const DURABLE: &str = "durable:";
+/// What the subscriptions that are gone with their consumer begin with.
+pub(super) const PASSING: &str = "passing:";
 
 const TOO_LONG: DestinationError = DestinationError::Name("is too long");
 
@@ -136,6 +138,11 @@ pub(super) fn destination(stream: &str) -> Destination {
 /// The queue that a subscription is.
 pub(super) fn queue(subscription: &str) -> Option<Destination> {
     Some(destination(subscription)).filter(|destination| destination.kind.is_queue())
+}
+
+/// Whether a subscription is one that consumers of brokers' protocols make.
+pub(super) fn is_brokers(subscription: &str) -> bool {
+    ["queue:", DURABLE, PASSING].iter().any(|prefix| subscription.starts_with(prefix))
 }
 
 /// Whether a subscription is a durable subscriber's, and not of one of this owner.

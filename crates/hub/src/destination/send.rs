@@ -15,7 +15,8 @@ type Found<T> = Result<T, DestinationError>;
 
 impl Hub {
     /// The streams that an event sent to `destination` is to be published to; those missing are
-    /// made.
+    /// made, but of temporary destinations: whoever owns one has made it
+    /// ([`Hub::make_temporary`]), and without an owner nobody would remove it.
     ///
     /// # Errors
     /// [`DestinationError`].
@@ -30,6 +31,12 @@ impl Hub {
         }
         let project = reach::project(grant)?;
         let stream = name::of_stream(destination)?;
+        if destination.kind.is_temporary() {
+            let found = self.stream(project, &stream);
+            return found
+                .map(|found| vec![found])
+                .ok_or_else(|| DestinationError::Gone(destination.to_string()));
+        }
         let subscription = destination.kind.is_queue().then(|| name::of_queue(destination));
         let subscription = subscription.transpose()?;
         if let Some(found) = self.stream(project, &stream)
@@ -43,6 +50,34 @@ impl Hub {
             self.add_source(&queue, source(stream.clone(), Start::Earliest)).await?;
         }
         Ok(vec![self.ensure_stream(project, stream, destination.kind).await?])
+    }
+
+    /// The stream of this name for publishing, when a queue or topic of brokers' protocols has only
+    /// consumers yet; it is made then, as a message sent there would make it. `None`: nobody
+    /// consumes it by this name.
+    ///
+    /// # Errors
+    /// [`DestinationError`].
+    pub async fn awaited_stream(
+        &self,
+        grant: &Grant,
+        stream: &StreamName,
+    ) -> Found<Option<Arc<Stream>>> {
+        let project = reach::project(grant)?;
+        let destination = Destination::of_stream(stream);
+        let consumed = |one: &Arc<Subscription>| {
+            name::is_brokers(one.name().as_str())
+                && (one.name().as_str() == stream.as_str()
+                    || matches!(&*one.shared_sources(), Sources::Streams(all)
+                        if all.iter().any(|source| source.stream == *stream)))
+        };
+        let is_exact = !destination.kind.is_temporary()
+            && !destination.has_wildcards()
+            && name::of_stream(&destination).is_ok_and(|name| name == *stream);
+        if !is_exact || !self.subscriptions(project).iter().any(consumed) {
+            return Ok(None);
+        }
+        Ok(self.send_targets(grant, &destination).await?.into_iter().next())
     }
 
     /// Whether what is sent to `stream` reaches the queue it is of, if it is of one.
@@ -117,7 +152,7 @@ impl Hub {
         }
     }
 
-    async fn ensure_stream(
+    pub(super) async fn ensure_stream(
         &self,
         project: &ProjectId,
         name: StreamName,

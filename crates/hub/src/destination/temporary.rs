@@ -1,7 +1,7 @@
 //! Destinations that go with a connection.
 //!
-//! Called by faces at the end of a connection, and by `server` at its start for those that a crash
-//! left behind.
+//! Called by faces when a connection first uses one of its own and at its end, and by `server` at
+//! its start for those that a crash left behind.
 
 use outflow_model::{Action, Grant, ProjectId, StreamName};
 
@@ -9,6 +9,24 @@ use super::{Destination, DestinationError, name, reach};
 use crate::{CatalogError, Hub};
 
 impl Hub {
+    /// Makes a temporary destination, unless it is there. Only its connection may ask for it, and
+    /// has to see to its end by [`Hub::drop_temporary`].
+    ///
+    /// # Errors
+    /// [`DestinationError`].
+    pub async fn make_temporary(
+        &self,
+        grant: &Grant,
+        destination: &Destination,
+    ) -> Result<(), DestinationError> {
+        let project = may_have(grant, destination)?;
+        if destination.kind.is_queue() {
+            self.ensure_queue(project, destination, name::of_queue(destination)?).await?;
+        }
+        self.ensure_stream(project, name::of_stream(destination)?, destination.kind).await?;
+        Ok(())
+    }
+
     /// Removes a temporary destination with what is in it; nothing when there is none.
     ///
     /// # Errors
@@ -18,11 +36,7 @@ impl Hub {
         grant: &Grant,
         destination: &Destination,
     ) -> Result<(), DestinationError> {
-        let project = reach::project(grant)?;
-        let may = [Action::Read, Action::Publish].iter().any(|&one| grant.allows(one, project));
-        if !destination.kind.is_temporary() || !may {
-            return Err(DestinationError::Forbidden);
-        }
+        let project = may_have(grant, destination)?;
         self.remove(project, &name::of_stream(destination)?).await
     }
 
@@ -55,6 +69,20 @@ impl Hub {
             gone(self.delete_subscription(&subscription).await)?;
         }
         gone(self.delete_stream(project, name).await)
+    }
+}
+
+/// The project in which a credential may have a temporary destination.
+fn may_have<'g>(
+    grant: &'g Grant,
+    destination: &Destination,
+) -> Result<&'g ProjectId, DestinationError> {
+    let project = reach::project(grant)?;
+    let may = [Action::Read, Action::Publish].iter().any(|&one| grant.allows(one, project));
+    if may && destination.kind.is_temporary() {
+        Ok(project)
+    } else {
+        Err(DestinationError::Forbidden)
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     NewSubscription, Source, Sources, Subscription, SubscriptionId, SubscriptionSettings, directory,
 };
 use crate::catalog::change::{check_text, commit, in_turn, unavailable};
+use crate::destination::{Destination, Kind};
 use crate::hub::Inner;
 use crate::{CatalogError, CloseReason, Start, Stream};
 
@@ -75,6 +76,9 @@ pub(crate) async fn create(
         }
     }
     inner.subscriptions.directory.write().enter(&subscription);
+    if Destination::of_subscription(&subscription).is_some_and(|queue| queue.kind == Kind::Queue) {
+        inner.subscriptions.queues_made.send_modify(|count| *count += 1);
+    }
     Ok(subscription)
 }
 

@@ -172,12 +172,14 @@ impl Consumers {
         }
     }
 
-    /// Lets a consumer have `n` events more than its credit, until it has settled so many.
-    pub fn add_credit(&mut self, consumer: ConsumerId, n: u32) {
+    /// Lets a consumer have `n` events more than its credit, until it has settled so many; a
+    /// negative `n` takes back what was given so. What it holds already stays with it.
+    pub fn change_credit(&mut self, consumer: ConsumerId, n: i64) {
         let Some((subscription, key)) = self.entries.get(&consumer) else { return };
         let mut queue = subscription.queue.lock();
         if let Some(hand) = queue.hands.get_mut(key) {
-            hand.extension = hand.extension.saturating_add(n);
+            let extension = i64::from(hand.extension).saturating_add(n);
+            hand.extension = u32::try_from(extension.max(0)).unwrap_or(u32::MAX);
             queue.queue_up(*key);
         }
         drop(subscription.finish(&self.inner, queue));

@@ -12,6 +12,7 @@ use outflow_model::{ProjectId, StreamId, StreamName, SubscriptionName, Timestamp
 use outflow_store::{Bounds, Engine};
 use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use super::clockwork::Clockwork;
 use super::feed::Feed;
@@ -58,6 +59,8 @@ pub(crate) struct Subscriptions {
     pub(crate) leases: AtomicU64,
     /// The next number of a subscription that does not last.
     pub(crate) passing: AtomicU32,
+    /// Counts the queues that were made.
+    pub(crate) queues_made: watch::Sender<u64>,
     pub(crate) metrics: SubscriptionMetrics,
 }
 
@@ -72,6 +75,7 @@ impl Subscriptions {
             recent: Recent::default(),
             leases: AtomicU64::new(millis << 22),
             passing: AtomicU32::new(FIRST_PASSING),
+            queues_made: watch::Sender::default(),
             metrics: SubscriptionMetrics::new(registry),
         }
     }

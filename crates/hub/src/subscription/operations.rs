@@ -11,7 +11,7 @@ use outflow_store::Durability;
 use super::{
     Browse, ConsumeError, Consumers, Delivery, EventRef, EventState, LeaseError, NewSubscription,
     Peeked, Settle, SettleError, Source, Subscription, SubscriptionSettings, SubscriptionStats,
-    Transaction, TransactionError, browse, change, clockwork, mailbox, transaction,
+    Transaction, TransactionError, browse, change, clockwork, mailbox, oldest, transaction,
 };
 use crate::catalog::change::in_turn;
 use crate::publish::{self, Publishing};
@@ -123,6 +123,12 @@ impl Hub {
     #[must_use]
     pub fn subscription_stats(&self, subscription: &Subscription) -> SubscriptionStats {
         subscription.stats(self.inner())
+    }
+
+    /// When the oldest event that is not settled was taken, be it in memory or not; `None` also
+    /// where that cannot be said.
+    pub async fn oldest_waiting(&self, subscription: &Subscription) -> Option<Timestamp> {
+        oldest::oldest(self.inner(), subscription).await
     }
 
     /// The consumers of one connection, none yet. They end with the credential.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outflow_hub::destination::{Kind, VirtualTopics};
 use outflow_hub::subscription::{Sources, Subscription};
 use outflow_hub::{ConsumeWish, Destination, DestinationError, Options, Start, Stream};
-use outflow_model::{Action, DestinationGrant, DestinationPattern, Grant};
+use outflow_model::{Action, DestinationGrant, DestinationPattern, ErrorCode, Grant};
 
 use crate::world::{World, grant, project_id, world, world_with};
 
@@ -326,6 +326,11 @@ async fn a_server_may_have_more_rules() {
 async fn temporary_destinations_go_with_their_connection() {
     let world = world().await;
     let replies = Destination::new(Kind::TempQueue, "ID:session-1:replies").unwrap();
+    // Nobody but its connection makes it.
+    let missing = world.send_to(&both(), &replies).await.unwrap_err();
+    assert_eq!(missing.code(), ErrorCode::NotFound);
+    world.hub.make_temporary(&both(), &replies).await.unwrap();
+    world.hub.make_temporary(&both(), &replies).await.unwrap();
     let subscription = world.one(&both(), &replies).await;
     let stream = world.send_to(&both(), &replies).await.unwrap();
     assert_eq!(stream.name.as_str(), "temp-queue:ID:session-1:replies");
@@ -337,7 +342,7 @@ async fn temporary_destinations_go_with_their_connection() {
     assert!(world.hub.stream(&project, &stream.name).is_none());
     assert!(world.hub.subscription(&project, stream.name.as_str()).is_none());
     // Those that a crash left behind go when the server starts.
-    world.send_to(&both(), &replies).await.unwrap();
+    world.hub.make_temporary(&both(), &replies).await.unwrap();
     world.hub.drop_all_temporary().await.unwrap();
     assert!(world.hub.stream(&project, &stream.name).is_none());
     let lasting = world.hub.drop_temporary(&both(), &queue("orders")).await.unwrap_err();

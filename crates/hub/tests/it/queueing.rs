@@ -425,7 +425,7 @@ async fn pull_credit_is_used_up_and_auto_ack_settles_in_passing() {
     let mut consumers = world.hub.consumers(&user());
     let id = consumers.add(&subscription, with_credit(0)).await.unwrap();
     silent(&mut consumers).await;
-    consumers.add_credit(id, 2);
+    consumers.change_credit(id, 2);
     let got = events(&mut consumers, 2).await;
     consumers.settle(id, &acks(&got)).unwrap().await.unwrap();
     silent(&mut consumers).await;

@@ -19,6 +19,7 @@ use crate::session::heart::Heart;
 use crate::translate::wish::AckMode;
 use crate::translate::wish::Wish;
 use outflow_hub::Subscription;
+use outflow_hub::destination::{ClientClaim, ClientIdTaken};
 use outflow_hub::subscription::ConsumerId;
 use outflow_hub::subscription::ConsumerOptions;
 use outflow_hub::subscription::SettleError;
@@ -42,11 +43,19 @@ impl<L: Link> Connection<L> {
         };
         match work {
             Work::Resolve { spelling, destinations } => {
-                self.job = Some(work::resolve(hub, grant, spelling, destinations));
+                let session = self.session.name().to_owned();
+                self.job = Some(work::resolve(hub, grant, session, spelling, destinations));
             }
             Work::Subscribe { wish, destinations } => {
-                let client = self.client();
-                self.job = Some(work::find(hub, grant, client, wish, destinations));
+                if self.queues_made.is_none() && wish.grows_with(&destinations).next().is_some() {
+                    // Before they are looked up, so that none is made unseen.
+                    self.queues_made = Some(hub.queues_made());
+                }
+                let (session, client) = (self.session.name().to_owned(), self.client());
+                self.job = Some(work::find(hub, grant, session, client, wish, destinations));
+            }
+            Work::Widen { number, wish, destinations } => {
+                self.job = Some(work::widen(hub, grant, number, wish, destinations));
             }
             Work::Unsubscribe { consumers, durable, receipt } => {
                 for consumer in consumers {
@@ -89,13 +98,25 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// The login was right: takes the client id and speaks as agreed.
+    /// The login was right: takes the client id, then speaks as agreed.
     fn open(&mut self, opening: Box<Opening>) {
-        let claimed = opening
-            .client
-            .as_deref()
-            .map(|client| self.face.hub.claim_client(&opening.grant.credential, client));
-        let refused = match claimed {
+        let hub = self.face.hub.clone();
+        match opening.client.clone() {
+            Some(client) => {
+                let patience = self.face.options.client_id_wait;
+                self.job = Some(work::claim(hub, opening, client, patience));
+            }
+            None => self.opened(opening, None),
+        }
+    }
+
+    /// Speaks as agreed, unless the client id is another's.
+    pub(super) fn opened(
+        &mut self,
+        opening: Box<Opening>,
+        claim: Option<Result<ClientClaim, ClientIdTaken>>,
+    ) {
+        let refused = match claim {
             Some(Err(taken)) => {
                 let client = opening.client.as_deref().unwrap_or_default();
                 let message = format!("Client: {client} already connected: {taken}");
@@ -120,7 +141,7 @@ impl<L: Link> Connection<L> {
     fn begin_batch(&mut self, mut batch: Batch) {
         if let Some(consumers) = &mut self.consumers {
             for (consumer, n) in &batch.credit {
-                consumers.add_credit(*consumer, *n);
+                consumers.change_credit(*consumer, *n);
             }
         }
         let landing = batch.landing();
@@ -131,6 +152,24 @@ impl<L: Link> Connection<L> {
             let acks = flight::settle(self.consumers.as_mut(), batch.acks);
             self.flights.push_back(Flight::new(Vec::new(), acks, landing));
         }
+    }
+
+    /// Adds consumers of the queues that a subscription with wildcards has none of yet.
+    pub(super) async fn widen(
+        &mut self,
+        number: u32,
+        wish: &Wish,
+        found: Result<Vec<Found>, Failure>,
+    ) {
+        let consumers = match found {
+            Ok(mut found) => {
+                let known = self.session.subscriptions_of(number);
+                found.retain(|one| !known.contains(&one.subscription.id()));
+                self.subscribe(wish, found).await
+            }
+            Err(failure) => Err(failure),
+        };
+        self.apply(Input::Widened { number, consumers });
     }
 
     /// Adds the consumers that serve a SUBSCRIBE.
