@@ -140,6 +140,7 @@ impl From<WireError> for Refusal {
             | WireError::Twice { .. }
             | WireError::Bad { .. }
             | WireError::TooMany { .. }
+            | WireError::Body
             | WireError::Encoding => ErrorCode::Malformed,
         };
         let allow = if let WireError::Method { allow } = error { Some(allow) } else { None };

@@ -21,12 +21,15 @@ use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
 
 use crate::authenticate;
-use crate::calls::{Answer, Face};
+use crate::calls::{Answer, Face, Turns};
 use crate::config::Options;
 use crate::document;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
-use crate::wire::{self, Call};
+use crate::wire::{self, Call, Grammar, WireError};
+
+/// The largest body of a call that is no Publish, in bytes: all it can hold is parameters.
+const MAX_PARAMETER_BYTES: usize = 64 << 10;
 
 /// `otherwise`, with this face's paths taken out of it. Puts its metrics into `registry`; when
 /// `drain` begins, waiting Peeks are answered.
@@ -40,7 +43,8 @@ pub fn router(
 ) -> Router {
     let metrics = Metrics::register(registry);
     let parked = AtomicUsize::new(0);
-    let face = Arc::new(Face { hub, auth, options, drain, metrics, parked });
+    let turns = Turns::default();
+    let face = Arc::new(Face { hub, auth, options, drain, metrics, parked, turns });
     otherwise.layer(from_fn_with_state(face, answer))
 }
 
@@ -74,22 +78,45 @@ async fn perform(face: &Face, parts: &Parts, body: &mut Option<Body>) -> Result<
     }
     // Who is asking comes before whether the question is right.
     let caller = authenticate::caller(&parts.headers, &face.options, &face.auth, &face.hub)?;
-    let (grammar, call) = asked?;
-    let name = call.name();
-    let body = body.take().unwrap_or_default();
-    let answer = if let Call::Publish { topic } = &call {
+    if let Ok((grammar, call @ Call::Publish { topic })) = &asked {
         let encoding = Encoding::of(&parts.headers)?;
+        let body = body.take().unwrap_or_default();
         let message = body::read(body, encoding, face.options.max_message_bytes).await?;
-        face.publish(&caller, grammar, topic, &message).await?
-    } else {
-        // Some clients send bodies with calls that have none: an unread one costs the connection.
-        if !http_body::Body::is_end_stream(&body) && !parts.headers.contains_key(EXPECT) {
-            body::discard(body).await;
-        }
-        Box::pin(face.perform(&caller, grammar, call)).await?
-    };
+        let answer = face.publish(&caller, *grammar, topic, &message).await?;
+        face.metrics.calls.get_or_create(&[("call", call.name())]).inc();
+        return Ok(answer);
+    }
+    let (grammar, call) = completed(asked, parts, body).await?;
+    let name = call.name();
+    let answer = Box::pin(face.perform(&caller, grammar, call)).await?;
     face.metrics.calls.get_or_create(&[("call", name)]).inc();
     Ok(answer)
+}
+
+/// The call, with what its body says: parameters may stand there, too. A Publish is left as it is,
+/// for its body is the message.
+async fn completed(
+    asked: Result<(Grammar, Call), WireError>,
+    parts: &Parts,
+    body: &mut Option<Body>,
+) -> Result<(Grammar, Call), Refusal> {
+    let is_empty = body.as_ref().is_none_or(http_body::Body::is_end_stream);
+    if is_empty || matches!(asked, Err(WireError::NoSuchCall | WireError::Method { .. })) {
+        return Ok(asked?);
+    }
+    let encoding = Encoding::of(&parts.headers)?;
+    let read = body::read(body.take().unwrap_or_default(), encoding, MAX_PARAMETER_BYTES).await;
+    let read = match (read, &asked) {
+        (Ok(read), _) => read,
+        // What is wrong without the body says more than what is wrong with it.
+        (Err(_), Err(_)) => return Ok(asked?),
+        (Err(error), Ok(_)) => return Err(error.into()),
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    match wire::parse_with(parts.method.as_str(), parts.uri.path(), query, &read) {
+        Ok((_, Call::Publish { .. })) => Ok(asked?),
+        completed => Ok(completed?),
+    }
 }
 
 fn render(answer: Answer) -> Response {

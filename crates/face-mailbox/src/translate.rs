@@ -122,7 +122,7 @@ pub struct Message {
     topic: String,
     company_code: String,
     message_type: String,
-    /// The publisher's JSON byte for byte; text as a string; bytes as base64 in a string.
+    /// The publisher's JSON byte for byte; other text as a string; bytes as base64 in a string.
     message_body: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_encoding: Option<&'static str>,
@@ -142,7 +142,8 @@ impl Message {
         let message = message_id(delivery.stream.id, event.offset());
         let (company, topic) = topic_of(&delivery.stream.name).unwrap_or_default();
         let locked_until = delivery.deadline.filter(|_| is_locked).map(|at| at.to_string());
-        let (message_body, content_encoding) = body(&event.body());
+        let is_json = event.header("content-type").is_some_and(|kind| is_json(&kind));
+        let (message_body, content_encoding) = body(&event.body(), is_json);
         Self {
             message_id: message.to_string(),
             lock_id: is_locked.then(|| lock_id(message, delivery.lease).to_string()),
@@ -161,11 +162,20 @@ impl Message {
     }
 }
 
-fn body(body: &BodyView<'_>) -> (Box<RawValue>, Option<&'static str>) {
+/// Whether a media type is JSON's.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn body(body: &BodyView<'_>, is_json: bool) -> (Box<RawValue>, Option<&'static str>) {
     let string = |text: &str| serde_json::value::to_raw_value(text).ok();
+    let written = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
     let (value, encoding) = match body {
         BodyView::None => (None, None),
         BodyView::Json(text) => (serde_json::from_slice::<Box<RawValue>>(text).ok(), None),
+        // JSON over several lines, as its publisher says.
+        BodyView::Text(text) if is_json => (written(text).or_else(|| string(text)), None),
         BodyView::Text(text) => (string(text), None),
         BodyView::Bytes(bytes) => (string(&STANDARD.encode(bytes)), Some("base64")),
     };

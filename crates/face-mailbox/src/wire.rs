@@ -5,7 +5,7 @@
 //! `/Messages`. Both are served side by side, as the vendor's second host does. Paths and names of
 //! parameters count in any case, and blanks around them do not count.
 //!
-//! Called by `listen`. Invariant: any bytes that are a path and a query give a call or a
+//! Called by `listen`. Invariant: any bytes that are a path, a query and a body give a call or a
 //! [`WireError`]; nothing is allocated beyond a copy of them.
 
 mod guid;
@@ -199,6 +199,9 @@ pub enum WireError {
         /// The limit.
         max: usize,
     },
+    /// A body that begins as a JSON object is none.
+    #[error("the body is not valid JSON")]
+    Body,
     /// A `%` is not followed by two hexadecimal digits, or they do not make UTF-8.
     #[error("the address is not percent-encoded UTF-8")]
     Encoding,
@@ -215,11 +218,24 @@ pub fn is_ours(path: &str) -> bool {
     is(first) || (first.contains('%') && decode(first, false).is_some_and(|first| is(&first)))
 }
 
-/// Reads a request.
+/// Reads a request without its body.
 ///
 /// # Errors
 /// [`WireError`].
 pub fn parse(method: &str, path: &str, query: &str) -> Result<(Grammar, Call), WireError> {
+    parse_with(method, path, query, b"")
+}
+
+/// Reads a request whose parameters may also stand in its body, as a form or a JSON object.
+///
+/// # Errors
+/// [`WireError`].
+pub fn parse_with(
+    method: &str,
+    path: &str,
+    query: &str,
+    body: &[u8],
+) -> Result<(Grammar, Call), WireError> {
     let path = path.trim_start_matches('/').trim_end_matches('/');
     let mut segments = path.split('/').map(|part| {
         decode(part, false).map(|part| part.trim().to_owned()).ok_or(WireError::Encoding)
@@ -230,6 +246,7 @@ pub fn parse(method: &str, path: &str, query: &str) -> Result<(Grammar, Call), W
         return Err(WireError::NoSuchCall);
     }
     let mut query = Query::read(query)?;
+    query.add_body(body)?;
     let root = root.to_ascii_lowercase();
     match (root.as_str(), first, second) {
         ("events", Some(call), None) => Ok((Grammar::V1, event(method, &call, &mut query)?)),

@@ -13,7 +13,8 @@ use outflow_model::{ErrorCode, Timestamp};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Answer, Face, streams_of};
+use super::subscriptions::streams_of;
+use super::{Answer, Face};
 use crate::authenticate::Caller;
 use crate::error::{Refusal, ServiceResult};
 use crate::translate::{Message, lease_of, lock_id, message_id, place, time, topic_of};

@@ -17,6 +17,8 @@ use crate::wire::{Grammar, Topic};
 
 /// The type of events published here: what the vendor's Receive shows as MessageType (2.1).
 const MESSAGE_TYPE: &str = "ITASMessage";
+/// The header of an event whose text is JSON.
+const CONTENT_TYPE_JSON: (&str, &str) = ("content-type", "application/json");
 
 impl Face {
     pub(super) fn view_topics(
@@ -50,7 +52,20 @@ impl Face {
         if message.trim_ascii().is_empty() {
             return Err(Refusal::new(ErrorCode::Malformed, "the message, a JSON body, is missing"));
         }
-        let event = NewEvent {
+        let draft = self.draft(message)?;
+        let receipt = self.hub.publish(&caller.grant, &stream, draft).await?;
+        let placed = receipt.events.first().ok_or_else(|| Refusal::missing("message"))?;
+        let id = message_id(stream.id, placed.offset).to_string();
+        let status = if grammar == Grammar::V2 { StatusCode::CREATED } else { StatusCode::OK };
+        Answer::with(status, &json!({"MessageId": id, "ServiceResult": null}))
+    }
+
+    /// The message as an event. JSON over several lines is kept as a text that is JSON, for an event
+    /// is one line and its body is kept byte for byte.
+    fn draft(&self, message: &Bytes) -> Result<Draft, Refusal> {
+        let (rules, rng) = (self.hub.rules(), self.hub.rng());
+        let mut draft = Draft::default();
+        let mut event = NewEvent {
             id: None,
             event_type: MESSAGE_TYPE,
             occurred: None,
@@ -58,13 +73,16 @@ impl Face {
             headers: &[],
             body: Body::Json(message),
         };
-        let mut draft = Draft::default();
-        draft.push(&event, &self.hub.rules(), self.hub.rng())?;
-        let receipt = self.hub.publish(&caller.grant, &stream, draft).await?;
-        let placed = receipt.events.first().ok_or_else(|| Refusal::missing("message"))?;
-        let id = message_id(stream.id, placed.offset).to_string();
-        let status = if grammar == Grammar::V2 { StatusCode::CREATED } else { StatusCode::OK };
-        Answer::with(status, &json!({"MessageId": id, "ServiceResult": null}))
+        // Also where it is kept as a text: what is no JSON is refused.
+        draft.push(&event, &rules, rng)?;
+        let text = std::str::from_utf8(message).ok();
+        if let Some(text) = text.filter(|text| text.contains(['\n', '\r'])) {
+            draft = Draft::default();
+            event.headers = &[CONTENT_TYPE_JSON];
+            event.body = Body::Text(text);
+            draft.push(&event, &rules, rng)?;
+        }
+        Ok(draft)
     }
 
     /// The stream of a topic that the caller may do `action` on. The second grammar names no

@@ -1,4 +1,5 @@
-//! The query of a request: the parameters that the grammar knows, by name in any case.
+//! The parameters of a request: those that the grammar knows, by name in any case. They stand in the
+//! query, or in a body that is a form or a JSON object.
 
 use super::guid::Guid;
 use super::{MAX_NAME_CHARS, WireError};
@@ -29,28 +30,60 @@ impl Query {
     /// own pages print `REGISTER? SUBSCRIBERNAME=`.
     pub(super) fn read(text: &str) -> Result<Self, WireError> {
         let mut query = Self::default();
+        query.add_form(text)?;
+        Ok(query)
+    }
+
+    /// Adds what a body says. What is neither a form nor a JSON object says nothing: some clients
+    /// send a body with calls that have none.
+    pub(super) fn add_body(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let body = body.trim_ascii();
+        if body.first() != Some(&b'{') {
+            return match std::str::from_utf8(body) {
+                Ok(text) if text.contains('=') && !text.contains(['\n', '<', '"']) => {
+                    self.add_form(text)
+                }
+                _ => Ok(()),
+            };
+        }
+        let members: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(body).map_err(|_| WireError::Body)?;
+        for (at, (name, value)) in members.iter().enumerate() {
+            if at >= MAX_PARAMETERS {
+                return Err(WireError::TooMany { max: MAX_PARAMETERS });
+            }
+            let text = match value {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null => continue,
+                other => other.to_string(),
+            };
+            self.put(name, &text)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what stands in a query, or in a body that is a form.
+    fn add_form(&mut self, text: &str) -> Result<(), WireError> {
         for (at, pair) in text.split('&').filter(|pair| !pair.is_empty()).enumerate() {
             if at >= MAX_PARAMETERS {
                 return Err(WireError::TooMany { max: MAX_PARAMETERS });
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name, true).ok_or(WireError::Encoding)?;
-            let known = NAMES.iter().zip(&mut query.0);
-            let Some((name, place)) =
-                known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name.trim()))
-            else {
-                continue;
-            };
             let value = decode(value, true).ok_or(WireError::Encoding)?;
-            let value = value.trim();
-            if value.is_empty() {
-                continue;
-            }
-            if place.replace(value.to_owned()).is_some() {
-                return Err(WireError::Twice { name });
-            }
+            self.put(&name, &value)?;
         }
-        Ok(query)
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, value: &str) -> Result<(), WireError> {
+        let mut known = NAMES.iter().zip(&mut self.0);
+        let found = known.find(|(known, _)| known.eq_ignore_ascii_case(name.trim()));
+        let (Some((name, place)), value) = (found, value.trim()) else { return Ok(()) };
+        if !value.is_empty() && place.replace(value.to_owned()).is_some() {
+            return Err(WireError::Twice { name });
+        }
+        Ok(())
     }
 
     /// A parameter that may be missing.

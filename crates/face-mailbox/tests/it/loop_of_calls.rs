@@ -44,6 +44,96 @@ async fn the_seeds_call_order() {
 }
 
 #[tokio::test]
+async fn a_message_over_several_lines_is_kept_byte_for_byte() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("lines", &["INVOICES"]).await;
+    for body in ["{\n  \"a\": 1.10,\r\n  \"a\": [ ]\n}", " [1,\n 2]\n", "{\"a\":  1}"] {
+        let message = stand.publish("INVOICES", body).await;
+        let got = stand.receive(&id, &message, 30).await;
+        let expected = format!("\"MessageBody\":{},\"", body.trim());
+        assert!(got.text.contains(&expected), "{} in {}", expected, got.text);
+        stand.call("DELETE", "Confirm", &id, &format!("&messageId={message}")).await.good();
+    }
+    let more = format!("Authorization: Bearer {}\r\n", stand.token);
+    let target = "/Events/Publish?companyCode=AA&topic=INVOICES";
+    for bad in ["{\n\"a\":}", "{}\n{}", "text\n"] {
+        let refused = stand.ask_as("PUT", target, &more, bad).await;
+        assert_eq!(refused.fault(), (400, "BadRequest"), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_may_stand_in_the_body() {
+    let stand = Stand::new().await;
+    let as_form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let as_json = "Content-Type: application/json\r\n";
+    let login = format!("Authorization: Bearer {}\r\n", stand.token);
+    let ask = async |call: &str, kind: &str, body: &str| {
+        let more = format!("{login}{kind}");
+        stand.ask_as("POST", &format!("/Events/{call}"), &more, body).await
+    };
+    let id = stand.subscriber("in+the+query", &[]).await;
+    let said = ask("Register", as_form, "subscriberNAME=in+the%20query").await.good();
+    assert_eq!(said["SubscriberId"], id);
+    let said = ask("register", as_json, r#"{"SubscriberName": "in the query"}"#).await.good();
+    assert_eq!(said["SubscriberId"], id);
+    // curl says that it sends a form, whatever it sends.
+    let said = ask("Register", as_form, r#"{"subscribername": "in the query"}"#).await.good();
+    assert_eq!(said["SubscriberId"], id);
+    let form = format!("subscriberId={id}&companyCode=AA&topic=INVOICES");
+    ask("Subscribe", as_form, &form).await.good();
+    let json = format!(r#"{{"SubscriberId":"{id}","Topic":"PAYMENTS","StrictOrder":true}}"#);
+    ask("Subscribe?companyCode=AA", as_json, &json).await.good();
+    let seen = stand.call("GET", "ViewSubscriptions", &id, "").await.good();
+    assert_eq!(seen["Subscriptions"].as_array().unwrap().len(), 2);
+    // What is neither says nothing, and what is both is refused.
+    let call = format!("Subscribe?{form}");
+    for nothing in ["null", "\"x\"", "<a b=\"c\"/>", "{}", "[1]"] {
+        ask(&call, as_json, nothing).await.good();
+    }
+    for (body, what) in [
+        (r#"{"topic":"PAYMENTS"}"#, "given twice"),
+        ("topic=PAYMENTS", "given twice"),
+        (r#"{"topic"#, "no JSON"),
+        (r#"{"strictOrder":[]}"#, "no switch"),
+    ] {
+        assert_eq!(ask(&call, as_json, body).await.fault(), (400, "BadRequest"), "{what}");
+    }
+    let large = format!("x={}", "y".repeat(70_000));
+    assert_eq!(ask(&call, as_form, &large).await.status, 413);
+    // The body of a Publish is the message, whatever it says.
+    let message = r#"{"companyCode":"AA","topic":"INVOICES"}"#;
+    let said = stand.ask_as("PUT", "/Events/Publish", &login, message).await;
+    assert_eq!(said.fault(), (400, "BadRequest"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_subscribed_to_while_another_topic_is_left_stays() {
+    let stand = std::sync::Arc::new(Stand::new().await);
+    let id = stand.subscriber("hasty", &[]).await;
+    let topic = |name: &str| format!("&companyCode=AA&topic={name}");
+    for round in 0..200 {
+        let (left, taken) =
+            if round % 2 == 0 { ("INVOICES", "PAYMENTS") } else { ("PAYMENTS", "INVOICES") };
+        stand.call("POST", "Subscribe", &id, &topic(left)).await.good();
+        let (leaves, takes) = (topic(left), topic(taken));
+        let tasks = [("DELETE", "Unsubscribe", leaves), ("POST", "Subscribe", takes)].map(
+            |(method, call, rest)| {
+                let (stand, id) = (stand.clone(), id.clone());
+                tokio::spawn(async move { stand.call(method, call, &id, &rest).await.status })
+            },
+        );
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), 200, "round {round}");
+        }
+        let seen = stand.call("GET", "ViewSubscriptions", &id, "").await.good();
+        let rows = seen["Subscriptions"].as_array().unwrap();
+        assert_eq!(rows.len(), 1, "round {round}: {seen}");
+        assert_eq!(rows[0]["Topic"], taken, "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn messages_come_in_the_order_of_publishing_over_all_topics() {
     let stand = Stand::new().await;
     let id = stand.subscriber("orderly", &["INVOICES", "PAYMENTS"]).await;
@@ -122,6 +212,9 @@ async fn a_lock_that_ends_puts_the_message_back_in_its_place() {
     assert_eq!(stand.confirm(&id, &first, stale).await.fault(), (409, "Conflict"));
     let again = stand.receive(&id, &first, 10).await.good();
     assert_eq!(again["DeliveryCount"], 2);
+    // A lock that has ended takes nothing from who has the message now.
+    assert_eq!(stand.confirm(&id, &first, stale).await.fault(), (409, "Conflict"));
+    assert_eq!(stand.receive(&id, &first, 10).await.fault(), (409, "Conflict"));
     stand.confirm(&id, &first, again["LockId"].as_str().unwrap()).await.good();
 }
 

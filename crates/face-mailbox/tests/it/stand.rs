@@ -36,6 +36,8 @@ pub(crate) struct Said {
     pub(crate) status: u16,
     pub(crate) head: Head,
     pub(crate) body: Value,
+    /// The body as it was sent.
+    pub(crate) text: String,
 }
 
 impl Said {
@@ -115,8 +117,9 @@ impl Stand {
         let len = head.field("content-length").map_or(0, |len| len.parse().unwrap());
         let body = player.exactly(len).await.unwrap();
         let status = head.status.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = if len == 0 { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        Said { status, head, body }
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let body = if len == 0 { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        Said { status, head, body, text }
     }
 
     /// Publishes a message as the company's system does; gives its id.
