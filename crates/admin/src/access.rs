@@ -13,7 +13,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use outflow_auth::{Auth, Presented};
-use outflow_hub::{Hub, Integration, Project, Stream};
+use outflow_hub::{DestinationError, Hub, Integration, Project, Stream};
 use outflow_model::{Action, ErrorCode, Grant, IntegrationId, ProjectId, StreamName};
 
 use crate::error::Refused;
@@ -102,6 +102,32 @@ impl Admin {
             return Err(missing());
         }
         self.0.hub.stream(&project.id, &name).ok_or_else(missing)
+    }
+
+    /// The stream to publish to. Of a queue or topic that so far has only consumers of brokers'
+    /// protocols it is made now.
+    pub(crate) async fn stream_to_publish(
+        &self,
+        grant: &Grant,
+        project: &str,
+        name: &str,
+    ) -> Result<Arc<Stream>, Refused> {
+        let refused = match self.stream(grant, project, name, Action::Publish) {
+            Err(refused) if refused.is_missing() => refused,
+            found => return found,
+        };
+        let Ok(name) = StreamName::new(name) else { return Err(refused) };
+        let project = self.project(grant, project, Action::Publish)?;
+        // An operator is of no project; what it publishes is.
+        let within = Grant { project: Some(project.id.clone()), ..grant.clone() };
+        match self.0.hub.awaited_stream(&within, &name).await {
+            Ok(Some(stream)) => Ok(stream),
+            Err(DestinationError::Unavailable(reason)) => {
+                tracing::error!(reason, "a stream was not made");
+                Err(Refused::new(ErrorCode::Unavailable, "the stream cannot be made just now"))
+            }
+            Ok(None) | Err(_) => Err(refused),
+        }
     }
 
     /// The integration, if the caller manages its project.

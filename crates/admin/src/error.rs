@@ -32,6 +32,11 @@ impl Refused {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
     }
 
+    /// Whether it is the answer for what does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.0.code, ErrorCode::NotFound)
+    }
+
     /// A member of the request that breaks a rule; `pointer` is a JSON pointer to it.
     pub(crate) fn member(pointer: impl Into<String>, reason: impl Into<String>) -> Self {
         let (pointer, reason) = (pointer.into(), reason.into());

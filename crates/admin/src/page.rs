@@ -35,6 +35,13 @@ pub(crate) struct Page<T> {
     next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The entries, to be completed.
+    pub(crate) fn items_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+}
+
 impl PageQuery {
     /// Reads it from a request's address.
     pub(crate) fn of(uri: &http::Uri) -> Result<Self, Refused> {

@@ -26,7 +26,7 @@ use outflow_face::body::{self, Encoding};
 use outflow_face::request_id::RequestId;
 use outflow_hub::Hub;
 use outflow_model::draft::BodyError;
-use outflow_model::{Action, Draft, ErrorCode};
+use outflow_model::{Draft, ErrorCode};
 use serde::Deserialize;
 use serde_json::json;
 use tracing::Span;
@@ -111,7 +111,7 @@ async fn take(
     let grant = admin.authenticate(&parts.headers)?;
     let names = params.as_ref().map_err(|_| Refused::missing("route"))?;
     let (project, stream) = Names::of_stream(names);
-    let stream = admin.stream(&grant, project, stream, Action::Publish)?;
+    let stream = admin.stream_to_publish(&grant, project, stream).await?;
     let query: PublishQuery = match parts.uri.query() {
         Some(_) => input::query(&parts.uri)?,
         None => PublishQuery::default(),

@@ -13,7 +13,7 @@ use axum::extract::State;
 use http::{StatusCode, Uri};
 use outflow_hub::subscription::{DeliveryOrder, Sources};
 use outflow_hub::{Hub, Start, Subscription};
-use outflow_model::{Action, Grant, StreamName};
+use outflow_model::{Action, ErrorCode, Grant, StreamName};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -113,6 +113,15 @@ impl SubscriptionView {
     }
 }
 
+impl SubscriptionView {
+    /// Says what takes a read: how old the oldest event is where nobody consumes.
+    async fn complete(&mut self, hub: &Hub, subscription: &Subscription) {
+        if self.backlog > 0 && self.oldest.is_none() {
+            self.oldest = hub.oldest_waiting(subscription).await.map(|at| at.to_string());
+        }
+    }
+}
+
 /// Which subscriptions.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -150,9 +159,18 @@ pub(crate) struct MoveInput {
 /// credential that is made for some streams reaches subscriptions over those only.
 fn found(admin: &Admin, caller: &Caller, action: Action) -> Result<Arc<Subscription>, Refused> {
     let project = admin.project(&caller.grant, &caller.path.project, action)?;
-    let subscription = admin.hub().subscription(&project.id, &caller.path.last);
-    let reached = subscription.filter(|one| is_reached(&caller.grant, one));
-    reached.ok_or_else(|| Refused::missing("subscription"))
+    let named = |name: &str| {
+        let subscription = admin.hub().subscription(&project.id, name);
+        subscription.filter(|one| is_reached(&caller.grant, one))
+    };
+    let name = &caller.path.last;
+    named(name).ok_or_else(|| match named(&format!("queue:{name}")) {
+        Some(queue) => Refused::new(
+            ErrorCode::NotFound,
+            format!("there is no such subscription; the queue of that name is `{}`", queue.name()),
+        ),
+        None => Refused::missing("subscription"),
+    })
 }
 
 fn is_reached(grant: &Grant, subscription: &Subscription) -> bool {
@@ -188,7 +206,13 @@ pub(crate) async fn list(
         all.retain(|one| admin.hub().subscription_stats(one).abandoned);
     }
     let show = |one: &Arc<Subscription>| SubscriptionView::of(admin.hub(), one);
-    Ok(Json(page.cut(all, |one| one.name().as_str(), show)))
+    let mut page = page.cut(all, |one| one.name().as_str(), show);
+    for view in page.items_mut() {
+        if let Some(one) = admin.hub().subscription(&project.id, &view.name) {
+            view.complete(admin.hub(), &one).await;
+        }
+    }
+    Ok(Json(page))
 }
 
 /// Show a subscription: what it does, what waits in it, who consumes.
@@ -200,7 +224,9 @@ pub(crate) async fn show(
     caller: Caller,
 ) -> Result<Json<SubscriptionView>, Refused> {
     let subscription = found(&admin, &caller, Action::Manage)?;
-    Ok(Json(SubscriptionView::of(admin.hub(), &subscription)))
+    let mut view = SubscriptionView::of(admin.hub(), &subscription);
+    view.complete(admin.hub(), &subscription).await;
+    Ok(Json(view))
 }
 
 /// Remove a subscription with its place, for good; a queue's events go with it. Its consumers end.

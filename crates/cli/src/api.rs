@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::connection::Connection;
@@ -24,6 +24,8 @@ pub(crate) struct Api {
     server: Url,
     http: reqwest::Client,
     project: Option<String>,
+    /// Whether the token is that of `OUTFLOW_TOKEN`.
+    by_variable: bool,
 }
 
 impl Api {
@@ -60,7 +62,9 @@ impl Api {
             http = http.tls_certs_merge(certificates);
         }
         let http = http.build().map_err(|error| Failure::Usage(reason(&error)))?;
-        Ok(Self { server, http, project: connection.project.clone() })
+        // A variable that is set to nothing is as one that is not set.
+        let project = connection.project.clone().filter(|project| !project.trim().is_empty());
+        Ok(Self { server, http, project, by_variable: connection.token_is_the_variables() })
     }
 
     /// The project asked for, or the only one that the token reaches.
@@ -104,7 +108,15 @@ impl Api {
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let body = response.bytes().await.unwrap_or_default();
-        Err(Failure::Refused(Box::new(Refusal::read(status.as_u16(), retry_after, &body))))
+        let mut refusal = Refusal::read(status.as_u16(), retry_after, &body);
+        if status == StatusCode::FORBIDDEN && self.by_variable {
+            refusal.places.push(
+                "the token is that of OUTFLOW_TOKEN; --token-file FILE names another, such as \
+                 `operator-token` in the server's data directory"
+                    .into(),
+            );
+        }
+        Err(Failure::Refused(Box::new(refusal)))
     }
 
     /// A request of the shared client.

@@ -55,6 +55,11 @@ pub(crate) struct Connection {
 const MAX_TOKEN_BYTES: u64 = 8 * 1024;
 
 impl Connection {
+    /// Whether the token is the environment's.
+    pub(crate) fn token_is_the_variables(&self) -> bool {
+        self.token_file.is_none() && variable().is_some()
+    }
+
     /// The token, from the first place that has one.
     pub(crate) fn token(&self) -> Result<Option<String>, Failure> {
         if let Some(path) = &self.token_file {
@@ -68,10 +73,8 @@ impl Connection {
             })?;
             return Ok(Some(token));
         }
-        if let Ok(token) = std::env::var("OUTFLOW_TOKEN")
-            && !token.trim().is_empty()
-        {
-            return Ok(Some(token.trim().to_owned()));
+        if let Some(token) = variable() {
+            return Ok(Some(token));
         }
         let path = self.data_dir.join("operator-token");
         match std::fs::File::open(&path).and_then(read_token) {
@@ -80,6 +83,12 @@ impl Connection {
             Err(error) => Err(Failure::Usage(format!("cannot read {}: {error}", path.display()))),
         }
     }
+}
+
+/// The token of the environment; a variable that is set to nothing is as one that is not set.
+fn variable() -> Option<String> {
+    let token = std::env::var("OUTFLOW_TOKEN").ok()?;
+    Some(token.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 fn read_token(from: impl Read) -> std::io::Result<String> {

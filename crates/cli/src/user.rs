@@ -73,6 +73,11 @@ struct NewUser {
 }
 
 impl NewUser {
+    /// Whether nothing keeps it to some destinations.
+    const fn reaches_all(&self) -> bool {
+        self.namespace.is_none() && self.consume.is_none() && self.send.is_none()
+    }
+
     fn body(self) -> Value {
         let mut body = self.new.members();
         body.extend(self.user.map(|user| ("user".into(), json!(user))));
@@ -93,6 +98,12 @@ pub(crate) async fn run(args: UserArgs) -> Result<(), Failure> {
     match args.action {
         UserAction::List => output::list(json, &api.list(&users).await?, &COLUMNS),
         UserAction::Create(new) => {
+            if new.reaches_all() {
+                output::message(
+                    "Without --namespace, --consume or --send the user reaches all that the \
+                     project has.",
+                );
+            }
             let issued = api.call(Method::POST, &users, &new.body()).await?;
             if let Some(user) = issued.get("user").and_then(Value::as_str)
                 && !json

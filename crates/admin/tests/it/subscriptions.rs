@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use outflow_hub::destination::Kind;
 use outflow_hub::{ConsumeWish, Destination};
-use outflow_model::{Action, CredentialId, Draft, Grant, ProjectId};
+use outflow_model::{Action, Clock, CredentialId, Draft, Grant, ProjectId};
 use serde_json::{Value, json};
 
 use crate::stage::{Answer, Stage};
@@ -63,13 +63,60 @@ async fn a_queue_is_listed_and_shown_without_being_taken() {
     );
     assert_eq!(one["streams"], json!(["queue:orders"]));
     assert_eq!(one["dead_letter"], "queue:ActiveMQ.DLQ");
+    // Nobody consumes, so nothing is in memory.
+    let published = stage.clock.now().to_string();
+    assert_eq!(one["oldest"], json!(published));
+    stage.clock.advance(60_000);
+    stage.send_to("orders", 3..4).await;
+    let shown = stage.get(&format!("{ALL}/queue:orders")).await.json();
+    assert_eq!(shown["oldest"], json!(published));
+    let unnamed = stage.get(&format!("{ALL}/orders")).await;
+    assert_eq!(unnamed.status, 404);
+    let detail = unnamed.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("`queue:orders`"), "{detail}");
     assert_eq!(stage.get(&format!("{ALL}?abandoned=true")).await.json()["items"], json!([]));
     let events = format!("{ALL}/queue:orders/events");
     for _ in 0..2 {
-        assert_eq!(bodies(&stage.get(&format!("{events}?follow=false")).await), [0, 1, 2]);
+        assert_eq!(bodies(&stage.get(&format!("{events}?follow=false")).await), [0, 1, 2, 3]);
     }
     assert_eq!(bodies(&stage.get(&format!("{events}?limit=2")).await), [0, 1]);
-    assert_eq!(stage.backlog("queue:orders").await, 3);
+    assert_eq!(stage.backlog("queue:orders").await, 4);
+}
+
+#[tokio::test]
+async fn what_is_published_reaches_queues_and_topics_that_have_only_consumers() {
+    let stage = Stage::new().await;
+    let consume = async |kind, name: &str| {
+        let from = Destination::new(kind, name).unwrap();
+        let wish = ConsumeWish::default();
+        stage.hub.consume_targets(&sender(), &from, &wish).await.unwrap().remove(0)
+    };
+    let key = stage.key("acme", &["publish"]).await;
+    for (kind, name, stream) in [
+        (Kind::Queue, "orders", "queue:orders"),
+        (Kind::Queue, "d1.RTO.acme", "queue:d1.RTO.acme"),
+        (Kind::Queue, "d2.RTO.acme", "RTO.acme"),
+        (Kind::Topic, "news", "news"),
+    ] {
+        let subscription = consume(kind, name).await;
+        let path = format!("/v1/projects/acme/streams/{stream}/events");
+        for token in [&key, &stage.operator] {
+            let answer = stage.call(Method::POST, &path, Some(token), r#"{"body":1}"#).await;
+            assert_eq!(answer.status, 200, "{stream}: {answer:?}");
+        }
+        assert_eq!(stage.hub.subscription_stats(&subscription).backlog, 2, "{name}");
+    }
+    // What nobody waits for is made by hand, and others' wishes count for nothing.
+    let rival = stage.key("rival", &["publish"]).await;
+    consume(Kind::Queue, "quiet").await;
+    consume(Kind::Topic, "wide.>").await;
+    for (stream, token) in
+        [("queue:none", &key), ("none", &key), ("wide.a", &key), ("queue:quiet", &rival)]
+    {
+        let path = format!("/v1/projects/acme/streams/{stream}/events");
+        let answer = stage.call(Method::POST, &path, Some(token), r#"{"body":1}"#).await;
+        assert_eq!(answer.status, 404, "{stream}");
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,11 @@ fn text(facts: &Facts) -> String {
         Some(file) => format!("\n  operator's token: {}", file.display()),
         None => String::new(),
     };
+    // The demonstration's own token reads and publishes only.
+    let manage = match &facts.token_file {
+        Some(file) => format!("\n  outflow user list --token-file {}", file.display()),
+        None => String::new(),
+    };
     let stomp = facts.stomp.map(consumer).unwrap_or_default();
     let ingest = upstream(base, facts.ingest_token.expose());
     // It follows from project and name, so the lines below work before it was registered.
@@ -81,7 +86,7 @@ Node (npm install urban-airship-connect)
 Outflow's own client
   export OUTFLOW_SERVER={base} OUTFLOW_PROJECT={NAME} OUTFLOW_TOKEN={NAME}
   outflow tail {STREAM} --from earliest
-  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | outflow publish --stream {STREAM}
+  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | outflow publish --stream {STREAM}{manage}
 
   log lines follow here on stderr; health and metrics: http://{admin}/readyz /livez /metrics{token}
   stop with Ctrl-C
