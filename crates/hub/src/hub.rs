@@ -26,7 +26,7 @@ use crate::subscription::wake::{Bells, Observer};
 use crate::tail::Tails;
 use crate::{
     CloseReason, Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession,
-    Receipt, Stream, StreamSettings, StreamStats, cursor, drain, open, publish,
+    Receipt, Stream, StreamSettings, StreamStats, cursor, drain, open, publish, subscriber,
 };
 
 /// The one API that every face calls. Cheap to clone; clones share everything.
@@ -50,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
     pub(crate) clients: Arc<ClientIds>,
+    pub(crate) subscribers: subscriber::Known,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) metrics: Metrics,
 }
@@ -130,6 +131,7 @@ impl Hub {
             registry: drain::Registry::default(),
             slots: Arc::default(),
             clients: Arc::default(),
+            subscribers: subscriber::Known::default(),
             subscriptions,
             metrics,
         };

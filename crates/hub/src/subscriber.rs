@@ -1,13 +1,18 @@
 //! Subscribers: the names under which clients keep their mailboxes.
 //!
-//! Called by `hub`. A subscriber is one entry of the engine's state, looked up when it is asked
-//! for; it goes with its project. What it receives is a subscription's to know.
+//! Called by `hub`. A subscriber is one entry of the engine's state; it goes with its project. What
+//! it receives is a subscription's to know. Those that were asked for are remembered: every call of
+//! a client names its subscriber, and a look into the engine's state takes a thread.
 //!
-//! Invariant: an id belongs to the owner that took it first, until it is deleted.
+//! Invariants: an id belongs to the owner that took it first, until it is deleted; what is
+//! remembered is what is stored.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use outflow_model::{CredentialId, ProjectId, Timestamp};
 use outflow_store::{Condition, Op, Put};
+use parking_lot::RwLock;
 
 use crate::catalog::change::{commit, unavailable};
 use crate::catalog::{record, scan};
@@ -69,14 +74,64 @@ impl Hub {
     }
 }
 
+/// How many are remembered; beyond it all are forgotten.
+const MAX_KNOWN: usize = 100_000;
+
+/// The subscribers that are remembered, by their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Known(RwLock<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    by_key: HashMap<Bytes, Subscriber>,
+    /// Counts what was forgotten, so that who read before does not bring it back.
+    forgotten: u64,
+}
+
+impl Known {
+    /// Remembers what was read when so many were forgotten.
+    fn put(&self, key: Bytes, subscriber: &Subscriber, forgotten: u64) {
+        let mut table = self.0.write();
+        if table.forgotten != forgotten {
+            return;
+        }
+        if table.by_key.len() >= MAX_KNOWN {
+            table.by_key.clear();
+        }
+        table.by_key.insert(key, subscriber.clone());
+    }
+
+    fn forget(&self, which: impl Fn(&Bytes) -> bool) {
+        let mut table = self.0.write();
+        table.forgotten += 1;
+        table.by_key.retain(|key, _| !which(key));
+    }
+
+    /// A project is no more, and its subscribers with it.
+    pub(crate) fn project_ended(&self, project: &ProjectId) {
+        let space = space(project);
+        self.forget(|key| key.starts_with(&space));
+    }
+}
+
 /// The subscriber with this id.
 async fn get(
     inner: &Inner,
     project: &ProjectId,
     id: &str,
 ) -> Result<Option<Subscriber>, CatalogError> {
-    let entry = inner.engine.get(&key(project, id)).await.map_err(unavailable)?;
-    entry.map(|entry| record::subscriber(&entry.value).map_err(unavailable)).transpose()
+    let key = key(project, id);
+    let forgotten = {
+        let table = inner.subscribers.0.read();
+        if let Some(known) = table.by_key.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        table.forgotten
+    };
+    let Some(entry) = inner.engine.get(&key).await.map_err(unavailable)? else { return Ok(None) };
+    let found = record::subscriber(&entry.value).map_err(unavailable)?;
+    inner.subscribers.put(key, &found, forgotten);
+    Ok(Some(found))
 }
 
 /// Keeps a subscriber, unless its id is taken: then gives the one that has it.
@@ -110,8 +165,10 @@ async fn register(inner: &Inner, new: Subscriber) -> Result<Subscriber, CatalogE
 async fn delete(inner: &Inner, project: &ProjectId, id: &str) -> Result<bool, CatalogError> {
     let is_there = get(inner, project, id).await?.is_some();
     if is_there {
-        let put = Put { key: key(project, id), value: None, condition: Condition::Any };
+        let key = key(project, id);
+        let put = Put { key: key.clone(), value: None, condition: Condition::Any };
         commit(inner, vec![Op::Put(put)]).await?;
+        inner.subscribers.forget(|known| *known == key);
     }
     Ok(is_there)
 }

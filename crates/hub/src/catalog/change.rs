@@ -102,6 +102,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     written(submit_ending(&inner, &id, &streams, ops, Some(former))?.await)?;
     inner.catalog.write().tenants.remove(&id);
     subscription::change::project_ended(&inner, &id);
+    inner.subscribers.project_ended(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
     inner.registry.close(&CloseReason::Deleted, |member| member.project.as_ref() == Some(&id));
     Ok(())

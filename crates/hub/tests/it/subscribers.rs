@@ -37,8 +37,11 @@ async fn the_first_owner_keeps_the_id_until_it_is_deleted() {
     world.hub.register_subscriber(subscriber("p", "a", "me")).await.unwrap();
     let second = world.hub.register_subscriber(subscriber("p", "a", "them")).await.unwrap();
     assert_eq!(second.owner, "me");
+    // Asked for before, and so remembered, it is gone all the same.
+    assert_eq!(world.hub.subscriber(&project, "a").await.unwrap().unwrap().owner, "me");
     assert!(world.hub.delete_subscriber(&project, "a").await.unwrap());
     assert!(!world.hub.delete_subscriber(&project, "a").await.unwrap());
+    assert_eq!(world.hub.subscriber(&project, "a").await.unwrap(), None);
     let third = world.hub.register_subscriber(subscriber("p", "a", "them")).await.unwrap();
     assert_eq!(third.owner, "them");
 }
