@@ -23,7 +23,9 @@ pub enum BenchCommand {
     Latency(Options),
     /// Memory of the server for each idle reader.
     Idle(Options),
-    /// Queues over STOMP: publish with receipts, consume, mirror. Any broker may be measured.
+    /// Mailboxes: round trips of peek, lock and confirm.
+    Mailbox(Options),
+    /// Queues over STOMP: publish with receipts, consume, mirror, idle. Any broker may be measured.
     Stomp(StompOptions),
 }
 
@@ -106,7 +108,8 @@ impl BenchCommand {
             | Self::Replay(options)
             | Self::Fanout(options)
             | Self::Latency(options)
-            | Self::Idle(options) => options,
+            | Self::Idle(options)
+            | Self::Mailbox(options) => options,
             Self::Stomp(stomp) => &stomp.options,
         }
     }

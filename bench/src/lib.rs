@@ -1,6 +1,6 @@
-//! The load generator behind `outflow bench`: durable publish and ingest, replay, live fan-out, idle readers
-//! and publish-to-reader latency, and the same for queues over STOMP, measured from outside over
-//! real sockets.
+//! The load generator behind `outflow bench`: durable publish and ingest, replay, live fan-out, idle
+//! readers and publish-to-reader latency, queues over STOMP, and mailboxes, measured from outside
+//! over real sockets.
 //!
 //! Called by `cli`; calls no crate of the product, only its HTTP doors. One thread drives all
 //! clients, so that on a small machine the server keeps the rest; requests are rendered before the
@@ -15,6 +15,7 @@ mod gauge;
 mod idle;
 mod ingest;
 mod latency;
+mod mailbox;
 mod publish;
 mod reader;
 mod replay;
@@ -103,6 +104,9 @@ async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     }
     if all || matches!(command, BenchCommand::Idle(_)) {
         idle::measure(&target, options, &mut report).await?;
+    }
+    if all || matches!(command, BenchCommand::Mailbox(_)) {
+        mailbox::measure(&target, options, &mut report).await?;
     }
     if all || matches!(command, BenchCommand::Stomp(_)) {
         stomp::measure(&target, options, &mut report).await?;

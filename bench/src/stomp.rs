@@ -1,11 +1,12 @@
 //! STOMP scenes: durable publish with receipts, consume in the three ack modes, one feed mirrored
-//! to many destination ids. They speak to any broker, so that two can be measured side by side.
+//! to many destination ids, consumers that wait. They speak to any broker, so that two can be measured side by side.
 //!
 //! Called by [`crate::run`]. The client is as cheap as one can be: frames are rendered before the
 //! clock starts, answers are counted by their final NUL and never decoded.
 
 mod broker;
 mod consume;
+mod idle;
 mod mirror;
 mod publish;
 
@@ -34,5 +35,6 @@ pub(crate) async fn measure_broker(
     report: &mut Report,
 ) -> Result<(), BenchError> {
     publish::measure(broker, options, report).await?;
-    consume::measure(broker, options, report).await
+    consume::measure(broker, options, report).await?;
+    idle::measure(broker, options, report).await
 }

@@ -156,13 +156,19 @@ impl Target {
         let address = self.stomp.ok_or_else(|| {
             BenchError::Target("give the STOMP listener with --broker".to_owned())
         })?;
+        let key = self.project_key().await?;
+        Ok(Broker::new(address, PROJECT.to_owned(), key, self.gauge))
+    }
+
+    /// A key of the project that reads and publishes, made for the purpose.
+    pub(crate) async fn project_key(&self) -> Result<String, BenchError> {
         let body = r#"{"name":"bench","actions":["publish","read"]}"#;
         let request = self.project_request("POST", "/keys", body);
         let mut connection = Connection::open(self.server).await?;
         let answer = connection.exchange(&request).await?;
         let issued: Issued = serde_json::from_slice(answer.body)
             .map_err(|_| BenchError::Answer(String::from_utf8_lossy(answer.body).into_owned()))?;
-        Ok(Broker::new(address, PROJECT.to_owned(), issued.secret, self.gauge))
+        Ok(issued.secret)
     }
 
     /// An access token for ingest streams, of a key made for the purpose.
@@ -209,8 +215,17 @@ impl Target {
 
     /// Makes an empty stream and returns its name.
     pub(crate) async fn make_stream(&self) -> Result<String, BenchError> {
+        self.make_named("").await
+    }
+
+    /// The same as a topic of a company.
+    pub(crate) async fn make_stream_of(&self, company: &str) -> Result<String, BenchError> {
+        self.make_named(&format!("{company}/")).await
+    }
+
+    async fn make_named(&self, prefix: &str) -> Result<String, BenchError> {
         self.streams.set(self.streams.get() + 1);
-        let name = format!("bench-{}-{}", std::process::id(), self.streams.get());
+        let name = format!("{prefix}bench-{}-{}", std::process::id(), self.streams.get());
         let request = self.request("POST", "", &format!(r#"{{"name":"{name}"}}"#));
         self.expect_success(&request).await?;
         Ok(name)

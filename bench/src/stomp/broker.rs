@@ -87,6 +87,11 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// Gives the buffer back until something comes: thousands of these are open at once.
+    pub(crate) fn rest(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     /// Waits for bytes and shows each whole frame, without its NUL, to `see`. No body here has a
     /// NUL in it. An ERROR frame is the bench's own end.
     pub(crate) async fn frames(&mut self, mut see: impl FnMut(&[u8])) -> Result<u64, BenchError> {
