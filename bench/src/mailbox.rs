@@ -140,11 +140,11 @@ async fn run(
         done.map_err(|error| BenchError::Answer(error.to_string()))??;
     }
     let took = begun.elapsed().as_secs_f64();
-    let micros = micros.borrow();
-    let trips = micros.len();
+    let trips = micros.borrow().len();
     let cpu_us = target.gauge.cpu_micros_each(cpu, trips);
     target.drop_stream(&stream.replace('/', "%2F")).await?;
-    Ok(Run { rate: trips as f64 / took, cpu_us, ..Run::default() }.with_latency(&micros))
+    let run = Run { rate: trips as f64 / took, cpu_us, ..Run::default() };
+    Ok(run.with_latency(&micros.borrow()))
 }
 
 /// A member that is a string.

@@ -131,7 +131,7 @@ pub(super) async fn queues_made(made: &mut Option<watch::Receiver<u64>>) {
     };
     if !changed {
         // Nobody asks; the hub, which tells of them, lives longer than the connection.
-        pending().await
+        pending::<()>().await;
     }
 }
 

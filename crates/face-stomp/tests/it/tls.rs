@@ -19,7 +19,8 @@ async fn until(stream: &mut (impl AsyncReadExt + Unpin), wanted: &str) -> String
     let mut text = String::new();
     let mut bytes = [0; 4096];
     while !text.contains(wanted) {
-        let read = tokio::time::timeout(std::time::Duration::from_secs(30), stream.read(&mut bytes));
+        let read =
+            tokio::time::timeout(std::time::Duration::from_secs(30), stream.read(&mut bytes));
         let count = read.await.expect("something comes").unwrap();
         assert!(count > 0, "closed after {text:?}");
         text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
