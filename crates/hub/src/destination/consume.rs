@@ -73,10 +73,11 @@ impl Hub {
         Ok(vec![self.ensure_subscription(project, new).await?])
     }
 
-    /// Changes with every queue that is made, in any project.
+    /// Changes with every queue that is made in the credential's project; never where it has none.
     #[must_use]
-    pub fn queues_made(&self) -> watch::Receiver<u64> {
-        self.inner().subscriptions.queues_made.subscribe()
+    pub fn queues_made(&self, grant: &Grant) -> Option<watch::Receiver<u64>> {
+        let project = grant.project.as_ref()?;
+        Some(self.inner().subscriptions.queues_to_come(project))
     }
 
     /// Deletes the place of a durable subscriber; says whether there was one.

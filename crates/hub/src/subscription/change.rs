@@ -77,7 +77,7 @@ pub(crate) async fn create(
     }
     inner.subscriptions.directory.write().enter(&subscription);
     if Destination::of_subscription(&subscription).is_some_and(|queue| queue.kind == Kind::Queue) {
-        inner.subscriptions.queues_made.send_modify(|count| *count += 1);
+        inner.subscriptions.queue_made(subscription.project());
     }
     Ok(subscription)
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use outflow_model::{ProjectId, StreamId, StreamName, SubscriptionName, Timestamp};
 use outflow_store::{Bounds, Engine};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
@@ -59,8 +59,8 @@ pub(crate) struct Subscriptions {
     pub(crate) leases: AtomicU64,
     /// The next number of a subscription that does not last.
     pub(crate) passing: AtomicU32,
-    /// Counts the queues that were made.
-    pub(crate) queues_made: watch::Sender<u64>,
+    /// Counts the queues that were made, by project; only where somebody waits for some.
+    queues_made: Mutex<HashMap<ProjectId, watch::Sender<u64>>>,
     pub(crate) metrics: SubscriptionMetrics,
 }
 
@@ -75,8 +75,26 @@ impl Subscriptions {
             recent: Recent::default(),
             leases: AtomicU64::new(millis << 22),
             passing: AtomicU32::new(FIRST_PASSING),
-            queues_made: watch::Sender::default(),
+            queues_made: Mutex::default(),
             metrics: SubscriptionMetrics::new(registry),
+        }
+    }
+}
+
+impl Subscriptions {
+    /// What changes with every queue that is made in the project.
+    pub(crate) fn queues_to_come(&self, project: &ProjectId) -> watch::Receiver<u64> {
+        self.queues_made.lock().entry(project.clone()).or_default().subscribe()
+    }
+
+    /// A queue was made.
+    pub(crate) fn queue_made(&self, project: &ProjectId) {
+        let mut made = self.queues_made.lock();
+        let Some(sender) = made.get(project) else { return };
+        if sender.receiver_count() == 0 {
+            made.remove(project);
+        } else {
+            sender.send_modify(|count| *count += 1);
         }
     }
 }

@@ -49,7 +49,7 @@ impl<L: Link> Connection<L> {
             Work::Subscribe { wish, destinations } => {
                 if self.queues_made.is_none() && wish.grows_with(&destinations).next().is_some() {
                     // Before they are looked up, so that none is made unseen.
-                    self.queues_made = Some(hub.queues_made());
+                    self.queues_made = hub.queues_made(&grant);
                 }
                 let (session, client) = (self.session.name().to_owned(), self.client());
                 self.job = Some(work::find(hub, grant, session, client, wish, destinations));
