@@ -64,16 +64,13 @@ impl<T> During<T> for std::io::Result<T> {
 ///
 /// # Errors
 /// When no server can be measured, or when one did not do what its answers promised.
-pub async fn run(command: BenchCommand) -> Result<(), BenchError> {
-    // A thread and a runtime of its own: figures must not depend on who calls.
-    let done = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .during("starting a runtime")?;
-        tokio::task::LocalSet::new().block_on(&runtime, measure(&command))
-    });
-    done.await.map_err(|error| BenchError::Target(error.to_string()))?
+pub fn run(command: &BenchCommand) -> Result<(), BenchError> {
+    // A runtime of its own, of one thread: figures must not depend on who calls.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .during("starting a runtime")?;
+    tokio::task::LocalSet::new().block_on(&runtime, measure(command))
 }
 
 async fn measure(command: &BenchCommand) -> Result<(), BenchError> {

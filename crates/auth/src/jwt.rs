@@ -8,10 +8,10 @@
 //! Invariants: nothing of a token is believed before its signature held; the key is looked up by
 //! name in a map, never fetched; comparing takes the same time wherever two signatures differ.
 
-use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use outflow_model::Timestamp;
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 /// The longest token that is looked at, in bytes.

@@ -1,8 +1,9 @@
 //! The random numbers that secrets are drawn from.
 
 use outflow_model::Rng;
+use ring::rand::SecureRandom;
 
-/// The operating system's generator, by aws-lc-rs.
+/// The operating system's generator, by ring.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemRng;
 
@@ -11,7 +12,7 @@ impl Rng for SystemRng {
     /// When the system has no randomness to give: going on would mean guessable secrets.
     #[expect(clippy::panic, reason = "there is no safe way on without randomness")]
     fn fill(&self, out: &mut [u8]) {
-        if aws_lc_rs::rand::fill(out).is_err() {
+        if ring::rand::SystemRandom::new().fill(out).is_err() {
             panic!("the system's random number generator failed");
         }
     }

@@ -3,8 +3,8 @@
 //! The prefix lets secret scanners find leaked ones, the checksum lets them be sure without asking
 //! the server, and without `-` a double click selects the whole. The middle holds 256 random bits.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use outflow_model::Rng;
+use ring::digest::{SHA256, digest};
 
 use crate::Secret;
 

@@ -1,28 +1,39 @@
 //! Requests to the server: addresses, the token, errors, pages.
 //!
-//! Called by every command; the only file, with [`crate::tail`], that speaks HTTP.
+//! Called by every command; calls [`crate::http`].
 
+use std::error::Error;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::failure::{Failure, Refusal};
+use crate::http::{Http, Response, next_chunk};
 
 /// Longest wait for a whole answer to an ordinary request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The program, as it names itself to servers.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("outflow/", env!("CARGO_PKG_VERSION")));
+/// What stands for itself in a path or a query: RFC 3986's unreserved characters.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// How many entries a page of a list has.
 const PAGE: u32 = 1000;
 
 /// A server and how to talk to it. See the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
-    server: Url,
-    http: reqwest::Client,
+    /// The server's address as it was given, for messages.
+    server: String,
+    /// The address without a slash at its end.
+    base: String,
+    token: Option<HeaderValue>,
+    http: Http,
     project: Option<String>,
     /// Whether the token is that of `OUTFLOW_TOKEN`.
     by_variable: bool,
@@ -31,40 +42,25 @@ pub(crate) struct Api {
 impl Api {
     /// Prepares to talk to the server; connects to nothing yet.
     pub(crate) fn new(connection: &Connection) -> Result<Self, Failure> {
-        let server = Url::parse(&connection.server).ok().filter(|url| !url.cannot_be_a_base());
-        let server =
-            server.filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
-                Failure::Usage(format!("`{}` is not an http or https address", connection.server))
-            })?;
-        let mut headers = HeaderMap::new();
-        if let Some(token) = connection.token()? {
+        let server = connection.server.clone();
+        let uri: Option<Uri> = server.parse().ok();
+        let uri = uri.filter(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
+        });
+        let uri = uri
+            .ok_or_else(|| Failure::Usage(format!("`{server}` is not an http or https address")))?;
+        let token = connection.token()?.map(|token| {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
                 .map_err(|_| Failure::Usage("the token has characters that no token has".into()))?;
             value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let mut http = reqwest::Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("outflow/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .gzip(false);
-        if let Some(path) = &connection.ca_file {
-            let unusable = |reason: String| {
-                Failure::Usage(format!(
-                    "cannot use the certificates of {}: {reason}",
-                    path.display()
-                ))
-            };
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| unusable(error.to_string()))?;
-            http = http.tls_certs_merge(certificates);
-        }
-        let http = http.build().map_err(|error| Failure::Usage(reason(&error)))?;
+            Ok::<_, Failure>(value)
+        });
+        let http = Http::new(&uri, connection.ca_file.as_deref())?;
+        let base = server.trim_end_matches('/').to_owned();
         // A variable that is set to nothing is as one that is not set.
         let project = connection.project.clone().filter(|project| !project.trim().is_empty());
-        Ok(Self { server, http, project, by_variable: connection.token_is_the_variables() })
+        let by_variable = connection.token_is_the_variables();
+        Ok(Self { server, base, token: token.transpose()?, http, project, by_variable })
     }
 
     /// The project asked for, or the only one that the token reaches.
@@ -87,27 +83,47 @@ impl Api {
     }
 
     /// The address of `segments`, each escaped, with `query`.
-    pub(crate) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
-        let mut url = self.server.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
+    pub(crate) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> String {
+        let mut url = self.base.clone();
+        for segment in segments {
+            url.push('/');
+            url.extend(utf8_percent_encode(segment, ESCAPED));
         }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
+        for (index, (name, value)) in query.iter().enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            url.extend(utf8_percent_encode(name, ESCAPED));
+            url.push('=');
+            url.extend(utf8_percent_encode(value, ESCAPED));
         }
         url
     }
 
     /// Sends a request and gives the answer once its head is there and says success.
-    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<(&'static str, Bytes)>,
+    ) -> Result<Response, Failure> {
+        let mut request = Request::builder().method(method).uri(url).header(USER_AGENT, AGENT);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        if let Some((kind, _)) = &body {
+            request = request.header(CONTENT_TYPE, *kind);
+        }
+        let body = body.map(|(_, body)| body).unwrap_or_default();
+        let request =
+            request.body(Full::new(body)).map_err(|error| Failure::Usage(error.to_string()))?;
+        let response = self.http.send(request).await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        let body = response.bytes().await.unwrap_or_default();
+        let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+        let body = body.unwrap_or_default();
         let mut refusal = Refusal::read(status.as_u16(), retry_after, &body);
         if status == StatusCode::FORBIDDEN && self.by_variable {
             refusal.places.push(
@@ -119,15 +135,25 @@ impl Api {
         Err(Failure::Refused(Box::new(refusal)))
     }
 
-    /// A request of the shared client.
-    pub(crate) fn request(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
-        self.http.request(method, url)
+    /// The next piece of an answer; `None` at its end.
+    pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
+        next_chunk(response).await.map_err(|error| self.unreachable(&error))
     }
 
     /// Sends a request whose answer is one JSON value, or nothing.
-    pub(crate) async fn json(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
-        let response = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+    pub(crate) async fn json(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<(&'static str, Bytes)>,
+    ) -> Result<Value, Failure> {
+        let whole = async {
+            let response = self.send(method, url, body).await?;
+            let body = response.into_body().collect().await;
+            body.map(http_body_util::Collected::to_bytes).map_err(|error| self.unreachable(&error))
+        };
+        let body =
+            tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(|_| self.silent())??;
         if body.is_empty() {
             return Ok(Value::Null);
         }
@@ -140,7 +166,7 @@ impl Api {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Value, Failure> {
-        self.json(self.request(Method::GET, self.url(path, query))).await
+        self.json(Method::GET, &self.url(path, query), None).await
     }
 
     /// Sends one thing.
@@ -150,12 +176,13 @@ impl Api {
         path: &[&str],
         body: &Value,
     ) -> Result<Value, Failure> {
-        self.json(self.request(method, self.url(path, &[])).json(body)).await
+        let body = Bytes::from(body.to_string());
+        self.json(method, &self.url(path, &[]), Some(("application/json", body))).await
     }
 
     /// Removes one thing.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), Failure> {
-        self.json(self.request(Method::DELETE, self.url(path, &[]))).await.map(drop)
+        self.json(Method::DELETE, &self.url(path, &[]), None).await.map(drop)
     }
 
     /// Reads a whole list, page by page.
@@ -189,22 +216,19 @@ impl Api {
     }
 
     /// The failure of a broken connection.
-    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        Failure::Unreachable { server: self.server.to_string(), reason: reason(error) }
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> Failure {
+        Failure::Unreachable { server: self.server.clone(), reason: reason(error) }
     }
 
     /// The failure of a connection that brings nothing, not even heartbeats.
     pub(crate) fn silent(&self) -> Failure {
-        Failure::Unreachable {
-            server: self.server.to_string(),
-            reason: "it has gone silent".into(),
-        }
+        Failure::Unreachable { server: self.server.clone(), reason: "it has gone silent".into() }
     }
 }
 
 /// The innermost cause, which says most: `connection refused` rather than `error sending request`.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }

@@ -1,5 +1,6 @@
 //! The list of client commands and the one place that runs them and reports how they ended.
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Command, Subcommand};
@@ -65,7 +66,15 @@ pub enum ClientCommand {
 
 /// Runs a command and says how it ended. `full` is the binary's whole command line, for
 /// completions.
-pub async fn run(command: ClientCommand, full: Command) -> ExitCode {
+///
+/// Boxed, so that the commands are compiled with this crate and not with the binary, which
+/// everything else waits for.
+#[must_use]
+pub fn run(command: ClientCommand, full: Command) -> Pin<Box<dyn Future<Output = ExitCode>>> {
+    Box::pin(dispatch(command, full))
+}
+
+async fn dispatch(command: ClientCommand, full: Command) -> ExitCode {
     let result = match command {
         ClientCommand::Tail(args) => tail::run(args).await,
         ClientCommand::Publish(args) => publish::run(args).await,

@@ -1,7 +1,7 @@
 //! `outflow cursor …`
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::json;
 
 use crate::api::Api;

@@ -1,7 +1,7 @@
 //! `outflow ingest-stream …`
 
 use clap::{Args, Subcommand, ValueEnum};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Map, json};
 
 use crate::api::Api;

@@ -1,7 +1,7 @@
 //! `outflow key …`
 
 use clap::{Args, Subcommand, ValueEnum};
-use reqwest::Method;
+use http::Method;
 use serde_json::json;
 
 use crate::api::Api;

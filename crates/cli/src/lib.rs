@@ -23,6 +23,7 @@ mod completions;
 mod connection;
 mod cursor;
 mod failure;
+mod http;
 mod ingest_stream;
 mod integration;
 mod key;

@@ -1,7 +1,7 @@
 //! `outflow operator …`
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 
 use crate::api::Api;
 use crate::command::{EXIT_CODES, TEMPLATE};

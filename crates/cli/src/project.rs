@@ -1,7 +1,7 @@
 //! `outflow project …`
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use http::Method;
 use indicatif::ProgressBar;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -102,7 +102,7 @@ impl Sum {
 #[derive(Debug)]
 struct Door {
     api: Api,
-    url: reqwest::Url,
+    url: String,
     retry_for: Duration,
 }
 
@@ -110,10 +110,8 @@ impl Door {
     /// Sends a batch until it is taken, refused, or the time is up.
     async fn send(&self, batch: &Batch) -> Result<Value, Failure> {
         persist(self.retry_for, || {
-            let request = self.api.request(Method::POST, self.url.clone());
-            let request =
-                request.header("content-type", "application/x-ndjson").body(batch.text.clone());
-            self.api.json(request)
+            let body = ("application/x-ndjson", batch.text.clone());
+            self.api.json(Method::POST, &self.url, Some(body))
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! `outflow subscription …`
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;

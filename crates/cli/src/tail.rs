@@ -12,16 +12,17 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use outflow_model::clock::SystemClock;
 use outflow_model::{Clock, Timestamp};
-use reqwest::{Method, Response};
 use serde_json::json;
 
 use crate::api::Api;
 use crate::command::{EXIT_CODES, TEMPLATE};
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::http::Response;
 use crate::output;
 use crate::span::parse_span;
 use lines::Lines;
@@ -167,8 +168,7 @@ impl Tail {
             None => ("streams", &self.stream),
         };
         let path = ["v1", "projects", &self.project, kind, name, "events"];
-        let request = self.api.request(Method::GET, self.api.url(&path, &query));
-        let response = self.api.send(request).await?;
+        let response = self.api.send(Method::GET, &self.api.url(&path, &query), None).await?;
         let said = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         self.begun(said("outflow-from"), said("x-outflow-resume").unwrap_or_default());
         Ok(response)
@@ -219,10 +219,10 @@ impl Tail {
     ) -> Result<bool, Failure> {
         let mut lines = Lines::default();
         loop {
-            let chunk = match tokio::time::timeout(SILENCE, response.chunk()).await {
+            let chunk = match tokio::time::timeout(SILENCE, self.api.chunk(&mut response)).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(!self.follow || self.left == Some(0)),
-                Ok(Err(error)) => return Err(self.api.unreachable(&error)),
+                Ok(Err(failure)) => return Err(failure),
                 Err(_) => return Err(self.api.silent()),
             };
             for line in lines.add(&chunk)? {

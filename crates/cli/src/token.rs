@@ -1,7 +1,7 @@
 //! `outflow token …`, and how every command shows a new secret.
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -135,7 +135,7 @@ fn provider(suites: Suites) -> CryptoProvider {
         let id = suite.suite();
         SEED.contains(&id) || (suites == Suites::Default && ECDSA_TWINS.contains(&id))
     };
-    let mut provider = aws_lc_rs::default_provider();
+    let mut provider = ring::default_provider();
     provider.cipher_suites.retain(wanted);
     provider
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod change;
 pub(crate) mod record;
+pub(crate) mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

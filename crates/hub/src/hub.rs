@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
+use crate::catalog::turn::{Change, in_turn};
 use crate::catalog::{Catalog, change};
 use crate::destination::{ClientIds, reaches_stream};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
@@ -168,16 +169,16 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn create_project(&self, project: Project) -> Result<Arc<Project>, CatalogError> {
-        change::in_turn(&self.inner, |inner| change::create_project(inner, project)).await
+    pub fn create_project(&self, project: Project) -> Change<Arc<Project>> {
+        in_turn(&self.inner, |inner| change::create_project(inner, project))
     }
 
     /// Replaces the project with this id; `created` stays.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn update_project(&self, project: Project) -> Result<Arc<Project>, CatalogError> {
-        change::in_turn(&self.inner, |inner| change::update_project(inner, project)).await
+    pub fn update_project(&self, project: Project) -> Change<Arc<Project>> {
+        in_turn(&self.inner, |inner| change::update_project(inner, project))
     }
 
     /// Deletes a project with its streams, events, cursors and integrations, and ends its
@@ -185,9 +186,9 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_project(&self, id: &ProjectId) -> Result<(), CatalogError> {
+    pub fn delete_project(&self, id: &ProjectId) -> Change<()> {
         let id = id.clone();
-        change::in_turn(&self.inner, |inner| change::delete_project(inner, id)).await
+        in_turn(&self.inner, |inner| change::delete_project(inner, id))
     }
 
     /// The streams of a project, in order of name; none when there is no such project.
@@ -211,28 +212,23 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn create_stream(
-        &self,
-        project: &ProjectId,
-        new: NewStream,
-    ) -> Result<Arc<Stream>, CatalogError> {
+    pub fn create_stream(&self, project: &ProjectId, new: NewStream) -> Change<Arc<Stream>> {
         let project = project.clone();
-        change::in_turn(&self.inner, |inner| change::create_stream(inner, project, new)).await
+        in_turn(&self.inner, |inner| change::create_stream(inner, project, new))
     }
 
     /// Changes a stream's settings.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn update_stream(
+    pub fn update_stream(
         &self,
         project: &ProjectId,
         name: &StreamName,
         settings: StreamSettings,
-    ) -> Result<Arc<Stream>, CatalogError> {
+    ) -> Change<Arc<Stream>> {
         let (project, name) = (project.clone(), name.clone());
-        change::in_turn(&self.inner, |inner| change::update_stream(inner, project, name, settings))
-            .await
+        in_turn(&self.inner, |inner| change::update_stream(inner, project, name, settings))
     }
 
     /// The stream with this name, as text: what every publish asks for.
@@ -245,13 +241,9 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_stream(
-        &self,
-        project: &ProjectId,
-        name: &StreamName,
-    ) -> Result<(), CatalogError> {
+    pub fn delete_stream(&self, project: &ProjectId, name: &StreamName) -> Change<()> {
         let (project, name) = (project.clone(), name.clone());
-        change::in_turn(&self.inner, |inner| change::delete_stream(inner, project, name)).await
+        in_turn(&self.inner, |inner| change::delete_stream(inner, project, name))
     }
 
     /// The integrations of a project, in order of id; none when there is no such project.
@@ -272,11 +264,8 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn create_integration(
-        &self,
-        integration: Integration,
-    ) -> Result<Arc<Integration>, CatalogError> {
-        change::in_turn(&self.inner, |inner| change::create_integration(inner, integration)).await
+    pub fn create_integration(&self, integration: Integration) -> Change<Arc<Integration>> {
+        in_turn(&self.inner, |inner| change::create_integration(inner, integration))
     }
 
     /// Replaces the integration with this id; `created` stays. When it is entitled to less than
@@ -284,11 +273,8 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn update_integration(
-        &self,
-        integration: Integration,
-    ) -> Result<Arc<Integration>, CatalogError> {
-        change::in_turn(&self.inner, |inner| change::update_integration(inner, integration)).await
+    pub fn update_integration(&self, integration: Integration) -> Change<Arc<Integration>> {
+        in_turn(&self.inner, |inner| change::update_integration(inner, integration))
     }
 
     /// Deletes an integration and ends its sessions. Its tokens are `auth`'s to revoke; they read
@@ -296,13 +282,9 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_integration(
-        &self,
-        project: &ProjectId,
-        id: &IntegrationId,
-    ) -> Result<(), CatalogError> {
+    pub fn delete_integration(&self, project: &ProjectId, id: &IntegrationId) -> Change<()> {
         let (project, id) = (project.clone(), id.clone());
-        change::in_turn(&self.inner, |inner| change::delete_integration(inner, project, id)).await
+        in_turn(&self.inner, |inner| change::delete_integration(inner, project, id))
     }
 
     /// Whether `grant` allows `action` on `stream`: for lists, and before something is set up. What

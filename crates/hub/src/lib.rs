@@ -31,6 +31,7 @@ pub mod subscription;
 mod tail;
 mod view;
 
+pub use catalog::turn::Change;
 pub use cursor::Cursor;
 pub use destination::{ClientClaim, ConsumeWish, Destination, DestinationError};
 pub use error::{CatalogError, OpenError, PublishError, ReadError};

@@ -79,11 +79,8 @@ fn main() -> ExitCode {
             Err(error) => failed(&error, Exit::Misconfigured),
         },
         Command::Config(command) => check::run(&command).into(),
-        Command::Bench(command) => match runtime(0) {
-            Ok(runtime) => match runtime.block_on(outflow_bench::run(command)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => failed(&error, Exit::Failed),
-            },
+        Command::Bench(command) => match outflow_bench::run(&command) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error, Exit::Failed),
         },
         Command::Client(command) => match runtime(0) {

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use outflow_auth::Presented;
 use outflow_model::Clock;
 use outflow_store::Engine;
+use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::api_keys::new_key;

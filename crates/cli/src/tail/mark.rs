@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
+use http::Method;
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -10,3 +10,4 @@
 
 mod arguments;
 mod server;
+mod tls;

@@ -6,7 +6,7 @@ use outflow_face::{Counters, SocketLimits, Suites, Tls};
 use outflow_face_stomp::{Options, Stomp};
 use prometheus_client::registry::Registry;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,7 +59,7 @@ async fn a_conversation_over_tls_is_the_same() {
 
     let mut roots = RootCertStore::empty();
     roots.add(issuer.der().clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)

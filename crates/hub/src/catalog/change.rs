@@ -27,20 +27,6 @@ const MAX_ENDS: usize = 1_000;
 
 type Changed<T> = Result<T, CatalogError>;
 
-/// Runs a change in its turn, to its end even when its caller goes away.
-pub(crate) async fn in_turn<T: Send + 'static, F: Future<Output = Changed<T>> + Send + 'static>(
-    inner: &Arc<Inner>,
-    change: impl FnOnce(Arc<Inner>) -> F,
-) -> Changed<T> {
-    let change = change(inner.clone());
-    let inner = inner.clone();
-    let task = tokio::spawn(async move {
-        let _turn = inner.changes.lock().await;
-        change.await
-    });
-    task.await.unwrap_or_else(|_| Err(CatalogError::Unavailable("the change was cut short".into())))
-}
-
 pub(crate) async fn create_project(
     inner: Arc<Inner>,
     mut project: Project,

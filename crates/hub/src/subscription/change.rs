@@ -17,7 +17,8 @@ use super::record::{self, Stored};
 use super::{
     NewSubscription, Source, Sources, Subscription, SubscriptionId, SubscriptionSettings, directory,
 };
-use crate::catalog::change::{check_text, commit, in_turn, unavailable};
+use crate::catalog::change::{check_text, commit, unavailable};
+use crate::catalog::turn::{Change, in_turn};
 use crate::destination::{Destination, Kind};
 use crate::hub::Inner;
 use crate::{CatalogError, CloseReason, Start, Stream};
@@ -327,7 +328,7 @@ fn ending(subscription: &Subscription) -> Vec<Op> {
 }
 
 /// See [`Hub::delete_subscription`](crate::Hub::delete_subscription).
-pub(crate) async fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Changed<()> {
+pub(crate) fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Change<()> {
     let subscription = subscription.clone();
     in_turn(inner, |inner| async move {
         is_there(&inner, &subscription)?;
@@ -347,7 +348,6 @@ pub(crate) async fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>)
         drop(turn);
         done
     })
-    .await
 }
 
 /// Removes a subscription from memory, and ends its consumers.

@@ -13,7 +13,7 @@ use super::{
     Peeked, Settle, SettleError, Source, Subscription, SubscriptionSettings, SubscriptionStats,
     Transaction, TransactionError, browse, change, clockwork, mailbox, oldest, transaction,
 };
-use crate::catalog::change::in_turn;
+use crate::catalog::turn::{Change, in_turn};
 use crate::publish::{self, Publishing};
 use crate::selector::Selector;
 use crate::{CatalogError, Hub, PublishError, Stream};
@@ -23,13 +23,13 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`]: `Exists` when the name is taken.
-    pub async fn create_subscription(
+    pub fn create_subscription(
         &self,
         project: &ProjectId,
         new: NewSubscription,
-    ) -> Result<Arc<Subscription>, CatalogError> {
+    ) -> Change<Arc<Subscription>> {
         let project = project.clone();
-        in_turn(self.inner(), |inner| change::create(inner, project, new)).await
+        in_turn(self.inner(), |inner| change::create(inner, project, new))
     }
 
     /// The subscription with this name.
@@ -48,50 +48,43 @@ impl Hub {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn update_subscription(
+    pub fn update_subscription(
         &self,
         subscription: &Arc<Subscription>,
         settings: SubscriptionSettings,
-    ) -> Result<(), CatalogError> {
+    ) -> Change<()> {
         let subscription = subscription.clone();
-        in_turn(self.inner(), |inner| change::update(inner, subscription, settings)).await
+        in_turn(self.inner(), |inner| change::update(inner, subscription, settings))
     }
 
     /// Adds a source; one that is there already stays as it is.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn add_source(
-        &self,
-        subscription: &Arc<Subscription>,
-        source: Source,
-    ) -> Result<(), CatalogError> {
+    pub fn add_source(&self, subscription: &Arc<Subscription>, source: Source) -> Change<()> {
         let subscription = subscription.clone();
-        in_turn(self.inner(), |inner| change::add_source(inner, subscription, source)).await
+        in_turn(self.inner(), |inner| change::add_source(inner, subscription, source))
     }
 
     /// Removes a source with its place; says whether there was one.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn remove_source(
+    pub fn remove_source(
         &self,
         subscription: &Arc<Subscription>,
         stream: &StreamName,
-    ) -> Result<bool, CatalogError> {
+    ) -> Change<bool> {
         let (subscription, stream) = (subscription.clone(), stream.clone());
-        in_turn(self.inner(), |inner| change::remove_source(inner, subscription, stream)).await
+        in_turn(self.inner(), |inner| change::remove_source(inner, subscription, stream))
     }
 
     /// Deletes a subscription and ends its consumers.
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub async fn delete_subscription(
-        &self,
-        subscription: &Arc<Subscription>,
-    ) -> Result<(), CatalogError> {
-        change::delete(self.inner(), subscription).await
+    pub fn delete_subscription(&self, subscription: &Arc<Subscription>) -> Change<()> {
+        change::delete(self.inner(), subscription)
     }
 
     /// Settles all events there are now but those that are held; says how many.
