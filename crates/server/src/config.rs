@@ -7,6 +7,7 @@
 
 mod destinations;
 mod ingest;
+mod landing;
 mod layer;
 mod nearest;
 mod stomp;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub(crate) use destinations::Destinations;
 pub(crate) use ingest::Ingest;
+pub(crate) use landing::Landing;
 pub(crate) use layer::Layers;
 pub(crate) use stomp::{Stomp, TextRule};
 
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) stream: Stream,
     pub(crate) mailbox: Mailbox,
     pub(crate) ingest: Ingest,
+    pub(crate) landing: Landing,
     pub(crate) stomp: Stomp,
     pub(crate) destinations: Destinations,
     pub(crate) drain: Drain,
@@ -219,6 +222,7 @@ impl Config {
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
         self.mailbox.check(&mut refuse);
         self.ingest.check(limits.max_event_bytes, &mut refuse);
+        self.landing.check(&mut refuse);
         self.stomp.check(&mut refuse);
         self.destinations.check(&mut refuse);
         refuse(

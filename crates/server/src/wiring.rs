@@ -12,9 +12,10 @@ use axum::extract::Request;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use outflow_auth::{Auth, SystemRng};
-use outflow_face::{App, Counters, Drain, HttpLimits, SocketLimits, Tls};
+use outflow_face::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 use outflow_face_stomp::Stomp;
 use outflow_hub::Hub;
+use outflow_landing::{Directory, Lander};
 use outflow_model::clock::SystemClock;
 use outflow_model::rng::SeededRng;
 use outflow_model::{Clock, Rng};
@@ -75,6 +76,9 @@ pub(crate) enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Landing cannot begin.
+    #[error("landing: {0}")]
+    Landing(outflow_landing::lander::LandError),
     /// The first operator's token cannot be kept.
     #[error(transparent)]
     Operator(#[from] crate::operator::OperatorError),
@@ -99,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     ids: Arc<dyn Rng>,
     registry: Registry,
+    /// Whether it leaves nothing behind.
+    ephemeral: bool,
 }
 
 impl Core {
@@ -130,7 +136,7 @@ impl Core {
         if let Err(error) = hub.drop_all_temporary().await {
             tracing::warn!(%error, "temporary destinations of the last run were left behind");
         }
-        Ok(Self { engine, auth, hub, clock, ids, registry })
+        Ok(Self { engine, auth, hub, clock, ids, registry, ephemeral })
     }
 
     /// All HTTP faces and the admin interface, as one application.
@@ -176,6 +182,21 @@ impl Core {
         Stomp::new(hub, auth, options, drain.clone(), names)
     }
 
+    /// What lands ingest streams as files, if that is wanted.
+    fn lander(&mut self, config: &Config) -> Result<Option<Lander>, StartError> {
+        let dir = config.landing.dir(&config.data.dir).filter(|_| !self.ephemeral);
+        let Some(dir) = dir else { return Ok(None) };
+        let options = outflow_landing::Options {
+            max_bytes: config.landing.max_bytes,
+            max_age: Duration::from_secs(config.landing.max_age_s),
+            ..outflow_landing::Options::default()
+        };
+        let place = Arc::new(Directory::new(dir));
+        let names = self.registry.sub_registry_with_prefix("outflow");
+        let lander = Lander::new(self.hub.clone(), place, options, names);
+        lander.map(Some).map_err(StartError::Landing)
+    }
+
     /// The counts of the listener `name`.
     fn counters(&mut self, listener: &'static str) -> Arc<Counters> {
         let counters = Arc::new(Counters::default());
@@ -204,6 +225,7 @@ impl Core {
         }
         let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
         let app = self.routes(config, &drain, stomp.as_ref().map(|(face, ..)| face))?;
+        let lander = self.lander(config)?;
         let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
         let limits = http_limits(config);
         let addresses = (local(&http)?, local(&admin)?);
@@ -226,13 +248,19 @@ impl Core {
                 face.ended().await;
             });
         }
+        let stopping = drain.clone();
         let faces = async move {
             let stomp = async {
                 if let Some(faces) = stomp_faces {
                     faces.await;
                 }
             };
-            tokio::join!(faces, stomp);
+            let landing = async {
+                if let Some(lander) = lander {
+                    lander.run(stopping.reached(Phase::Draining)).await;
+                }
+            };
+            tokio::join!(faces, stomp, landing);
         };
         // The admin listener stays until the end, so that a drain can be watched.
         let watched = Drain::new();

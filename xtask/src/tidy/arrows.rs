@@ -19,6 +19,7 @@ fn row(name: &str) -> Option<Row> {
         "model" | "xtask" => Row::Only(&[]),
         "store" | "face" | "generator" | "testkit" | "bench" => Row::Only(&["model"]),
         "auth" | "hub" => Row::Only(&["store", "model"]),
+        "landing" => Row::Only(&["hub", "model"]),
         "admin" => Row::Only(&["face", "hub", "auth", "model"]),
         "cli" => Row::Only(&["model", "bench"]),
         "outflow" => Row::Anything,

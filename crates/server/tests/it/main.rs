@@ -14,6 +14,7 @@ mod dev;
 mod drain;
 mod health;
 mod kill;
+mod kill_ingest;
 mod kill_queues;
 mod outflow;
 mod reader;
