@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use outflow_auth::{Auth, Presented};
 use outflow_face::body::{self, Encoding};
 use outflow_face::request_id::RequestId;
-use outflow_hub::{Hub, Ingest, IngestMode, Stream};
-use outflow_model::{Action, ErrorCode, Grant, ProjectId};
+use outflow_hub::{Hub, IngestFormat, IngestMode, Stream};
+use outflow_model::{Action, ErrorCode, Grant};
 use prometheus_client::registry::Registry;
 
 use crate::config::Options;
@@ -91,13 +91,13 @@ async fn take(
     body: &mut Option<Body>,
 ) -> Result<StatusCode, Refusal> {
     let grant = authenticate(face, &parts.headers)?;
-    let (project, stream, ingest) = find(face, &grant, stream)?;
-    let gate = face.gates.of(&project);
+    let (stream, format, mode) = find(face, &grant, stream)?;
+    let gate = face.gates.of(&stream.project);
     gate.pass().map_err(|seconds| Refusal {
         retry_after: Some(seconds),
         ..Refusal::new(ErrorCode::RateLimited, "the project makes more requests than it may")
     })?;
-    match ingest.mode {
+    match mode {
         IngestMode::Active => {}
         IngestMode::Drop => {
             face.metrics.dropped.inc();
@@ -111,8 +111,8 @@ async fn take(
         }
     }
     let content_type = content_type(&parts.headers);
-    if wire::format(content_type) != Some(ingest.format) {
-        let detail = format!("the stream takes {} only", ingest.format.as_str());
+    if wire::format(content_type) != Some(format) {
+        let detail = format!("the stream takes {} only", format.as_str());
         return Err(Refusal::new(ErrorCode::UnsupportedMedia, detail));
     }
     let encoding = Encoding::of(&parts.headers)?;
@@ -126,7 +126,7 @@ async fn take(
     let busy = || Refusal::new(ErrorCode::Unavailable, "too many payloads are on their way in");
     let room = gate.room(expected).await.ok_or_else(busy)?;
     let payload = body::read(payload, encoding, limit).await?;
-    let draft = translate::draft(&face.hub, ingest.format, content_type, &payload)?;
+    let draft = translate::draft(&face.hub, format, content_type, &payload)?;
     let stored = face.hub.publish(&grant, &stream, draft);
     match tokio::time::timeout(face.options.commit_timeout, stored).await {
         Ok(stored) => drop(stored?),
@@ -161,9 +161,9 @@ fn find(
     face: &Face,
     grant: &Grant,
     name: &str,
-) -> Result<(ProjectId, Arc<Stream>, Ingest), Refusal> {
-    let project = grant.project.clone().ok_or_else(Refusal::no_such_stream)?;
-    let may = [Action::Ingest, Action::Publish].iter().any(|&one| grant.allows(one, &project));
+) -> Result<(Arc<Stream>, IngestFormat, IngestMode), Refusal> {
+    let project = grant.project.as_ref().ok_or_else(Refusal::no_such_stream)?;
+    let may = [Action::Ingest, Action::Publish].iter().any(|&one| grant.allows(one, project));
     if !may {
         let detail = "the token's scopes do not have streaming-ingest:write";
         return Err(Refusal::new(ErrorCode::Forbidden, detail));
@@ -173,8 +173,9 @@ fn find(
         grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
     };
     let stream = stream.filter(listed).ok_or_else(Refusal::no_such_stream)?;
-    let ingest = stream.settings.ingest.clone().ok_or_else(Refusal::no_such_stream)?;
-    Ok((project, stream, ingest))
+    let ingest = stream.settings.ingest.as_ref().ok_or_else(Refusal::no_such_stream)?;
+    let (format, mode) = (ingest.format, ingest.mode);
+    Ok((stream, format, mode))
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
