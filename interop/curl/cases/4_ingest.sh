@@ -8,14 +8,14 @@ api_key="$(made api-keys '{"name":"interop","scopes":["streaming-ingest:write"]}
 token="$(made "api-keys/$api_key/tokens" '{"days":3}' | jq -r .access_token)"
 json="$(made ingest-streams '{"name":"interop"}' | jq -r .id)"
 xml="$(made ingest-streams '{"name":"interop","format":"xml"}' | jq -r .id)"
-code=(-o "$scratch/answer" -w '%{http_code}')
+to_status=(-o "$scratch/answer" -w '%{http_code}')
 
 stored() {
     curl -sS -N "${operator[@]}" -H 'Accept-Encoding: identity' "$project/streams/$1/events?start=earliest&follow=false"
 }
 
 seed_json_command() {
-    same 202 "$(curl -sS "${code[@]}" -XPOST \
+    same 202 "$(curl -sS "${to_status[@]}" -XPOST \
         -H "Content-Type: application/json" \
         -H "X-Amperity-Tenant: $key" \
         -H "Authorization: Bearer $token" \
@@ -36,7 +36,7 @@ seed_xml_command() {
 </record>
 </records>
 '
-    same 202 "$(curl -sS "${code[@]}" -XPOST \
+    same 202 "$(curl -sS "${to_status[@]}" -XPOST \
         -H "Content-Type: application/xml" \
         -H "X-Amperity-Tenant: $key" \
         -H "Authorization: Bearer $token" \
@@ -48,20 +48,20 @@ seed_xml_command() {
 
 gzip_and_chunked() {
     printf '{"a":1}' | gzip > "$scratch/zipped"
-    same 202 "$(curl -sS "${code[@]}" -H 'Content-Type: application/json' -H "Authorization: Bearer $token" \
+    same 202 "$(curl -sS "${to_status[@]}" -H 'Content-Type: application/json' -H "Authorization: Bearer $token" \
         -H 'Content-Encoding: gzip' --data-binary "@$scratch/zipped" "$url/stream/v0/data/$json")"
-    same 202 "$(curl -sS "${code[@]}" -H 'Content-Type: application/json' -H "Authorization: Bearer $token" \
+    same 202 "$(curl -sS "${to_status[@]}" -H 'Content-Type: application/json' -H "Authorization: Bearer $token" \
         -H 'Transfer-Encoding: chunked' --data-binary '{"a":2}' "$url/stream/v0/data/$json")"
 }
 
 refusals() {
-    local send=(curl -sS "${code[@]}" -H "Authorization: Bearer $token" -H 'Content-Type: application/json')
+    local send=(curl -sS "${to_status[@]}" -H "Authorization: Bearer $token" -H 'Content-Type: application/json')
     same 400 "$("${send[@]}" --data-binary $'{"a":1}\n{"a":2}' "$url/stream/v0/data/$json")"
     same 2 "$(jq .line "$scratch/answer")"
-    same 401 "$(curl -sS "${code[@]}" -d '{}' "$url/stream/v0/data/$json")"
+    same 401 "$(curl -sS "${to_status[@]}" -d '{}' "$url/stream/v0/data/$json")"
     same 401 "$("${send[@]}" -H 'X-Amperity-Tenant: another' -d '{}' "$url/stream/v0/data/$json")"
     same 404 "$("${send[@]}" -d '{}' "$url/stream/v0/data/is-nothing1")"
-    same 415 "$(curl -sS "${code[@]}" -H "Authorization: Bearer $token" -d '{}' "$url/stream/v0/data/$json")"
+    same 415 "$(curl -sS "${to_status[@]}" -H "Authorization: Bearer $token" -d '{}' "$url/stream/v0/data/$json")"
     head -c 254001 /dev/zero | tr '\0' ' ' > "$scratch/large"
     same 413 "$("${send[@]}" --data-binary "@$scratch/large" "$url/stream/v0/data/$json")"
     same 413 "$("${send[@]}" -H 'Transfer-Encoding: chunked' --data-binary "@$scratch/large" "$url/stream/v0/data/$json")"
