@@ -131,6 +131,11 @@ impl Hand {
         self.options.selector.is_some() || self.view.is_some()
     }
 
+    /// Whether its credential lets it have events of such a type.
+    pub(crate) const fn may_have(&self, entry: &Entry) -> bool {
+        self.may_comply || !entry.restricted
+    }
+
     /// Whether it takes the event.
     pub(crate) fn wants(&self, event: &EventView, now: Timestamp) -> bool {
         let sees = |view: &View| view.passes(event.meta(), event.line(), now);

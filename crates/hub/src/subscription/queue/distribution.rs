@@ -111,15 +111,14 @@ impl Queue {
         if group != 0
             && let Some(&owner) = self.groups.get(&group)
         {
-            return self.give_owner(key, owner);
+            return self.give_owner(key, owner, now);
         }
         let Some((_, first)) = self.first() else { return false };
         let is_restricted = first.restricted;
         let is_choice = is_restricted || self.hands.values().any(Hand::is_choosy);
         let view = if is_choice { first.view() } else { None };
         let wants = |hand: &Hand| {
-            (hand.may_comply || !is_restricted)
-                && view.as_ref().is_none_or(|view| hand.wants(view, now))
+            hand.may_have(first) && view.as_ref().is_none_or(|view| hand.wants(view, now))
         };
         let Some(number) = self.choose(wants) else { return self.set_aside(key, is_choice) };
         let Some(mut entry) = self.pop(key) else { return false };
@@ -142,7 +141,12 @@ impl Queue {
             Some(number) => self.hands.get(&number).is_some_and(has_room),
             None => self.hands.values().any(has_room),
         };
-        if !somebody || self.aside.len() >= MAX_ASIDE {
+        somebody && self.put_aside(key)
+    }
+
+    /// Sets the first event of a feed aside, where there is room.
+    fn put_aside(&mut self, key: u32) -> bool {
+        if self.aside.len() >= MAX_ASIDE {
             return false;
         }
         let Some(mut entry) = self.pop(key) else { return false };
@@ -152,9 +156,16 @@ impl Queue {
     }
 
     /// Gives the first event of a feed to the consumer whose group it is of, at once or when that
-    /// has room for it.
-    fn give_owner(&mut self, key: u32, number: u64) -> bool {
-        let Some(hand) = self.hands.get(&number) else { return false };
+    /// has room for it. One that its owner may not have, or does not choose, waits aside until the
+    /// group is another's: given to somebody else, it would leave the order of its group.
+    fn give_owner(&mut self, key: u32, number: u64, now: Timestamp) -> bool {
+        let (Some(hand), Some((_, first))) = (self.hands.get(&number), self.first()) else {
+            return false;
+        };
+        let view = if hand.is_choosy() { first.view() } else { None };
+        if !hand.may_have(first) || view.is_some_and(|view| !hand.wants(&view, now)) {
+            return self.put_aside(key);
+        }
         let at_once = hand.room() > 0 && hand.assigned.is_empty();
         if !at_once && hand.assigned.len() >= MAX_ASSIGNED {
             return false;
