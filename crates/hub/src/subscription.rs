@@ -180,7 +180,7 @@ impl Subscription {
         let now = inner.clock.now();
         queue.distribute(now);
         let settling = self.write(inner, &mut queue);
-        if !queue.dying.is_empty() && !queue.burying && !queue.is_retrying && !queue.closed {
+        if !queue.dying.is_empty() && !queue.burying && !queue.burial_failed && !queue.closed {
             queue.burying = spawn(burial::run(inner.clone(), self.clone()));
         }
         if let Some(&(at, _)) = queue.alarms.first()

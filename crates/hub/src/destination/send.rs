@@ -161,6 +161,19 @@ impl Hub {
         if let Some(found) = self.stream(project, &name) {
             return Ok(found);
         }
+        let settings = self.settings_of_made(kind);
+        match self.create_stream(project, NewStream { name: name.clone(), settings }).await {
+            Ok(made) => {
+                tracing::info!(%project, stream = %name, "made a stream on first use");
+                Ok(made)
+            }
+            Err(CatalogError::Exists) => self.stream(project, &name).ok_or_else(gone),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The settings of a stream that is made on first use.
+    pub(crate) fn settings_of_made(&self, kind: Kind) -> StreamSettings {
         let mut settings = StreamSettings {
             // Senders of brokers' protocols give no ids of their own that say what is a copy.
             dedup: None,
@@ -171,14 +184,7 @@ impl Hub {
             Kind::Queue => settings.retention = self.options().queue_retention,
             Kind::TempQueue | Kind::TempTopic => settings.durability = Durability::Relaxed,
         }
-        match self.create_stream(project, NewStream { name: name.clone(), settings }).await {
-            Ok(made) => {
-                tracing::info!(%project, stream = %name, "made a stream on first use");
-                Ok(made)
-            }
-            Err(CatalogError::Exists) => self.stream(project, &name).ok_or_else(gone),
-            Err(error) => Err(error.into()),
-        }
+        settings
     }
 
     /// Whether a credential that is kept to destinations may make one more.

@@ -21,8 +21,9 @@ use super::joint::{self, Joint, Part};
 use super::queue::{Alarm, Queue};
 use super::settle::after;
 use super::{EventView, SettleError, Subscription, TransactionError, headers};
+use crate::destination::Kind;
 use crate::hub::Inner;
-use crate::{CatalogError, NewStream, Stream, StreamSettings};
+use crate::{CatalogError, NewStream, Stream};
 
 /// How many are buried in one batch.
 const AT_ONCE: usize = 256;
@@ -94,7 +95,7 @@ pub(crate) async fn run(inner: Arc<Inner>, subscription: Arc<Subscription>) {
             let mut queue = subscription.queue.lock();
             let count = queue.dying.len().min(AT_ONCE);
             let name = queue.settings.dead_letter.clone();
-            if count == 0 || queue.closed || queue.is_retrying {
+            if count == 0 || queue.closed || queue.burial_failed {
                 queue.burying = false;
                 return;
             }
@@ -134,7 +135,7 @@ async fn bury(
         queue.dying.splice(0..0, rest);
         if let Some(error) = failure.filter(|_| batch.is_empty()) {
             tracing::warn!(subscription = %subscription.id(), %error, "dead events cannot be read; trying again");
-            queue.retry(after(inner.clock.now(), RETRY));
+            queue.bury_again(after(inner.clock.now(), RETRY));
             drop(subscription.finish(inner, queue));
             return;
         }
@@ -197,7 +198,7 @@ fn conclude(
             if tell.is_some() {
                 queue.revive(dying.feed, dying.offset);
             } else {
-                queue.retry(after(inner.clock.now(), RETRY));
+                queue.bury_again(after(inner.clock.now(), RETRY));
                 queue.dying.push(dying);
             }
         }
@@ -210,10 +211,10 @@ fn conclude(
 }
 
 impl Queue {
-    /// Goes on with what failed at `at`.
-    fn retry(&mut self, at: outflow_model::Timestamp) {
-        if !std::mem::replace(&mut self.is_retrying, true) {
-            self.alarms.insert((at, Alarm::Retry));
+    /// Buries no more until `at`.
+    fn bury_again(&mut self, at: outflow_model::Timestamp) {
+        if !std::mem::replace(&mut self.burial_failed, true) {
+            self.alarms.insert((at, Alarm::Burial));
         }
     }
 
@@ -300,8 +301,10 @@ async fn target(
     if found.is_some() {
         return Ok(found);
     }
-    let new = NewStream { name: name.clone(), settings: StreamSettings::default() };
     let hub = crate::Hub::of(inner.clone());
+    // Whatever it is called, it is looked at late: it keeps its events as long as a queue does.
+    let settings = hub.settings_of_made(Kind::Queue);
+    let new = NewStream { name: name.clone(), settings };
     match hub.create_stream(subscription.project(), new).await {
         Ok(stream) => Ok(Some(stream)),
         Err(CatalogError::Exists) => Ok(inner.catalog.read().stream(subscription.project(), &name)),

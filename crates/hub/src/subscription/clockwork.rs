@@ -154,7 +154,12 @@ impl Queue {
                         self.rejoin(feed, offset);
                     }
                 }
-                Alarm::Retry => self.is_retrying = false,
+                Alarm::Retry => {
+                    self.is_retrying = false;
+                    // What was committed meanwhile was told to nobody.
+                    self.feeds.iter_mut().for_each(|feed| feed.at_end = false);
+                }
+                Alarm::Burial => self.burial_failed = false,
             }
         }
     }

@@ -43,6 +43,8 @@ pub(crate) enum Alarm {
     },
     /// What could not be read is tried again.
     Retry,
+    /// What could not be buried is tried again.
+    Burial,
 }
 
 /// What was counted since the server started.
@@ -77,6 +79,8 @@ pub(crate) struct Queue {
     /// Dead events on their way.
     pub(crate) dying: Vec<Dying>,
     pub(crate) burying: bool,
+    /// They could not be stored, and are tried again at an alarm.
+    pub(crate) burial_failed: bool,
     /// Somebody loads now.
     pub(crate) loading: bool,
     /// A read has failed, and is tried again at an alarm.

@@ -1,0 +1,58 @@
+//! Dead letters whose storing fails, and the stream they are stored in.
+
+use std::time::Duration;
+
+use outflow_hub::Options;
+use outflow_hub::subscription::{Settle, SubscriptionSettings};
+use outflow_store::AppendError;
+
+use crate::queueing::{events, new, number, numbers, user, with_credit};
+use crate::world::{name, project_id, world};
+
+fn mortal() -> SubscriptionSettings {
+    SubscriptionSettings {
+        max_deliveries: Some(1),
+        dead_letter: Some(name("dead")),
+        ..Default::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn delivery_goes_on_while_dead_events_cannot_be_stored() {
+    let world = world().await;
+    world.stream_called("dead").await;
+    let subscription = world.subscribe_with(mortal()).await;
+    world.publish_numbers(0, 1).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 1).await;
+    world.engine.fail_next(AppendError::Full);
+    let back = Settle::Requeue { lease: got[0].lease, delay: None };
+    consumers.settle(id, &[back]).unwrap().await.unwrap();
+    // The burial has failed and waits for its second try.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    world.publish_numbers(1, 2).await;
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [1]);
+    let letters = new("dead", &["dead"], SubscriptionSettings::default());
+    let letters = world.hub.create_subscription(&project_id("p"), letters).await.unwrap();
+    assert_eq!(world.hub.subscription_stats(&letters).backlog, 0);
+    world.clock.advance(1_001);
+    world.hub.tick().await;
+    let mut readers = world.hub.consumers(&user());
+    readers.add(&letters, with_credit(10)).await.unwrap();
+    assert_eq!(number(&events(&mut readers, 1).await[0]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_made_for_dead_letters_keeps_them_as_long_as_a_queue_does() {
+    let world = world().await;
+    let subscription = world.subscribe_with(mortal()).await;
+    world.publish_numbers(0, 1).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 1).await;
+    let refuse = Settle::DeadLetter { lease: got[0].lease, cause: "bad".into() };
+    consumers.settle(id, &[refuse]).unwrap().await.unwrap();
+    let made = world.hub.stream(&project_id("p"), &name("dead")).unwrap();
+    assert_eq!(made.settings.retention, Options::default().queue_retention);
+}
