@@ -1,11 +1,12 @@
 //! A named, ordered, durable log of events in a project.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Ingest;
 use crate::publish::Order;
@@ -117,6 +118,16 @@ impl Lane {
             readers: AtomicUsize::new(0),
         })
     }
+}
+
+/// Locks the orders of several streams: by number, so that no two who do so wait for each other.
+/// Whoever holds more than one has them from here.
+pub(crate) fn lock_orders<'a>(
+    streams: impl IntoIterator<Item = &'a Arc<Stream>>,
+) -> BTreeMap<StreamId, MutexGuard<'a, Order>> {
+    let ordered: BTreeMap<StreamId, &Arc<Stream>> =
+        streams.into_iter().map(|stream| (stream.id, stream)).collect();
+    ordered.into_iter().map(|(id, stream)| (id, stream.lane.order.lock())).collect()
 }
 
 /// How a stream stands.

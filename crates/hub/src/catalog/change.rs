@@ -13,7 +13,7 @@ use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
 use crate::hub::Inner;
-use crate::stream::Lane;
+use crate::stream::{Lane, lock_orders};
 use crate::{
     CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
     subscriber, subscription,
@@ -210,8 +210,9 @@ fn submit_ending(
     for entry in former.iter().flatten() {
         highest = highest.max(Some(record::ended(&entry.value).map_err(unavailable)?));
     }
-    let orders: Vec<_> = streams.iter().map(|stream| stream.lane.order.lock()).collect();
-    for (stream, order) in streams.iter().zip(&orders) {
+    let orders = lock_orders(streams);
+    for stream in streams {
+        let Some(order) = orders.get(&stream.id) else { continue };
         let committed = stream.bounds(&*inner.engine).map_or(stream.begins, |bounds| bounds.next);
         let end = order.end(committed);
         highest = highest.max(Some(end));

@@ -374,6 +374,8 @@ pub(crate) fn forget(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
 pub(crate) async fn purge(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Changed<u64> {
     is_there(inner, subscription)?;
     let (count, settling) = {
+        // Whether events that a batch under way settles are done is known when it has ended.
+        let _turn = subscription.turn.lock().await;
         let mut queue = subscription.queue.lock();
         let count = queue.purge(|stream| stream.bounds(&*inner.engine).ok().map(|b| b.next));
         (count, subscription.finish(inner, queue))

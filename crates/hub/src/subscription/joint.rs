@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outflow_model::{Draft, Offset, StreamId};
+use outflow_model::{Draft, Offset};
 use outflow_store::{Append, AppendError, Batch, Durability, Op};
 use parking_lot::MutexGuard;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,7 +19,8 @@ use super::queue::Queue;
 use super::{Subscription, TransactionError};
 use crate::dedup::Flight;
 use crate::hub::Inner;
-use crate::publish::{self, Order, Trip};
+use crate::publish::{self, Trip};
+use crate::stream::lock_orders;
 use crate::{PublishError, Receipt, Stream};
 
 /// Events of one subscription that will be done.
@@ -124,10 +125,9 @@ async fn queue(
 fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, PublishError> {
     let mut queues: Vec<(&Ordered, &Part, MutexGuard<'_, Queue>)> =
         joint.parts.iter().map(|(one, part)| (one, part, one.0.queue.lock())).collect();
-    let lanes: BTreeMap<StreamId, Arc<Stream>> =
-        joint.publishes.iter().map(|(stream, _)| (stream.id, stream.clone())).collect();
-    let mut orders: BTreeMap<StreamId, MutexGuard<'_, Order>> =
-        lanes.iter().map(|(id, stream)| (*id, stream.lane.order.lock())).collect();
+    let streams: Vec<Arc<Stream>> =
+        joint.publishes.iter().map(|(stream, _)| stream.clone()).collect();
+    let mut orders = lock_orders(&streams);
     let is_ready = joint.publishes.iter().all(|(stream, draft)| {
         let order = orders.get(&stream.id);
         order.is_some_and(|order| order.is_ready(publish::dedup_of(stream, draft)))

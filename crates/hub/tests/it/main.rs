@@ -8,7 +8,9 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod burying;
 mod catalog;
+mod choosing;
 mod client_ids;
 mod dedup;
 mod destinations;
@@ -25,4 +27,5 @@ mod selector_oracle;
 mod slow_engine;
 mod subscribers;
 mod tenants;
+mod together;
 mod world;

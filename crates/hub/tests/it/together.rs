@@ -1,0 +1,92 @@
+//! Things done at the same moment: transactions beside purges and deletions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow_hub::subscription::Settle;
+use outflow_hub::{NewStream, Stream, StreamSettings};
+use outflow_model::{Action, Draft};
+
+use crate::queueing::{events, user, with_credit};
+use crate::world::{World, grant, name, project, project_id, world};
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_beside_a_transaction_brings_nothing_back() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    let out = world.stream_called("out").await;
+    world.publish_numbers(0, 2).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(1)).await.unwrap();
+    let got = events(&mut consumers, 1).await;
+    let mut transaction = world.hub.transaction(&user());
+    transaction.publish(&out, world.draft(&[r#"{"type":"CUSTOM","body":{"n":7}}"#])).unwrap();
+    transaction.settle(&mut consumers, id, &[Settle::Ack(got[0].lease)]).unwrap();
+    drop(consumers);
+    world.engine.hold();
+    let committed = tokio::spawn(transaction.commit());
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (hub, of) = (world.hub.clone(), subscription.clone());
+    let purged = tokio::spawn(async move { hub.purge_subscription(&of).await });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    world.engine.commit_all();
+    committed.await.unwrap().unwrap();
+    assert_eq!(purged.await.unwrap().unwrap(), 1);
+    assert_eq!(world.hub.subscription_stats(&subscription).backlog, 0);
+    drop(subscription);
+    let world = world.crash().await;
+    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 0);
+}
+
+/// Streams whose order by name is the reverse of that by number.
+async fn streams_of(world: &World, of: &str, count: usize) -> Vec<Arc<Stream>> {
+    let mut streams = Vec::new();
+    for number in (0..count).rev() {
+        let settings = StreamSettings { dedup: None, ..StreamSettings::default() };
+        let new = NewStream { name: name(&format!("s{number:03}")), settings };
+        streams.push(world.hub.create_stream(&project_id(of), new).await.unwrap());
+    }
+    streams
+}
+
+#[test]
+fn deleting_a_project_beside_transactions_comes_to_an_end() {
+    const ROUNDS: usize = 20;
+    const STREAMS: usize = 60;
+    let (tell, over) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build();
+        runtime.unwrap().block_on(async {
+            let world = world().await;
+            for round in 0..ROUNDS {
+                let of = format!("q{round}");
+                world.hub.create_project(project(&of)).await.unwrap();
+                let streams = streams_of(&world, &of, STREAMS).await;
+                let publisher = grant(&of, false, &[Action::Publish]);
+                let mut draft = Draft::default();
+                let event = br#"{"type":"CUSTOM","body":{"n":7}}"#;
+                draft.push_json(event, &world.hub.rules(), world.hub.rng()).unwrap();
+                let hub = world.hub.clone();
+                let work = tokio::spawn(async move {
+                    // Until the streams are gone.
+                    loop {
+                        let mut transaction = hub.transaction(&publisher);
+                        for stream in &streams {
+                            transaction.publish(stream, draft.clone()).unwrap();
+                        }
+                        if transaction.commit().await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                tokio::task::yield_now().await;
+                world.hub.delete_project(&project_id(&of)).await.unwrap();
+                work.await.unwrap();
+            }
+        });
+        tell.send(()).unwrap();
+    });
+    over.recv_timeout(Duration::from_secs(60)).expect("an end");
+}
