@@ -31,6 +31,7 @@ pub mod settings;
 mod settle;
 pub mod transaction;
 pub(crate) mod wake;
+mod writing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub use crate::publish::Publishing;
 use crate::Stream;
 use crate::hub::Inner;
 use queue::Queue;
+use writing::Writing;
 
 /// A durable, server-kept place in one or more streams.
 pub struct Subscription {
@@ -215,7 +217,7 @@ impl Subscription {
     }
 
     /// Writes what was done, or puts that off while something is on its way.
-    fn write(&self, inner: &Inner, queue: &mut Queue) -> Settling {
+    fn write(self: &Arc<Self>, inner: &Arc<Inner>, queue: &mut Queue) -> Settling {
         let mut settling = Settling::default();
         if !queue.needs_write || !self.durable {
             queue.needs_write = false;
@@ -231,7 +233,9 @@ impl Subscription {
         self.write_places(queue, &mut ops);
         if !ops.is_empty() {
             inner.subscriptions.metrics.settled.inc();
-            settling.commit = Some(inner.engine.submit(Batch { ops, ..Batch::default() }));
+            let parties = vec![(self.clone(), queue.began())];
+            let commit = inner.engine.submit(Batch { ops, ..Batch::default() });
+            settling.writing = Some(Writing::new(inner, commit, parties));
         }
         settling
     }

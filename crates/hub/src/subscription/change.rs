@@ -18,6 +18,7 @@ use super::{
     NewSubscription, Source, Sources, Subscription, SubscriptionId, SubscriptionSettings, directory,
 };
 use crate::catalog::change::{check_text, commit, unavailable};
+use crate::catalog::scan;
 use crate::catalog::turn::{Change, in_turn};
 use crate::destination::{Destination, Kind};
 use crate::hub::Inner;
@@ -192,6 +193,10 @@ pub(crate) async fn add_source(
     if let Some(stream) = &found {
         let mut at = Place::at(locate(&inner, stream, source.start).await?);
         if subscription.durable {
+            // Of a former source there may be pieces left, which would count as done.
+            let left =
+                scan(&*inner.engine, &place::leftovers(subscription.id(), stream.id)).await?;
+            ops.extend(left.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
             at.unwrite();
             at.write(subscription.id(), stream.id, &mut ops);
         }
@@ -202,8 +207,10 @@ pub(crate) async fn add_source(
     check_sources(&sources)?;
     replace(&inner, &subscription, &subscription.settings(), &sources, ops).await?;
     *subscription.sources.lock() = Arc::new(sources);
-    if let (Some(stream), Some(place)) = (found, place) {
-        attach(&inner, &subscription, &stream, place);
+    if let (Some(stream), Some(place)) = (found, place)
+        && !attach(&inner, &subscription, &stream, place)
+    {
+        return Err(CatalogError::NotFound);
     }
     Ok(())
 }
@@ -225,17 +232,29 @@ pub(crate) async fn remove_source(
     }
     let sources = Sources::Streams(sources);
     let settings = subscription.settings();
-    replace(&inner, &subscription, &settings, &sources, erased(&subscription, Some(&name))).await?;
-    *subscription.sources.lock() = Arc::new(sources);
-    detach(&inner, &subscription, |stream| stream.name == name);
-    Ok(true)
+    // No answer may write a place after its end: a later source would begin there.
+    let turn = subscription.turn.lock().await;
+    let ops = {
+        let mut queue = subscription.queue.lock();
+        queue.on_hold = true;
+        erased(&subscription, &queue, Some(&name))
+    };
+    let done = replace(&inner, &subscription, &settings, &sources, ops).await;
+    if done.is_ok() {
+        *subscription.sources.lock() = Arc::new(sources);
+        detach(&inner, &subscription, |stream| stream.name == name);
+    }
+    let mut queue = subscription.queue.lock();
+    queue.on_hold = false;
+    subscription.release_deferred(&inner, queue);
+    drop(turn);
+    done.map(|()| true)
 }
 
 /// What removes the places of a subscription, in one stream or all.
-fn erased(subscription: &Subscription, name: Option<&StreamName>) -> Vec<Op> {
+fn erased(subscription: &Subscription, queue: &Queue, name: Option<&StreamName>) -> Vec<Op> {
     let mut ops = Vec::new();
     if subscription.durable {
-        let queue = subscription.queue.lock();
         let of = |feed: &&Feed| name.is_none_or(|name| feed.stream.name == *name);
         for feed in queue.feeds.iter().filter(of) {
             place::erase(&feed.place, subscription.id(), feed.stream.id, &mut ops);
@@ -244,20 +263,26 @@ fn erased(subscription: &Subscription, name: Option<&StreamName>) -> Vec<Op> {
     ops
 }
 
-/// Adds a feed to a subscription in use.
+/// Adds a feed to a subscription in use; `false`: it is no more.
 fn attach(
     inner: &Arc<Inner>,
     subscription: &Arc<Subscription>,
     stream: &Arc<Stream>,
     place: Place,
-) {
+) -> bool {
+    let mut directory = inner.subscriptions.directory.write();
     let mut queue = subscription.queue.lock();
+    if queue.closed {
+        return false;
+    }
     subscription.take_up(&mut queue, stream, place);
+    directory.attach(stream.id, subscription);
+    drop(directory);
     if queue.is_watched {
         inner.subscriptions.bells.watch(stream.id, subscription);
     }
     drop(subscription.finish(inner, queue));
-    inner.subscriptions.directory.write().attach(stream.id, subscription);
+    true
 }
 
 /// Removes feeds.
@@ -294,7 +319,8 @@ pub(crate) fn stream_changed(inner: &Inner, stream: &Arc<Stream>) {
 /// What is to be stored with the deletion of a stream.
 pub(crate) fn stream_ending(inner: &Inner, stream: &Stream) -> Vec<Op> {
     let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
-    subscriptions.iter().flat_map(|one| erased(one, Some(&stream.name))).collect()
+    let of = |one: &Arc<Subscription>| erased(one, &one.queue.lock(), Some(&stream.name));
+    subscriptions.iter().flat_map(of).collect()
 }
 
 /// A stream was deleted: its events are no more.
@@ -321,7 +347,7 @@ fn ending(subscription: &Subscription) -> Vec<Op> {
     if !subscription.durable {
         return Vec::new();
     }
-    let mut ops = erased(subscription, None);
+    let mut ops = erased(subscription, &subscription.queue.lock(), None);
     ops.push(put(record::key(subscription.project(), subscription.name()), None, Condition::Any));
     ops.push(put(record::used_key(subscription.id()), None, Condition::Any));
     ops
@@ -352,9 +378,13 @@ pub(crate) fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Ch
 
 /// Removes a subscription from memory, and ends its consumers.
 pub(crate) fn forget(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
-    inner.subscriptions.directory.write().leave(subscription);
+    {
+        let mut directory = inner.subscriptions.directory.write();
+        // From here on nobody can join it, nor give it another stream.
+        subscription.queue.lock().closed = true;
+        directory.leave(subscription);
+    }
     let mut queue = subscription.queue.lock();
-    queue.closed = true;
     let streams: Vec<_> = queue.feeds.iter().map(|feed| feed.stream.id).collect();
     for hand in std::mem::take(&mut queue.hands).into_values() {
         hand.owner.close(hand.id, CloseReason::Deleted);

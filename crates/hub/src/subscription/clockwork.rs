@@ -12,13 +12,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use outflow_model::{Offset, StreamId, Timestamp};
+use outflow_model::{StreamId, Timestamp};
 use outflow_store::{Batch, Condition, Op, Put};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::feed::Apart;
+use super::feed::{Apart, Feed};
 use super::queue::{Alarm, Queue};
+use super::writing::Writing;
 use super::{Subscription, directory, record};
 use crate::Stream;
 use crate::hub::Inner;
@@ -160,6 +161,10 @@ impl Queue {
                     self.feeds.iter_mut().for_each(|feed| feed.at_end = false);
                 }
                 Alarm::Burial => self.burial_failed = false,
+                Alarm::Write => {
+                    self.write_failed = false;
+                    self.needs_write = true;
+                }
             }
         }
     }
@@ -205,7 +210,12 @@ async fn idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timesta
     let used = subscription.used.load(Ordering::Relaxed);
     let unused = now.millis() - used;
     if !subscription.durable {
-        let is_left = subscription.queue.lock().hands.is_empty() && unused >= 6 * UNLOAD_AFTER_MS;
+        let is_left = {
+            let mut queue = subscription.queue.lock();
+            let is_left = queue.hands.is_empty() && unused >= 6 * UNLOAD_AFTER_MS;
+            queue.closed |= is_left;
+            is_left
+        };
         if is_left {
             super::change::forget(inner, subscription);
         }
@@ -251,27 +261,24 @@ fn trim(inner: &Arc<Inner>, stream: &Stream) {
     let ordered: BTreeSet<directory::Ordered> =
         subscriptions.into_iter().map(directory::Ordered).collect();
     let mut queues: Vec<_> = ordered.iter().map(|one| (one, one.0.queue.lock())).collect();
-    let (mut lowest, mut ops): (Option<Offset>, _) = (None, Vec::new());
-    for (one, queue) in &mut queues {
-        if queue.on_hold {
-            return;
-        }
+    let is_it = |feed: &&Feed| feed.stream.id == stream.id;
+    let floors = queues.iter().flat_map(|(_, queue)| queue.feeds.iter().filter(is_it));
+    let Some(lowest) = floors.map(|feed| feed.place.floor()).min() else { return };
+    let floor = lowest.min(bounds.next);
+    if queues.iter().any(|(_, queue)| queue.on_hold) || floor <= bounds.start {
+        return;
+    }
+    let (mut ops, mut parties) = (Vec::new(), Vec::new());
+    for (one, queue) in queues.iter_mut().filter(|(one, _)| one.0.durable) {
         for feed in queue.feeds.iter_mut().filter(|feed| feed.stream.id == stream.id) {
-            let floor = feed.place.floor();
-            lowest = Some(lowest.map_or(floor, |lowest| lowest.min(floor)));
-            if one.0.durable {
-                // Also what was written before: that may have failed.
-                feed.place.unwrite();
-                feed.place.write(one.0.id(), stream.id, &mut ops);
-            }
+            // Also what was written before: that may fail, and this not.
+            feed.place.unwrite();
+            feed.place.write(one.0.id(), stream.id, &mut ops);
         }
+        parties.push((one.0.clone(), queue.began()));
     }
-    let Some(floor) = lowest.map(|lowest| lowest.min(bounds.next)) else { return };
-    if floor > bounds.start {
-        ops.push(Op::Trim(stream.id, floor));
-    }
-    if !ops.is_empty() {
-        // Failed, it is tried again in the next round.
-        drop(inner.engine.submit(Batch { ops, ..Batch::default() }));
-    }
+    ops.push(Op::Trim(stream.id, floor));
+    let commit = inner.engine.submit(Batch { ops, ..Batch::default() });
+    // Failed, it is tried again in the next round.
+    drop(Writing::new(inner, commit, parties));
 }

@@ -237,6 +237,8 @@ fn leave(inner: &Arc<Inner>, subscription: &Arc<Subscription>, key: u64) {
     let mut queue = subscription.queue.lock();
     queue.leave(key);
     let is_over = !subscription.durable && queue.hands.is_empty() && !queue.closed;
+    // Under the same lock: nobody may join what is about to be forgotten.
+    queue.closed |= is_over;
     subscription.touch(inner);
     drop(subscription.finish(inner, queue));
     inner.subscriptions.metrics.consumers.dec();

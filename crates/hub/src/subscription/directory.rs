@@ -20,6 +20,7 @@ use super::load::Recent;
 use super::metrics::SubscriptionMetrics;
 use super::place::{self, Place};
 use super::wake::Bells;
+use super::writing::{self, Orphans};
 use super::{Sources, Subscription, SubscriptionId, record};
 use crate::catalog::{Catalog, scan};
 use crate::{OpenError, Stream};
@@ -55,6 +56,7 @@ pub(crate) struct Subscriptions {
     pub(crate) bells: Arc<Bells>,
     pub(crate) clockwork: Arc<Clockwork>,
     pub(crate) recent: Recent,
+    pub(crate) orphans: Orphans,
     /// The next lease's number.
     pub(crate) leases: AtomicU64,
     /// The next number of a subscription that does not last.
@@ -68,11 +70,14 @@ impl Subscriptions {
     /// None yet. Leases are numbered from the time on, so that none comes again after a restart.
     pub(crate) fn new(now: Timestamp, bells: Arc<Bells>, registry: &mut Registry) -> Self {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
+        let (orphans, take) = Orphans::new();
+        tokio::spawn(writing::wait(take));
         Self {
             directory: RwLock::default(),
             bells,
             clockwork: Arc::default(),
             recent: Recent::default(),
+            orphans,
             leases: AtomicU64::new(millis << 22),
             passing: AtomicU32::new(FIRST_PASSING),
             queues_made: Mutex::default(),

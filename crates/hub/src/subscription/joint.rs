@@ -42,6 +42,8 @@ struct Queued {
     receipts: Vec<Receipt>,
     trips: Vec<Trip>,
     flights: Vec<Flight>,
+    /// On which pages of its subscriptions it is written.
+    pages: Vec<u64>,
 }
 
 /// Stores a joint. `after` is called for each of its subscriptions with the outcome, under its lock
@@ -63,14 +65,20 @@ pub(crate) async fn commit(
         Ok(permit) => queue(inner, joint, permit).await,
         Err(error) => Err(error),
     };
-    let outcome = match queued {
-        Ok(queued) => arrive(queued).await,
-        Err(error) => Err(error.into()),
+    let (outcome, pages) = match queued {
+        Ok(mut queued) => {
+            let pages = std::mem::take(&mut queued.pages);
+            (arrive(queued).await, pages)
+        }
+        Err(error) => (Err(error.into()), Vec::new()),
     };
-    for one in &subscriptions {
+    for (at, one) in subscriptions.iter().enumerate() {
         let subscription = &one.0;
         let mut queue = subscription.queue.lock();
         queue.on_hold = false;
+        if let Some(&page) = pages.get(at) {
+            queue.landed(page, outcome.is_ok(), inner.clock.now());
+        }
         after(subscription, &mut queue, outcome.is_ok());
         subscription.release_deferred(inner, queue);
     }
@@ -79,7 +87,7 @@ pub(crate) async fn commit(
 }
 
 async fn arrive(queued: Queued) -> Result<Vec<Receipt>, TransactionError> {
-    let Queued { commit, receipts, mut trips, flights } = queued;
+    let Queued { commit, receipts, mut trips, flights, .. } = queued;
     let result = commit.await;
     trips.iter_mut().for_each(|trip| trip.end(&result));
     if let Err(error) = result {
@@ -155,15 +163,17 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, Pu
         flights.extend(stamped.flights);
         ops.extend(stamped.append.map(|append: Append| Op::Append(append)));
     }
+    let mut pages = Vec::with_capacity(queues.len());
     for (one, part, queue) in &mut queues {
         for &(feed, offset) in &part.done {
             queue.done(feed, offset);
         }
         one.0.write_places(queue, &mut ops);
         queue.on_hold = true;
+        pages.push(queue.began());
     }
     let commit = inner.engine.submit(Batch { ops, durability: Durability::Synced, fence: None });
-    Ok(Some(Queued { commit, receipts, trips, flights }))
+    Ok(Some(Queued { commit, receipts, trips, flights, pages }))
 }
 
 impl Queue {

@@ -125,7 +125,7 @@ impl Queue {
 }
 
 /// See [`Hub::event_state`](crate::Hub::event_state).
-pub(crate) fn state(
+pub(crate) async fn state(
     inner: &Arc<Inner>,
     grant: &Grant,
     subscription: &Arc<Subscription>,
@@ -133,33 +133,56 @@ pub(crate) fn state(
     offset: Offset,
 ) -> Result<EventState, ConsumeError> {
     inner.may_consume(grant, subscription)?;
-    let queue = subscription.queue.lock();
-    let feed = queue.feeds.iter().find(|feed| feed.stream.id == stream);
-    let Some(feed) = feed else { return Ok(EventState::Unknown) };
-    let bounds = feed.stream.bounds(&*inner.engine);
-    if bounds.is_ok_and(|bounds| offset >= bounds.next) || offset < feed.stream.begins {
-        return Ok(EventState::Unknown);
-    }
-    if feed.place.is_done(offset) {
-        return Ok(EventState::Settled);
-    }
-    if let Some((_, apart)) = feed.apart.get(&offset) {
-        return Ok(match *apart {
-            Apart::Leased { lease, until } => {
-                EventState::Held { lease: LeaseId(lease), until: Some(until) }
+    let mut is_written = false;
+    loop {
+        let settling = {
+            let mut queue = subscription.queue.lock();
+            let state = queue.state(inner, stream, offset);
+            let is_told = state != EventState::Settled || !subscription.durable;
+            let feed = queue.feeds.iter_mut().find(|feed| feed.stream.id == stream);
+            let Some(feed) = feed.filter(|_| !is_told) else { return Ok(state) };
+            // What a batch under way settles is decided with it.
+            let is_open = matches!(feed.apart.get(&offset), Some((_, Apart::Settling)));
+            if !is_open && (is_written || feed.place.is_durable(offset)) {
+                return Ok(state);
             }
-            Apart::Scheduled(_) | Apart::Delayed(_) | Apart::Settling => EventState::Waiting,
-        });
+            // Whoever settled it may not have heard yet how that ended, nor has the disk.
+            feed.place.rewrite(offset);
+            queue.needs_write = true;
+            subscription.finish(inner, queue)
+        };
+        settling.await.map_err(|error| ConsumeError::Unavailable(error.to_string()))?;
+        is_written = true;
     }
-    let holders = queue.hands.values().flat_map(|hand| &hand.leased);
-    let held = holders.filter(|leased| leased.feed == feed.key).find_map(|leased| {
-        let entry = leased.entry.as_ref().filter(|entry| entry.offset == offset)?;
-        Some((entry.offset, leased.lease, leased.deadline))
-    });
-    Ok(held.map_or(EventState::Waiting, |(_, lease, until)| EventState::Held {
-        lease: LeaseId(lease),
-        until,
-    }))
+}
+
+impl Queue {
+    /// How an event stands, as far as memory knows.
+    fn state(&self, inner: &Inner, stream: StreamId, offset: Offset) -> EventState {
+        let feed = self.feeds.iter().find(|feed| feed.stream.id == stream);
+        let Some(feed) = feed else { return EventState::Unknown };
+        let bounds = feed.stream.bounds(&*inner.engine);
+        if bounds.is_ok_and(|bounds| offset >= bounds.next) || offset < feed.stream.begins {
+            return EventState::Unknown;
+        }
+        if feed.place.is_done(offset) {
+            return EventState::Settled;
+        }
+        if let Some((_, apart)) = feed.apart.get(&offset) {
+            return match *apart {
+                Apart::Leased { lease, until } => {
+                    EventState::Held { lease: LeaseId(lease), until: Some(until) }
+                }
+                Apart::Scheduled(_) | Apart::Delayed(_) | Apart::Settling => EventState::Waiting,
+            };
+        }
+        let holders = self.hands.values().flat_map(|hand| &hand.leased);
+        let held = holders.filter(|leased| leased.feed == feed.key).find_map(|leased| {
+            leased.entry.as_ref().filter(|entry| entry.offset == offset)?;
+            Some(EventState::Held { lease: LeaseId(leased.lease), until: leased.deadline })
+        });
+        held.unwrap_or(EventState::Waiting)
+    }
 }
 
 /// See [`Hub::lease`](crate::Hub::lease).

@@ -177,7 +177,7 @@ impl Hub {
         mailbox::peek(self.inner(), grant, subscription, wait).await
     }
 
-    /// How an event stands. Changes nothing.
+    /// How an event stands. Changes nothing. That it is settled is said when that is durable.
     ///
     /// # Errors
     /// [`ConsumeError`].
@@ -188,7 +188,7 @@ impl Hub {
         stream: StreamId,
         offset: Offset,
     ) -> Result<EventState, ConsumeError> {
-        mailbox::state(self.inner(), grant, subscription, stream, offset)
+        mailbox::state(self.inner(), grant, subscription, stream, offset).await
     }
 
     /// Takes the event, for so long (at least 1 ms).

@@ -3,36 +3,29 @@
 //!
 //! Called by `feed`. Stored in small pieces, so that an answer writes few bytes however much is
 //! done out of order: the floor, and one entry for each run of [`CHUNK`] offsets that has something
-//! done in it. Each entry holds the floor as of its writing as well; the highest counts.
-//!
-//! ```text
-//! place/<subscription, 8 hex>/<stream, 8 hex>                  1 u8 | floor u64
-//! place/<subscription, 8 hex>/<stream, 8 hex>/<chunk, 14 hex>  1 u8 | floor u64 | 0 u8 | (start u16, len u16)*
-//!                                                              1 u8 | floor u64 | 1 u8 | 512 bytes, a bit an offset
-//! ```
-//! All numbers are little-endian.
+//! done in it; `stored` has their form. Each entry holds the floor as of its writing as well; the
+//! highest counts. `unsure` knows which writes have not come to their end.
 //!
 //! Invariants: nothing done is undone by a later write, also after one that failed: what is written of
 //! a chunk is all of it, and every write holds the floor.
 
+mod stored;
+#[cfg(test)]
+mod tests;
+mod unsure;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use outflow_model::{Offset, StreamId};
-use outflow_store::{Condition, Op, Put};
+use outflow_store::Op;
 
 use super::SubscriptionId;
+pub(crate) use stored::{PLACES, erase, leftovers, parse_key};
+use stored::{chunk_key, floor_key, head, put};
+use unsure::Unsure;
 
 /// How many offsets one stored entry is about.
 const CHUNK: u64 = 4_096;
-/// Above so many ranges a chunk is stored as bits.
-const MAX_RANGES: usize = 128;
-const VERSION: u8 = 1;
-const RANGES: u8 = 0;
-const BITS: u8 = 1;
-
-/// Where places are in the engine's state.
-pub(crate) const PLACES: &[u8] = b"place/";
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +41,8 @@ pub(crate) struct Place {
     dirty: BTreeSet<u64>,
     /// Chunks that have an entry.
     stored: BTreeSet<u64>,
+    /// What was written and may yet fail.
+    unsure: Unsure,
 }
 
 impl Place {
@@ -184,6 +179,7 @@ impl Place {
             && (chunk + 1) * CHUNK <= self.floor
         {
             self.stored.remove(&chunk);
+            self.unsure.wrote(chunk);
             ops.push(put(chunk_key(of, stream, chunk), None));
             is_floor_due = true;
         }
@@ -191,9 +187,11 @@ impl Place {
             match self.chunk(chunk) {
                 Some(value) => {
                     self.stored.insert(chunk);
+                    self.unsure.wrote(chunk);
                     ops.push(put(chunk_key(of, stream, chunk), Some(value)));
                 }
                 None if self.stored.remove(&chunk) => {
+                    self.unsure.wrote(chunk);
                     ops.push(put(chunk_key(of, stream, chunk), None));
                     is_floor_due = true;
                 }
@@ -207,201 +205,43 @@ impl Place {
         }
     }
 
-    /// The stored form of a chunk; `None`: nothing above the floor is done in it.
-    fn chunk(&self, chunk: u64) -> Option<Bytes> {
-        let (start, end) = (chunk * CHUNK, (chunk + 1) * CHUNK);
-        let before = self.done.range(..start).next_back().filter(|&(_, &to)| to > start);
-        let ranges = before.into_iter().chain(self.done.range(start..end));
-        let ranges: Vec<(u16, u16)> = ranges
-            .map(|(&from, &to)| (from.max(start) - start, to.min(end) - start))
-            .map(|(from, to)| (from as u16, (to - from) as u16))
-            .collect();
-        if ranges.is_empty() {
-            return None;
+    /// Whether it is on the disk that the event at `offset`, which is done, is so.
+    pub(crate) fn is_durable(&self, offset: Offset) -> bool {
+        let offset = offset.get();
+        if offset < self.floor {
+            return offset < self.unsure.sure_floor();
         }
-        let mut value = head(self.floor);
-        if ranges.len() <= MAX_RANGES {
-            value.push(RANGES);
-            for (from, len) in ranges {
-                value.extend_from_slice(&from.to_le_bytes());
-                value.extend_from_slice(&len.to_le_bytes());
-            }
-        } else {
-            let mut bits = [0_u8; CHUNK as usize / 8];
-            for (from, len) in ranges {
-                for at in usize::from(from)..usize::from(from) + usize::from(len) {
-                    if let Some(byte) = bits.get_mut(at / 8) {
-                        *byte |= 1 << (at % 8);
-                    }
-                }
-            }
-            value.push(BITS);
-            value.extend_from_slice(&bits);
-        }
-        Some(value.into())
+        let chunk = offset / CHUNK;
+        !self.dirty.contains(&chunk) && !self.unsure.holds(chunk)
     }
 
-    /// Takes a stored entry in; `chunk` is that of its key.
-    pub(crate) fn load(&mut self, chunk: Option<u64>, value: &[u8]) -> Result<(), &'static str> {
-        let (&version, rest) = value.split_first().ok_or("empty")?;
-        if version != VERSION {
-            return Err("written by a newer version");
+    /// What says that the event at `offset` is done is to be written, again if it was.
+    pub(crate) fn rewrite(&mut self, offset: Offset) {
+        if offset.get() < self.floor {
+            self.unwrite();
+        } else {
+            self.dirty.insert(offset.get() / CHUNK);
         }
-        let (floor, rest) = rest.split_first_chunk::<8>().ok_or("cut short")?;
-        let floor = u64::from_le_bytes(*floor);
-        self.raise(Offset::new(floor));
-        let Some(chunk) = chunk else {
-            self.written = floor;
-            return Ok(());
-        };
-        self.stored.insert(chunk);
-        let start = chunk.checked_mul(CHUNK).ok_or("no such chunk")?;
-        let done = |from: u64, len: u64| (start + from, start + (from + len).min(CHUNK));
-        let ranges: Vec<(u64, u64)> = match rest.split_first() {
-            Some((&RANGES, pairs)) => {
-                let (pairs, _) = pairs.as_chunks::<4>();
-                let pair = |[a, b, c, d]: &[u8; 4]| {
-                    let from = u16::from_le_bytes([*a, *b]);
-                    done(u64::from(from), u64::from(u16::from_le_bytes([*c, *d])))
-                };
-                pairs.iter().map(pair).collect()
-            }
-            Some((&BITS, bits)) => {
-                let bit = |at: &usize| bits.get(at / 8).is_some_and(|b| b >> (at % 8) & 1 == 1);
-                (0..CHUNK as usize).filter(bit).map(|at| done(at as u64, 1)).collect()
-            }
-            _ => return Err("unknown form"),
-        };
-        for (from, to) in ranges {
-            self.pass(Offset::new(from), Offset::new(to));
+    }
+
+    /// All writes before the last turn of the page have succeeded: turns it again.
+    pub(crate) fn turn_page(&mut self) {
+        let written = Some(self.written).filter(|written| *written != u64::MAX);
+        self.unsure.turn(written);
+    }
+
+    /// A write has failed: what it may have held is to be written again.
+    pub(crate) fn doubt(&mut self) {
+        for chunk in self.unsure.take() {
+            self.dirty.insert(chunk);
+            // An entry that was to go may still be there.
+            self.stored.insert(chunk);
         }
-        Ok(())
+        self.unwrite();
     }
 
     /// Nothing is written yet of the place of a subscription made now.
     pub(crate) const fn unwrite(&mut self) {
         self.written = u64::MAX;
-    }
-}
-
-fn head(floor: u64) -> Vec<u8> {
-    let mut value = vec![VERSION];
-    value.extend_from_slice(&floor.to_le_bytes());
-    value
-}
-
-fn put(key: Bytes, value: Option<Bytes>) -> Op {
-    Op::Put(Put { key, value, condition: Condition::Any })
-}
-
-/// The key of a floor, and the front of the keys of its chunks.
-pub(crate) fn floor_key(of: SubscriptionId, stream: StreamId) -> Bytes {
-    format!("place/{:08x}/{:08x}", of.0, stream.0).into()
-}
-
-fn chunk_key(of: SubscriptionId, stream: StreamId, chunk: u64) -> Bytes {
-    format!("place/{:08x}/{:08x}/{chunk:014x}", of.0, stream.0).into()
-}
-
-/// Whose place an entry is, and which chunk of it.
-pub(crate) fn parse_key(key: &[u8]) -> Option<(SubscriptionId, StreamId, Option<u64>)> {
-    let text = std::str::from_utf8(key.strip_prefix(PLACES)?).ok()?;
-    let mut parts = text.split('/');
-    let mut number = || u32::from_str_radix(parts.next()?, 16).ok();
-    let (subscription, stream) = (SubscriptionId(number()?), StreamId(number()?));
-    match parts.next() {
-        None => Some((subscription, stream, None)),
-        Some(chunk) => Some((subscription, stream, Some(u64::from_str_radix(chunk, 16).ok()?))),
-    }
-}
-
-/// What removes a stored place.
-pub(crate) fn erase(place: &Place, of: SubscriptionId, stream: StreamId, ops: &mut Vec<Op>) {
-    ops.push(put(floor_key(of, stream), None));
-    ops.extend(place.stored.iter().map(|&chunk| put(chunk_key(of, stream, chunk), None)));
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const BASE: u64 = 3 * CHUNK - 40;
-    const ME: SubscriptionId = SubscriptionId(7);
-    const STREAM: StreamId = StreamId(9);
-
-    fn reload(state: &BTreeMap<Bytes, Bytes>) -> Place {
-        let mut place = Place::at(Offset::new(BASE));
-        for (key, value) in state {
-            let (of, stream, chunk) = parse_key(key).unwrap();
-            assert_eq!((of, stream), (ME, STREAM));
-            place.load(chunk, value).unwrap();
-        }
-        place
-    }
-
-    proptest! {
-        /// What is stored is what was done, however it was done and undone.
-        #[test]
-        fn a_stored_place_reads_back(steps in prop::collection::vec((0..400_u64, 0..8_u8), 1..300)) {
-            let mut place = Place::at(Offset::new(BASE));
-            let (mut model, mut state) = (std::collections::BTreeSet::new(), BTreeMap::new());
-            // What failed to be stored is above what was stored: only that is ever undone.
-            let mut stored_floor = Offset::ZERO;
-            for (at, what) in steps {
-                // Spread over several chunks, some dense.
-                let offset = BASE + if at % 3 == 0 { at * 40 } else { at };
-                match what {
-                    0 if offset < stored_floor.get() => {}
-                    0 => {
-                        place.reopen(Offset::new(offset));
-                        model.remove(&offset);
-                    }
-                    1 => {
-                        let end = offset + at % 90;
-                        place.pass(Offset::new(offset), Offset::new(end));
-                        model.extend(offset..end);
-                    }
-                    _ => {
-                        place.ack(Offset::new(offset));
-                        model.insert(offset);
-                    }
-                }
-                if what % 2 == 0 {
-                    stored_floor = place.floor();
-                    let mut ops = Vec::new();
-                    place.write(ME, STREAM, &mut ops);
-                    for op in ops {
-                        let Op::Put(put) = op else { panic!("{op:?}") };
-                        match put.value {
-                            Some(value) => state.insert(put.key, value),
-                            None => state.remove(&put.key),
-                        };
-                    }
-                }
-            }
-            // What was passed over without a write is written with its chunk only.
-            place.dirty.extend(BASE / CHUNK..BASE / CHUNK + 8);
-            let mut ops = Vec::new();
-            place.write(ME, STREAM, &mut ops);
-            for op in ops {
-                let Op::Put(put) = op else { panic!("{op:?}") };
-                match put.value {
-                    Some(value) => state.insert(put.key, value),
-                    None => state.remove(&put.key),
-                };
-            }
-            let loaded = reload(&state);
-            for offset in BASE..BASE + 20_000 {
-                prop_assert_eq!(place.is_done(Offset::new(offset)), model.contains(&offset), "{}", offset);
-                prop_assert_eq!(loaded.is_done(Offset::new(offset)), model.contains(&offset), "stored {}", offset);
-            }
-            let end = BASE + 20_000;
-            prop_assert_eq!(place.open_before(Offset::new(end)), 20_000 - model.len() as u64);
-            prop_assert!(state.len() <= 8);
-        }
     }
 }

@@ -21,6 +21,7 @@ use super::burial::Dying;
 use super::entry::Entry;
 use super::feed::{Apart, Feed, Loaded, Sieve};
 use super::hand::Hand;
+use super::writing::Pages;
 use super::{DeliveryOrder, SettleError, SubscriptionSettings};
 use crate::view::COMPLIANCE;
 
@@ -45,6 +46,8 @@ pub(crate) enum Alarm {
     Retry,
     /// What could not be buried is tried again.
     Burial,
+    /// Places that could not be written are written again.
+    Write,
 }
 
 /// What was counted since the server started.
@@ -94,6 +97,10 @@ pub(crate) struct Queue {
     pub(crate) closed: bool,
     /// Whether something was done that is not written yet.
     pub(crate) needs_write: bool,
+    /// Places could not be written, and are tried again at an alarm.
+    pub(crate) write_failed: bool,
+    /// The writes under way.
+    pub(crate) pages: Pages,
     /// Whether commits of its streams are listened to.
     pub(crate) is_watched: bool,
     /// The alarm that the clockwork knows of.

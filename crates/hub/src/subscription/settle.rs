@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use outflow_model::{Offset, Timestamp};
-use outflow_store::Commit;
 use tokio::sync::oneshot;
 
 use super::burial::Dying;
@@ -17,6 +16,7 @@ use super::entry::Entry;
 use super::feed::Apart;
 use super::hand::Leased;
 use super::queue::{Alarm, Queue};
+use super::writing::Writing;
 use super::{LeaseId, Settle, SettleError};
 
 /// Who is told how an answer ended.
@@ -25,7 +25,7 @@ pub(crate) type Told = oneshot::Receiver<Result<(), SettleError>>;
 /// Answers on their way to the disk: resolves when they are durable. Dropping it changes nothing.
 #[derive(Default)]
 pub struct Settling {
-    pub(crate) commit: Option<Commit>,
+    pub(crate) writing: Option<Writing>,
     pub(crate) told: Vec<Told>,
     failed: Option<SettleError>,
 }
@@ -40,9 +40,9 @@ impl Future for Settling {
     type Output = Result<(), SettleError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(commit) = &mut self.commit {
-            let result = ready!(commit.as_mut().poll(context));
-            self.commit = None;
+        if let Some(writing) = &mut self.writing {
+            let result = ready!(Pin::new(writing).poll(context));
+            self.writing = None;
             self.failed = result.err().map(SettleError::from);
         }
         while let Some(told) = self.told.last_mut() {

@@ -50,8 +50,10 @@ enum State {
     /// Answered in a transaction that has not ended.
     Answered,
     Done,
-    /// The answer was refused: done in memory, perhaps not on the disk.
-    Unsure,
+    /// The answer was refused: done in memory, perhaps not yet on the disk.
+    Unsure {
+        since: i64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -114,7 +116,7 @@ impl Side {
     fn available(&self) -> Vec<Place> {
         let strict = self.settings.order == DeliveryOrder::Strict;
         let is_out =
-            |event: &Event| !matches!(event.state, State::Waiting | State::Done | State::Unsure);
+            |event: &Event| !matches!(event.state, State::Waiting | State::Done | State::Unsure { .. });
         if strict && (!self.ghosts.is_empty() || self.events.values().any(is_out)) {
             return Vec::new();
         }
@@ -254,7 +256,7 @@ impl Machine {
             side.ghosts.clear();
             for event in side.events.values_mut() {
                 event.deliveries = 0;
-                if !matches!(event.state, State::Done | State::Unsure) {
+                if !matches!(event.state, State::Done | State::Unsure { .. }) {
                     event.state = State::Waiting;
                 }
             }
@@ -275,7 +277,7 @@ impl Machine {
             }
             for (place, event) in &mut self.sides[side].events {
                 let is_open = open.remove(place);
-                if event.state == State::Unsure {
+                if matches!(event.state, State::Unsure { .. }) {
                     event.state = if is_open { State::Waiting } else { State::Done };
                 }
                 assert_eq!(is_open, event.state == State::Waiting, "{place:?} after a crash");
@@ -303,6 +305,12 @@ impl Machine {
             side.ghosts.retain(|(.., deadline)| deadline.is_none_or(|at| at > now));
         }
         self.world().hub.tick().await;
+        // What was refused is stored within a second.
+        for event in self.sides.iter_mut().flat_map(|side| side.events.values_mut()) {
+            if matches!(event.state, State::Unsure { since } if now - since >= 1_000) {
+                event.state = State::Done;
+            }
+        }
     }
 
     async fn leave(&mut self, side: usize, member: usize) {
@@ -379,7 +387,7 @@ impl Machine {
                         *at = now + 45_000;
                     }
                 }
-                _ => event.state = State::Unsure,
+                _ => event.state = State::Unsure { since: now },
             }
         }
     }

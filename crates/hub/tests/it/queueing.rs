@@ -103,7 +103,7 @@ pub(crate) async fn silent(consumers: &mut Consumers) {
     }
 }
 
-fn acks(deliveries: &[Delivery]) -> Vec<Settle> {
+pub(crate) fn acks(deliveries: &[Delivery]) -> Vec<Settle> {
     deliveries.iter().map(|delivery| Settle::Ack(delivery.lease)).collect()
 }
 

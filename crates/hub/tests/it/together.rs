@@ -57,7 +57,7 @@ fn deleting_a_project_beside_transactions_comes_to_an_end() {
     const STREAMS: usize = 60;
     let (tell, over) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build();
         runtime.unwrap().block_on(async {
             let world = world().await;
             for round in 0..ROUNDS {
@@ -68,22 +68,29 @@ fn deleting_a_project_beside_transactions_comes_to_an_end() {
                 let mut draft = Draft::default();
                 let event = br#"{"type":"CUSTOM","body":{"n":7}}"#;
                 draft.push_json(event, &world.hub.rules(), world.hub.rng()).unwrap();
-                let hub = world.hub.clone();
-                let work = tokio::spawn(async move {
-                    // Until the streams are gone.
-                    loop {
-                        let mut transaction = hub.transaction(&publisher);
-                        for stream in &streams {
-                            transaction.publish(stream, draft.clone()).unwrap();
+                // One waits for another's locks while the deletion waits for them too.
+                let work = (0..3).map(|_| {
+                    let (hub, publisher) = (world.hub.clone(), publisher.clone());
+                    let (streams, draft) = (streams.clone(), draft.clone());
+                    tokio::spawn(async move {
+                        // Until the streams are gone.
+                        loop {
+                            let mut transaction = hub.transaction(&publisher);
+                            for stream in &streams {
+                                transaction.publish(stream, draft.clone()).unwrap();
+                            }
+                            if transaction.commit().await.is_err() {
+                                return;
+                            }
                         }
-                        if transaction.commit().await.is_err() {
-                            return;
-                        }
-                    }
+                    })
                 });
+                let work: Vec<_> = work.collect();
                 tokio::task::yield_now().await;
                 world.hub.delete_project(&project_id(&of)).await.unwrap();
-                work.await.unwrap();
+                for one in work {
+                    one.await.unwrap();
+                }
             }
         });
         tell.send(()).unwrap();

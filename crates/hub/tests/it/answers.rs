@@ -1,0 +1,124 @@
+//! What becomes of answers that are not stored at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow_hub::subscription::{
+    EventRef, EventState, Settle, SettleError, Source, Subscription, SubscriptionSettings,
+};
+use outflow_hub::{Hub, Start};
+use outflow_store::AppendError;
+
+use crate::queueing::{acks, events, user, with_credit};
+use crate::world::{World, name, world};
+
+/// Waits until so many writes are held back.
+async fn held(world: &World, count: usize) {
+    while world.engine.held() < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn first(hub: &Hub, subscription: &Arc<Subscription>) -> EventRef {
+    let seen = hub.peek(&user(), subscription, Duration::from_secs(1)).await.unwrap();
+    seen.next.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_called_settled_once_that_is_on_the_disk() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 1).await;
+    let event = first(&world.hub, &subscription).await;
+    let hold = Duration::from_secs(30);
+    let lease = world.hub.lease(&user(), &subscription, &event, hold).await.unwrap().lease;
+    world.engine.hold();
+    let (hub, of) = (world.hub.clone(), subscription.clone());
+    let settled =
+        tokio::spawn(async move { hub.settle_lease(&user(), &of, Settle::Ack(lease)).await });
+    held(&world, 1).await;
+    let (hub, of) = (world.hub.clone(), subscription.clone());
+    let state = tokio::spawn(async move {
+        hub.event_state(&user(), &of, event.stream, event.offset).await.unwrap()
+    });
+    held(&world, 2).await;
+    world.engine.fail_next(AppendError::Full);
+    world.engine.commit_next();
+    assert!(matches!(settled.await.unwrap(), Err(SettleError::Unavailable(_))));
+    assert!(!state.is_finished());
+    world.engine.commit_next();
+    assert_eq!(state.await.unwrap(), EventState::Settled);
+    drop(subscription);
+    let world = world.crash().await;
+    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_answer_is_stored_later_whether_or_not_anybody_waits_for_it() {
+    for waits in [true, false] {
+        let world = world().await;
+        let subscription = world.subscribe().await;
+        world.publish_numbers(0, 3).await;
+        let mut consumers = world.hub.consumers(&user());
+        let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+        let got = events(&mut consumers, 3).await;
+        world.engine.fail_next(AppendError::Throttled);
+        let settling = consumers.settle(id, &acks(&got[1..])).unwrap();
+        if waits {
+            assert!(matches!(settling.await, Err(SettleError::Unavailable(_))));
+        } else {
+            drop(settling);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.clock.advance(1_001);
+        world.hub.tick().await;
+        drop((consumers, subscription));
+        let world = world.crash().await;
+        assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1, "{waits}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_in_which_nothing_happens_writes_nothing() {
+    let world = world().await;
+    let owns = SubscriptionSettings { owns: true, ..Default::default() };
+    let subscription = world.subscribe_with(owns).await;
+    world.publish_numbers(0, 3).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    consumers.settle(id, &acks(&got[..2])).unwrap().await.unwrap();
+    world.clock.advance(10_001);
+    world.hub.tick().await;
+    assert_eq!(world.hub.stats(&world.stream()).start, got[2].event.offset());
+    world.engine.hold();
+    world.clock.advance(10_001);
+    world.hub.tick().await;
+    assert_eq!(world.engine.held(), 0);
+    world.engine.commit_all();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_taken_up_again_begins_where_it_is_told_to() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 3).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    world.engine.hold();
+    let (hub, of) = (world.hub.clone(), subscription.clone());
+    let removed = tokio::spawn(async move { hub.remove_source(&of, &name("events")).await });
+    held(&world, 1).await;
+    // Not the first: what is done above the floor is stored for itself.
+    let settling = tokio::spawn(consumers.settle(id, &acks(&got[1..2])).unwrap());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    world.engine.commit_all();
+    assert!(removed.await.unwrap().unwrap());
+    settling.await.unwrap().unwrap();
+    let source = Source { stream: name("events"), start: Start::Earliest, filter: None };
+    world.hub.add_source(&subscription, source).await.unwrap();
+    drop((consumers, subscription));
+    let world = world.crash().await;
+    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 3);
+}
