@@ -115,8 +115,9 @@ impl Side {
     /// What may be handed out, in order.
     fn available(&self) -> Vec<Place> {
         let strict = self.settings.order == DeliveryOrder::Strict;
-        let is_out =
-            |event: &Event| !matches!(event.state, State::Waiting | State::Done | State::Unsure { .. });
+        let is_out = |event: &Event| {
+            !matches!(event.state, State::Waiting | State::Done | State::Unsure { .. })
+        };
         if strict && (!self.ghosts.is_empty() || self.events.values().any(is_out)) {
             return Vec::new();
         }

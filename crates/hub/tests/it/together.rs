@@ -1,6 +1,7 @@
 //! Things done at the same moment: transactions beside purges and deletions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outflow_hub::subscription::Settle;
@@ -69,7 +70,9 @@ fn deleting_a_project_beside_transactions_comes_to_an_end() {
                 let event = br#"{"type":"CUSTOM","body":{"n":7}}"#;
                 draft.push_json(event, &world.hub.rules(), world.hub.rng()).unwrap();
                 // One waits for another's locks while the deletion waits for them too.
+                let committed = Arc::new(AtomicUsize::new(0));
                 let work = (0..3).map(|_| {
+                    let committed = committed.clone();
                     let (hub, publisher) = (world.hub.clone(), publisher.clone());
                     let (streams, draft) = (streams.clone(), draft.clone());
                     tokio::spawn(async move {
@@ -82,11 +85,14 @@ fn deleting_a_project_beside_transactions_comes_to_an_end() {
                             if transaction.commit().await.is_err() {
                                 return;
                             }
+                            committed.fetch_add(1, Ordering::Relaxed);
                         }
                     })
                 });
                 let work: Vec<_> = work.collect();
-                tokio::task::yield_now().await;
+                while committed.load(Ordering::Relaxed) < 6 {
+                    tokio::task::yield_now().await;
+                }
                 world.hub.delete_project(&project_id(&of)).await.unwrap();
                 for one in work {
                     one.await.unwrap();
