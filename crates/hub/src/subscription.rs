@@ -22,6 +22,7 @@ mod mailbox;
 pub(crate) mod metrics;
 mod oldest;
 mod operations;
+mod patrol;
 pub mod pattern;
 mod place;
 mod properties;
@@ -29,6 +30,7 @@ mod queue;
 mod record;
 pub mod settings;
 mod settle;
+mod sight;
 pub mod transaction;
 pub(crate) mod wake;
 mod writing;
@@ -205,7 +207,7 @@ impl Subscription {
             queue.feeds.iter_mut().for_each(|feed| feed.at_end = false);
         }
         let wants_load = queue.wants_load();
-        let is_seen = queue.peekers > 0 && queue.visible().is_some();
+        let is_seen = queue.has_news();
         drop(queue);
         if wants_load {
             inner.subscriptions.bells.ring(self);

@@ -3,20 +3,20 @@
 //! Made by [`Hub::browse`](crate::Hub::browse). Reads by itself, with a copy of the places: it takes
 //! nothing, and sees what consumers hold as well.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use outflow_model::{Grant, Offset, Timestamp};
+use outflow_model::{Grant, Offset, StreamId, Timestamp};
 use outflow_store::ReadError;
 
 use super::event::accepts;
 use super::feed::{Feed, Loaded};
 use super::queue::Queue;
+use super::sight::Sight;
 use super::{ConsumeError, Delivery, LeaseId, Subscription, SubscriptionSettings};
 use crate::hub::Inner;
 use crate::selector::Selector;
-use crate::view::View;
 
 /// One stream of the look.
 struct Shelf {
@@ -30,7 +30,7 @@ pub struct Browse {
     subscription: Arc<Subscription>,
     settings: Arc<SubscriptionSettings>,
     selector: Option<Selector>,
-    view: Option<View>,
+    sight: Arc<Sight>,
     shelves: Vec<Shelf>,
     now: Timestamp,
     /// How many events were looked at since others could run.
@@ -50,23 +50,40 @@ pub(crate) fn browse(
     subscription: &Arc<Subscription>,
     selector: Option<Selector>,
 ) -> Result<Browse, ConsumeError> {
-    let view = inner.may_consume(grant, subscription)?;
+    let sight = Arc::new(inner.may_consume(grant, subscription)?);
+    Ok(of(inner, subscription, selector, sight, &BTreeMap::new()))
+}
+
+/// The look of a caller who sees so much, at each stream from where `from` says.
+pub(super) fn of(
+    inner: &Arc<Inner>,
+    subscription: &Arc<Subscription>,
+    selector: Option<Selector>,
+    sight: Arc<Sight>,
+    from: &BTreeMap<StreamId, Offset>,
+) -> Browse {
     let queue = subscription.queue.lock();
     let shelf = |feed: &Feed| {
         let bounds = feed.stream.bounds(&*inner.engine).ok()?;
         let place = feed.place.clone();
         let mut copy = Feed::new(feed.key, feed.stream.clone(), feed.filter.clone(), place);
-        copy.skip_to(bounds.start);
+        let from = from.get(&feed.stream.id).copied().unwrap_or(Offset::ZERO);
+        copy.skip_to(bounds.start.max(from));
         Some(Shelf { feed: copy, end: bounds.next })
     };
     let shelves = queue.feeds.iter().filter_map(shelf).collect();
     let (settings, now) = (queue.settings.clone(), inner.clock.now());
     drop(queue);
     let (inner, subscription) = (inner.clone(), subscription.clone());
-    Ok(Browse { inner, subscription, settings, selector, view, shelves, now, seen: 0 })
+    Browse { inner, subscription, settings, selector, sight, shelves, now, seen: 0 }
 }
 
 impl Browse {
+    /// Where the streams ended when it was made.
+    pub(super) fn ends(&self) -> BTreeMap<StreamId, Offset> {
+        self.shelves.iter().map(|shelf| (shelf.feed.stream.id, shelf.end)).collect()
+    }
+
     /// The next event; `None` at the end. Its lease settles nothing.
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
@@ -88,11 +105,7 @@ impl Browse {
             }
             let Some(event) = entry.view() else { continue };
             let is_wanted = self.selector.as_ref().is_none_or(|one| accepts(one, &event));
-            let is_seen = self
-                .view
-                .as_ref()
-                .is_none_or(|view| view.passes(event.meta(), event.line(), self.now));
-            if is_wanted && is_seen && !entry.restricted && entry.expires > self.now {
+            if is_wanted && self.sight.sees(&event, self.now) && entry.expires > self.now {
                 return Some(Delivery {
                     lease: LeaseId(0),
                     subscription: self.subscription.id(),

@@ -356,24 +356,43 @@ fn ending(subscription: &Subscription) -> Vec<Op> {
 /// See [`Hub::delete_subscription`](crate::Hub::delete_subscription).
 pub(crate) fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Change<()> {
     let subscription = subscription.clone();
-    in_turn(inner, |inner| async move {
-        is_there(&inner, &subscription)?;
-        // No answer may write a place after its deletion.
-        let turn = subscription.turn.lock().await;
-        let ops = ending(&subscription);
-        subscription.queue.lock().on_hold = true;
-        let done = if ops.is_empty() { Ok(()) } else { commit(&inner, ops).await };
-        match &done {
-            Ok(()) => forget(&inner, &subscription),
-            Err(_) => {
-                let mut queue = subscription.queue.lock();
-                queue.on_hold = false;
-                subscription.release_deferred(&inner, queue);
-            }
+    in_turn(inner, |inner| async move { end(&inner, &subscription, |_| true).await.map(drop) })
+}
+
+/// Deletes a subscription, unless `still` no longer holds when its turn has come; says whether it did.
+pub(crate) fn delete_if(
+    inner: &Arc<Inner>,
+    subscription: &Arc<Subscription>,
+    still: impl FnOnce(&Subscription) -> bool + Send + 'static,
+) -> Change<bool> {
+    let subscription = subscription.clone();
+    in_turn(inner, |inner| async move { end(&inner, &subscription, still).await })
+}
+
+async fn end(
+    inner: &Arc<Inner>,
+    subscription: &Arc<Subscription>,
+    still: impl FnOnce(&Subscription) -> bool + Send,
+) -> Changed<bool> {
+    is_there(inner, subscription)?;
+    if !still(subscription) {
+        return Ok(false);
+    }
+    // No answer may write a place after its deletion.
+    let turn = subscription.turn.lock().await;
+    let ops = ending(subscription);
+    subscription.queue.lock().on_hold = true;
+    let done = if ops.is_empty() { Ok(()) } else { commit(inner, ops).await };
+    match &done {
+        Ok(()) => forget(inner, subscription),
+        Err(_) => {
+            let mut queue = subscription.queue.lock();
+            queue.on_hold = false;
+            subscription.release_deferred(inner, queue);
         }
-        drop(turn);
-        done
-    })
+    }
+    drop(turn);
+    done.map(|()| true)
 }
 
 /// Removes a subscription from memory, and ends its consumers.

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use outflow_model::{Action, Grant, Timestamp};
+use outflow_model::{Grant, Timestamp};
 
 use super::hand::{Hand, Leased, Owner};
 use super::queue::{Alarm, Queue};
@@ -21,10 +21,8 @@ use super::{
     Subscription,
 };
 use crate::CloseReason;
-use crate::destination::reach::may_consume;
 use crate::drain::{Member, Refused, Signal};
-use crate::hub::{Denied, Inner};
-use crate::view::{Entitlement, View};
+use crate::hub::Inner;
 
 /// How many consumers a connection may have.
 const MAX_CONSUMERS: usize = 10_000;
@@ -90,15 +88,12 @@ impl Consumers {
             Some(_) => return Err(ConsumeError::Forbidden),
             None => {}
         }
-        let view = self.inner.may_consume(&self.grant, subscription)?;
+        let sight = self.inner.may_consume(&self.grant, subscription)?;
         if self.entries.len() >= MAX_CONSUMERS {
             return Err(ConsumeError::TooMany { max: MAX_CONSUMERS });
         }
         let id = ConsumerId(self.last);
-        let actions = &self.grant.actions;
-        let may_comply =
-            actions.contains(&Action::Compliance) || actions.contains(&Action::Operate);
-        let hand = Hand::new(self.owner.clone(), id, options, view, may_comply);
+        let hand = Hand::new(self.owner.clone(), id, options, sight);
         let mut queue = subscription.queue.lock();
         if queue.closed {
             return Err(ConsumeError::NotFound);
@@ -244,30 +239,6 @@ fn leave(inner: &Arc<Inner>, subscription: &Arc<Subscription>, key: u64) {
     inner.subscriptions.metrics.consumers.dec();
     if is_over {
         super::change::forget(inner, subscription);
-    }
-}
-
-impl Inner {
-    /// Whether the grant reaches a subscription, and what it may see of its events; `None`:
-    /// everything that is not reserved.
-    pub(crate) fn may_consume(
-        &self,
-        grant: &Grant,
-        subscription: &Subscription,
-    ) -> Result<Option<View>, ConsumeError> {
-        let (project, name) = (subscription.project(), subscription.name());
-        may_consume(grant, project, name, &subscription.shared_sources()).map_err(|denied| {
-            match denied {
-                Denied::NotFound => ConsumeError::NotFound,
-                Denied::Forbidden => ConsumeError::Forbidden,
-            }
-        })?;
-        let Some(id) = &grant.integration else { return Ok(None) };
-        let integration = self.catalog.read().integration(subscription.project(), id);
-        let integration = integration.ok_or(ConsumeError::Forbidden)?;
-        let entitlement = Entitlement::of(grant, Some(&integration), None);
-        let view = View::new(Arc::new(outflow_model::Filter::all()), None, &entitlement, None);
-        Ok(Some(view).filter(|view| !view.is_all()))
     }
 }
 

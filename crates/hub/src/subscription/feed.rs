@@ -52,8 +52,9 @@ pub(crate) struct Feed {
     pub(crate) place: Place,
     /// All below was looked at.
     pub(crate) loaded: Offset,
-    /// Whether there was nothing more when it was last looked at.
+    /// Whether there was nothing more when it was last looked at, and where its end was.
     pub(crate) at_end: bool,
+    pub(crate) end: Offset,
     pub(crate) ready: VecDeque<Entry>,
     pub(crate) apart: BTreeMap<Offset, (Entry, Apart)>,
     /// Events that were handed out before and are not in memory: how often.
@@ -96,6 +97,7 @@ impl Feed {
             loaded: place.floor(),
             place,
             at_end: false,
+            end: Offset::ZERO,
             ready: VecDeque::new(),
             apart: BTreeMap::new(),
             counts: BTreeMap::new(),

@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::entry::Entry;
+use super::sight::Sight;
 use super::{ConsumerId, ConsumerOptions, EventView};
 use crate::CloseReason;
-use crate::view::View;
 
 /// So many bytes may wait for one consumer to take them; one event always may.
 const MAX_WAITING_BYTES: usize = 128 << 10;
@@ -68,10 +68,8 @@ pub(crate) struct Hand {
     /// What its owner calls it.
     pub(crate) id: ConsumerId,
     pub(crate) options: ConsumerOptions,
-    /// What its credential may see; `None`: everything.
-    pub(crate) view: Option<View>,
-    /// Whether it may see compliance events.
-    pub(crate) may_comply: bool,
+    /// What its credential may see.
+    pub(crate) sight: Sight,
     /// Handed over and not yet taken.
     pub(crate) waiting: VecDeque<(u32, Entry)>,
     pub(crate) waiting_bytes: usize,
@@ -96,15 +94,13 @@ impl Hand {
         owner: Arc<Owner>,
         id: ConsumerId,
         options: ConsumerOptions,
-        view: Option<View>,
-        may_comply: bool,
+        sight: Sight,
     ) -> Self {
         Self {
             owner,
             id,
             options,
-            view,
-            may_comply,
+            sight,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             leased: VecDeque::new(),
@@ -128,18 +124,17 @@ impl Hand {
 
     /// Whether it looks at events before it takes them.
     pub(crate) const fn is_choosy(&self) -> bool {
-        self.options.selector.is_some() || self.view.is_some()
+        self.options.selector.is_some() || self.sight.is_choosy()
     }
 
     /// Whether its credential lets it have events of such a type.
     pub(crate) const fn may_have(&self, entry: &Entry) -> bool {
-        self.may_comply || !entry.restricted
+        self.sight.allows(entry.restricted)
     }
 
     /// Whether it takes the event.
     pub(crate) fn wants(&self, event: &EventView, now: Timestamp) -> bool {
-        let sees = |view: &View| view.passes(event.meta(), event.line(), now);
-        self.view.as_ref().is_none_or(sees)
+        self.sight.sees(event, now)
             && self.options.selector.as_ref().is_none_or(|one| super::event::accepts(one, event))
     }
 

@@ -117,7 +117,9 @@ fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
             break;
         }
         let bounds = feed.stream.bounds(&*inner.engine);
-        feed.at_end = bounds.map_or(true, |bounds| feed.loaded >= bounds.next);
+        let next = bounds.map_or(feed.loaded, |bounds| bounds.next);
+        feed.at_end = feed.loaded >= next;
+        queue.news |= std::mem::replace(&mut feed.end, next) < next;
         // What an empty feed has may come before all that is ready.
         let is_wanted = feed.ready.is_empty() || has_room;
         if !feed.at_end && is_wanted && wants.iter().all(|want| want.feed != feed.key) {

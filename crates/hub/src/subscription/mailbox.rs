@@ -5,6 +5,7 @@
 //!
 //! Invariant: a look holds nothing; of several takers of one event one wins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,9 +20,10 @@ use super::entry::{Entry, NEVER};
 use super::feed::Apart;
 use super::queue::{Alarm, Queue};
 use super::settle::{Told, after};
+use super::sight::Sight;
 use super::{
     ConsumeError, Delivery, DeliveryOrder, EventRef, EventState, EventView, LeaseError, LeaseId,
-    Peeked, Settle, SettleError, Subscription, load,
+    Peeked, Settle, SettleError, Subscription, browse, load,
 };
 use crate::Stream;
 use crate::hub::Inner;
@@ -57,9 +59,11 @@ pub(crate) async fn peek(
     subscription: &Arc<Subscription>,
     wait: Duration,
 ) -> Result<Peeked, ConsumeError> {
-    inner.may_consume(grant, subscription)?;
+    let sight = Arc::new(inner.may_consume(grant, subscription)?);
     let until = Instant::now() + wait;
     let _peeker = Peeker::new(inner, subscription);
+    // How far each stream was searched for something it may see.
+    let mut searched = BTreeMap::new();
     loop {
         load::if_idle(inner, subscription).await;
         let mut seen = std::pin::pin!(subscription.seen.notified());
@@ -70,8 +74,12 @@ pub(crate) async fn peek(
             if queue.closed {
                 return Err(ConsumeError::NotFound);
             }
-            (queue.peeked(inner), !queue.loading)
+            (queue.peeked(inner, &sight), !queue.loading)
         };
+        let (mut peeked, is_hidden) = peeked;
+        if is_hidden {
+            peeked.next = search(inner, subscription, &sight, &mut searched).await;
+        }
         let is_late = Instant::now() >= until;
         if peeked.next.is_some() || (is_late && is_settled) {
             return Ok(peeked);
@@ -86,14 +94,45 @@ pub(crate) async fn peek(
         }
         if tokio::time::timeout_at(until, seen).await.is_err() {
             let queue = subscription.queue.lock();
-            return Ok(queue.peeked(inner));
+            return Ok(queue.peeked(inner, &sight).0);
         }
     }
 }
 
+/// Looks behind what is in memory for an event that the caller may see, when all that is there is
+/// hidden from it; `searched` is where to begin and where that has come to.
+async fn search(
+    inner: &Arc<Inner>,
+    subscription: &Arc<Subscription>,
+    sight: &Arc<Sight>,
+    searched: &mut BTreeMap<StreamId, Offset>,
+) -> Option<EventRef> {
+    let mut browse = browse::of(inner, subscription, None, sight.clone(), searched);
+    let ends = browse.ends();
+    let mut held = BTreeMap::new();
+    while let Some(Delivery { stream, event, .. }) = browse.next().await {
+        let offset = event.offset();
+        let queue = subscription.queue.lock();
+        if queue.state(inner, stream.id, offset) == EventState::Waiting
+            && !queue.is_apart(stream.id, offset)
+        {
+            let (name, id) = (stream.name.clone(), event.id().to_owned());
+            return Some(EventRef { stream: stream.id, name, offset, id });
+        }
+        // It may come back.
+        held.entry(stream.id).or_insert(offset);
+    }
+    *searched = ends;
+    searched.append(&mut held);
+    None
+}
+
 impl Queue {
-    fn peeked(&self, inner: &Inner) -> Peeked {
-        let first = self.visible().and_then(|(key, entry)| {
+    /// What the caller sees first of what is in memory, and whether there is something it does not.
+    fn peeked(&self, inner: &Inner, sight: &Sight) -> (Peeked, bool) {
+        let now = inner.clock.now();
+        let first = self.visible();
+        let seen = first.and_then(|_| self.first_seen(sight, now)).and_then(|(key, entry)| {
             let feed = self.feed(key)?;
             Some(EventRef {
                 stream: feed.stream.id,
@@ -104,7 +143,25 @@ impl Queue {
         });
         let held = self.held() as u64;
         let available = self.backlog(inner).saturating_sub(held);
-        Peeked { available: available.max(u64::from(first.is_some())), next: first }
+        let is_cold = first.is_some_and(|(_, entry)| entry.body.is_none());
+        let is_hidden = first.is_some() && seen.is_none() && !is_cold;
+        (Peeked { available: available.max(u64::from(seen.is_some())), next: seen }, is_hidden)
+    }
+
+    /// The first ready event that the caller sees, or that is not in memory: what it is, only a
+    /// read would tell.
+    fn first_seen(&self, sight: &Sight, now: Timestamp) -> Option<(u32, &Entry)> {
+        let sees = |entry: &&Entry| entry.view().is_none_or(|view| sight.sees(&view, now));
+        let seen = self.feeds.iter().filter_map(|feed| {
+            let key = feed.key;
+            Some((key, feed.ready.iter().find(sees)?))
+        });
+        seen.min_by_key(|(key, entry)| (entry.at, *key))
+    }
+
+    fn is_apart(&self, stream: StreamId, offset: Offset) -> bool {
+        let feed = self.feeds.iter().find(|feed| feed.stream.id == stream);
+        feed.is_some_and(|feed| feed.apart.contains_key(&offset))
     }
 
     /// How many events are neither done nor to be had.
@@ -193,7 +250,7 @@ pub(crate) async fn lease(
     event: &EventRef,
     hold: Duration,
 ) -> Result<Delivery, LeaseError> {
-    inner.may_consume(grant, subscription).map_err(|error| match error {
+    let sight = inner.may_consume(grant, subscription).map_err(|error| match error {
         ConsumeError::NotFound => LeaseError::NotFound,
         ConsumeError::Forbidden | ConsumeError::TooMany { .. } => LeaseError::Forbidden,
         ConsumeError::ShuttingDown => LeaseError::Unavailable("draining".into()),
@@ -208,10 +265,11 @@ pub(crate) async fn lease(
     };
     // Read before it is taken: nothing is leased whose content cannot be had.
     let view = view_at(inner, &stream, event.offset).await.map_err(unavailable)?;
-    let view = view.ok_or(LeaseError::Gone)?;
     let now = inner.clock.now();
+    // To whom it is hidden it is not there.
+    let view = view.filter(|view| sight.sees(view, now)).ok_or(LeaseError::Gone)?;
     let mut queue = subscription.queue.lock();
-    let taken = queue.take(&stream, event.offset, &view, now);
+    let taken = queue.take(&stream, event.offset, &view, &sight, now);
     let result = taken.map(|(key, entry)| {
         let lease = inner.subscriptions.leases.fetch_add(1, Ordering::Relaxed);
         queue.lease_apart(key, entry, lease, after(now, hold), (subscription, stream, view))
@@ -230,6 +288,7 @@ impl Queue {
         stream: &Stream,
         offset: Offset,
         view: &EventView,
+        sight: &Sight,
         now: Timestamp,
     ) -> Result<(u32, Entry), LeaseError> {
         let feed = self.feeds.iter().find(|feed| feed.stream.id == stream.id);
@@ -249,13 +308,17 @@ impl Queue {
         let (key, is_loaded) = (feed.key, offset < feed.loaded);
         let is_strict = self.settings.order == DeliveryOrder::Strict;
         let is_behind = |(first, entry): (u32, &Entry)| (first, entry.offset) != (key, offset);
-        if self.is_blocked() || (is_strict && self.first().is_some_and(is_behind)) {
+        if self.is_blocked() || (is_strict && self.first_seen(sight, now).is_some_and(is_behind)) {
             return Err(LeaseError::Held { until: self.next_deadline() });
         }
         if is_loaded {
             // Neither done nor apart: ready, or in a consumer's hands.
-            let entry = self.take_ready(key, offset);
-            return entry.map(|entry| (key, entry)).ok_or(LeaseError::Held { until: None });
+            let entry = self.take_ready(key, offset).ok_or(LeaseError::Held { until: None })?;
+            if entry.expires <= now {
+                self.bury(key, entry, "expired".into(), None);
+                return Err(LeaseError::Gone);
+            }
+            return Ok((key, entry));
         }
         let settings = self.settings.clone();
         let wanted = [feed.filter.as_ref(), settings.selector.as_ref()];
@@ -268,6 +331,10 @@ impl Queue {
         }
         let sieve = Self::sieve(&settings, now);
         let mut entry = sieve.entry(view.meta(), times.until);
+        if entry.expires <= now {
+            // It is given up when it is met in its order.
+            return Err(LeaseError::Gone);
+        }
         entry.deliveries = self.feed_mut(key).and_then(|f| f.counts.remove(&offset)).unwrap_or(0);
         Ok((key, entry))
     }

@@ -222,6 +222,9 @@ impl Hub {
     /// Does what is due by the clock: ends leases, shows scheduled events, expires what is idle.
     /// The hub does so by itself every second; for those who move the clock by hand.
     pub async fn tick(&self) {
-        clockwork::tick(self.inner()).await;
+        for task in clockwork::tick(self.inner()).await {
+            // One that was cut short is begun again in the next round.
+            let _ = task.await;
+        }
     }
 }

@@ -88,8 +88,14 @@ pub(crate) struct Queue {
     pub(crate) loading: bool,
     /// A read has failed, and is tried again at an alarm.
     pub(crate) is_retrying: bool,
-    /// How many wait for a look.
+    /// How many wait for a look, and how many of them only see what is over.
     pub(crate) peekers: usize,
+    pub(crate) visits: usize,
+    /// When the front is to be looked at for events that are over, if nobody consumes.
+    pub(crate) next_look: Timestamp,
+    /// What those who look were last told to look at, and whether more has come since.
+    shown: Option<(u32, Offset)>,
+    pub(crate) news: bool,
     /// While something is on its way whose failure would undo an answer, no place is written.
     pub(crate) on_hold: bool,
     /// Whose answers wait for that.
@@ -194,6 +200,7 @@ impl Queue {
     pub(crate) fn make_ready(&mut self, key: u32, entry: Entry) {
         let Ok(at) = self.feeds.binary_search_by_key(&key, |feed| feed.key) else { return };
         let Some(feed) = self.feeds.get_mut(at) else { return };
+        self.news = true;
         if entry.offset >= feed.loaded {
             // The window was let go of meanwhile: it is found again with what is around it.
             feed.counts.insert(entry.offset, entry.deliveries);
@@ -254,6 +261,7 @@ impl Queue {
     pub(crate) fn loaded(&mut self, key: u32, found: Loaded) {
         let Some(feed) = self.feed(key) else { return };
         let first = feed.ready.front().map(|first| first.at);
+        self.news |= found.count > 0;
         self.ready += found.count;
         self.ready_bytes += found.bytes;
         // Loading adds behind, so a head that was there still is.
@@ -291,6 +299,16 @@ impl Queue {
         !self.desk.is_empty()
             || self.hands.values().any(|hand| hand.holds > 0 || !hand.assigned.is_empty())
             || self.feeds.iter().any(waits)
+    }
+
+    /// Whether those who wait for a look should look now. Not for the same things again: one of
+    /// them may not see what is first, and would not let the others rest.
+    pub(crate) fn has_news(&mut self) -> bool {
+        let first = self.visible().map(|(key, entry)| (key, entry.offset));
+        let is_new = first != std::mem::replace(&mut self.shown, first) || self.news;
+        let tells = first.is_some() && is_new && self.peekers > 0;
+        self.news &= !tells;
+        tells
     }
 
     /// Whether an event may be seen by those who look only.

@@ -16,6 +16,8 @@ mod client_ids;
 mod dedup;
 mod destinations;
 mod entitlement;
+mod expiring;
+mod hidden;
 mod limits;
 mod live;
 mod peeking;

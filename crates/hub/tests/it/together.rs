@@ -46,7 +46,7 @@ async fn streams_of(world: &World, of: &str, count: usize) -> Vec<Arc<Stream>> {
     let mut streams = Vec::new();
     for number in (0..count).rev() {
         let settings = StreamSettings { dedup: None, ..StreamSettings::default() };
-        let new = NewStream { name: name(&format!("s{number:03}")), settings };
+        let new = NewStream { name: name(&format!("s{number:04}")), settings };
         streams.push(world.hub.create_stream(&project_id(of), new).await.unwrap());
     }
     streams
@@ -55,7 +55,7 @@ async fn streams_of(world: &World, of: &str, count: usize) -> Vec<Arc<Stream>> {
 #[test]
 fn deleting_a_project_beside_transactions_comes_to_an_end() {
     const ROUNDS: usize = 20;
-    const STREAMS: usize = 60;
+    const STREAMS: usize = 1_000;
     let (tell, over) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build();

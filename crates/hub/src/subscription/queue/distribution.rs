@@ -20,6 +20,7 @@ const MAX_ASSIGNED: usize = 256;
 impl Queue {
     /// Hands out what can be handed out.
     pub(crate) fn distribute(&mut self, now: Timestamp) {
+        self.expire(now);
         while !self.turns.is_empty() {
             if !self.is_known() {
                 break;
@@ -41,6 +42,16 @@ impl Queue {
             if !self.give_one(key, group, now) {
                 break;
             }
+        }
+    }
+
+    /// Gives up the events at the front that are over, also when nobody is there to take them.
+    fn expire(&mut self, now: Timestamp) {
+        while let Some((key, first)) = self.first()
+            && first.expires <= now
+        {
+            let Some(entry) = self.pop(key) else { break };
+            self.bury(key, entry, "expired".into(), None);
         }
     }
 

@@ -1,0 +1,207 @@
+//! The round: what is looked at in all subscriptions, every [`ROUND`](super::ROUND).
+//!
+//! Called by the clockwork. What takes long is left to tasks beside it, at most one of each kind,
+//! so that no alarm waits for a disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use outflow_model::{StreamId, Timestamp};
+use outflow_store::{Batch, Condition, Op, Put};
+use tokio::task::JoinHandle;
+
+use super::Clockwork;
+use crate::Stream;
+use crate::hub::Inner;
+use crate::subscription::feed::Feed;
+use crate::subscription::patrol::{self, LOOKS};
+use crate::subscription::writing::Writing;
+use crate::subscription::{Subscription, change, directory, record};
+
+/// A window that nobody has used for so long is let go of.
+const UNLOAD_AFTER_MS: i64 = 10_000;
+/// A floor that has moved by so much without an answer is written.
+const UNWRITTEN: u64 = 4_096;
+/// How many subscriptions are looked at before others may run.
+const STRETCH: usize = 256;
+
+/// Looks at all subscriptions. Gives the tasks that it has left the rest to.
+pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<()>> {
+    let all = inner.subscriptions.directory.read().all();
+    let mut owned: BTreeMap<StreamId, Arc<Stream>> = BTreeMap::new();
+    let (mut over, mut left) = (Vec::new(), Vec::new());
+    for (index, subscription) in all.iter().enumerate() {
+        if index % STRETCH == STRETCH - 1 {
+            tokio::task::yield_now().await;
+        }
+        let seen = look_at(inner, subscription, now);
+        if seen.owns {
+            owned.extend(subscription.streams().into_iter().map(|stream| (stream.id, stream)));
+        }
+        if seen.wants_look {
+            left.push(subscription.clone());
+        }
+        if idle(inner, subscription, now) {
+            over.push(subscription.clone());
+        }
+    }
+    for stream in owned.into_values() {
+        trim(inner, &stream);
+    }
+    let clockwork = &inner.subscriptions.clockwork;
+    let mut tasks = Vec::new();
+    if let (false, Ok(turn)) = (left.is_empty(), clockwork.patrolling.clone().try_lock_owned()) {
+        let some = next_of(left, clockwork);
+        let inner = inner.clone();
+        tasks.push(tokio::spawn(async move {
+            patrol::patrol(&inner, &some).await;
+            drop(turn);
+        }));
+    }
+    if let (false, Ok(turn)) = (over.is_empty(), clockwork.retiring.clone().try_lock_owned()) {
+        let inner = inner.clone();
+        tasks.push(tokio::spawn(async move {
+            retire(&inner, &over).await;
+            drop(turn);
+        }));
+    }
+    tasks
+}
+
+/// Those whose turn it is to be looked at.
+fn next_of(mut left: Vec<Arc<Subscription>>, clockwork: &Clockwork) -> Vec<Arc<Subscription>> {
+    let mut looked_to = clockwork.looked_to.lock();
+    left.sort_unstable_by_key(|one| one.id());
+    let turn = left.partition_point(|one| one.id().0 <= *looked_to);
+    left.rotate_left(turn);
+    left.truncate(LOOKS);
+    *looked_to = left.last().map_or(0, |last| last.id().0);
+    left
+}
+
+/// What a look at a subscription says.
+struct Seen {
+    owns: bool,
+    wants_look: bool,
+}
+
+/// Lets go of what an unused subscription holds, and writes how far it has come.
+fn look_at(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timestamp) -> Seen {
+    let mut queue = subscription.queue.lock();
+    if !queue.hands.is_empty() || queue.peekers > queue.visits {
+        subscription.used.store(now.millis(), Ordering::Relaxed);
+    } else if now.millis() - subscription.used.load(Ordering::Relaxed) >= UNLOAD_AFTER_MS {
+        queue.unload();
+    }
+    let seen = Seen { owns: queue.settings.owns, wants_look: queue.wants_look(inner, now) };
+    if queue.feeds.iter().any(|feed| feed.place.unwritten() >= UNWRITTEN) {
+        queue.needs_write = true;
+        drop(subscription.finish(inner, queue));
+    }
+    seen
+}
+
+/// Forgets a passing subscription that nobody came for, warns of one that will soon expire for want
+/// of use, and says whether one has.
+fn idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timestamp) -> bool {
+    let used = subscription.used.load(Ordering::Relaxed);
+    let unused = now.millis() - used;
+    if !subscription.durable {
+        let is_left = {
+            let mut queue = subscription.queue.lock();
+            let is_left = queue.hands.is_empty() && unused >= 6 * UNLOAD_AFTER_MS;
+            queue.closed |= is_left;
+            is_left
+        };
+        if is_left {
+            change::forget(inner, subscription);
+        }
+        return false;
+    }
+    let Some(expiry) = expiry_of(subscription) else { return false };
+    if unused >= expiry {
+        return true;
+    }
+    let is_close = unused >= expiry - expiry / 10;
+    if is_close && !subscription.warned.swap(true, Ordering::Relaxed) {
+        let left_ms = expiry - unused;
+        inner.subscriptions.metrics.idle_warned.inc();
+        tracing::warn!(subscription = %subscription.id(), name = %subscription.name(), project = %subscription.project(), left_ms, "a subscription that nobody uses will soon be deleted");
+    } else if !is_close {
+        subscription.warned.store(false, Ordering::Relaxed);
+    }
+    // Often enough that a restart does not let it live much longer.
+    let noted = subscription.noted.load(Ordering::Relaxed);
+    if used - noted >= (expiry / 100).max(1_000) {
+        subscription.noted.store(used, Ordering::Relaxed);
+        let put = Put {
+            key: record::used_key(subscription.id()),
+            value: Some(record::of_used(Timestamp::from_millis(used))),
+            condition: Condition::Any,
+        };
+        // Lost, it is written again the next time it is used.
+        drop(inner.engine.submit(Batch { ops: vec![Op::Put(put)], ..Batch::default() }));
+    }
+    false
+}
+
+/// After how many milliseconds without use it is deleted.
+fn expiry_of(subscription: &Subscription) -> Option<i64> {
+    let expiry = subscription.settings().idle_expiry?;
+    Some(i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Deletes subscriptions that nobody has used for as long as they may be idle.
+async fn retire(inner: &Arc<Inner>, over: &[Arc<Subscription>]) {
+    for subscription in over {
+        let clock = inner.clock.clone();
+        // Others were deleted before it: somebody may have come meanwhile.
+        let is_over = move |one: &Subscription| {
+            let unused = clock.now().millis() - one.used.load(Ordering::Relaxed);
+            let is_used = !one.queue.lock().hands.is_empty();
+            !is_used && expiry_of(one).is_some_and(|expiry| unused >= expiry)
+        };
+        let (id, name, project) = (subscription.id(), subscription.name(), subscription.project());
+        match change::delete_if(inner, subscription, is_over).await {
+            Ok(true) => {
+                inner.subscriptions.metrics.idle_expired.inc();
+                tracing::warn!(subscription = %id, %name, %project, "deleted a subscription that nobody has used for as long as it may be idle");
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(subscription = %id, %error, "it could not be deleted; trying again");
+            }
+        }
+    }
+}
+
+/// Trims a stream to the lowest floor of all its subscriptions, which are written before.
+fn trim(inner: &Arc<Inner>, stream: &Stream) {
+    let Ok(bounds) = stream.bounds(&*inner.engine) else { return };
+    let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
+    // Locked in order of their numbers, as all who lock several do.
+    let ordered: BTreeSet<directory::Ordered> =
+        subscriptions.into_iter().map(directory::Ordered).collect();
+    let mut queues: Vec<_> = ordered.iter().map(|one| (one, one.0.queue.lock())).collect();
+    let is_it = |feed: &&Feed| feed.stream.id == stream.id;
+    let floors = queues.iter().flat_map(|(_, queue)| queue.feeds.iter().filter(is_it));
+    let Some(lowest) = floors.map(|feed| feed.place.floor()).min() else { return };
+    let floor = lowest.min(bounds.next);
+    if queues.iter().any(|(_, queue)| queue.on_hold) || floor <= bounds.start {
+        return;
+    }
+    let (mut ops, mut parties) = (Vec::new(), Vec::new());
+    for (one, queue) in queues.iter_mut().filter(|(one, _)| one.0.durable) {
+        for feed in queue.feeds.iter_mut().filter(|feed| feed.stream.id == stream.id) {
+            // Also what was written before: that may fail, and this not.
+            feed.place.unwrite();
+            feed.place.write(one.0.id(), stream.id, &mut ops);
+        }
+        parties.push((one.0.clone(), queue.began()));
+    }
+    ops.push(Op::Trim(stream.id, floor));
+    let commit = inner.engine.submit(Batch { ops, ..Batch::default() });
+    // Failed, it is tried again in the next round.
+    drop(Writing::new(inner, commit, parties));
+}

@@ -1,0 +1,100 @@
+//! What time does to queues and events that nobody comes for.
+
+use std::time::Duration;
+
+use outflow_hub::subscription::LeaseError;
+use outflow_hub::subscription::{ConsumeError, SubscriptionSettings};
+
+use crate::queueing::{events, new, numbers, user, with_credit};
+use crate::world::{name, project_id, world};
+
+#[tokio::test(start_paused = true)]
+async fn events_are_given_up_at_their_age_though_nobody_consumes() {
+    let world = world().await;
+    let settings = SubscriptionSettings {
+        max_age: Some(Duration::from_secs(60)),
+        dead_letter: Some(name("dead")),
+        owns: true,
+        ..Default::default()
+    };
+    let subscription = world.subscribe_with(settings).await;
+    world.publish_numbers(0, 3).await;
+    world.clock.advance(40_000);
+    world.publish_numbers(3, 5).await;
+    world.hub.tick().await;
+    assert_eq!(world.hub.subscription_stats(&subscription).backlog, 5);
+    world.clock.advance(21_000);
+    world.hub.tick().await;
+    // The burials end by themselves.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let stats = world.hub.subscription_stats(&subscription);
+    assert_eq!((stats.backlog, stats.last_used), (2, subscription.created()));
+    world.clock.advance(10_000);
+    world.hub.tick().await;
+    let start = outflow_model::Offset::FIRST.plus(3);
+    assert_eq!(world.hub.stats(&world.stream()).start, start);
+    let letters = new("dead", &["dead"], SubscriptionSettings::default());
+    let letters = world.hub.create_subscription(&project_id("p"), letters).await.unwrap();
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&letters, with_credit(10)).await.unwrap();
+    assert_eq!(numbers(&events(&mut consumers, 3).await), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_is_neither_shown_nor_taken() {
+    let world = world().await;
+    let max_age = Some(Duration::from_secs(60));
+    let settings = SubscriptionSettings { max_age, ..Default::default() };
+    let subscription = world.subscribe_with(settings).await;
+    world.publish_numbers(0, 1).await;
+    let wait = Duration::ZERO;
+    let old = world.hub.peek(&user(), &subscription, wait).await.unwrap().next.unwrap();
+    world.clock.advance(60_001);
+    world.publish_numbers(1, 2).await;
+    let taken = world.hub.lease(&user(), &subscription, &old, Duration::from_secs(1)).await;
+    assert_eq!(taken.unwrap_err(), LeaseError::Gone);
+    let next = world.hub.peek(&user(), &subscription, wait).await.unwrap().next.unwrap();
+    assert_eq!(next.offset, old.offset.next());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_others_are_deleted_keeps_its_subscription() {
+    let world = world().await;
+    let idle_expiry = Some(Duration::from_secs(1_000));
+    for name in ["a", "b"] {
+        let settings = SubscriptionSettings { idle_expiry, ..Default::default() };
+        let new = new(name, &["events"], settings);
+        world.hub.create_subscription(&project_id("p"), new).await.unwrap();
+    }
+    let found = |name: &str| world.hub.subscription(&project_id("p"), name);
+    world.clock.advance(1_000_001);
+    world.engine.hold();
+    let hub = world.hub.clone();
+    let tick = tokio::spawn(async move { hub.tick().await });
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&found("b").unwrap(), with_credit(1)).await.unwrap();
+    world.engine.commit_all();
+    tick.await.unwrap();
+    assert!(found("a").is_none() && found("b").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passing_subscription_that_is_gone_refuses_and_leaves_nothing() {
+    let world = world().await;
+    let passing = outflow_hub::subscription::NewSubscription {
+        durable: false,
+        ..new("s", &["events"], SubscriptionSettings::default())
+    };
+    let subscription = world.hub.create_subscription(&project_id("p"), passing).await.unwrap();
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&subscription, with_credit(1)).await.unwrap();
+    drop(consumers);
+    let mut consumers = world.hub.consumers(&user());
+    let refused = consumers.add(&subscription, with_credit(1)).await;
+    assert_eq!(refused.unwrap_err(), ConsumeError::NotFound);
+    let peeked = world.hub.peek(&user(), &subscription, Duration::from_secs(90)).await;
+    assert_eq!(peeked.unwrap_err(), ConsumeError::NotFound);
+}
