@@ -36,7 +36,7 @@ usage: cargo xtask <command>
                             licences, duplicate versions; advisories when a database is given
                             (or named by ADVISORY_DB)
   interop [NAME]            real clients against a dev server: python, node, java, curl, deflate, chromium
-  soak [--kill-rounds N] [--sim-seeds N] [--fuzz-minutes N] [--bench]
+  soak [--kill-rounds N] [--sim-seeds N] [--subscription-cases N] [--fuzz-minutes N] [--bench]
                             the long versions of what the tests do briefly
   bench --peers [--runs N] [--seconds N]
                             our queues beside Debian's ActiveMQ and RabbitMQ, where installed";

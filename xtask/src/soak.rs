@@ -16,6 +16,7 @@ struct Plan {
     kill_rounds: u64,
     reopen_mib: u64,
     sim_seeds: u64,
+    subscription_cases: u64,
     fuzz_minutes: u64,
     bench: bool,
 }
@@ -35,6 +36,12 @@ fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fa
     if plan.sim_seeds > 0 {
         stages.run("simulator", || {
             long_test(workspace, "outflow-engine-local", "OUTFLOW_SIM_SEEDS", plan.sim_seeds)
+        })?;
+    }
+    if plan.subscription_cases > 0 {
+        stages.run("subscriptions against their model", || {
+            let cases = plan.subscription_cases;
+            long_test(workspace, "outflow-hub", "OUTFLOW_SUBSCRIPTION_CASES", cases)
         })?;
     }
     if plan.kill_rounds > 0 {
@@ -128,13 +135,15 @@ fn plan(flags: &[String]) -> Result<Plan, Fault> {
             "--kill-rounds" => plan.kill_rounds = value,
             "--reopen-mib" => plan.reopen_mib = value,
             "--sim-seeds" => plan.sim_seeds = value,
+            "--subscription-cases" => plan.subscription_cases = value,
             "--fuzz-minutes" => plan.fuzz_minutes = value,
             _ => return Err(Fault::new(format!("no flag `{flag}`"))),
         }
     }
     if plan == Plan::default() {
         return Err(Fault::new(
-            "say what to soak: --kill-rounds N, --reopen-mib N, --sim-seeds N, --fuzz-minutes N, --bench",
+            "say what to soak: --kill-rounds N, --reopen-mib N, --sim-seeds N, --subscription-cases N, \
+             --fuzz-minutes N, --bench",
         ));
     }
     Ok(plan)

@@ -52,6 +52,10 @@ pub struct Options {
     pub max_subscriptions: usize,
     /// How many consumers a subscription may have at once.
     pub max_consumers: usize,
+    /// How many events a subscription remembers that it cannot hand out now: of each stream those
+    /// scheduled for later, and in all those that none of its consumers chooses. More than these
+    /// are found again in the log (100,000; about 100 bytes each).
+    pub max_apart: usize,
     /// A subscription with a backlog that nobody has consumed from for so long is listed as
     /// abandoned (1 day).
     pub abandoned_after: Duration,
@@ -84,6 +88,7 @@ impl Default for Options {
             max_destinations: 1_000,
             max_subscriptions: 200_000,
             max_consumers: 10_000,
+            max_apart: 100_000,
             abandoned_after: Duration::from_secs(86_400),
             max_transaction_bytes: 16 << 20,
             max_sessions: 100_000,

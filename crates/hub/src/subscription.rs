@@ -3,6 +3,7 @@
 //! Called by the faces through [`Hub`](crate::Hub). A subscription is a passive object behind one
 //! lock; events are stored once, in their streams, and a subscription holds places only.
 
+mod apart;
 pub mod browse;
 mod burial;
 pub(crate) mod change;
@@ -14,6 +15,8 @@ mod entry;
 pub mod error;
 pub mod event;
 mod feed;
+pub(crate) mod follow;
+mod forgotten;
 mod hand;
 pub mod headers;
 mod joint;
@@ -24,8 +27,10 @@ mod oldest;
 mod operations;
 mod patrol;
 pub mod pattern;
+mod peek;
 mod place;
 mod properties;
+mod purge;
 mod queue;
 mod record;
 pub mod settings;
@@ -182,7 +187,9 @@ impl Subscription {
     /// change of the queue ends here. Gives what tells when the written is durable.
     fn finish(self: &Arc<Self>, inner: &Arc<Inner>, mut queue: MutexGuard<'_, Queue>) -> Settling {
         let now = inner.clock.now();
+        queue.max_apart = inner.options.max_apart;
         queue.distribute(now);
+        self.tell_forgotten(inner, &mut queue);
         let settling = self.write(inner, &mut queue);
         if !queue.dying.is_empty() && !queue.burying && !queue.burial_failed && !queue.closed {
             queue.burying = spawn(burial::run(inner.clone(), self.clone()));
@@ -216,6 +223,17 @@ impl Subscription {
             self.seen.notify_waiters();
         }
         settling
+    }
+
+    /// Lets operators know that more events wait aside than can be remembered.
+    fn tell_forgotten(&self, inner: &Inner, queue: &mut Queue) {
+        let count = std::mem::take(&mut queue.forgot);
+        if count > 0 {
+            inner.subscriptions.metrics.forgotten.inc_by(count);
+            if !std::mem::replace(&mut queue.has_told, true) {
+                tracing::warn!(subscription = %self.id, name = %self.name, project = %self.project, max = queue.max_apart, "more events are scheduled, or chosen by no consumer, than can be remembered; they are read again later");
+            }
+        }
     }
 
     /// Writes what was done, or puts that off while something is on its way.

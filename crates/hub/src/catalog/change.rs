@@ -83,11 +83,11 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
     ops.extend(subscriber::drop_all(&inner, &id).await?);
-    ops.extend(subscription::change::project_ending(&inner, &id));
+    ops.extend(subscription::follow::project_ending(&inner, &id));
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
     written(submit_ending(&inner, &id, &streams, ops, Some(former))?.await)?;
     inner.catalog.write().tenants.remove(&id);
-    subscription::change::project_ended(&inner, &id);
+    subscription::follow::project_ended(&inner, &id);
     inner.subscribers.project_ended(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
     inner.registry.close(&CloseReason::Deleted, |member| member.project.as_ref() == Some(&id));
@@ -146,7 +146,7 @@ pub(crate) async fn create_stream(
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&stream.project) {
         tenant.streams.insert(stream.name.clone(), stream.clone());
     }
-    subscription::change::stream_made(&inner, &stream);
+    subscription::follow::stream_made(&inner, &stream);
     Ok(stream)
 }
 
@@ -168,7 +168,7 @@ pub(crate) async fn update_stream(
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.streams.insert(name, stream.clone());
     }
-    subscription::change::stream_changed(&inner, &stream);
+    subscription::follow::stream_changed(&inner, &stream);
     Ok(stream)
 }
 
@@ -179,7 +179,7 @@ pub(crate) async fn delete_stream(
 ) -> Changed<()> {
     let stream = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
     let mut ops = drop_stream(&inner, &stream).await?;
-    ops.extend(subscription::change::stream_ending(&inner, &stream));
+    ops.extend(subscription::follow::stream_ending(&inner, &stream));
     let former = scan(&*inner.engine, &record::ended_prefix(&project)).await?;
     let former = Some(former).filter(|former| former.len() >= MAX_ENDS);
     let streams = std::slice::from_ref(&stream);
@@ -189,7 +189,7 @@ pub(crate) async fn delete_stream(
     }
     stream.lane.deleted.store(true, Ordering::Release);
     inner.registry.close(&CloseReason::Deleted, |member| member.stream == Some(stream.id));
-    subscription::change::stream_ended(&inner, &stream);
+    subscription::follow::stream_ended(&inner, &stream);
     Ok(())
 }
 

@@ -128,7 +128,8 @@ impl Browse {
                 let chunk = inner.options.read_chunk_bytes;
                 let resume = match inner.engine.read(feed.stream.id, from, chunk).await {
                     Ok(read) => {
-                        let sieve = Queue::sieve(settings, *now);
+                        // Scheduled events are not looked at: none is remembered.
+                        let sieve = Queue::sieve(settings, 0, *now);
                         let taken = feed.accept(from, &read, sieve, &mut Loaded::default());
                         taken.err().map(|(_, resume)| resume)
                     }

@@ -14,9 +14,9 @@ use outflow_model::{Draft, Offset, StreamName};
 use outflow_store::ReadError;
 use tokio::sync::oneshot;
 
+use super::apart::Apart;
 use super::directory::Ordered;
 use super::entry::Body;
-use super::feed::Apart;
 use super::joint::{self, Joint, Part};
 use super::queue::{Alarm, Queue};
 use super::settle::after;

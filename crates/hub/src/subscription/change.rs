@@ -1,7 +1,7 @@
-//! Changes of subscriptions: making, changing and deleting them, and following their streams.
+//! Changes of subscriptions: making, changing and deleting them.
 //!
-//! Called by [`Hub`](crate::Hub) and by the catalog's changes of streams. As all changes of the
-//! catalog they come one at a time, are durable first and shown after.
+//! Called by [`Hub`](crate::Hub). As all changes of the catalog they come one at a time, are durable
+//! first and shown after.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,8 @@ use bytes::Bytes;
 use outflow_model::{Offset, ProjectId, StreamName};
 use outflow_store::{Condition, Op, Put, ReadError as EngineError};
 
-use super::feed::{Apart, Feed};
+use super::feed::Feed;
+use super::follow::{attach, detach};
 use super::place::{self, Place};
 use super::queue::Queue;
 use super::record::{self, Stored};
@@ -170,6 +171,7 @@ pub(crate) async fn update(
     replace(&inner, &subscription, &settings, &subscription.shared_sources(), Vec::new()).await?;
     let mut queue = subscription.queue.lock();
     queue.settings = Arc::new(settings);
+    queue.reconsider();
     drop(subscription.finish(&inner, queue));
     Ok(())
 }
@@ -252,7 +254,11 @@ pub(crate) async fn remove_source(
 }
 
 /// What removes the places of a subscription, in one stream or all.
-fn erased(subscription: &Subscription, queue: &Queue, name: Option<&StreamName>) -> Vec<Op> {
+pub(super) fn erased(
+    subscription: &Subscription,
+    queue: &Queue,
+    name: Option<&StreamName>,
+) -> Vec<Op> {
     let mut ops = Vec::new();
     if subscription.durable {
         let of = |feed: &&Feed| name.is_none_or(|name| feed.stream.name == *name);
@@ -263,87 +269,7 @@ fn erased(subscription: &Subscription, queue: &Queue, name: Option<&StreamName>)
     ops
 }
 
-/// Adds a feed to a subscription in use; `false`: it is no more.
-fn attach(
-    inner: &Arc<Inner>,
-    subscription: &Arc<Subscription>,
-    stream: &Arc<Stream>,
-    place: Place,
-) -> bool {
-    let mut directory = inner.subscriptions.directory.write();
-    let mut queue = subscription.queue.lock();
-    if queue.closed {
-        return false;
-    }
-    subscription.take_up(&mut queue, stream, place);
-    directory.attach(stream.id, subscription);
-    drop(directory);
-    if queue.is_watched {
-        inner.subscriptions.bells.watch(stream.id, subscription);
-    }
-    drop(subscription.finish(inner, queue));
-    true
-}
-
-/// Removes feeds.
-fn detach(inner: &Arc<Inner>, subscription: &Arc<Subscription>, which: impl Fn(&Stream) -> bool) {
-    let mut queue = subscription.queue.lock();
-    let keys: Vec<u32> =
-        queue.feeds.iter().filter(|feed| which(&feed.stream)).map(|feed| feed.key).collect();
-    let feeds: Vec<_> = keys.into_iter().filter_map(|key| queue.detach(key)).collect();
-    drop(subscription.finish(inner, queue));
-    for feed in feeds {
-        inner.subscriptions.bells.unwatch(feed.stream.id, subscription);
-        inner.subscriptions.directory.write().detach(feed.stream.id, subscription);
-    }
-}
-
-/// A stream was made: those who mean it take it up at its beginning.
-pub(crate) fn stream_made(inner: &Arc<Inner>, stream: &Arc<Stream>) {
-    let all = inner.subscriptions.directory.read().of_project(&stream.project);
-    for subscription in all.iter().filter(|one| one.shared_sources().mean(&stream.name)) {
-        attach(inner, subscription, stream, Place::at(stream.begins));
-    }
-}
-
-/// A stream's settings were changed: those who have it go on with the new.
-pub(crate) fn stream_changed(inner: &Inner, stream: &Arc<Stream>) {
-    for subscription in inner.subscriptions.directory.read().of_stream(stream.id) {
-        let mut queue = subscription.queue.lock();
-        for feed in queue.feeds.iter_mut().filter(|feed| feed.stream.id == stream.id) {
-            feed.stream = stream.clone();
-        }
-    }
-}
-
-/// What is to be stored with the deletion of a stream.
-pub(crate) fn stream_ending(inner: &Inner, stream: &Stream) -> Vec<Op> {
-    let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
-    let of = |one: &Arc<Subscription>| erased(one, &one.queue.lock(), Some(&stream.name));
-    subscriptions.iter().flat_map(of).collect()
-}
-
-/// A stream was deleted: its events are no more.
-pub(crate) fn stream_ended(inner: &Arc<Inner>, stream: &Stream) {
-    let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
-    for subscription in subscriptions {
-        detach(inner, &subscription, |other| other.id == stream.id);
-    }
-}
-
-/// What is to be stored with the deletion of a project's subscriptions.
-pub(crate) fn project_ending(inner: &Inner, project: &ProjectId) -> Vec<Op> {
-    let all = inner.subscriptions.directory.read().of_project(project);
-    all.iter().flat_map(|subscription| ending(subscription)).collect()
-}
-
-/// A project was deleted, and its subscriptions with it.
-pub(crate) fn project_ended(inner: &Arc<Inner>, project: &ProjectId) {
-    let all = inner.subscriptions.directory.read().of_project(project);
-    all.iter().for_each(|subscription| forget(inner, subscription));
-}
-
-fn ending(subscription: &Subscription) -> Vec<Op> {
+pub(super) fn ending(subscription: &Subscription) -> Vec<Op> {
     if !subscription.durable {
         return Vec::new();
     }
@@ -419,53 +345,7 @@ pub(crate) fn forget(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
     subscription.seen.notify_waiters();
 }
 
-/// See [`Hub::purge_subscription`](crate::Hub::purge_subscription).
-pub(crate) async fn purge(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Changed<u64> {
-    is_there(inner, subscription)?;
-    let (count, settling) = {
-        // Whether events that a batch under way settles are done is known when it has ended.
-        let _turn = subscription.turn.lock().await;
-        let mut queue = subscription.queue.lock();
-        let count = queue.purge(|stream| stream.bounds(&*inner.engine).ok().map(|b| b.next));
-        (count, subscription.finish(inner, queue))
-    };
-    settling.await.map_err(unavailable)?;
-    Ok(count)
-}
-
-impl Queue {
-    /// Settles all events that nobody holds; `end` says where streams end. Says how many.
-    fn purge(&mut self, end: impl Fn(&Stream) -> Option<Offset>) -> u64 {
-        self.unload_all();
-        let mut count = 0;
-        let held: Vec<(u32, Vec<Offset>)> = self
-            .feeds
-            .iter()
-            .map(|feed| {
-                let hands = self.hands.values().flat_map(|hand| hand.offsets_of(feed.key));
-                let apart = feed
-                    .apart
-                    .iter()
-                    .filter(|(_, (_, apart))| !matches!(apart, Apart::Scheduled(_)));
-                (feed.key, hands.chain(apart.map(|(offset, _)| *offset)).collect())
-            })
-            .collect();
-        for (key, held) in held {
-            let Some(feed) = self.feed_mut(key) else { continue };
-            let Some(end) = end(&feed.stream) else { continue };
-            count += feed.place.open_before(end).saturating_sub(held.len() as u64);
-            feed.place.raise(end);
-            feed.loaded = feed.loaded.max(end);
-            feed.counts.clear();
-            feed.apart.retain(|_, (_, apart)| !matches!(apart, Apart::Scheduled(_)));
-            held.into_iter().for_each(|offset| feed.place.reopen(offset));
-        }
-        self.needs_write = true;
-        count
-    }
-}
-
-fn is_there(inner: &Inner, subscription: &Subscription) -> Changed<()> {
+pub(super) fn is_there(inner: &Inner, subscription: &Subscription) -> Changed<()> {
     let directory = inner.subscriptions.directory.read();
     let found = directory.find(subscription.project(), subscription.name().as_str());
     found.filter(|found| found.id() == subscription.id()).map(drop).ok_or(CatalogError::NotFound)

@@ -20,7 +20,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Subscription;
-use super::feed::Apart;
+use super::apart::Apart;
+use super::feed::Feed;
 use super::queue::{Alarm, Queue};
 use crate::hub::Inner;
 
@@ -152,6 +153,13 @@ impl Queue {
                     if is_due {
                         self.rejoin(feed, offset);
                     }
+                }
+                Alarm::Forgotten { feed } => {
+                    let feed = self.feed_mut(feed);
+                    let is_due = |feed: &&mut Feed| {
+                        feed.forgotten.is_some_and(|forgotten| forgotten.due <= now)
+                    };
+                    feed.filter(is_due).into_iter().for_each(Feed::look_again);
                 }
                 Alarm::Retry => {
                     self.is_retrying = false;

@@ -111,7 +111,7 @@ pub(crate) const FIRST_PASSING: u32 = 1 << 31;
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     names: BTreeMap<ProjectId, BTreeMap<SubscriptionName, Arc<Subscription>>>,
-    streams: HashMap<StreamId, Vec<Arc<Subscription>>>,
+    streams: HashMap<StreamId, BTreeMap<SubscriptionId, Arc<Subscription>>>,
 }
 
 impl Directory {
@@ -134,7 +134,8 @@ impl Directory {
     }
 
     pub(crate) fn of_stream(&self, stream: StreamId) -> Vec<Arc<Subscription>> {
-        self.streams.get(&stream).cloned().unwrap_or_default()
+        let all = self.streams.get(&stream);
+        all.map(|all| all.values().cloned().collect()).unwrap_or_default()
     }
 
     /// Enters a subscription with the streams it has.
@@ -160,12 +161,12 @@ impl Directory {
     }
 
     pub(crate) fn attach(&mut self, stream: StreamId, subscription: &Arc<Subscription>) {
-        self.streams.entry(stream).or_default().push(subscription.clone());
+        self.streams.entry(stream).or_default().insert(subscription.id(), subscription.clone());
     }
 
     pub(crate) fn detach(&mut self, stream: StreamId, subscription: &Arc<Subscription>) {
         if let Some(subscriptions) = self.streams.get_mut(&stream) {
-            subscriptions.retain(|other| !Arc::ptr_eq(other, subscription));
+            subscriptions.remove(&subscription.id());
             if subscriptions.is_empty() {
                 self.streams.remove(&stream);
             }

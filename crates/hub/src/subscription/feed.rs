@@ -14,8 +14,10 @@ use std::time::Duration;
 use outflow_model::{Meta, Offset, Timestamp};
 use outflow_store::{Block, BlockError, Read};
 
+use super::apart::{Apart, Aparts};
 use super::entry::{Body, Entry, NEVER};
 use super::event::accepts;
+use super::forgotten::Forgotten;
 use super::place::Place;
 use super::{EventView, headers};
 use crate::Stream;
@@ -23,24 +25,8 @@ use crate::selector::Selector;
 
 /// Keys fall into so many groups; two keys of one group go to the same consumer.
 const MAX_GROUPS: u64 = 65_536;
-
-/// Why an event is out of the queue though no consumer has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Apart {
-    /// It is not to be seen before this time.
-    Scheduled(Timestamp),
-    /// It was given back, to be handed out again at this time.
-    Delayed(Timestamp),
-    /// It was taken by name.
-    Leased {
-        /// By which lease.
-        lease: u64,
-        /// Until when.
-        until: Timestamp,
-    },
-    /// It is on its way to the dead letters, or settled by a transaction not yet ended.
-    Settling,
-}
+/// Blocks of more bytes than this are not kept in memory for a few events of them.
+const WORTH_COPYING: usize = 16 << 10;
 
 /// See the module.
 #[derive(Debug)]
@@ -56,7 +42,10 @@ pub(crate) struct Feed {
     pub(crate) at_end: bool,
     pub(crate) end: Offset,
     pub(crate) ready: VecDeque<Entry>,
-    pub(crate) apart: BTreeMap<Offset, (Entry, Apart)>,
+    pub(crate) apart: Aparts,
+    /// What there was no room to remember, and where the second pass is that looks for it.
+    pub(crate) forgotten: Option<Forgotten>,
+    pub(crate) again: Option<Offset>,
     /// Events that were handed out before and are not in memory: how often.
     pub(crate) counts: BTreeMap<Offset, u32>,
 }
@@ -67,6 +56,8 @@ pub(crate) struct Sieve<'a> {
     pub(crate) selector: Option<&'a Selector>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) by_key: bool,
+    /// How many scheduled events are remembered.
+    pub(crate) max_scheduled: usize,
     /// The hash of the type that not everybody may see.
     pub(crate) compliance: u32,
     pub(crate) now: Timestamp,
@@ -79,8 +70,9 @@ pub(crate) struct Loaded {
     pub(crate) count: usize,
     /// The bytes of their lines.
     pub(crate) bytes: usize,
-    /// Events that are not to be seen yet.
+    /// Events that are not to be seen yet, and those that were given up for them.
     pub(crate) scheduled: Vec<(Offset, Timestamp)>,
+    pub(crate) forgotten: Vec<(Offset, Timestamp)>,
 }
 
 impl Feed {
@@ -99,7 +91,9 @@ impl Feed {
             at_end: false,
             end: Offset::ZERO,
             ready: VecDeque::new(),
-            apart: BTreeMap::new(),
+            apart: Aparts::default(),
+            forgotten: None,
+            again: None,
             counts: BTreeMap::new(),
         }
     }
@@ -145,7 +139,7 @@ impl Feed {
     ) -> Result<(), BlockError> {
         let lines = block.lines()?;
         let metas = block.metas()?;
-        let mut start = 0;
+        let (mut kept_bytes, mut start) = (0, 0);
         // Ready events whose content was let go of are found again in passing.
         let mut cold = self.ready.partition_point(|entry| entry.offset < block.first.max(from));
         for (index, meta) in metas.iter().enumerate() {
@@ -162,13 +156,14 @@ impl Feed {
                 {
                     entry.body = Some(body());
                     found.bytes += entry.size as usize;
+                    kept_bytes += line.len();
                 }
             } else {
                 if meta.offset > self.loaded {
                     self.place.pass(self.loaded, meta.offset);
                 }
                 self.loaded = meta.offset.next();
-                if !self.place.is_done(meta.offset) && !self.is_apart(meta.offset) {
+                if !self.place.is_done(meta.offset) && !self.apart.contains(&meta.offset) {
                     let view = || EventView::new(block.clone(), start, meta);
                     let wanted = [self.filter.as_ref(), sieve.selector];
                     if wanted.into_iter().flatten().all(|one| accepts(one, &view())) {
@@ -181,7 +176,8 @@ impl Feed {
                         let mut entry = sieve.entry(&meta, times.until);
                         entry.deliveries = deliveries;
                         entry.body = Some(body());
-                        self.enter(entry, times.from, sieve.now, found);
+                        kept_bytes += line.len();
+                        self.enter(entry, times.from, sieve, found);
                     } else {
                         self.place.pass(meta.offset, meta.offset.next());
                     }
@@ -189,27 +185,76 @@ impl Feed {
             }
             start = end;
         }
+        if block.plain_len() > WORTH_COPYING && kept_bytes < block.plain_len() / 4 {
+            self.copy_out(block)?;
+        }
         Ok(())
     }
 
-    fn enter(&mut self, mut entry: Entry, from: Timestamp, now: Timestamp, found: &mut Loaded) {
-        if from > now {
-            entry.body = None;
-            found.scheduled.push((entry.offset, from));
-            self.apart.insert(entry.offset, (entry, Apart::Scheduled(from)));
+    /// Keeps copies of the few ready events of a block, which would all stay in memory for them.
+    fn copy_out(&mut self, block: &Arc<Block>) -> Result<(), BlockError> {
+        let from = self.ready.partition_point(|entry| entry.offset < block.first);
+        let of_block = self.ready.range(from..).take_while(|entry| entry.offset <= block.last);
+        let holds = |entry: &&Entry| {
+            entry.body.as_ref().is_some_and(|body| Arc::ptr_eq(&body.block, block))
+        };
+        let kept: Vec<Offset> = of_block.filter(holds).map(|entry| entry.offset).collect();
+        let is_kept = |meta: &Meta, _: &[u8]| kept.binary_search(&meta.offset).is_ok();
+        let Some(small) = block.select(is_kept)?.map(Arc::new) else { return Ok(()) };
+        let mut start = 0;
+        for (index, meta) in small.metas()?.iter().enumerate() {
+            let at = self.ready.binary_search_by_key(&meta.offset, |entry| entry.offset);
+            if let Some(entry) = at.ok().and_then(|at| self.ready.get_mut(at)) {
+                let (block, index) = (small.clone(), index as u32);
+                entry.body = Some(Body { block, start, index });
+            }
+            start += meta.line_len;
+        }
+        Ok(())
+    }
+
+    /// Makes an event ready, or sets it apart until its time.
+    pub(crate) fn enter(
+        &mut self,
+        entry: Entry,
+        from: Timestamp,
+        sieve: Sieve<'_>,
+        found: &mut Loaded,
+    ) {
+        if from > sieve.now {
+            self.schedule(entry, from, sieve.max_scheduled, found);
             return;
         }
         found.count += 1;
         found.bytes += entry.size as usize;
-        self.ready.push_back(entry);
+        self.put_back(entry);
     }
 
-    fn is_apart(&self, offset: Offset) -> bool {
-        !self.apart.is_empty() && self.apart.contains_key(&offset)
+    /// Remembers an event until its time, as long as it is among the next `max`.
+    fn schedule(&mut self, mut entry: Entry, from: Timestamp, max: usize, found: &mut Loaded) {
+        let offset = entry.offset;
+        if self.apart.scheduled() >= max {
+            if self.apart.latest().is_none_or(|latest| latest <= from) {
+                self.forget(offset, from);
+                found.forgotten.push((offset, from));
+                return;
+            }
+            if let Some((at, offset)) = self.apart.remove_latest() {
+                self.forget(offset, at);
+                found.forgotten.push((offset, at));
+            }
+        }
+        entry.body = None;
+        found.scheduled.push((offset, from));
+        self.apart.insert(offset, (entry, Apart::Scheduled(from)));
     }
 
-    /// Puts an event back to its place.
+    /// Puts an event to its place.
     pub(crate) fn put_back(&mut self, entry: Entry) {
+        if self.ready.back().is_none_or(|last| last.offset < entry.offset) {
+            self.ready.push_back(entry);
+            return;
+        }
         if self.ready.front().is_none_or(|first| entry.offset < first.offset) {
             self.ready.push_front(entry);
             return;

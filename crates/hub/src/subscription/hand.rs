@@ -5,7 +5,7 @@
 //!
 //! Invariant: `leased` is in order of lease, which is the order of delivery.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use outflow_model::{Offset, Timestamp};
@@ -81,6 +81,10 @@ pub(crate) struct Hand {
     pub(crate) holds: u32,
     /// Credit beyond its window.
     pub(crate) extension: u32,
+    /// Events set aside that it wants, earliest first: when taken, feed, offset.
+    pub(crate) wishes: BTreeSet<(Timestamp, u32, Offset)>,
+    /// Whether events were forgotten that it wants.
+    pub(crate) has_missed: bool,
     /// Events of its groups that it has no credit for.
     pub(crate) assigned: VecDeque<(u32, Entry)>,
     /// Whether it stands in the queue for events.
@@ -107,6 +111,8 @@ impl Hand {
             swept: 0,
             holds: 0,
             extension: 0,
+            wishes: BTreeSet::new(),
+            has_missed: false,
             assigned: VecDeque::new(),
             queued: false,
             rung: false,
@@ -136,6 +142,12 @@ impl Hand {
     pub(crate) fn wants(&self, event: &EventView, now: Timestamp) -> bool {
         self.sight.sees(event, now)
             && self.options.selector.as_ref().is_none_or(|one| super::event::accepts(one, event))
+    }
+
+    /// Nothing is set aside any more.
+    pub(crate) fn forget_wishes(&mut self) {
+        self.wishes.clear();
+        self.has_missed = false;
     }
 
     /// Gives it an event.

@@ -6,7 +6,7 @@
 //! Invariants: no more is loaded than the window holds; subscriptions that read the same place
 //! share the same block.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
 use outflow_model::{Offset, StreamId};
@@ -14,7 +14,9 @@ use outflow_store::{Block, Bounds, Read, ReadError};
 use parking_lot::Mutex;
 
 use super::Subscription;
-use super::feed::{Apart, Feed, Loaded};
+use super::apart::Apart;
+use super::entry::NEVER;
+use super::feed::{Feed, Loaded};
 use super::queue::{Alarm, Queue};
 use super::settle::after;
 use crate::Stream;
@@ -38,6 +40,8 @@ struct Want {
     stream: Arc<Stream>,
     from: Offset,
     bytes: usize,
+    /// Whether it is a second pass over what was loaded before.
+    is_again: bool,
 }
 
 /// Loads what the subscription has room for, unless somebody does: they look again when they have
@@ -106,10 +110,12 @@ fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
         return Vec::new();
     }
     let bytes = if queue.hands.is_empty() { PEEK_BYTES } else { inner.options.read_chunk_bytes };
-    let want =
-        |feed: &Feed, from| Want { feed: feed.key, stream: feed.stream.clone(), from, bytes };
+    let want = |feed: &Feed, from, is_again| {
+        let stream = feed.stream.clone();
+        Want { feed: feed.key, stream, from, bytes, is_again }
+    };
     let cold = queue.first().filter(|(_, entry)| entry.body.is_none());
-    let cold = cold.and_then(|(key, entry)| Some(want(queue.feed(key)?, entry.offset)));
+    let cold = cold.and_then(|(key, entry)| Some(want(queue.feed(key)?, entry.offset, false)));
     let mut wants = Vec::from_iter(cold);
     let has_room = queue.has_room();
     for feed in &mut queue.feeds {
@@ -120,10 +126,16 @@ fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
         let next = bounds.map_or(feed.loaded, |bounds| bounds.next);
         feed.at_end = feed.loaded >= next;
         queue.news |= std::mem::replace(&mut feed.end, next) < next;
+        if wants.iter().any(|want| want.feed == feed.key) {
+            continue;
+        }
+        feed.again = feed.again.filter(|again| *again < feed.loaded);
         // What an empty feed has may come before all that is ready.
         let is_wanted = feed.ready.is_empty() || has_room;
-        if !feed.at_end && is_wanted && wants.iter().all(|want| want.feed != feed.key) {
-            wants.push(want(feed, feed.loaded));
+        if let Some(again) = feed.again.filter(|_| has_room) {
+            wants.push(want(feed, again, true));
+        } else if !feed.at_end && is_wanted {
+            wants.push(want(feed, feed.loaded, false));
         }
     }
     wants
@@ -151,7 +163,8 @@ impl Queue {
         let is_cold = self.first().is_some_and(|(_, entry)| entry.body.is_none());
         is_cold
             || !self.is_known()
-            || (self.has_room() && self.feeds.iter().any(|feed| !feed.at_end))
+            || (self.has_room()
+                && self.feeds.iter().any(|feed| !feed.at_end || feed.again.is_some()))
     }
 }
 
@@ -174,13 +187,19 @@ fn take_in(
 ) {
     let settings = queue.settings.clone();
     let now = inner.clock.now();
+    let sieve = Queue::sieve(&settings, inner.options.max_apart, now);
     let mut found = Loaded::default();
+    let out = if want.is_again { queue.out_of(want.feed) } else { HashSet::new() };
     let Some(feed) = queue.feed_mut(want.feed) else { return };
+    let old = feed.ready.front().map(|first| first.at);
     let taken = match read {
         Ok(read) => {
-            let taken = feed
-                .accept(want.from, read, Queue::sieve(&settings, now), &mut found)
-                .map_err(|(error, resume)| (error.to_string(), resume));
+            let taken = if want.is_again {
+                feed.accept_again(want.from, read, sieve, &out, &mut found)
+            } else {
+                feed.accept(want.from, read, sieve, &mut found)
+            };
+            let taken = taken.map_err(|(error, resume)| (error.to_string(), resume));
             let bounds = feed.stream.bounds(&*inner.engine);
             feed.at_end = bounds.is_ok_and(|bounds| feed.loaded >= bounds.next);
             taken
@@ -199,9 +218,13 @@ fn take_in(
             return;
         }
     };
-    queue.loaded(want.feed, found);
+    queue.loaded(want.feed, old, found);
     if let Err((reason, resume)) = taken {
-        let lost = queue.lose(want.feed, resume);
+        let lost = if want.is_again {
+            queue.lose_forgotten(want.feed, want.from, resume)
+        } else {
+            queue.lose(want.feed, resume)
+        };
         if lost > 0 {
             tracing::warn!(subscription = %subscription.id(), name = %subscription.name(), stream = %want.stream.id, lost, %reason, "events were lost before they were settled");
             inner.subscriptions.metrics.lost.inc_by(lost);
@@ -250,8 +273,13 @@ impl Queue {
 
     /// Takes the event of an alarm that is due out of its state of being apart.
     pub(crate) fn rejoin(&mut self, key: u32, offset: Offset) {
+        let max = self.max_apart;
         let Some(feed) = self.feed_mut(key) else { return };
         let Some((entry, apart)) = feed.apart.remove(&offset) else { return };
+        let is_due = feed.forgotten.is_some_and(|forgotten| forgotten.due < NEVER);
+        if is_due && feed.apart.scheduled() < max / 2 {
+            feed.look_again();
+        }
         if let Apart::Leased { lease, .. } = apart {
             self.desk.remove(&lease);
         }

@@ -26,6 +26,7 @@ pub(crate) struct SubscriptionMetrics {
     pub(crate) settled: Counter,
     pub(crate) dead: Counter,
     pub(crate) lost: Counter,
+    pub(crate) forgotten: Counter,
     pub(crate) idle_warned: Counter,
     pub(crate) idle_expired: Counter,
 }
@@ -41,6 +42,7 @@ impl SubscriptionMetrics {
             ("settlements", "Writes of consumers' answers", &metrics.settled),
             ("dead_letters", "Events copied to dead letters", &metrics.dead),
             ("events_lost", "Events that went before they were settled", &metrics.lost),
+            ("events_forgotten", "Events that wait and must be read again", &metrics.forgotten),
             ("idle_warnings", "Subscriptions about to expire unused", &metrics.idle_warned),
             ("idle_expiries", "Subscriptions deleted unused", &metrics.idle_expired),
         ];

@@ -11,7 +11,8 @@ use outflow_store::Durability;
 use super::{
     Browse, ConsumeError, Consumers, Delivery, EventRef, EventState, LeaseError, NewSubscription,
     Peeked, Settle, SettleError, Source, Subscription, SubscriptionSettings, SubscriptionStats,
-    Transaction, TransactionError, browse, change, clockwork, mailbox, oldest, transaction,
+    Transaction, TransactionError, browse, change, clockwork, mailbox, oldest, peek, purge,
+    transaction,
 };
 use crate::catalog::turn::{Change, in_turn};
 use crate::publish::{self, Publishing};
@@ -95,7 +96,7 @@ impl Hub {
         &self,
         subscription: &Arc<Subscription>,
     ) -> Result<u64, CatalogError> {
-        change::purge(self.inner(), subscription).await
+        purge::purge(self.inner(), subscription).await
     }
 
     /// Moves up to `limit` events of a subscription to another stream; says how many.
@@ -174,7 +175,7 @@ impl Hub {
         subscription: &Arc<Subscription>,
         wait: Duration,
     ) -> Result<Peeked, ConsumeError> {
-        mailbox::peek(self.inner(), grant, subscription, wait).await
+        peek::peek(self.inner(), grant, subscription, wait).await
     }
 
     /// How an event stands. Changes nothing. That it is settled is said when that is durable.

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::burial::Dying;
 use super::entry::Entry;
-use super::feed::{Apart, Feed, Loaded, Sieve};
+use super::feed::{Feed, Loaded, Sieve};
 use super::hand::Hand;
 use super::writing::Pages;
 use super::{DeliveryOrder, SettleError, SubscriptionSettings};
@@ -41,6 +41,11 @@ pub(crate) enum Alarm {
         feed: u32,
         /// Which event.
         offset: Offset,
+    },
+    /// An event that was forgotten is due.
+    Forgotten {
+        /// In which feed.
+        feed: u32,
     },
     /// What could not be read is tried again.
     Retry,
@@ -74,8 +79,17 @@ pub(crate) struct Queue {
     turns: BTreeMap<Reverse<u8>, VecDeque<u64>>,
     /// Whose the groups are.
     groups: HashMap<u64, u64>,
-    /// Ready events that no consumer with room wants.
-    pub(crate) aside: Vec<(u32, Entry)>,
+    /// How many consumers look at events before they take them.
+    choosy: usize,
+    /// How many want all events for themselves.
+    exclusives: usize,
+    /// Events that no consumer with room wants, by feed and offset.
+    pub(crate) aside: BTreeMap<(u32, Offset), Entry>,
+    /// How many such events, and how many scheduled ones of each feed, are remembered.
+    pub(crate) max_apart: usize,
+    /// How many events were forgotten for want of room and not told of, and whether any was.
+    pub(crate) forgot: u64,
+    pub(crate) has_told: bool,
     /// Leases taken by name, and where their events are.
     pub(crate) desk: BTreeMap<u64, (u32, Offset)>,
     pub(crate) alarms: BTreeSet<(Timestamp, Alarm)>,
@@ -139,6 +153,8 @@ impl Queue {
     pub(crate) fn enter(&mut self, hand: Hand) -> u64 {
         let key = self.next_hand;
         self.next_hand += 1;
+        self.choosy += usize::from(hand.is_choosy());
+        self.exclusives += usize::from(hand.options.exclusive);
         self.hands.insert(key, hand);
         self.reconsider();
         self.queue_up(key);
@@ -148,6 +164,8 @@ impl Queue {
     /// Removes a consumer; gives what it had.
     pub(crate) fn leave(&mut self, key: u64) -> Option<Hand> {
         let mut hand = self.hands.remove(&key)?;
+        self.choosy -= usize::from(hand.is_choosy());
+        self.exclusives -= usize::from(hand.options.exclusive);
         for leased in &hand.leased {
             if let (Some(_), Some(deadline)) = (&leased.entry, leased.deadline) {
                 self.alarms.remove(&(deadline, Alarm::Lease { hand: key, lease: leased.lease }));
@@ -171,16 +189,16 @@ impl Queue {
         if !hand.queued && hand.room() > 0 {
             hand.queued = true;
             self.turns.entry(Reverse(hand.options.priority)).or_default().push_back(key);
-            if hand.is_choosy() && !self.aside.is_empty() {
-                self.reconsider();
-            }
         }
+        self.recall(key);
     }
 
-    /// Looks again at what nobody wanted.
+    /// Looks again at what nobody wanted, and for what was forgotten: others are there now.
     pub(crate) fn reconsider(&mut self) {
+        self.hands.values_mut().for_each(Hand::forget_wishes);
         let aside = std::mem::take(&mut self.aside);
-        self.put_back(aside);
+        self.put_back(aside.into_iter().map(|((feed, _), entry)| (feed, entry)).collect());
+        self.feeds.iter_mut().for_each(Feed::look_for_unwanted);
     }
 
     /// Puts events back to their old places, those delivered too often to the dead.
@@ -219,7 +237,7 @@ impl Queue {
     }
 
     /// Removes the first event of a feed from the window.
-    fn pop(&mut self, key: u32) -> Option<Entry> {
+    pub(crate) fn pop(&mut self, key: u32) -> Option<Entry> {
         let feed = self.feed_mut(key)?;
         let entry = feed.ready.pop_front()?;
         let next = feed.ready.front().map(|next| next.at);
@@ -240,7 +258,9 @@ impl Queue {
 
     /// Removes an event of the window by name.
     pub(crate) fn take_ready(&mut self, key: u32, offset: Offset) -> Option<Entry> {
-        self.reconsider();
+        if let Some(entry) = self.aside.remove(&(key, offset)) {
+            return Some(entry);
+        }
         let feed = self.feed_mut(key)?;
         let at = feed.ready.binary_search_by_key(&offset, |entry| entry.offset).ok()?;
         if at == 0 {
@@ -257,23 +277,36 @@ impl Queue {
         Some((*key, self.feed(*key)?.ready.front()?))
     }
 
-    /// Takes in what was loaded of a feed.
-    pub(crate) fn loaded(&mut self, key: u32, found: Loaded) {
+    /// Takes in what was loaded of a feed, whose first ready event was taken at `old`.
+    pub(crate) fn loaded(&mut self, key: u32, old: Option<Timestamp>, found: Loaded) {
         let Some(feed) = self.feed(key) else { return };
         let first = feed.ready.front().map(|first| first.at);
         self.news |= found.count > 0;
         self.ready += found.count;
         self.ready_bytes += found.bytes;
-        // Loading adds behind, so a head that was there still is.
-        self.heads.extend(first.map(|first| (first, key)));
+        // Loading adds behind, but a second pass may put another before.
+        if old != first {
+            old.map(|old| self.heads.remove(&(old, key)));
+            self.heads.extend(first.map(|first| (first, key)));
+        }
         for (offset, at) in found.scheduled {
             self.alarms.insert((at, Alarm::Apart { feed: key, offset }));
         }
+        for (offset, at) in found.forgotten {
+            self.alarms.remove(&(at, Alarm::Apart { feed: key, offset }));
+            self.forgot += 1;
+        }
+        self.mind_forgotten(key);
     }
 
     /// What events are held to as they are loaded.
-    pub(crate) fn sieve(settings: &SubscriptionSettings, now: Timestamp) -> Sieve<'_> {
+    pub(crate) fn sieve(
+        settings: &SubscriptionSettings,
+        max_scheduled: usize,
+        now: Timestamp,
+    ) -> Sieve<'_> {
         Sieve {
+            max_scheduled,
             selector: settings.selector.as_ref(),
             max_age: settings.max_age,
             by_key: settings.group_by_key,
@@ -293,9 +326,7 @@ impl Queue {
         if self.settings.order != DeliveryOrder::Strict {
             return false;
         }
-        let waits = |feed: &Feed| {
-            feed.apart.values().any(|(_, apart)| !matches!(apart, Apart::Scheduled(_)))
-        };
+        let waits = |feed: &Feed| feed.apart.waiting() > 0;
         !self.desk.is_empty()
             || self.hands.values().any(|hand| hand.holds > 0 || !hand.assigned.is_empty())
             || self.feeds.iter().any(waits)
@@ -323,7 +354,7 @@ impl Queue {
             leased.chain(hand.waiting.iter().map(|(_, entry)| entry)).map(|entry| entry.at)
         });
         let apart =
-            self.feeds.iter().flat_map(|feed| feed.apart.values().map(|(entry, _)| entry.at));
+            self.feeds.iter().flat_map(|feed| feed.apart.iter().map(|(_, (entry, _))| entry.at));
         held.chain(apart).chain(self.first().map(|(_, entry)| entry.at)).min()
     }
 
@@ -352,8 +383,11 @@ impl Queue {
         }
         feed.ready.iter().for_each(|entry| self.uncount(entry));
         self.desk.retain(|_, (of, _)| *of != key);
-        self.alarms
-            .retain(|(_, alarm)| !matches!(alarm, Alarm::Apart { feed, .. } if *feed == key));
+        let is_of = |alarm: &Alarm| match alarm {
+            Alarm::Apart { feed, .. } | Alarm::Forgotten { feed } => *feed == key,
+            _ => false,
+        };
+        self.alarms.retain(|(_, alarm)| !is_of(alarm));
         Some(feed)
     }
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use outflow_model::{Offset, Timestamp};
 use tokio::sync::oneshot;
 
+use super::apart::Apart;
 use super::burial::Dying;
 use super::entry::Entry;
-use super::feed::Apart;
 use super::hand::Leased;
 use super::queue::{Alarm, Queue};
 use super::writing::Writing;

@@ -7,7 +7,7 @@
 //! Invariant: the engine's thread looks into one map and notes a stream; it meets no subscription's
 //! lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,7 +18,7 @@ use outflow_store::CommitObserver;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use super::{Subscription, load};
+use super::{Subscription, SubscriptionId, load};
 use crate::hub::Inner;
 use crate::tail::Tails;
 
@@ -53,7 +53,7 @@ impl Pump {
 /// Who waits for what.
 #[derive(Debug, Default)]
 struct Watched {
-    subscriptions: Vec<Arc<Subscription>>,
+    subscriptions: BTreeMap<SubscriptionId, Arc<Subscription>>,
     /// Whether a pump has been told since it last looked.
     told: AtomicBool,
 }
@@ -102,14 +102,15 @@ impl Bells {
     /// From now on commits of the stream make the subscription load.
     pub(crate) fn watch(&self, stream: StreamId, subscription: &Arc<Subscription>) {
         let mut watched = self.watched.write();
-        watched.entry(stream).or_default().subscriptions.push(subscription.clone());
+        let entry = watched.entry(stream).or_default();
+        entry.subscriptions.insert(subscription.id(), subscription.clone());
     }
 
     /// No more.
     pub(crate) fn unwatch(&self, stream: StreamId, subscription: &Arc<Subscription>) {
         let mut watched = self.watched.write();
         if let Some(entry) = watched.get_mut(&stream) {
-            entry.subscriptions.retain(|other| !Arc::ptr_eq(other, subscription));
+            entry.subscriptions.remove(&subscription.id());
             if entry.subscriptions.is_empty() {
                 watched.remove(&stream);
             }
@@ -125,7 +126,7 @@ impl Bells {
                 let Some(entry) = watched.get(&stream) else { return Vec::new() };
                 // Before they look: what is committed from now on is told again.
                 entry.told.store(false, Ordering::Release);
-                entry.subscriptions.clone()
+                entry.subscriptions.values().cloned().collect()
             }
         }
     }

@@ -8,7 +8,7 @@ use outflow_model::Action;
 use crate::queueing::{events, numbers, silent, user, with_credit};
 use crate::world::{World, grant, world};
 
-fn choosing(selector: &str) -> ConsumerOptions {
+pub(crate) fn choosing(selector: &str) -> ConsumerOptions {
     let selector = Some(Selector::parse(selector, Dialect::Plain).unwrap());
     ConsumerOptions { selector, ..with_credit(10) }
 }

@@ -10,10 +10,9 @@ use outflow_model::Timestamp;
 use super::Queue;
 use crate::subscription::DeliveryOrder;
 use crate::subscription::entry::{Entry, NEVER};
+use crate::subscription::feed::Feed;
 use crate::subscription::hand::Hand;
 
-/// So many events that no consumer wants may be set aside before delivery stops behind them.
-const MAX_ASIDE: usize = 100_000;
 /// So many events may be kept for a consumer that has no room for its groups' events.
 const MAX_ASSIGNED: usize = 256;
 
@@ -43,6 +42,29 @@ impl Queue {
                 break;
             }
         }
+        if !self.aside.is_empty() && self.first().is_none() {
+            let waiting: Vec<u64> = self.turns.values().flatten().copied().collect();
+            waiting.into_iter().for_each(|number| self.recall(number));
+        }
+    }
+
+    /// Brings back what was set aside when this consumer had no room for it: no more than it has
+    /// room for now, so that each event comes back about once for each that chooses it.
+    pub(super) fn recall(&mut self, number: u64) {
+        let Some(hand) = self.hands.get_mut(&number) else { return };
+        let (mut room, mut back) = (hand.room(), Vec::new());
+        while room > 0
+            && let Some((_, feed, offset)) = hand.wishes.pop_first()
+        {
+            if let Some(entry) = self.aside.remove(&(feed, offset)) {
+                back.push((feed, entry));
+                room -= 1;
+            }
+        }
+        if room > 0 && std::mem::take(&mut hand.has_missed) {
+            self.feeds.iter_mut().for_each(Feed::look_for_unwanted);
+        }
+        self.put_back(back);
     }
 
     /// Gives up the events at the front that are over, also when nobody is there to take them.
@@ -126,12 +148,14 @@ impl Queue {
         }
         let Some((_, first)) = self.first() else { return false };
         let is_restricted = first.restricted;
-        let is_choice = is_restricted || self.hands.values().any(Hand::is_choosy);
+        let is_choice = is_restricted || self.choosy > 0;
         let view = if is_choice { first.view() } else { None };
         let wants = |hand: &Hand| {
             hand.may_have(first) && view.as_ref().is_none_or(|view| hand.wants(view, now))
         };
-        let Some(number) = self.choose(wants) else { return self.set_aside(key, is_choice) };
+        let Some(number) = self.choose(wants) else {
+            return is_choice && self.has_somebody() && self.set_aside(key, now);
+        };
         let Some(mut entry) = self.pop(key) else { return false };
         if group != 0 {
             self.groups.insert(group, number);
@@ -144,25 +168,43 @@ impl Queue {
         true
     }
 
-    /// Nobody was chosen for the first event of a feed. When somebody has room all the same, they
-    /// do not want it, but may want what comes after it.
-    fn set_aside(&mut self, key: u32, is_choice: bool) -> bool {
-        let has_room = |hand: &Hand| hand.room() > 0 && is_choice;
-        let somebody = match self.exclusive() {
-            Some(number) => self.hands.get(&number).is_some_and(has_room),
-            None => self.hands.values().any(has_room),
-        };
-        somebody && self.put_aside(key)
+    /// Whether somebody has room who could have been chosen.
+    fn has_somebody(&self) -> bool {
+        let has_room = |number: &u64| self.hands.get(number).is_some_and(|hand| hand.room() > 0);
+        match self.exclusive() {
+            Some(number) => has_room(&number),
+            None => self.turns.values().flatten().any(has_room),
+        }
     }
 
-    /// Sets the first event of a feed aside, where there is room.
+    /// Nobody was chosen for the first event of a feed, though somebody has room: they do not want
+    /// it, but may want what comes after it. Those who want it and have no room are noted.
+    fn set_aside(&mut self, key: u32, now: Timestamp) -> bool {
+        let Some((_, first)) = self.first() else { return false };
+        let Some(view) = first.view() else { return false };
+        let wish = (first.at, key, first.offset);
+        let is_restricted = first.restricted;
+        let is_full = self.aside.len() >= self.max_apart;
+        for hand in self.hands.values_mut() {
+            if hand.sight.allows(is_restricted) && hand.wants(&view, now) {
+                if is_full {
+                    hand.has_missed = true;
+                } else {
+                    hand.wishes.insert(wish);
+                }
+            }
+        }
+        self.put_aside(key)
+    }
+
+    /// Sets the first event of a feed aside, or forgets it where there are too many.
     fn put_aside(&mut self, key: u32) -> bool {
-        if self.aside.len() >= MAX_ASIDE {
-            return false;
+        if self.aside.len() >= self.max_apart {
+            return self.forget_first(key);
         }
         let Some(mut entry) = self.pop(key) else { return false };
         entry.body = None;
-        self.aside.push((key, entry));
+        self.aside.insert((key, entry.offset), entry);
         true
     }
 
@@ -214,7 +256,7 @@ impl Queue {
     /// The one consumer who gets everything, if that is how it is to be.
     fn exclusive(&self) -> Option<u64> {
         let wants = |hand: &Hand| hand.options.exclusive;
-        if !self.settings.exclusive && !self.hands.values().any(wants) {
+        if !self.settings.exclusive && self.exclusives == 0 {
             return None;
         }
         let rank = |(&number, hand): (&u64, &Hand)| {
