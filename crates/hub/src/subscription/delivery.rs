@@ -39,7 +39,7 @@ pub struct ConsumerId(pub u32);
 #[derive(Debug, Clone)]
 pub struct ConsumerOptions {
     /// How many events it may hold unsettled at once; 0: only by
-    /// [`change_credit`](super::Consumers::add_credit).
+    /// [`change_credit`](super::Consumers::change_credit).
     pub credit: u32,
     /// Consumers of higher priority are served first.
     pub priority: u8,

@@ -46,6 +46,8 @@ pub(crate) struct Feed {
     /// What there was no room to remember, and where the second pass is that looks for it.
     pub(crate) forgotten: Option<Forgotten>,
     pub(crate) again: Option<Offset>,
+    /// Whether it looks for events that come before those that are ready.
+    pub(crate) waits_for_again: bool,
     /// Events that were handed out before and are not in memory: how often.
     pub(crate) counts: BTreeMap<Offset, u32>,
 }
@@ -94,6 +96,7 @@ impl Feed {
             apart: Aparts::default(),
             forgotten: None,
             again: None,
+            waits_for_again: false,
             counts: BTreeMap::new(),
         }
     }

@@ -49,9 +49,21 @@ impl Feed {
         }
     }
 
+    /// Whether an event would be remembered out of its order, others before it being forgotten.
+    pub(crate) fn forgot_before(&self, offset: Offset) -> bool {
+        self.forgotten.is_some_and(|known| known.is_unwanted && known.from < offset)
+    }
+
+    /// Whether the second pass may find an event before the first that is ready.
+    pub(crate) fn is_behind(&self) -> bool {
+        let comes_first = |again| self.ready.front().is_none_or(|first| again <= first.offset);
+        self.waits_for_again && self.again.is_some_and(comes_first)
+    }
+
     /// From now on a second pass looks for what was forgotten.
     pub(crate) fn look_again(&mut self) {
-        if let Some(Forgotten { from, .. }) = self.forgotten.take() {
+        if let Some(Forgotten { from, is_unwanted, .. }) = self.forgotten.take() {
+            self.waits_for_again |= is_unwanted;
             self.again = Some(self.again.map_or(from, |again| again.min(from)));
         }
     }
@@ -59,6 +71,7 @@ impl Feed {
     /// The second pass has come so far.
     pub(crate) fn again_to(&mut self, offset: Offset) {
         self.again = Some(offset).filter(|offset| *offset < self.loaded);
+        self.waits_for_again &= self.again.is_some();
     }
 
     /// Takes in what a second pass has read; `out` is what others have of the feed.

@@ -129,10 +129,14 @@ fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
         if wants.iter().any(|want| want.feed == feed.key) {
             continue;
         }
-        feed.again = feed.again.filter(|again| *again < feed.loaded);
+        if let Some(again) = feed.again {
+            // The window may have been let go of since.
+            feed.again_to(again);
+        }
         // What an empty feed has may come before all that is ready.
         let is_wanted = feed.ready.is_empty() || has_room;
-        if let Some(again) = feed.again.filter(|_| has_room) {
+        let is_behind = feed.is_behind();
+        if let Some(again) = feed.again.filter(|_| has_room || is_behind) {
             wants.push(want(feed, again, true));
         } else if !feed.at_end && is_wanted {
             wants.push(want(feed, feed.loaded, false));
@@ -150,9 +154,10 @@ impl Queue {
     /// Whether it is known what comes first: no feed may have something earlier that was not
     /// looked at.
     pub(crate) fn is_known(&self) -> bool {
-        self.feeds.len() == 1
-            || self.is_retrying
-            || self.feeds.iter().all(|feed| feed.at_end || !feed.ready.is_empty())
+        let looked = |feed: &Feed| feed.at_end || !feed.ready.is_empty();
+        self.is_retrying
+            || ((self.feeds.len() == 1 || self.feeds.iter().all(looked))
+                && !self.feeds.iter().any(Feed::is_behind))
     }
 
     /// Whether somebody should load.

@@ -56,7 +56,7 @@ impl Queue {
             feed.loaded = feed.loaded.max(end);
             feed.counts.clear();
             feed.apart.remove_scheduled();
-            (feed.forgotten, feed.again) = (None, None);
+            (feed.forgotten, feed.again, feed.waits_for_again) = (None, None, false);
             held.into_iter().for_each(|offset| feed.place.reopen(offset));
         }
         self.needs_write = true;

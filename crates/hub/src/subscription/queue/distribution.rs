@@ -184,9 +184,10 @@ impl Queue {
         let Some(view) = first.view() else { return false };
         let wish = (first.at, key, first.offset);
         let is_restricted = first.restricted;
-        let is_full = self.aside.len() >= self.max_apart;
-        for hand in self.hands.values_mut() {
-            if hand.sight.allows(is_restricted) && hand.wants(&view, now) {
+        let (is_full, only) = (!self.remembers_first(key), self.exclusive());
+        for (number, hand) in &mut self.hands {
+            let is_served = only.is_none_or(|only| only == *number);
+            if is_served && hand.sight.allows(is_restricted) && hand.wants(&view, now) {
                 if is_full {
                     hand.has_missed = true;
                 } else {
@@ -197,9 +198,16 @@ impl Queue {
         self.put_aside(key)
     }
 
+    /// Whether there is room to remember the first event of a feed, and none before it is forgotten.
+    fn remembers_first(&self, key: u32) -> bool {
+        let first = self.first().map(|(_, entry)| entry.offset);
+        let is_later = self.feed(key).zip(first).is_some_and(|(feed, at)| feed.forgot_before(at));
+        self.aside.len() < self.max_apart && !is_later
+    }
+
     /// Sets the first event of a feed aside, or forgets it where there are too many.
     fn put_aside(&mut self, key: u32) -> bool {
-        if self.aside.len() >= self.max_apart {
+        if !self.remembers_first(key) {
             return self.forget_first(key);
         }
         let Some(mut entry) = self.pop(key) else { return false };
