@@ -20,6 +20,9 @@ use crate::CloseReason;
 /// So many bytes may wait for one consumer to take them; one event always may.
 const MAX_WAITING_BYTES: usize = 128 << 10;
 
+/// So many events that were set aside are noted for one consumer.
+const MAX_WISHES: usize = 1_024;
+
 /// The waiting side of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
@@ -83,6 +86,8 @@ pub(crate) struct Hand {
     pub(crate) extension: u32,
     /// Events set aside that it wants, earliest first: when taken, feed, offset.
     pub(crate) wishes: BTreeSet<(Timestamp, u32, Offset)>,
+    /// Whether it wants more of them, later ones.
+    pub(crate) wants_more: bool,
     /// Whether events were forgotten that it wants.
     pub(crate) has_missed: bool,
     /// Events of its groups that it has no credit for.
@@ -112,6 +117,7 @@ impl Hand {
             holds: 0,
             extension: 0,
             wishes: BTreeSet::new(),
+            wants_more: false,
             has_missed: false,
             assigned: VecDeque::new(),
             queued: false,
@@ -147,7 +153,16 @@ impl Hand {
     /// Nothing is set aside any more.
     pub(crate) fn forget_wishes(&mut self) {
         self.wishes.clear();
-        self.has_missed = false;
+        (self.wants_more, self.has_missed) = (false, false);
+    }
+
+    /// It wants an event that is set aside; the first of them are noted.
+    pub(crate) fn wish(&mut self, wish: (Timestamp, u32, Offset)) {
+        self.wishes.insert(wish);
+        if self.wishes.len() > MAX_WISHES {
+            self.wishes.pop_last();
+            self.wants_more = true;
+        }
     }
 
     /// Gives it an event.

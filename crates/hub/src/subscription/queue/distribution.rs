@@ -61,10 +61,14 @@ impl Queue {
                 room -= 1;
             }
         }
+        let has_more = room > 0 && hand.wants_more;
         if room > 0 && std::mem::take(&mut hand.has_missed) {
             self.feeds.iter_mut().for_each(Feed::look_for_unwanted);
         }
         self.put_back(back);
+        if has_more {
+            self.reconsider();
+        }
     }
 
     /// Gives up the events at the front that are over, also when nobody is there to take them.
@@ -191,7 +195,7 @@ impl Queue {
                 if is_full {
                     hand.has_missed = true;
                 } else {
-                    hand.wishes.insert(wish);
+                    hand.wish(wish);
                 }
             }
         }
