@@ -13,6 +13,8 @@ mod client_ids;
 mod dedup;
 mod destinations;
 mod entitlement;
+mod extracting;
+mod keyed;
 mod limits;
 mod live;
 mod peeking;
