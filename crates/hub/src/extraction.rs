@@ -104,6 +104,8 @@ pub(crate) struct Job(Mutex<Extraction>);
 #[derive(Debug, Default)]
 pub(crate) struct Extractions {
     jobs: Mutex<BTreeMap<ProjectId, BTreeMap<u32, Arc<Job>>>>,
+    /// Held by who starts a job, until it is stored.
+    starting: tokio::sync::Mutex<()>,
     /// The projects whose jobs are being done by a task.
     busy: Mutex<BTreeSet<ProjectId>>,
 }
@@ -135,6 +137,19 @@ impl Extractions {
         jobs.keys().map(|&id| record::removal(project, id)).collect()
     }
 
+    /// The number of the next job, and which one is to be forgotten for it.
+    fn room(&self, project: &ProjectId) -> Result<(u32, Option<u32>), CatalogError> {
+        let jobs = self.jobs.lock();
+        let Some(own) = jobs.get(project) else { return Ok((1, None)) };
+        let over = own.iter().filter(|(_, job)| job.0.lock().state.is_over());
+        let over: Vec<u32> = over.map(|(id, _)| *id).collect();
+        if own.len() - over.len() >= MAX_WAITING {
+            return Err(CatalogError::TooMany { max: MAX_WAITING });
+        }
+        let id = own.last_key_value().map_or(1, |(id, _)| id.saturating_add(1));
+        Ok((id, over.first().copied().filter(|_| own.len() >= MAX_JOBS)))
+    }
+
     fn of(&self, project: &ProjectId) -> Vec<Arc<Job>> {
         let jobs = self.jobs.lock();
         jobs.get(project).map(|jobs| jobs.values().cloned().collect()).unwrap_or_default()
@@ -163,46 +178,39 @@ impl Hub {
             CatalogError::Invalid(format!("`{name}` is no entity type or group of the stream"))
         })?;
         self.ensure_load_stream(project).await?;
-        let mut ops = Vec::new();
-        let (one, written) = {
+        // One start at a time, so that a job is known, and begun, only once it is stored.
+        let _turn = inner.extractions.starting.lock().await;
+        let (id, oldest) = inner.extractions.room(project)?;
+        let one = Extraction {
+            id,
+            project: project.clone(),
+            stream: stream.name.clone(),
+            stream_id: stream.id,
+            types: chosen.into_iter().map(|one| one.name.clone()).collect(),
+            state: ExtractionState::Queued,
+            types_done: 0,
+            after: None,
+            entities: 0,
+            first: None,
+            last: None,
+            created: inner.clock.now(),
+            finished: None,
+            error: None,
+        };
+        let mut ops = vec![record::put(&one)];
+        ops.extend(oldest.map(|oldest| record::removal(project, oldest)));
+        inner.engine.submit(Batch { ops, ..Batch::default() }).await.map_err(unavailable)?;
+        if self.project(project).is_none() {
+            // It was deleted meanwhile, with all that was known of it.
+            let ops = vec![record::removal(project, id)];
+            inner.engine.submit(Batch { ops, ..Batch::default() }).await.map_err(unavailable)?;
+            return Err(CatalogError::NotFound);
+        }
+        {
             let mut jobs = inner.extractions.jobs.lock();
             let own = jobs.entry(project.clone()).or_default();
-            let is_over = |job: &Arc<Job>| job.0.lock().state.is_over();
-            if own.values().filter(|job| !is_over(job)).count() >= MAX_WAITING {
-                return Err(CatalogError::TooMany { max: MAX_WAITING });
-            }
-            while own.len() >= MAX_JOBS {
-                let oldest = own.iter().find(|(_, job)| is_over(job)).map(|(id, _)| *id);
-                let Some(oldest) = oldest else { break };
-                own.remove(&oldest);
-                ops.push(record::removal(project, oldest));
-            }
-            let id = own.last_key_value().map_or(1, |(id, _)| id.saturating_add(1));
-            let one = Extraction {
-                id,
-                project: project.clone(),
-                stream: stream.name.clone(),
-                stream_id: stream.id,
-                types: chosen.into_iter().map(|one| one.name.clone()).collect(),
-                state: ExtractionState::Queued,
-                types_done: 0,
-                after: None,
-                entities: 0,
-                first: None,
-                last: None,
-                created: inner.clock.now(),
-                finished: None,
-                error: None,
-            };
-            ops.push(record::put(&one));
+            oldest.map(|oldest| own.remove(&oldest));
             own.insert(id, Arc::new(Job(Mutex::new(one.clone()))));
-            (one, inner.engine.submit(Batch { ops, ..Batch::default() }))
-        };
-        if let Err(error) = written.await {
-            if let Some(own) = inner.extractions.jobs.lock().get_mut(project) {
-                own.remove(&one.id);
-            }
-            return Err(unavailable(error));
         }
         run::start(inner, project);
         Ok(one)

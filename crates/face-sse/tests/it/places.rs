@@ -1,7 +1,11 @@
 //! Who may read, and where a read begins.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use outflow_auth::{NewApiKey, Scope};
 use outflow_face_sse::{Expired, Options};
 use outflow_hub::{NewStream, Project, ProjectLimits};
 use outflow_model::{Action, ProjectId, Timestamp};
@@ -139,6 +143,44 @@ async fn every_connection_needs_a_token_that_reaches() {
     stand.hub.create_stream(&project(), new).await.unwrap();
     assert_eq!(stand.refused("feed/changes", "").await.0, 400, "several: it must be said which");
     stand.open("feed/changes?stream=second", "").await;
+}
+
+#[tokio::test]
+async fn a_token_for_feeds_reads_feeds_alone_and_may_stand_in_a_url_while_it_is_short() {
+    let stand = Stand::new().await;
+    three(&stand).await;
+    let key = NewApiKey {
+        project: project(),
+        name: "feeds".to_owned(),
+        scopes: BTreeSet::from([Scope::FeedRead]),
+        streams: None,
+    };
+    let key = stand.auth.create_api_key(key).await.unwrap().key.id;
+    let token = |seconds| {
+        let issued =
+            stand.auth.issue_access_token(&project(), &key, Duration::from_secs(seconds), None);
+        issued.unwrap().token.expose().to_owned()
+    };
+    let status = async |path: &str, header: &str| {
+        let request = format!("GET /v1/projects/app/{path} HTTP/1.1\r\nHost: x\r\n{header}\r\n");
+        let (head, player) = stand.send(&request).await;
+        (head.status.split(' ').nth(1).unwrap().to_owned(), player)
+    };
+    let short = token(600);
+    let bearer = format!("Authorization: Bearer {short}\r\n");
+    assert_eq!(status("feed/changes?from=earliest", &bearer).await.0, "200");
+    assert_eq!(status("streams/events/sse", &bearer).await.0, "403", "no other stream");
+    let in_url = |token: &str| format!("feed/changes?from=earliest&access_token={token}");
+    let (answered, player) = status(&in_url(&short), "").await;
+    assert_eq!(answered, "200");
+    assert_eq!(status(&in_url(&token(86_400)), "").await.0, "401", "it lasts too long");
+    // Its live streams end with the key.
+    let mut reading = crate::stand::Reading(player);
+    for _ in 0..3 {
+        reading.event().await;
+    }
+    stand.auth.delete_api_key(&project(), &key).await.unwrap();
+    assert_eq!(reading.next().await, "");
 }
 
 #[tokio::test]

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::stream::Lane;
 use crate::{
     Cursor, Dedup, EntityType, EntityTypes, Ingest, IngestFormat, IngestMode, Integration, Project,
-    ProjectLimits, Stream,
-    StreamSettings, Subscriber,
+    ProjectLimits, Stream, StreamSettings, Subscriber,
 };
 
 /// Where projects are in the engine's state.
