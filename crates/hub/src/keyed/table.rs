@@ -6,6 +6,7 @@
 //! Invariant: a state that is not in flight is the one that the engine holds.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -63,10 +64,16 @@ impl Table {
 
     /// Keeps what the engine holds.
     pub(crate) fn keep(&mut self, key: Bytes, state: State) {
-        self.young_bytes += weight(&key, &state);
         self.old.remove(&key);
-        if let Some(former) = self.young.insert(key.clone(), state) {
-            self.young_bytes = self.young_bytes.saturating_sub(weight(&key, &former));
+        self.young_bytes += weight(&key, &state);
+        match self.young.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let former = entry.insert(state);
+                self.young_bytes = self.young_bytes.saturating_sub(weight(entry.key(), &former));
+            }
+            Entry::Vacant(free) => {
+                free.insert(state);
+            }
         }
     }
 
