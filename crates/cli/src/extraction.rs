@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
