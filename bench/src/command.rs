@@ -19,6 +19,8 @@ pub enum BenchCommand {
     Replay(Options),
     /// Live events to 1, 100 and 1,000 readers, plain and gzip.
     Fanout(Options),
+    /// Live events to 1, 100 and 1,000 readers as server-sent events.
+    Sse(Options),
     /// From publish to reader at half load.
     Latency(Options),
     /// Memory of the server for each idle reader.
@@ -107,6 +109,7 @@ impl BenchCommand {
             | Self::Ingest(options)
             | Self::Replay(options)
             | Self::Fanout(options)
+            | Self::Sse(options)
             | Self::Latency(options)
             | Self::Idle(options)
             | Self::Mailbox(options) => options,

@@ -1,4 +1,5 @@
-//! Live fan-out: events published now, delivered to many readers that discard them.
+//! Live fan-out: events published now, delivered to many readers that discard them, as NDJSON or as
+//! server-sent events.
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,19 +25,44 @@ pub(crate) async fn measure(
     options: &Options,
     report: &mut Report,
 ) -> Result<(), BenchError> {
-    let mut counts: Vec<u32> =
-        READERS.into_iter().filter(|&count| count < options.readers).collect();
-    counts.push(options.readers);
-    for readers in counts {
+    for readers in counts(options) {
         for encoding in [Encoding::Plain, Encoding::Gzip] {
             let mut runs = Vec::new();
             for _ in 0..options.runs {
-                runs.push(run(target, options, readers, encoding).await?);
+                runs.push(run(target, options, readers, Door::Lines(encoding)).await?);
             }
             report.add(&format!("live, {readers} readers, {}", encoding.name()), runs)?;
         }
     }
     Ok(())
+}
+
+/// The same as server-sent events.
+pub(crate) async fn measure_sse(
+    target: &Target,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), BenchError> {
+    for readers in counts(options) {
+        let mut runs = Vec::new();
+        for _ in 0..options.runs {
+            runs.push(run(target, options, readers, Door::Sse).await?);
+        }
+        report.add(&format!("live, {readers} readers, sse"), runs)?;
+    }
+    Ok(())
+}
+
+fn counts(options: &Options) -> Vec<u32> {
+    let fewer = READERS.into_iter().filter(|&count| count < options.readers);
+    fewer.chain([options.readers]).collect()
+}
+
+/// What readers ask for.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    Lines(Encoding),
+    Sse,
 }
 
 /// Each reader asks for as many events as will be published, so its stream ends by itself after the
@@ -45,12 +71,17 @@ async fn run(
     target: &Target,
     options: &Options,
     readers: u32,
-    encoding: Encoding,
+    door: Door,
 ) -> Result<Run, BenchError> {
     let events = (DELIVERIES / u64::from(readers)).min(EVENTS_MAX).div_ceil(BATCH) * BATCH;
     let stream = target.make_stream().await?;
-    let request =
-        target.read_request(&stream, &format!("start=latest&follow=true&limit={events}"), encoding);
+    let request = match door {
+        Door::Lines(encoding) => {
+            let query = format!("start=latest&follow=true&limit={events}");
+            target.read_request(&stream, &query, encoding)
+        }
+        Door::Sse => target.sse_request(&stream, &format!("from=now&limit={events}")),
+    };
     let mut workload = Workload::new(options.event_bytes);
     let batches: Vec<Vec<u8>> = (0..events / BATCH)
         .map(|_| target.publish_request(&stream, &workload.batch(BATCH as usize)))

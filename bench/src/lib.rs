@@ -93,6 +93,9 @@ async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     if all || matches!(command, BenchCommand::Replay(_)) {
         replay::measure(&target, options, &mut report).await?;
     }
+    if all || matches!(command, BenchCommand::Sse(_)) {
+        fanout::measure_sse(&target, options, &mut report).await?;
+    }
     if all || matches!(command, BenchCommand::Fanout(_)) {
         fanout::measure(&target, options, &mut report).await?;
     }

@@ -252,6 +252,15 @@ impl Target {
         .into_bytes()
     }
 
+    pub(crate) fn sse_request(&self, stream: &str, query: &str) -> Vec<u8> {
+        format!(
+            "GET /v1/projects/{PROJECT}/streams/{stream}/sse?{query} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\
+             Authorization: Bearer {}\r\n\r\n",
+            self.token
+        )
+        .into_bytes()
+    }
+
     fn request(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
         self.project_request(method, &format!("/streams{path}"), body)
     }

@@ -99,7 +99,13 @@ impl From<PublishError> for Refused {
             PublishError::Unavailable(cause) | PublishError::Uncertain(cause) => {
                 tracing::warn!(cause, "events were not taken");
             }
-            PublishError::NotFound
+            PublishError::Entity { index, place, reason } => {
+                let place = json!({ "pointer": format!("/{index}{place}"), "detail": reason });
+                let detail = format!("{error}; nothing of the body was published");
+                return Self::new(error.code(), detail).place(place);
+            }
+            PublishError::Keyed
+            | PublishError::NotFound
             | PublishError::Forbidden
             | PublishError::TooLarge { .. }
             | PublishError::Refused(_)

@@ -12,8 +12,8 @@ use crate::access::Admin;
 use crate::error::name_request;
 use crate::publish::{self, Door, Limits};
 use crate::{
-    api_key, cursor, document, event_type, ingest_stream, integration, key, oauth, operator,
-    project, stream, subscription, token, user,
+    api_key, cursor, document, event_type, extraction, ingest_stream, integration, key, oauth,
+    operator, project, stream, subscription, token, user,
 };
 
 /// The routes of this interface, without fallbacks: `server` sets those on the merged router with
@@ -43,6 +43,9 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(subscription::purge))
         .routes(routes!(subscription::move_events))
         .routes(routes!(subscription::events::show))
+        .routes(routes!(extraction::list, extraction::create))
+        .routes(routes!(extraction::show))
+        .routes(routes!(extraction::cancel))
         .routes(routes!(integration::list, integration::create))
         .routes(routes!(integration::show, integration::update, integration::delete))
         .routes(routes!(token::list, token::create))

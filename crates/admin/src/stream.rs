@@ -1,5 +1,7 @@
 //! `/v1/projects/{project}/streams`: logs of events and their settings.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
+use crate::entity_type::{self, EntityTypeView};
 use crate::error::Refused;
 use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
@@ -35,6 +38,10 @@ pub(crate) struct StreamView {
     durability: DurabilityWord,
     /// How copies are recognised by the publisher's event id; null: they are not.
     dedup: Option<DedupView>,
+    /// The types of the entities whose changes it holds; null: it is not keyed.
+    entities: Option<Vec<EntityTypeView>>,
+    /// The entity types that its change feed sends; null: all.
+    feed_types: Option<BTreeSet<String>>,
     /// The first offset still kept; equal to `next` when there is none.
     start: String,
     /// The offset after the last event.
@@ -98,6 +105,15 @@ pub(crate) struct StreamInput {
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<DedupChange>)]
     dedup: Option<Option<DedupChange>>,
+    /// Makes it a keyed stream, which it stays: the types of its entities. Types may be added; the
+    /// keys of those there are stay.
+    #[schema(min_items = 1, max_items = 256)]
+    entities: Option<Vec<EntityTypeView>>,
+    /// The entity types that the change feed sends, with all that they depend on; holds at once for
+    /// those who are reading. Null: all.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<Vec<String>>)]
+    feed_types: Option<Option<BTreeSet<String>>>,
 }
 
 /// Changes of a stream; what is absent stays.
@@ -113,6 +129,15 @@ pub(crate) struct StreamChange {
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<DedupChange>)]
     dedup: Option<Option<DedupChange>>,
+    /// Makes it a keyed stream, which it stays: the types of its entities. Types may be added; the
+    /// keys of those there are stay.
+    #[schema(min_items = 1, max_items = 256)]
+    entities: Option<Vec<EntityTypeView>>,
+    /// The entity types that the change feed sends, with all that they depend on; holds at once for
+    /// those who are reading. Null: all.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<Vec<String>>)]
+    feed_types: Option<Option<BTreeSet<String>>>,
 }
 
 /// How long events are to be kept; what is absent stays, or is the default of a new stream.
@@ -159,6 +184,8 @@ impl StreamView {
             dedup: settings
                 .dedup
                 .map(|dedup| DedupView { window_ms: dedup.window_ms, max_ids: dedup.max_ids }),
+            entities: settings.entities.as_deref().map(entity_type::views),
+            feed_types: settings.feed_types.clone(),
             start: stats.start.to_string(),
             next: stats.next.to_string(),
             stored_bytes: stats.stored_bytes,
@@ -186,6 +213,12 @@ impl StreamChange {
             }
             Some(None) => settings.dedup = None,
             None => {}
+        }
+        if let Some(types) = self.entities {
+            settings.entities = Some(entity_type::read(types)?);
+        }
+        if let Some(types) = self.feed_types {
+            settings.feed_types = types;
         }
         Ok(())
     }
@@ -255,6 +288,8 @@ pub(crate) async fn create(
         retention: new.retention,
         durability: new.durability,
         dedup: new.dedup,
+        entities: new.entities,
+        feed_types: new.feed_types,
     };
     let mut settings = StreamSettings::default();
     change.apply(&mut settings)?;

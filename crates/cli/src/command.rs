@@ -8,6 +8,7 @@ use clap::{Command, Subcommand};
 use crate::api_key::{self, ApiKeyArgs};
 use crate::completions::{self, CompletionsArgs};
 use crate::cursor::{self, CursorArgs};
+use crate::extraction::{self, ExtractionArgs};
 use crate::failure::Failure;
 use crate::ingest_stream::{self, IngestStreamArgs};
 use crate::integration::{self, IntegrationArgs};
@@ -45,6 +46,8 @@ pub enum ClientCommand {
     IngestStream(IngestStreamArgs),
     /// Subscriptions: the places that the server keeps for consumers, queues among them.
     Subscription(SubscriptionArgs),
+    /// Extractions: jobs that send a keyed stream's entities as they are.
+    Extraction(ExtractionArgs),
     /// Integrations: the connection points of a customer.
     Integration(IntegrationArgs),
     /// Tokens of an integration, for reading.
@@ -82,6 +85,7 @@ async fn dispatch(command: ClientCommand, full: Command) -> ExitCode {
         ClientCommand::Stream(args) => stream::run(args).await,
         ClientCommand::IngestStream(args) => ingest_stream::run(args).await,
         ClientCommand::Subscription(args) => subscription::run(args).await,
+        ClientCommand::Extraction(args) => extraction::run(args).await,
         ClientCommand::Integration(args) => integration::run(args).await,
         ClientCommand::Token(args) => token::run(args).await,
         ClientCommand::Key(args) => key::run(args).await,

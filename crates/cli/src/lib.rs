@@ -22,6 +22,7 @@ mod command;
 mod completions;
 mod connection;
 mod cursor;
+mod extraction;
 mod failure;
 mod http;
 mod ingest_stream;

@@ -15,6 +15,7 @@ use crate::span::{parse_bytes, parse_span};
 const EXAMPLES: &str = "Examples:
   outflow stream list
   outflow stream create orders --retention 30d --dedup 10m
+  outflow stream create billing --entities types.json --retention 48h
   outflow stream show orders
   outflow stream update orders --max-bytes 10G
   outflow stream delete orders --yes";
@@ -96,6 +97,13 @@ struct StreamSettings {
     /// How many event ids are remembered at most.
     #[arg(long, value_name = "COUNT", requires = "dedup")]
     dedup_max_ids: Option<u32>,
+    /// Makes it keyed: a file with a JSON array of entity types, each with `name`, `keys`, and
+    /// perhaps `group` and `depends_on`.
+    #[arg(long, value_name = "FILE")]
+    entities: Option<std::path::PathBuf>,
+    /// The entity types that the change feed sends, with commas between them; `all` for all.
+    #[arg(long, value_name = "TYPES")]
+    feed_types: Option<String>,
     /// A description for people.
     #[arg(long)]
     description: Option<String>,
@@ -116,7 +124,7 @@ fn optional(
 }
 
 impl StreamSettings {
-    fn members(self) -> Map<String, Value> {
+    fn members(self) -> Result<Map<String, Value>, Failure> {
         let mut retention = Map::new();
         retention.extend(self.retention.map(|age| ("age_ms".into(), json!(age))));
         retention.extend(self.max_bytes.map(|max| match max {
@@ -140,9 +148,23 @@ impl StreamSettings {
                 ("dedup".into(), dedup.into())
             }
         }));
+        if let Some(path) = self.entities {
+            members.insert("entities".into(), entities(&path)?);
+        }
+        members.extend(self.feed_types.map(|types| match types.as_str() {
+            "all" => ("feed_types".into(), Value::Null),
+            types => ("feed_types".into(), types.split(',').map(str::trim).collect()),
+        }));
         members.extend(self.description.map(|text| ("description".into(), json!(text))));
-        members
+        Ok(members)
     }
+}
+
+/// The entity types in a file; the server checks them.
+fn entities(path: &std::path::Path) -> Result<Value, Failure> {
+    let wrong = |reason: String| Failure::Usage(format!("--entities {}: {reason}", path.display()));
+    let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 
 pub(crate) async fn run(args: StreamArgs) -> Result<(), Failure> {
@@ -155,12 +177,12 @@ pub(crate) async fn run(args: StreamArgs) -> Result<(), Failure> {
         StreamAction::List => output::list(json, &api.list(&streams).await?, &COLUMNS),
         StreamAction::Show { name } => output::record(json, &api.get(&one(&name), &[]).await?),
         StreamAction::Create { name, settings } => {
-            let mut body = settings.members();
+            let mut body = settings.members()?;
             body.insert("name".into(), json!(name));
             output::record(json, &api.call(Method::POST, &streams, &body.into()).await?)
         }
         StreamAction::Update { name, settings } => {
-            let body = settings.members().into();
+            let body = settings.members()?.into();
             output::record(json, &api.call(Method::PATCH, &one(&name), &body).await?)
         }
         StreamAction::Delete { name, yes } => {

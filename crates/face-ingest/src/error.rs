@@ -126,6 +126,8 @@ impl From<PublishError> for Refusal {
             PublishError::Forbidden
             | PublishError::TooLarge { .. }
             | PublishError::Refused(_)
+            | PublishError::Entity { .. }
+            | PublishError::Keyed
             | PublishError::Exhausted => Self::new(code, detail),
         }
     }

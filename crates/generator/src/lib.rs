@@ -7,11 +7,13 @@
 //! Pushes tie devices together: a `PUSH_BODY` is followed by `SEND`s with its `push_id`, and an
 //! `OPEN` may name the `SEND` that its device got as its `triggering_push`.
 //!
-//! Two smaller sources stand beside it, for the other faces: [`HashedAddresses`] and [`Notices`].
+//! Smaller sources stand beside it, for the other faces: [`HashedAddresses`], [`Notices`] and
+//! [`Billing`].
 //!
 //! Invariants: the same seed and clock give the same bytes; each event is one line of valid JSON
 //! without an offset (the server's to give); memory is constant: [`DEVICES`] devices live at once.
 
+mod billing;
 mod device;
 mod envelope;
 mod hashed;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 use outflow_model::Clock;
 
+pub use crate::billing::{BILLING_TYPES, Billing, BillingType};
 pub use crate::hashed::HashedAddresses;
 pub use crate::kind::EVENT_TYPES;
 pub use crate::notice::{Notices, TOPICS, Topic};

@@ -9,11 +9,11 @@ pub(crate) mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use outflow_model::{IntegrationId, ProjectId, StreamId, StreamName};
 use outflow_store::{Engine, StateEntry};
 
-use crate::stream::Lane;
 use crate::{Integration, OpenError, Project, Stream};
 
 /// How many entries are asked of the engine at once.
@@ -51,7 +51,7 @@ impl Catalog {
         }
         for entry in scan(engine, record::STREAMS).await? {
             let stream = record::stream(&entry.value).map_err(|error| corrupt(&entry, &error))?;
-            let stream = Stream { lane: Lane::new(stream.id), ..stream };
+            stream.lane.keyed.is_keyed.store(stream.settings.entities.is_some(), Ordering::Release);
             if engine.bounds(stream.id).is_err() {
                 return Err(corrupt(&entry, "the engine has no such stream"));
             }

@@ -76,6 +76,20 @@ pub enum PublishError {
     /// The stream has used up its offsets.
     #[error("the stream has no offsets left; create another")]
     Exhausted,
+    /// An event of a keyed stream is no change of one of its entities.
+    #[error("event {index} at `{place}`: {reason}")]
+    Entity {
+        /// Which event of the draft, from 0.
+        index: usize,
+        /// JSON pointer into the event.
+        place: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The stream is keyed, and the events come by a way that does not tell changes of entities, or
+    /// it was made keyed at this moment.
+    #[error("the stream is keyed: events are published to it by themselves, not in a transaction")]
+    Keyed,
     /// The engine stopped; whether the events are there is decided when it starts again. Publish
     /// again with the same ids. The text is for the log.
     #[error("whether the events were stored is not certain; publish them again with the same ids")]
@@ -91,7 +105,8 @@ impl PublishError {
             Self::Forbidden => ErrorCode::Forbidden,
             Self::TooLarge { .. } | Self::Refused(_) => ErrorCode::TooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
-            Self::Exhausted => ErrorCode::Conflict,
+            Self::Entity { .. } => ErrorCode::Malformed,
+            Self::Exhausted | Self::Keyed => ErrorCode::Conflict,
             Self::Uncertain(_) => ErrorCode::Internal,
         }
     }

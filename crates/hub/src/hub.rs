@@ -18,6 +18,8 @@ use crate::catalog::turn::{Change, in_turn};
 use crate::catalog::{Catalog, change};
 use crate::destination::{ClientIds, reaches_stream};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
+use crate::extraction::Extractions;
+use crate::keyed::{self, AllTicks};
 use crate::limits::Slots;
 use crate::metrics::Metrics;
 use crate::subscription::clockwork::Clockwork;
@@ -50,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) tails: Arc<Tails>,
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
+    pub(crate) ticks: AllTicks,
+    pub(crate) extractions: Extractions,
     pub(crate) clients: Arc<ClientIds>,
     pub(crate) subscribers: subscriber::Known,
     pub(crate) subscriptions: Subscriptions,
@@ -94,6 +98,7 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
 fn allowed(grant: &Grant, action: Action, stream: &Stream) -> bool {
     let by_kind = match action {
         Action::Publish => stream.settings.ingest.is_some().then_some(Action::Ingest),
+        Action::Read => stream.is_feed().then_some(Action::Feed),
         _ => None,
     };
     [Some(action), by_kind].into_iter().flatten().any(|one| grant.allows(one, &stream.project))
@@ -113,6 +118,7 @@ impl Hub {
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
         let catalog = Catalog::load(&*engine).await?;
+        let extractions = Extractions::load(&*engine).await?;
         let metrics = Metrics::new(registry);
         let tails = Tails::new(engine.clone(), options.clone(), metrics.clone());
         let directory = Directory::load(&*engine, &catalog).await?;
@@ -131,6 +137,8 @@ impl Hub {
             tails,
             registry: drain::Registry::default(),
             slots: Arc::default(),
+            ticks: AllTicks::default(),
+            extractions,
             clients: Arc::default(),
             subscribers: subscriber::Known::default(),
             subscriptions,
@@ -140,6 +148,8 @@ impl Hub {
         registry.register_collector(Box::new(Largest(Arc::downgrade(&inner))));
         inner.subscriptions.bells.start(&inner);
         Clockwork::start(&inner);
+        keyed::sweep::orphans(&inner);
+        Extractions::resume(&inner);
         Ok(Self { inner })
     }
 

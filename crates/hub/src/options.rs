@@ -26,6 +26,10 @@ pub struct Options {
     pub publish_wait: Duration,
     /// The largest event accepted, in bytes as given.
     pub max_event_bytes: usize,
+    /// The largest state of an entity of a keyed stream, in bytes: at most 1 MiB.
+    pub max_entity_bytes: usize,
+    /// How many bytes of states of entities each keyed stream that is written keeps in memory.
+    pub entity_cache_bytes: usize,
     /// The deepest nesting of JSON accepted.
     pub max_depth: usize,
     /// Events that occurred longer ago than this are refused (90 days).
@@ -75,6 +79,8 @@ impl Default for Options {
             inflight_bytes: 64 << 20,
             publish_wait: Duration::from_secs(5),
             max_event_bytes: 1 << 20,
+            max_entity_bytes: 256 << 10,
+            entity_cache_bytes: 16 << 20,
             max_depth: 64,
             max_age: Duration::from_secs(90 * 86_400),
             max_ahead: Duration::from_secs(5 * 60),

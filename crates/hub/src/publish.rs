@@ -8,18 +8,22 @@
 //! never falls within a stream; a copy is answered only when the first one is durable; an id whose
 //! batch failed is forgotten even when its publisher has gone away meanwhile.
 
+mod prepare;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use outflow_model::{Action, Draft, Grant, Offset, StreamId, Timestamp};
-use outflow_store::{Append, AppendError, Batch, Commit, Durability, Op, ReadError};
+use outflow_store::{Append, AppendError, Batch, Commit, Durability, Op};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::dedup::{Flight, Landing, Seen, Window};
 use crate::hub::{Denied, Inner, reach};
+use crate::keyed::publish::{Departure, KeyedDraft, is_as_known};
+use crate::keyed::ticks::Taken;
 use crate::metrics::Metrics;
 use crate::stream::Lane;
 use crate::{Dedup, PublishError, Stream};
@@ -86,6 +90,8 @@ impl From<Denied> for PublishError {
 /// is stored whether or not it is awaited.
 pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>;
 
+pub(crate) use prepare::{last_taken, prepare};
+
 /// See [`Hub::publish`](crate::Hub::publish).
 pub(crate) async fn publish(
     inner: &Inner,
@@ -133,14 +139,20 @@ async fn send(
         let placement = Placement { receipt: Receipt::default(), trip: None, flights: Vec::new() };
         return Ok(Sent { placement, began, bytes, stream: id, metrics });
     }
+    let keyed = KeyedDraft::read(inner, stream, &mut draft)?;
     let mut permit = Some(admit(inner, bytes).await?);
+    let turn = match &keyed {
+        Some(keyed) => Some(keyed.gather(inner, stream).await?),
+        None => None,
+    };
     let dedup = dedup_of(stream, &draft);
     let placement = loop {
-        match place(inner, stream, &mut draft, dedup, durability, &mut permit) {
+        match place(inner, stream, &mut draft, dedup, durability, keyed.as_ref(), &mut permit) {
             Some(placement) => break placement?,
-            None => prepare(inner, stream, dedup).await?,
+            None => prepare(inner, stream, dedup, keyed.as_ref()).await?,
         }
     };
+    drop(turn);
     Ok(Sent { placement, began, bytes, stream: id, metrics })
 }
 
@@ -220,17 +232,33 @@ fn place(
     draft: &mut Draft,
     dedup: Option<Dedup>,
     durability: Option<Durability>,
+    keyed: Option<&KeyedDraft>,
     permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Option<Result<Placement, PublishError>> {
     let mut order = stream.lane.order.lock();
-    let stamped = match stamp(inner, stream, &mut order, draft, dedup)? {
+    let stamped = match stamp(inner, stream, &mut order, draft, dedup, keyed)? {
         Ok(stamped) => stamped,
         Err(error) => return Some(Err(error)),
     };
-    let Stamped { receipt, append, mut trip, flights } = stamped;
+    let Stamped { receipt, append, taken, mut trip, flights } = stamped;
     if let (Some(append), Some(trip)) = (append, &mut trip) {
         let durability = durability.unwrap_or(stream.settings.durability);
-        let batch = Batch { ops: vec![Op::Append(append)], durability, fence: None };
+        let mut ops = Vec::with_capacity(1);
+        if let (Some(keyed), Some(taken)) = (keyed, taken) {
+            match keyed.merge(inner, stream, &receipt.events, &append, taken.first) {
+                Ok(states) => {
+                    let departure = Departure::new(&stream.lane, keyed, states, taken, &mut ops);
+                    trip.departure = Some(departure);
+                }
+                Err(error) => {
+                    drop(order);
+                    trip.end(&Err(AppendError::Invalid("an entity cannot be stored")));
+                    return Some(Err(error));
+                }
+            }
+        }
+        ops.push(Op::Append(append));
+        let batch = Batch { ops, durability, fence: None };
         (trip.commit, trip.permit) = (Some(inner.engine.submit(batch)), permit.take());
     }
     Some(Ok(Placement { receipt, trip, flights }))
@@ -241,6 +269,8 @@ pub(crate) struct Stamped {
     pub(crate) receipt: Receipt,
     /// What is to be stored; `None`, as `trip`, when the draft held copies only.
     pub(crate) append: Option<Append>,
+    /// The ticks of a keyed stream's events.
+    pub(crate) taken: Option<Taken>,
     pub(crate) trip: Option<Trip>,
     /// Batches of others that hold the first ones of our copies.
     pub(crate) flights: Vec<Flight>,
@@ -254,36 +284,51 @@ pub(crate) fn stamp(
     order: &mut Order,
     draft: &mut Draft,
     dedup: Option<Dedup>,
+    keyed: Option<&KeyedDraft>,
 ) -> Option<Result<Stamped, PublishError>> {
     let lane = &stream.lane;
     if lane.deleted.load(Ordering::Acquire) {
         return Some(Err(PublishError::NotFound));
     }
-    if !order.is_ready(dedup) {
+    if !is_as_known(lane, keyed) {
+        return Some(Err(PublishError::Keyed));
+    }
+    if !order.is_ready(dedup) || keyed.is_some_and(|keyed| !keyed.ticks.is_ready()) {
         return None;
     }
     let first = order.next;
     if Offset::LAST.get().saturating_sub(first.get()) < draft.len() as u64 {
         return Some(Err(PublishError::Exhausted));
     }
-    let now = inner.clock.now().max(order.last);
+    let mut now = inner.clock.now().max(order.last);
     let (receipt, flights) = match dedup {
         Some(dedup) => weed(&mut order.window, draft, dedup, first, now),
         None => (consecutive(first, draft.len()), Vec::new()),
     };
     let count = draft.len();
     if count == 0 {
-        return Some(Ok(Stamped { receipt, append: None, trip: None, flights }));
+        return Some(Ok(Stamped { receipt, append: None, taken: None, trip: None, flights }));
     }
     let next = first.plus(count as u64);
+    let mut taken = None;
+    if let Some(keyed) = keyed {
+        let Some(ticks) = keyed.ticks.take(count as u64, now) else {
+            order.window.unsee(first, next);
+            return Some(Err(PublishError::Exhausted));
+        };
+        now = ticks.now;
+        draft.stamp_ticks(ticks.first);
+        taken = Some(ticks);
+    }
     (order.next, order.last) = (next, now);
     draft.stamp(first, now);
     let (lines, metas) = std::mem::take(draft).into_parts();
     let (lines, metas) = (lines.into(), metas.into());
     let append = Append { stream: stream.id, first, count: count as u32, at: now, lines, metas };
     let landing = dedup.map(|_| order.window.depart(first, next));
-    let trip = Trip { lane: lane.clone(), first, next, commit: None, landing, permit: None };
-    Some(Ok(Stamped { receipt, append: Some(append), trip: Some(trip), flights }))
+    let lane = lane.clone();
+    let trip = Trip { lane, first, next, commit: None, landing, departure: None, permit: None };
+    Some(Ok(Stamped { receipt, append: Some(append), taken, trip: Some(trip), flights }))
 }
 
 /// The receipt of `count` new events from `first`.
@@ -337,6 +382,8 @@ pub(crate) struct Trip {
     pub(crate) next: Offset,
     commit: Option<Commit>,
     landing: Option<Landing>,
+    /// The states of entities that are stored with it.
+    departure: Option<Departure>,
     /// Its share of the memory, given back at the end.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -362,6 +409,9 @@ impl Trip {
 
     /// Settles what copies wait for.
     fn land(&mut self, landed: bool) {
+        if let Some(departure) = self.departure.take() {
+            departure.arrive(&self.lane, landed);
+        }
         let Some(landing) = self.landing.take() else { return };
         let mut order = self.lane.order.lock();
         order.window.arrive(&landing);
@@ -375,17 +425,20 @@ impl Trip {
 
 impl Drop for Trip {
     /// The publisher has gone away before the commit was decided: someone must still forget the
-    /// ids should it fail, or a later copy would be taken for stored.
+    /// ids should it fail, or a later copy would be taken for stored, and let go of its entities.
     fn drop(&mut self) {
-        let (Some(commit), Some(landing)) = (self.commit.take(), self.landing.take()) else {
+        let (commit, landing) = (self.commit.take(), self.landing.take());
+        let departure = self.departure.take();
+        if commit.is_none() || (landing.is_none() && departure.is_none()) {
             return;
-        };
+        }
         let rest = Self {
             lane: self.lane.clone(),
             first: self.first,
             next: self.next,
-            commit: Some(commit),
-            landing: Some(landing),
+            commit,
+            landing,
+            departure,
             permit: self.permit.take(),
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -395,90 +448,6 @@ impl Drop for Trip {
             std::mem::forget(rest);
         }
     }
-}
-
-/// Takes the stream's end from the engine, and the ids of the last while when copies are to be
-/// recognised.
-pub(crate) async fn prepare(
-    inner: &Inner,
-    stream: &Stream,
-    dedup: Option<Dedup>,
-) -> Result<(), PublishError> {
-    let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
-    let _turn = stream.lane.loading.lock().await;
-    let (primed, loaded) = {
-        let order = stream.lane.order.lock();
-        (order.primed, order.window.loaded)
-    };
-    if !primed {
-        let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
-        let last =
-            last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
-        let mut order = stream.lane.order.lock();
-        order.next = order.next.max(bounds.next);
-        order.last = order.last.max(last);
-        order.primed = true;
-    }
-    if let Some(dedup) = dedup.filter(|_| !loaded) {
-        let logged = recent_ids(inner, stream, dedup).await.map_err(unavailable)?;
-        stream.lane.order.lock().window.load(&logged);
-    }
-    Ok(())
-}
-
-/// When the last event was taken, so that time goes on from there.
-async fn last_processed(
-    inner: &Inner,
-    stream: &Stream,
-    start: Offset,
-    next: Offset,
-) -> Result<Timestamp, ReadError> {
-    if next <= start {
-        return Ok(Timestamp::default());
-    }
-    match inner.engine.read(stream.id, Offset::new(next.get() - 1), 1).await {
-        Ok(read) => Ok(read.blocks.last().map_or(Timestamp::default(), |block| block.last_at)),
-        // Publishing goes on behind damage and retention.
-        Err(ReadError::Damaged { .. } | ReadError::Trimmed { .. }) => Ok(Timestamp::default()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The ids of the window, read from the log. Damaged events are passed over.
-async fn recent_ids(
-    inner: &Inner,
-    stream: &Stream,
-    dedup: Dedup,
-) -> Result<Vec<(u128, Offset, Timestamp)>, ReadError> {
-    let window = i64::try_from(dedup.window_ms).unwrap_or(i64::MAX);
-    let since = Timestamp::from_millis(inner.clock.now().millis().saturating_sub(window));
-    let end = inner.engine.bounds(stream.id)?.next;
-    let max = u64::from(dedup.max_ids.clamp(1, crate::dedup::MAX_IDS));
-    let newest = Offset::new(end.get().saturating_sub(max));
-    let mut from = inner.engine.seek(stream.id, since).await?.max(newest);
-    let mut ids = Vec::new();
-    while from < end {
-        let read = match inner.engine.read(stream.id, from, inner.options.read_chunk_bytes).await {
-            Ok(read) => read,
-            Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. })
-                if resume > from =>
-            {
-                from = resume;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        for block in &read.blocks {
-            let Ok(metas) = block.metas() else { continue };
-            let recent = metas.iter().filter(|meta| meta.offset >= from);
-            ids.extend(recent.map(|meta| (meta.id_hash, meta.offset, meta.processed)));
-        }
-        if read.next <= from {
-            break;
-        }
-        from = read.next;
-    }
-    Ok(ids)
 }
 
 pub(crate) fn refused(stream: StreamId, error: AppendError) -> PublishError {

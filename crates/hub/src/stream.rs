@@ -1,6 +1,6 @@
 //! A named, ordered, durable log of events in a project.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -9,6 +9,8 @@ use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Ingest;
+use crate::extraction::LOAD_STREAM;
+use crate::keyed::{EntityTypes, KeyedLane};
 use crate::publish::Order;
 use crate::tail::Tail;
 
@@ -37,6 +39,12 @@ pub struct StreamSettings {
     /// Whether events with ids of the publisher's own are held to be copies when the id was seen
     /// before; `None`: never.
     pub dedup: Option<Dedup>,
+    /// The types of the entities whose changes it holds; `None`: it is not keyed. A stream that is
+    /// keyed stays so, and its types keep their keys.
+    pub entities: Option<Arc<EntityTypes>>,
+    /// The types of entities whose changes the change feed sends, with all they depend on; `None`:
+    /// every type. Holds at once for those who are reading.
+    pub feed_types: Option<BTreeSet<String>>,
     /// For people, up to 1,024 bytes.
     pub description: String,
     /// Whether upstream systems may write single records to it, and of which kind.
@@ -49,6 +57,8 @@ impl Default for StreamSettings {
             retention: Retention::default(),
             durability: Durability::Synced,
             dedup: Some(Dedup::default()),
+            entities: None,
+            feed_types: None,
             description: String::new(),
             ingest: None,
         }
@@ -85,6 +95,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether it is a change or a load feed, which a credential may be made for.
+    pub(crate) fn is_feed(&self) -> bool {
+        self.settings.entities.is_some() || self.name.as_str() == LOAD_STREAM
+    }
+
     /// The engine's idea of the stream's bounds, which knows nothing of former streams.
     pub(crate) fn bounds(&self, engine: &dyn Engine) -> Result<Bounds, ReadError> {
         let Bounds { start, next } = engine.bounds(self.id)?;
@@ -100,6 +115,7 @@ pub(crate) struct Lane {
     /// Held by whoever fills `order` from the log, across reads.
     pub(crate) loading: tokio::sync::Mutex<()>,
     pub(crate) tail: Tail,
+    pub(crate) keyed: KeyedLane,
     pub(crate) deleted: AtomicBool,
     /// Whether a session has met damaged events, so that those to come look out for them.
     pub(crate) damaged: AtomicBool,
@@ -113,6 +129,7 @@ impl Lane {
             order: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
             tail: Tail::new(id),
+            keyed: KeyedLane::default(),
             deleted: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             readers: AtomicUsize::new(0),

@@ -12,9 +12,11 @@
 mod batch;
 mod copy;
 mod envelope;
+mod keyed;
 mod render;
 
 pub use batch::BodyError;
+pub use keyed::EntityEvent;
 
 use crate::json::JsonError;
 use crate::meta::{META_BYTES, Meta};

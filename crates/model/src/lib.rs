@@ -18,6 +18,7 @@ pub mod meta;
 pub mod offset;
 pub mod rng;
 pub mod subset;
+pub mod tick;
 pub mod timestamp;
 
 pub use clock::Clock;
@@ -33,4 +34,5 @@ pub use meta::{DeviceType, Meta, MetaSlice};
 pub use offset::Offset;
 pub use rng::Rng;
 pub use subset::Subset;
+pub use tick::Tick;
 pub use timestamp::Timestamp;

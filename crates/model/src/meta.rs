@@ -17,6 +17,10 @@ pub const META_BYTES: usize = 72;
 pub const FLAG_BODY_TEXT: u32 = 1;
 /// `,"body":` is base64 of bytes that were not text.
 pub const FLAG_BODY_BASE64: u32 = 2;
+/// The line has a tick behind the members that the server writes first.
+pub const FLAG_TICK: u32 = 4;
+/// What a tick takes in a line: `,"tick":` and its digits.
+pub const TICK_BYTES: usize = 8 + crate::tick::TICK_DIGITS;
 
 /// The kind of device an event is about; Airship's `device_types` (reference `airship.md` 1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -10,6 +10,7 @@ mod ingest;
 mod landing;
 mod layer;
 mod nearest;
+mod sse;
 mod stomp;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub(crate) use destinations::Destinations;
 pub(crate) use ingest::Ingest;
 pub(crate) use landing::Landing;
 pub(crate) use layer::Layers;
+pub(crate) use sse::Sse;
 pub(crate) use stomp::{Stomp, TextRule};
 
 /// The defaults, with comments: what `config print` prints.
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) stream: Stream,
+    pub(crate) sse: Sse,
     pub(crate) mailbox: Mailbox,
     pub(crate) ingest: Ingest,
     pub(crate) landing: Landing,
@@ -220,6 +223,7 @@ impl Config {
         );
         let heartbeat = self.stream.heartbeat_ms;
         refuse(!(10..=4000).contains(&heartbeat), "stream.heartbeat_ms: must be 10 to 4000".into());
+        self.sse.check(&mut refuse);
         self.mailbox.check(&mut refuse);
         self.ingest.check(limits.max_event_bytes, &mut refuse);
         self.landing.check(&mut refuse);

@@ -4,6 +4,7 @@
 //! Everything it makes is made once: a second start finds and keeps it.
 
 mod banner;
+mod billing;
 mod broker;
 mod demonstration;
 mod feed;
@@ -68,6 +69,8 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     let stream = demonstration::ensure(&core.hub, &core.auth).await?;
     let broker = broker::ensure(&core.hub, &core.auth).await?;
     let ingest_token = upstream::ensure(&core.hub, &core.auth).await?;
+    let billing = billing::ensure(&core.hub).await?;
+    let feeds = low_feeds::Feeds { broker, billing };
     let token_file = config.operator_token_file();
     if !args.ephemeral {
         crate::operator::ensure(&core.auth, &token_file).await?;
@@ -78,7 +81,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     let settings = feed::Settings { rate: args.rate, seed, clock };
     let stopping = serving.drain.clone();
     if args.rate > 0 {
-        let quiet = low_feeds::run(hub.clone(), auth.clone(), broker, seed);
+        let quiet = low_feeds::run(hub.clone(), auth.clone(), feeds, seed);
         let busy = feed::run(hub, auth, stream, settings);
         tokio::spawn(async move {
             tokio::select! {

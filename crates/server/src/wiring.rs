@@ -164,6 +164,7 @@ impl Core {
             .clone()
             .merge(ingest)
             .merge(outflow_admin::router(hub.clone(), auth.clone(), door))
+            .merge(outflow_face_sse::router(hub.clone(), auth.clone(), config.sse.options(), names))
             .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         // Its paths count in any case, so it stands where no other route was found.

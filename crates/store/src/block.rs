@@ -4,12 +4,14 @@
 //! readers. The compressed form is raw deflate from fresh state, ended on a byte by a full flush,
 //! so that blocks can be put one after another inside any client's single gzip stream.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use outflow_model::meta::META_BYTES;
 use outflow_model::{MetaSlice, Offset, Timestamp};
+use parking_lot::Mutex;
 
 mod piece;
 
@@ -52,7 +54,11 @@ pub struct Block {
     deflated: OnceLock<Deflated>,
     deflated_metas: Option<Bytes>,
     zstd: OnceLock<Bytes>,
+    renditions: Mutex<Vec<(u64, Arc<dyn Any + Send + Sync>)>>,
 }
+
+/// How many renditions a block keeps; those that ask for further ones make their own.
+const MAX_RENDITIONS: usize = 4;
 
 /// What a block's header says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +108,7 @@ impl Block {
             deflated: OnceLock::new(),
             deflated_metas: None,
             zstd: OnceLock::new(),
+            renditions: Mutex::default(),
         }
     }
 
@@ -198,6 +205,29 @@ impl Block {
         });
         let frame = frame.map_err(|_| BlockError::Corrupt)?;
         Ok(self.zstd.get_or_init(|| frame.into()))
+    }
+
+    /// What someone above makes of the block, made once and shared by all who ask with the same
+    /// `key`: a form that this storey knows nothing of.
+    ///
+    /// # Errors
+    /// What `make` says.
+    pub fn rendition<T: Any + Send + Sync, E>(
+        &self,
+        key: u64,
+        make: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        // Held while it is made: readers of one block come together, and wait less than they work.
+        let mut renditions = self.renditions.lock();
+        let known = renditions.iter().find(|(known, _)| *known == key);
+        if let Some(known) = known.and_then(|(_, known)| known.clone().downcast().ok()) {
+            return Ok(known);
+        }
+        let made = Arc::new(make(self)?);
+        if renditions.len() < MAX_RENDITIONS {
+            renditions.push((key, made.clone()));
+        }
+        Ok(made)
     }
 
     /// The events at or above `from`, as a block of their own that shares this one's bytes; `None`

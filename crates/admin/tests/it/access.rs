@@ -40,6 +40,8 @@ fn scope(operation: &str) -> Scope {
         "exchange" | "exchange_v0" => Scope::Public,
         "list_ingest_streams" | "create_ingest_stream" | "get_ingest_stream" => Scope::Manage,
         "update_ingest_stream" | "delete_ingest_stream" => Scope::Manage,
+        "list_extractions" | "start_extraction" | "get_extraction" => Scope::Manage,
+        "cancel_extraction" => Scope::Manage,
         "list_users" | "create_user" | "delete_user" => Scope::Manage,
         "list_subscriptions" | "get_subscription" | "delete_subscription" => Scope::Manage,
         "purge_subscription" | "move_events" => Scope::Manage,

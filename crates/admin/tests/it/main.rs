@@ -13,6 +13,7 @@ mod api_keys;
 mod catalog;
 mod credentials;
 mod document;
+mod entities;
 mod ingest_streams;
 mod oauth;
 mod publish;

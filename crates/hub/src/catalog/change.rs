@@ -13,6 +13,7 @@ use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
 use crate::hub::Inner;
+use crate::keyed::{EntityTypes, sweep};
 use crate::stream::{Lane, lock_orders};
 use crate::{
     CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
@@ -83,6 +84,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
     ops.extend(subscriber::drop_all(&inner, &id).await?);
+    ops.extend(inner.extractions.drop_all(&id));
     ops.extend(subscription::follow::project_ending(&inner, &id));
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
     written(submit_ending(&inner, &id, &streams, ops, Some(former))?.await)?;
@@ -90,6 +92,8 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     subscription::follow::project_ended(&inner, &id);
     inner.subscribers.project_ended(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
+    let keyed = streams.iter().filter(|stream| stream.settings.entities.is_some());
+    sweep::streams(&inner, keyed.map(|stream| stream.id).collect());
     inner.registry.close(&CloseReason::Deleted, |member| member.project.as_ref() == Some(&id));
     Ok(())
 }
@@ -97,9 +101,10 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
 pub(crate) async fn create_stream(
     inner: Arc<Inner>,
     project: ProjectId,
-    new: NewStream,
+    mut new: NewStream,
 ) -> Changed<Arc<Stream>> {
     check_settings(&new.settings)?;
+    close_feed_types(&mut new.settings)?;
     {
         let catalog = inner.catalog.read();
         let tenant = catalog.tenants.get(&project).ok_or(CatalogError::NotFound)?;
@@ -128,7 +133,9 @@ pub(crate) async fn create_stream(
         }
     }
     let created = inner.clock.now();
-    let stream = Stream { id, project, name, created, settings, begins, lane: Lane::new(id) };
+    let lane = Lane::new(id);
+    lane.keyed.is_keyed.store(settings.entities.is_some(), Ordering::Release);
+    let stream = Stream { id, project, name, created, settings, begins, lane };
     let key = record::stream_key(&stream.project, &stream.name);
     let ops = vec![
         put(
@@ -154,10 +161,12 @@ pub(crate) async fn update_stream(
     inner: Arc<Inner>,
     project: ProjectId,
     name: StreamName,
-    settings: StreamSettings,
+    mut settings: StreamSettings,
 ) -> Changed<Arc<Stream>> {
     check_settings(&settings)?;
+    close_feed_types(&mut settings)?;
     let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
+    check_entities(old.settings.entities.as_deref(), settings.entities.as_deref())?;
     let stream = Arc::new(Stream { settings, ..Stream::clone(&old) });
     let config = Op::SetStream(stream.id, StreamConfig { retention: stream.settings.retention });
     replace(&inner, record::stream_key(&project, &name), record::of_stream(&stream), Some(config))
@@ -165,6 +174,7 @@ pub(crate) async fn update_stream(
     if stream.settings.dedup != old.settings.dedup {
         stream.lane.order.lock().reset_window();
     }
+    stream.lane.keyed.is_keyed.store(stream.settings.entities.is_some(), Ordering::Release);
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.streams.insert(name, stream.clone());
     }
@@ -190,6 +200,9 @@ pub(crate) async fn delete_stream(
     stream.lane.deleted.store(true, Ordering::Release);
     inner.registry.close(&CloseReason::Deleted, |member| member.stream == Some(stream.id));
     subscription::follow::stream_ended(&inner, &stream);
+    if stream.settings.entities.is_some() {
+        sweep::streams(&inner, vec![stream.id]);
+    }
     Ok(())
 }
 
@@ -398,6 +411,31 @@ fn check_settings(settings: &StreamSettings) -> Changed<()> {
         let max = dedup::MAX_IDS;
         return Err(CatalogError::Invalid(format!("dedup: window above 0 and 1 to {max} ids")));
     }
+    Ok(())
+}
+
+/// A keyed stream stays keyed: the states of its entities would be lost or wrong.
+fn check_entities(old: Option<&EntityTypes>, new: Option<&EntityTypes>) -> Changed<()> {
+    let conflict = match (old, new) {
+        (None, _) => None,
+        (Some(_), None) => Some("a keyed stream stays keyed".into()),
+        (Some(old), Some(new)) => new.conflict_with(old),
+    };
+    conflict.map_or(Ok(()), |reason| Err(CatalogError::Invalid(reason)))
+}
+
+/// Adds what the types of the change feed depend on.
+fn close_feed_types(settings: &mut StreamSettings) -> Changed<()> {
+    let Some(chosen) = &mut settings.feed_types else { return Ok(()) };
+    let names: Vec<String> = chosen.iter().cloned().collect();
+    let Some(types) = settings.entities.as_ref().filter(|_| !names.is_empty()) else {
+        let reason = "feed_types: at least one type of a keyed stream";
+        return Err(CatalogError::Invalid(reason.into()));
+    };
+    let closed = types.closure(&names, &[]).map_err(|name| {
+        CatalogError::Invalid(format!("feed_types: `{name}` is no entity type of the stream"))
+    })?;
+    *chosen = closed.into_iter().map(|one| one.name.clone()).collect();
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The stored form of the catalog: JSON with a version, one entry a thing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Durability, Retention};
@@ -7,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::Lane;
 use crate::{
-    Cursor, Dedup, Ingest, IngestFormat, IngestMode, Integration, Project, ProjectLimits, Stream,
-    StreamSettings, Subscriber,
+    Cursor, Dedup, EntityType, EntityTypes, Ingest, IngestFormat, IngestMode, Integration, Project,
+    ProjectLimits, Stream, StreamSettings, Subscriber,
 };
 
 /// Where projects are in the engine's state.
@@ -59,6 +61,12 @@ struct StreamRecord {
     begins: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ingest: Option<IngestRecord>,
+    /// Absent: the stream is not keyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entities: Option<Vec<EntityTypeRecord>>,
+    /// Absent: the change feed sends all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feed_types: Option<std::collections::BTreeSet<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +74,14 @@ struct IngestRecord {
     name: String,
     format: String,
     mode: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntityTypeRecord {
+    name: String,
+    keys: Vec<Vec<String>>,
+    group: Option<String>,
+    depends_on: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,7 +188,8 @@ pub(crate) fn project(value: &[u8]) -> Result<Project, Fault> {
 
 /// The stored form of a stream.
 pub(crate) fn of_stream(stream: &Stream) -> Bytes {
-    let StreamSettings { retention, durability, dedup, description, ingest } = &stream.settings;
+    let StreamSettings { retention, durability, dedup, entities, feed_types, description, ingest } =
+        &stream.settings;
     bytes(&StreamRecord {
         v: VERSION,
         id: stream.id.0,
@@ -190,13 +207,27 @@ pub(crate) fn of_stream(stream: &Stream) -> Bytes {
             format: format.as_str().into(),
             mode: mode.as_str().into(),
         }),
+        feed_types: feed_types.clone(),
+        entities: entities.as_ref().map(|types| types.all().iter().map(of_entity_type).collect()),
     })
+}
+
+fn of_entity_type(one: &EntityType) -> EntityTypeRecord {
+    let EntityType { name, keys, group, depends_on } = one.clone();
+    EntityTypeRecord { name, keys, group, depends_on }
+}
+
+fn entity_type(record: EntityTypeRecord) -> EntityType {
+    let EntityTypeRecord { name, keys, group, depends_on } = record;
+    EntityType { name, keys, group, depends_on }
 }
 
 /// Reads a stream.
 pub(crate) fn stream(value: &[u8]) -> Result<Stream, Fault> {
     let record: StreamRecord = read(value)?;
     let dedup = record.dedup.map(|DedupRecord { window_ms, max_ids }| Dedup { window_ms, max_ids });
+    let types = record.entities.map(|types| types.into_iter().map(entity_type).collect());
+    let entities = types.map(EntityTypes::new).transpose().map_err(fault)?;
     Ok(Stream {
         id: StreamId(record.id),
         project: ProjectId::new(&record.project).map_err(fault)?,
@@ -206,6 +237,8 @@ pub(crate) fn stream(value: &[u8]) -> Result<Stream, Fault> {
             retention: Retention { age_ms: record.age_ms, max_bytes: record.max_bytes },
             durability: if record.relaxed { Durability::Relaxed } else { Durability::Synced },
             dedup,
+            entities: entities.map(Arc::new),
+            feed_types: record.feed_types,
             description: record.description,
             ingest: record.ingest.as_ref().map(ingest).transpose()?,
         },

@@ -109,7 +109,7 @@ async fn queue(
     loop {
         for (stream, draft) in &joint.publishes {
             let dedup = publish::dedup_of(stream, draft);
-            publish::prepare(inner, stream, dedup).await?;
+            publish::prepare(inner, stream, dedup, None).await?;
         }
         match try_queue(inner, &mut joint)? {
             Some(mut queued) => {
@@ -148,7 +148,7 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, Pu
     for (stream, draft) in &mut joint.publishes {
         let Some(order) = orders.get_mut(&stream.id) else { continue };
         let dedup = publish::dedup_of(stream, draft);
-        let stamped = match publish::stamp(inner, stream, order, draft, dedup) {
+        let stamped = match publish::stamp(inner, stream, order, draft, dedup, None) {
             Some(Ok(stamped)) => stamped,
             Some(Err(error)) => {
                 drop(orders);

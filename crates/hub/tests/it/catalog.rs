@@ -23,6 +23,8 @@ fn new(stream: &str) -> NewStream {
 async fn everything_survives_a_restart() {
     let world = world().await;
     let settings = StreamSettings {
+        entities: None,
+        feed_types: None,
         retention: Retention { age_ms: 5_000, max_bytes: None },
         durability: Durability::Relaxed,
         dedup: Some(Dedup { window_ms: 7, max_ids: 9 }),

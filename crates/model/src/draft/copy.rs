@@ -6,7 +6,6 @@
 use super::Draft;
 use super::render::Head;
 use crate::json::string::write_string;
-use crate::json::value::Members;
 use crate::{Meta, Timestamp};
 
 /// Appends the event of `line` without the headers called one of `dropped`, and with `added`.
@@ -20,14 +19,9 @@ pub(super) fn push(
     // What the server writes first is written anew; `processed` and the offset are stamped later.
     let (id, event_type) = (meta.id(line), meta.event_type(line));
     let mut head = Head::resume(draft, id, event_type, meta);
-    let members_end = match meta.body_start as usize {
-        0 => line.len().saturating_sub(2),
-        start => start.saturating_sub(r#","body":"#.len()),
-    };
-    let members = line.get(meta.others_start()..members_end).unwrap_or_default();
     let out = &mut draft.lines;
     let mut headers = None;
-    for (name, value) in Members::inside(members) {
+    for (name, value) in meta.others(line) {
         if name.is(b"headers") {
             headers = Some(value);
             continue;

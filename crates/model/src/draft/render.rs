@@ -196,7 +196,7 @@ fn rfc3339(time: Timestamp) -> [u8; RFC3339_BYTES] {
 }
 
 /// A UUID of version 7 (RFC 9562): the time in milliseconds, then randomness.
-fn uuid_v7(now: Timestamp, rng: &dyn Rng) -> [u8; UUID_BYTES] {
+pub(super) fn uuid_v7(now: Timestamp, rng: &dyn Rng) -> [u8; UUID_BYTES] {
     const RANDOM: u128 = (0xFFF << 64) | ((1 << 62) - 1);
     let mut random = [0; 16];
     rng.fill(&mut random);

@@ -11,6 +11,7 @@ mod filter_oracle;
 mod grant;
 mod id;
 mod json;
+mod keyed;
 mod meta;
 mod offset;
 mod subset;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use outflow_auth::Secret;
 use outflow_model::ProjectId;
 
+use super::billing::BILLING;
 use super::broker::{COMPANY, NAMESPACE, PASSWORD, USER};
 use super::demonstration::{NAME, STREAM};
 use super::upstream::{JSON, XML};
@@ -74,6 +75,10 @@ Node (npm install urban-airship-connect)
   const connect = require('urban-airship-connect')
   const stream = connect('{NAME}', '{NAME}', {{uri: '{base}/api/events/'}})
   stream.on('data', event => console.log(event)).write({{start: 'EARLIEST'}})
+
+Server-sent events (accounts, invoices and usage of a company that keep changing)
+  curl -N -H 'Authorization: Bearer {NAME}' '{base}/v1/projects/{NAME}/feed/changes?stream={BILLING}'
+  curl -N -H 'Authorization: Bearer {NAME}' {base}/v1/projects/{NAME}/feed/load
 
 {stomp}{ingest}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
   call() {{ curl -s -u {NAME}:{NAME} -X "$1" "{base}/Events/$2"; echo; }}

@@ -1,0 +1,38 @@
+//! The SSE face: the change and load feeds of keyed streams, and any stream for a browser.
+//!
+//! Speaks `text/event-stream` (HTML, 9.2) as Aria's Data Feed does (reference
+//! `aria_itas_amperity.md` 1.3 to 1.6, whose rules comments name by section). The clients promised
+//! are PyPI `sseclient` 0.0.27, `sseclient-py`, `httpx-sse`, npm `eventsource` and a browser's
+//! `EventSource`. The routes:
+//!
+//! - `GET /v1/projects/{project}/feed/changes`: the changes of a keyed stream's entities;
+//! - `GET /v1/projects/{project}/feed/load`: what extractions send;
+//! - `GET /v1/projects/{project}/streams/{stream}/sse`: any stream, an event's whole line as data.
+//!
+//! One request's way through: [`listen`] routes it; [`authenticate`] turns its token into a grant;
+//! [`translate`] reads where it wants to begin; the hub opens a read session; [`session`] hands on
+//! what it yields as the frames that [`wire`] renders, once a block for all who read the same.
+//!
+//! Called by `server`; calls `hub`, `auth`, `face` and `model`.
+//!
+//! Invariants: a body frame, and so an HTTP/1.1 chunk, is one whole event or one comment line: a
+//! client that takes chunks for text (`sseclient`) never meets half an event. A stream ends between
+//! two events. It is never compressed, whatever the client accepts, and no status is ever 204,
+//! which would stop a browser for good.
+//!
+//! Deliberate choices where Aria's documents are silent: an id or time without any place is the
+//! newest event for changes and the newest extraction for loads; an id that is unknown or older
+//! than what is kept is answered 410 (by configuration: with the oldest event); a `from` that is
+//! older begins at the oldest event and says so in a comment; the end of a load is a comment.
+
+pub mod authenticate;
+pub mod config;
+pub mod error;
+pub mod listen;
+pub mod metrics;
+pub mod session;
+pub mod translate;
+pub mod wire;
+
+pub use config::{Expired, Options};
+pub use listen::router;

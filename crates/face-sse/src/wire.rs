@@ -1,0 +1,177 @@
+//! Blocks of events to SSE frames. No I/O.
+//!
+//! A block is rendered once into one buffer for all who read it in the same form; a frame is a slice
+//! of that. Frames of the feeds are as reference 1.4 shows them: an id, the kind, and exactly two
+//! data lines, the header and the entity's fields. None of what is written can hold a newline: ids
+//! and types are printable, and stored JSON stands on one line.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use bytes::Bytes;
+use outflow_hub::extraction::LOAD_END;
+use outflow_hub::{Block, BlockError};
+use outflow_model::json::Value;
+use outflow_model::timestamp::RFC3339_BYTES;
+use outflow_model::{Meta, StreamId, Timestamp};
+
+use crate::translate;
+
+/// A comment line. Without a blank line behind it: some clients take that for an empty event
+/// (reference 1.6).
+pub const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
+
+/// What the events of a stream are rendered as.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Changes of entities: of these types, or of all.
+    Changes(Option<BTreeSet<String>>),
+    /// Entities as they were when they were read.
+    Loads,
+    /// Whole lines, named by their types or not.
+    Lines {
+        /// Whether they are: `EventSource.onmessage` gets only what is not named.
+        named: bool,
+    },
+}
+
+/// One frame.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    end: u32,
+    is_event: bool,
+}
+
+/// A block's frames.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    bytes: Bytes,
+    frames: Vec<Frame>,
+}
+
+impl Frames {
+    /// Renders the events of `block`.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the block's stored form is damaged.
+    pub fn render(block: &Block, stream: StreamId, form: &Form) -> Result<Self, BlockError> {
+        let (lines, metas) = (block.lines()?, block.metas()?);
+        let mut out = Vec::with_capacity(lines.len() + lines.len() / 4);
+        let mut frames = Vec::with_capacity(metas.len());
+        for (meta, line) in metas.with_lines(lines) {
+            let start = out.len();
+            let is_event = match form {
+                Form::Lines { named } => plain(&meta, line, stream, *named, &mut out),
+                Form::Loads if meta.event_type(line) == LOAD_END.as_bytes() => {
+                    end_of_load(&meta, line, &mut out)
+                }
+                Form::Loads => entity(&meta, line, stream, meta.occurred, &mut out),
+                Form::Changes(types) if is_among(types.as_ref(), &meta, line) => {
+                    entity(&meta, line, stream, meta.processed, &mut out)
+                }
+                Form::Changes(_) => false,
+            };
+            // Blocks are bounded far below this; what does not fit is no frame.
+            let Ok(end) = u32::try_from(out.len()) else { return Err(BlockError::Corrupt) };
+            if out.len() > start {
+                frames.push(Frame { end, is_event });
+            }
+        }
+        Ok(Self { bytes: out.into(), frames })
+    }
+
+    /// The frame at `index`, and whether it is an event.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<(Bytes, bool)> {
+        let frame = self.frames.get(index)?;
+        let before = index.checked_sub(1).and_then(|before| self.frames.get(before));
+        let start = before.map_or(0, |before| before.end as usize);
+        Some((self.bytes.slice(start..frame.end as usize), frame.is_event))
+    }
+
+    /// How many frames there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+}
+
+/// An event's frame with the time after which to connect again: the first of a connection. In a
+/// block of its own it would be an empty event for some clients (reference 1.6).
+#[must_use]
+pub fn with_retry(frame: &[u8], retry_ms: u128) -> Bytes {
+    [format!("retry: {retry_ms}\n").as_bytes(), frame].concat().into()
+}
+
+/// A comment line.
+#[must_use]
+pub fn comment(text: &str) -> Bytes {
+    format!(": {text}\n").into()
+}
+
+fn begin(meta: &Meta, stream: StreamId, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(translate::id(stream, meta.offset).as_bytes());
+}
+
+/// An event of a feed; nothing for one that was published before the stream was keyed.
+fn entity(meta: &Meta, line: &[u8], stream: StreamId, at: Timestamp, out: &mut Vec<u8>) -> bool {
+    let (Some(tick), Some(entity_ref)) = (meta.tick(line), meta.others(line).called(b"ref")) else {
+        return false;
+    };
+    let mut time = [0; RFC3339_BYTES];
+    at.write_rfc3339(&mut time);
+    begin(meta, stream, out);
+    for part in [
+        &b"\nevent: "[..],
+        meta.event_type(line),
+        b"\ndata:{\"ref\":",
+        entity_ref.text(),
+        b",\"tstamp\":\"",
+        &time,
+        b"\",\"tick\":",
+        &tick.digits(),
+        b"}\ndata:",
+    ] {
+        out.extend_from_slice(part);
+    }
+    // Clients split the data at the newline: there is always a second line.
+    let payload = meta.body(line);
+    out.extend_from_slice(if payload.first() == Some(&b'{') { payload } else { b"{}" });
+    out.extend_from_slice(b"\n\n");
+    true
+}
+
+fn plain(meta: &Meta, line: &[u8], stream: StreamId, named: bool, out: &mut Vec<u8>) -> bool {
+    begin(meta, stream, out);
+    if named {
+        out.extend_from_slice(b"\nevent: ");
+        out.extend_from_slice(meta.event_type(line));
+    }
+    out.extend_from_slice(b"\ndata: ");
+    out.extend_from_slice(line.trim_ascii_end());
+    out.extend_from_slice(b"\n\n");
+    true
+}
+
+/// The comment that marks where a load ends: old clients pass over it.
+fn end_of_load(meta: &Meta, line: &[u8], out: &mut Vec<u8>) -> bool {
+    let job = Value::new(meta.body(line)).get(b"job").and_then(Value::as_string);
+    let job = job.map(|job| job.to_text().into_owned()).unwrap_or_default();
+    // Writing into memory cannot fail.
+    let _ = writeln!(out, ": end-of-load job={job}");
+    false
+}
+
+fn is_among(types: Option<&BTreeSet<String>>, meta: &Meta, line: &[u8]) -> bool {
+    let Some(types) = types else { return true };
+    let entity_ref = meta.others(line).called(b"ref");
+    let name = entity_ref.and_then(|one| one.get(b"type")).and_then(Value::as_string);
+    name.is_some_and(|name| types.contains(&*name.to_text()))
+}

@@ -1,0 +1,143 @@
+//! What is sent: the frames of both feeds and of a plain stream, their order and their ends.
+
+use std::time::Duration;
+
+use outflow_hub::StreamSettings;
+use serde_json::Value;
+
+use crate::stand::{Stand, account, document, keyed, name, project};
+
+#[tokio::test]
+async fn a_change_is_one_chunk_of_an_id_its_kind_and_two_lines() {
+    let stand = Stand::new().await;
+    let (head, player) = stand.ask("feed/changes", "").await;
+    assert_eq!(head.field("content-type"), Some("text/event-stream; charset=utf-8"));
+    assert_eq!(head.field("cache-control"), Some("no-store, no-transform"));
+    assert_eq!(head.field("x-accel-buffering"), Some("no"));
+    assert_eq!(head.field("content-encoding"), None, "whatever the client accepts");
+    let mut reading = crate::stand::Reading(player);
+    assert_eq!(reading.chunk().await, ":\n");
+    let create = r#"{"id":"x","type":"create","ref":{"type":"Account", "ids":{"no":1.0}},"body":{"b":1.10,"ä":null}}"#;
+    stand.publish("billing", &[create, &account("delete", 2, "null")]).await;
+    let first = reading.next().await;
+    let (retry, first) = first.split_once('\n').unwrap();
+    assert_eq!(retry, "retry: 3000", "inside the first event only");
+    let lines: Vec<&str> = first.split('\n').collect();
+    assert_eq!(lines.len(), 6, "{first}");
+    assert!(lines[0].starts_with("id: ") && lines[0].ends_with("-1000000000000000"), "{first}");
+    assert_eq!(lines[1], "event: create");
+    let header = lines[2].strip_prefix("data:").unwrap();
+    assert!(header.starts_with(r#"{"ref":{"type":"Account", "ids":{"no":1.0}},"tstamp":"20"#));
+    assert!(header.ends_with(r#"Z","tick":1000000000000000}"#), "{header}");
+    assert_eq!(lines[3], r#"data:{"b":1.10,"ä":null}"#);
+    assert_eq!((lines[4], lines[5]), ("", ""));
+    let second = reading.next().await;
+    assert!(second.starts_with("id: ") && second.contains("\nevent: delete\n"), "{second}");
+    assert!(second.ends_with("\"tick\":1000000000000001}\ndata:{}\n\n"), "{second}");
+}
+
+#[tokio::test]
+async fn silence_is_marked_by_a_comment_without_a_blank_line() {
+    let stand = Stand::new().await;
+    let mut reading = stand.open("feed/changes", "").await;
+    for _ in 0..3 {
+        assert_eq!(reading.chunk().await, ":\n");
+    }
+}
+
+#[tokio::test]
+async fn a_load_begins_at_the_newest_extraction_and_its_end_is_a_comment() {
+    let stand = Stand::new().await;
+    let (status, problem) = stand.refused("feed/load", "").await;
+    assert_eq!((status, problem["code"].as_str()), (404, Some("not_found")));
+    stand.publish("billing", &[&account("create", 1, r#"{"n":1}"#)]).await;
+    let extract = || async {
+        let stream = stand.stream("billing");
+        let job = stand.hub.start_extraction(&stream, &[], &[]).await.unwrap();
+        let is_over = |id| {
+            stand.hub.extractions(&project()).iter().any(|one| one.id == id && one.state.is_over())
+        };
+        while !is_over(job.id) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    extract().await;
+    stand.publish("billing", &[&account("update", 1, r#"{"n":2}"#)]).await;
+    extract().await;
+    let mut newest = stand.open("feed/load", "").await;
+    let (id, data) = newest.event().await;
+    let header: Value = serde_json::from_str(&data[0]).unwrap();
+    assert_eq!((&header["tick"], &*data[1]), (&1_000_000_000_000_001_u64.into(), r#"{"n":2}"#));
+    assert_eq!(newest.next().await, ": end-of-load job=2\n");
+    // The change that made this version says the same time and tick.
+    let mut changes = stand.open("feed/changes?from=earliest", "").await;
+    changes.event().await;
+    let change: Value = serde_json::from_str(&changes.event().await.1[0]).unwrap();
+    assert_eq!(change, header);
+    // Both loads again, the same as before.
+    let mut all = stand.open("feed/load?from=5hours", "").await;
+    assert_eq!(all.event().await.1[1], r#"{"n":1}"#);
+    assert_eq!(all.next().await, ": end-of-load job=1\n");
+    assert_eq!(all.event().await, (id, data));
+}
+
+#[tokio::test]
+async fn any_stream_is_sent_as_lines_with_or_without_names() {
+    let stand = Stand::new().await;
+    stand.publish("events", &[r#"{"id":"a","type":"OPEN","body":{"n":1.0}}"#]).await;
+    let mut reading = stand.open("streams/events/sse?from=earliest", "").await;
+    let frame = reading.next().await;
+    assert!(frame.contains("\nevent: OPEN\ndata: {\"id\":\"a\",\"type\":\"OPEN\","), "{frame}");
+    assert!(frame.ends_with("\"body\":{\"n\":1.0}}\n\n"), "{frame}");
+    let mut reading = stand.open("streams/events/sse?from=earliest&named=false", "").await;
+    assert!(!reading.next().await.contains("event:"));
+    stand.publish("events", &[r#"{"type":"CLOSE"}"#]).await;
+    let mut reading = stand.open("streams/events/sse?from=earliest&limit=1", "").await;
+    assert!(reading.next().await.contains("OPEN"));
+    assert_eq!(reading.next().await, "", "it ends after so many");
+}
+
+#[tokio::test]
+async fn the_change_feed_sends_the_chosen_types_at_once_with_what_they_need() {
+    let stand = Stand::new().await;
+    let mut reading = stand.open("feed/changes", "").await;
+    let of =
+        |entity_type: &str, no: u32| account("create", no, "{}").replace("Account", entity_type);
+    stand.publish("billing", &[&of("Plan", 1)]).await;
+    assert!(reading.event().await.1[0].contains("Plan"));
+    let chosen = Some(["Invoice".to_owned()].into());
+    let settings = StreamSettings { feed_types: chosen, ..keyed() };
+    stand.hub.update_stream(&project(), &name("billing"), settings).await.unwrap();
+    stand.publish("billing", &[&of("Plan", 2), &of("Account", 3), &of("Invoice", 4)]).await;
+    assert!(reading.event().await.1[0].contains("Account"));
+    assert!(reading.event().await.1[0].contains("Invoice"));
+}
+
+#[tokio::test]
+async fn every_end_is_between_two_events() {
+    let stand = Stand::new().await;
+    for end in 0..3 {
+        let mut reading = stand.open("feed/changes", "").await;
+        stand.publish("billing", &[&account("create", 1, "{}")]).await;
+        reading.event().await;
+        match end {
+            0 => stand.hub.close_credential(&stand.token.0),
+            1 => {
+                stand.hub.delete_stream(&project(), &name("billing")).await.unwrap();
+                let new = outflow_hub::NewStream { name: name("billing"), settings: keyed() };
+                stand.hub.create_stream(&project(), new).await.unwrap();
+            }
+            _ => stand.hub.drain(Duration::from_millis(1)),
+        }
+        assert_eq!(reading.next().await, "", "end {end}");
+        if end == 0 {
+            break;
+        }
+    }
+    let fresh = Stand::new().await;
+    let mut reading = fresh.open("feed/changes", "").await;
+    fresh.hub.drain(Duration::from_millis(1));
+    assert_eq!(reading.next().await, "");
+    let (head, player) = fresh.ask("feed/changes", "").await;
+    assert_eq!(document(head, player).await.0, 503);
+}

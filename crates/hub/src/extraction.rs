@@ -1,0 +1,278 @@
+//! Extraction jobs: the latest states of chosen entities, sent into the project's load stream.
+//!
+//! A job reads a keyed stream's entities type by type, each after those it depends on, while
+//! publishers go on, and appends a `load` event for each, with the time and tick of the version that
+//! it read, so that whoever folds both streams by time and tick ends with what is true
+//! (reference `aria_itas_amperity.md` 1.5). Started, listed and cancelled by
+//! [`Hub`](crate::Hub); `run` does the work, one job of a project at a time.
+//!
+//! Invariants: how far a job got is stored in the same batch as what it sent, so that after a crash
+//! it goes on with nothing sent twice. The load stream is an ordinary one: read again, it gives the
+//! same events.
+
+mod record;
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
+use outflow_store::{Batch, Engine, Op, Retention};
+use parking_lot::Mutex;
+
+use crate::catalog::change::unavailable;
+use crate::catalog::scan;
+use crate::hub::Inner;
+use crate::{CatalogError, Hub, NewStream, OpenError, Stream, StreamSettings};
+
+/// The stream of a project that its extractions send to.
+pub const LOAD_STREAM: &str = "feed:load";
+/// The type of the events that tell an entity.
+pub const LOAD: &str = "load";
+/// The type of the event that marks where a load ends.
+pub const LOAD_END: &str = "load-end";
+/// For how long loads are kept (reference 1.1).
+const KEPT: Duration = Duration::from_secs(48 * 3600);
+/// How many jobs of a project are remembered; the oldest that are over go first.
+const MAX_JOBS: usize = 100;
+/// How many jobs of a project may wait.
+const MAX_WAITING: usize = 16;
+
+/// How a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtractionState {
+    /// It waits for its turn.
+    Queued,
+    /// It is sending.
+    Running,
+    /// All is sent.
+    Done,
+    /// It cannot go on; [`Extraction::error`] says why.
+    Failed,
+    /// It was called off.
+    Cancelled,
+}
+
+impl ExtractionState {
+    /// Whether nothing will happen to it any more.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// An extraction job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extraction {
+    /// Its number, unique in its project.
+    pub id: u32,
+    /// The project.
+    pub project: ProjectId,
+    /// The keyed stream.
+    pub stream: StreamName,
+    pub(crate) stream_id: StreamId,
+    /// The types it sends, in order.
+    pub types: Vec<String>,
+    /// How it stands.
+    pub state: ExtractionState,
+    /// How many of its types are sent whole.
+    pub types_done: usize,
+    /// The key of the last entity sent of the type at hand.
+    pub(crate) after: Option<Bytes>,
+    /// How many entities were sent.
+    pub entities: u64,
+    /// Where its first event is in the load stream.
+    pub first: Option<Offset>,
+    /// Where its last event so far is.
+    pub last: Option<Offset>,
+    /// When it was started.
+    pub created: Timestamp,
+    /// When it was over.
+    pub finished: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// A job with its lock. Whoever changes it queues its record before letting go, so that the stored
+/// one is the newest.
+#[derive(Debug)]
+pub(crate) struct Job(Mutex<Extraction>);
+
+/// All jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Extractions {
+    jobs: Mutex<BTreeMap<ProjectId, BTreeMap<u32, Arc<Job>>>>,
+    /// Held by who starts a job, until it is stored.
+    starting: tokio::sync::Mutex<()>,
+    /// The projects whose jobs are being done by a task.
+    busy: Mutex<BTreeSet<ProjectId>>,
+}
+
+impl Extractions {
+    /// Reads what is stored.
+    pub(crate) async fn load(engine: &dyn Engine) -> Result<Self, OpenError> {
+        let all = Self::default();
+        for entry in scan(engine, record::EXTRACTIONS).await? {
+            let one = record::read(&entry.value).map_err(OpenError::Corrupt)?;
+            let mut jobs = all.jobs.lock();
+            let own = jobs.entry(one.project.clone()).or_default();
+            own.insert(one.id, Arc::new(Job(Mutex::new(one))));
+        }
+        Ok(all)
+    }
+
+    /// Goes on with what the last run left.
+    pub(crate) fn resume(inner: &Arc<Inner>) {
+        let projects: Vec<_> = inner.extractions.jobs.lock().keys().cloned().collect();
+        projects.iter().for_each(|project| run::start(inner, project));
+    }
+
+    /// Forgets a project's jobs; gives what removes their records.
+    pub(crate) fn drop_all(&self, project: &ProjectId) -> Vec<Op> {
+        let jobs = self.jobs.lock().remove(project).unwrap_or_default();
+        // Who is at one of them stops.
+        jobs.values().for_each(|job| job.0.lock().state = ExtractionState::Cancelled);
+        jobs.keys().map(|&id| record::removal(project, id)).collect()
+    }
+
+    /// The number of the next job, and which one is to be forgotten for it.
+    fn room(&self, project: &ProjectId) -> Result<(u32, Option<u32>), CatalogError> {
+        let jobs = self.jobs.lock();
+        let Some(own) = jobs.get(project) else { return Ok((1, None)) };
+        let over = own.iter().filter(|(_, job)| job.0.lock().state.is_over());
+        let over: Vec<u32> = over.map(|(id, _)| *id).collect();
+        if own.len() - over.len() >= MAX_WAITING {
+            return Err(CatalogError::TooMany { max: MAX_WAITING });
+        }
+        let id = own.last_key_value().map_or(1, |(id, _)| id.saturating_add(1));
+        Ok((id, over.first().copied().filter(|_| own.len() >= MAX_JOBS)))
+    }
+
+    fn of(&self, project: &ProjectId) -> Vec<Arc<Job>> {
+        let jobs = self.jobs.lock();
+        jobs.get(project).map(|jobs| jobs.values().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl Hub {
+    /// Starts to send the entities of a keyed stream: the named types and groups with all that they
+    /// depend on, or every type when none is named. Durable when this returns; the job begins when
+    /// those before it are over.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn start_extraction(
+        &self,
+        stream: &Stream,
+        types: &[String],
+        groups: &[String],
+    ) -> Result<Extraction, CatalogError> {
+        let inner = self.inner();
+        let project = &stream.project;
+        let declared = stream.settings.entities.as_ref();
+        let declared =
+            declared.ok_or_else(|| CatalogError::Invalid("the stream is not keyed".into()))?;
+        let chosen = declared.closure(types, groups).map_err(|name| {
+            CatalogError::Invalid(format!("`{name}` is no entity type or group of the stream"))
+        })?;
+        self.ensure_load_stream(project).await?;
+        // One start at a time, so that a job is known, and begun, only once it is stored.
+        let _turn = inner.extractions.starting.lock().await;
+        let (id, oldest) = inner.extractions.room(project)?;
+        let one = Extraction {
+            id,
+            project: project.clone(),
+            stream: stream.name.clone(),
+            stream_id: stream.id,
+            types: chosen.into_iter().map(|one| one.name.clone()).collect(),
+            state: ExtractionState::Queued,
+            types_done: 0,
+            after: None,
+            entities: 0,
+            first: None,
+            last: None,
+            created: inner.clock.now(),
+            finished: None,
+            error: None,
+        };
+        let mut ops = vec![record::put(&one)];
+        ops.extend(oldest.map(|oldest| record::removal(project, oldest)));
+        inner.engine.submit(Batch { ops, ..Batch::default() }).await.map_err(unavailable)?;
+        if self.project(project).is_none() {
+            // It was deleted meanwhile, with all that was known of it.
+            let ops = vec![record::removal(project, id)];
+            inner.engine.submit(Batch { ops, ..Batch::default() }).await.map_err(unavailable)?;
+            return Err(CatalogError::NotFound);
+        }
+        {
+            let mut jobs = inner.extractions.jobs.lock();
+            let own = jobs.entry(project.clone()).or_default();
+            oldest.map(|oldest| own.remove(&oldest));
+            own.insert(id, Arc::new(Job(Mutex::new(one.clone()))));
+        }
+        run::start(inner, project);
+        Ok(one)
+    }
+
+    /// A project's jobs, oldest first.
+    #[must_use]
+    pub fn extractions(&self, project: &ProjectId) -> Vec<Extraction> {
+        self.inner().extractions.of(project).iter().map(|job| job.0.lock().clone()).collect()
+    }
+
+    /// Calls a job off; one that is over stays as it is. What it has sent stays in the load stream.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn cancel_extraction(
+        &self,
+        project: &ProjectId,
+        id: u32,
+    ) -> Result<Extraction, CatalogError> {
+        let inner = self.inner();
+        let job = inner.extractions.jobs.lock().get(project).and_then(|own| own.get(&id).cloned());
+        let job = job.ok_or(CatalogError::NotFound)?;
+        let (one, written) = {
+            let mut one = job.0.lock();
+            if one.state.is_over() {
+                return Ok(one.clone());
+            }
+            (one.state, one.finished) = (ExtractionState::Cancelled, Some(inner.clock.now()));
+            let batch = Batch { ops: vec![record::put(&one)], ..Batch::default() };
+            (one.clone(), inner.engine.submit(batch))
+        };
+        written.await.map_err(unavailable)?;
+        Ok(one)
+    }
+
+    /// The stream that a project's extractions send to, once there was one.
+    #[must_use]
+    pub fn load_stream(&self, project: &ProjectId) -> Option<Arc<Stream>> {
+        self.stream_named(project.as_str(), LOAD_STREAM)
+    }
+
+    /// Where the newest extraction that has sent anything begins in the load stream.
+    #[must_use]
+    pub fn newest_load(&self, project: &ProjectId) -> Option<Offset> {
+        self.inner().extractions.of(project).iter().rev().find_map(|job| job.0.lock().first)
+    }
+
+    async fn ensure_load_stream(&self, project: &ProjectId) -> Result<(), CatalogError> {
+        if self.load_stream(project).is_some() {
+            return Ok(());
+        }
+        let name = StreamName::new(LOAD_STREAM).map_err(unavailable)?;
+        let settings = StreamSettings {
+            retention: Retention { age_ms: KEPT.as_millis() as u64, max_bytes: None },
+            dedup: None,
+            description: "what extractions send".into(),
+            ..StreamSettings::default()
+        };
+        match self.create_stream(project, NewStream { name, settings }).await {
+            Ok(_) | Err(CatalogError::Exists) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

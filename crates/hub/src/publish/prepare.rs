@@ -1,0 +1,105 @@
+//! Making a stream ready to give offsets out: where it ends, when its last event was taken, and the
+//! ids of the last while.
+//!
+//! Called by [`super`] and by whoever queues batches of its own, before the stream's lock is taken.
+
+use outflow_model::{Offset, Timestamp};
+use outflow_store::ReadError;
+
+use crate::hub::Inner;
+use crate::keyed::publish::KeyedDraft;
+use crate::{Dedup, PublishError, Stream};
+
+/// Takes the stream's end from the engine, and the ids of the last while when copies are to be
+/// recognised.
+pub(crate) async fn prepare(
+    inner: &Inner,
+    stream: &Stream,
+    dedup: Option<Dedup>,
+    keyed: Option<&KeyedDraft>,
+) -> Result<(), PublishError> {
+    let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
+    if let Some(keyed) = keyed {
+        keyed.ticks.prepare(inner, &stream.project).await?;
+    }
+    let _turn = stream.lane.loading.lock().await;
+    let (primed, loaded) = {
+        let order = stream.lane.order.lock();
+        (order.primed, order.window.loaded)
+    };
+    if !primed {
+        let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
+        let last =
+            last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
+        let mut order = stream.lane.order.lock();
+        order.next = order.next.max(bounds.next);
+        order.last = order.last.max(last);
+        order.primed = true;
+    }
+    if let Some(dedup) = dedup.filter(|_| !loaded) {
+        let logged = recent_ids(inner, stream, dedup).await.map_err(unavailable)?;
+        stream.lane.order.lock().window.load(&logged);
+    }
+    Ok(())
+}
+
+/// When the last event that is stored was taken.
+pub(crate) async fn last_taken(inner: &Inner, stream: &Stream) -> Result<Timestamp, ReadError> {
+    let bounds = stream.bounds(&*inner.engine)?;
+    last_processed(inner, stream, bounds.start, bounds.next).await
+}
+
+/// When the last event was taken, so that time goes on from there.
+async fn last_processed(
+    inner: &Inner,
+    stream: &Stream,
+    start: Offset,
+    next: Offset,
+) -> Result<Timestamp, ReadError> {
+    if next <= start {
+        return Ok(Timestamp::default());
+    }
+    match inner.engine.read(stream.id, Offset::new(next.get() - 1), 1).await {
+        Ok(read) => Ok(read.blocks.last().map_or(Timestamp::default(), |block| block.last_at)),
+        // Publishing goes on behind damage and retention.
+        Err(ReadError::Damaged { .. } | ReadError::Trimmed { .. }) => Ok(Timestamp::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The ids of the window, read from the log. Damaged events are passed over.
+async fn recent_ids(
+    inner: &Inner,
+    stream: &Stream,
+    dedup: Dedup,
+) -> Result<Vec<(u128, Offset, Timestamp)>, ReadError> {
+    let window = i64::try_from(dedup.window_ms).unwrap_or(i64::MAX);
+    let since = Timestamp::from_millis(inner.clock.now().millis().saturating_sub(window));
+    let end = inner.engine.bounds(stream.id)?.next;
+    let max = u64::from(dedup.max_ids.clamp(1, crate::dedup::MAX_IDS));
+    let newest = Offset::new(end.get().saturating_sub(max));
+    let mut from = inner.engine.seek(stream.id, since).await?.max(newest);
+    let mut ids = Vec::new();
+    while from < end {
+        let read = match inner.engine.read(stream.id, from, inner.options.read_chunk_bytes).await {
+            Ok(read) => read,
+            Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. })
+                if resume > from =>
+            {
+                from = resume;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for block in &read.blocks {
+            let Ok(metas) = block.metas() else { continue };
+            let recent = metas.iter().filter(|meta| meta.offset >= from);
+            ids.extend(recent.map(|meta| (meta.id_hash, meta.offset, meta.processed)));
+        }
+        if read.next <= from {
+            break;
+        }
+        from = read.next;
+    }
+    Ok(ids)
+}
