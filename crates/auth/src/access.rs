@@ -7,6 +7,7 @@
 //! never outlives it, so a stolen one ends when it says; what is wrong with one is not told.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_model::{CredentialId, ErrorCode, Grant, ProjectId, Rng, Timestamp};
@@ -99,11 +100,11 @@ impl Auth {
             return Err(AccessError::Scope);
         }
         let expires = seconds(now).saturating_add(lifetime.as_secs() as i64);
-        sign(&entry, scopes, now, expires, &*self.inner.rng)
+        sign(&entry, entry.held.current.number, scopes, now, expires, &*self.inner.rng)
     }
 
     /// Exchanges a client secret, or a token that holds, for a token that lives
-    /// [`EXCHANGED_LIFETIME`] at most.
+    /// [`EXCHANGED_LIFETIME`] at most. It is of the generation of what was presented, and falls with it.
     ///
     /// # Errors
     /// [`AccessError`]; an unknown client and a wrong secret look the same and take the same time.
@@ -114,15 +115,16 @@ impl Auth {
     ) -> Result<AccessToken, AccessError> {
         let now = self.inner.clock.now();
         let mut expires = seconds(now).saturating_add(EXCHANGED_LIFETIME.as_secs() as i64);
-        let (entry, had) = if jwt::is_like(client.secret) {
-            let (entry, claims) = self.holding(client.secret, now).ok_or(AccessError::Client)?;
+        let (entry, generation, had) = if jwt::is_like(client.secret) {
+            let holding = self.holding(client.secret, now).ok_or(AccessError::Client)?;
+            let (entry, generation, claims) = holding;
             expires = expires.min(claims.exp);
             let had = Scope::parse_all(&claims.scope).ok_or(AccessError::Client)?;
-            (entry, had)
+            (entry, generation, had)
         } else {
-            let entry = self.knowing(client, now).ok_or(AccessError::Client)?;
+            let (entry, generation) = self.knowing(client, now).ok_or(AccessError::Client)?;
             let had = entry.held.scopes.clone();
-            (entry, had)
+            (entry, generation, had)
         };
         let held = &entry.held;
         let is_its = client.id == held.id.as_str() || client.id == held.project.as_str();
@@ -138,46 +140,48 @@ impl Auth {
                 asked.is_subset(&may).then_some(asked).ok_or(AccessError::Scope)?
             }
         };
-        sign(&entry, scopes, now, expires, &*self.inner.rng)
+        sign(&entry, generation, scopes, now, expires, &*self.inner.rng)
     }
 
     /// What the holder of an access token may do.
     pub(crate) fn open_with_token(&self, text: &str, project: Option<&str>) -> Option<Grant> {
         let now = self.inner.clock.now();
-        let (entry, claims) = self.holding(text, now)?;
+        let (entry, _, claims) = self.holding(text, now)?;
         if project.is_some_and(|project| project != claims.aud) {
             return None;
         }
         entry.grant(&claims.scope)
     }
 
-    /// The key of a token that holds now, and what the token says.
-    fn holding(&self, text: &str, now: Timestamp) -> Option<(std::sync::Arc<Entry>, Claims)> {
+    /// The key of a token that holds now, the token's generation, and what it says.
+    fn holding(&self, text: &str, now: Timestamp) -> Option<(Arc<Entry>, u32, Claims)> {
         let token = Unverified::parse(text)?;
         let (id, generation) = token.kid.rsplit_once('.')?;
+        let generation = generation.parse().ok();
         let ring = self.inner.ring.read();
         let entry = ring.get(id);
-        let signer = entry.and_then(|entry| entry.signer(generation.parse().ok()?, now));
+        let signer = entry.and_then(|entry| entry.signer(generation?, now));
         // A key that is not there is tried all the same, so that the time says nothing of which are.
         let claims = token.verify(signer.unwrap_or_else(|| ring.nobody()))?;
         let entry = entry.filter(|_| signer.is_some())?;
         let held = &entry.held;
         let is_its = claims.sub == held.id.as_str() && claims.aud == held.project.as_str();
-        (is_its && claims.hold(now)).then(|| (entry.clone(), claims))
+        (is_its && claims.hold(now)).then_some((entry.clone(), generation?, claims))
     }
 
-    /// The key whose client secret this is. All that may be meant are looked at.
-    fn knowing(&self, client: Client<'_>, now: Timestamp) -> Option<std::sync::Arc<Entry>> {
+    /// The key whose client secret this is, and the secret's generation. All that may be meant are
+    /// looked at.
+    fn knowing(&self, client: Client<'_>, now: Timestamp) -> Option<(Arc<Entry>, u32)> {
         let hash =
             token::hash(client.secret.get(..token::MAX_SECRET_BYTES).unwrap_or(client.secret));
         let ring = self.inner.ring.read();
         if let Some(entry) = ring.get(client.id) {
-            return entry.held.knows(&hash, now).then(|| entry.clone());
+            return entry.held.knows(&hash, now).map(|generation| (entry.clone(), generation));
         }
         let mut found = None;
         for entry in ring.iter().filter(|entry| entry.held.project.as_str() == client.id) {
-            if entry.held.knows(&hash, now) {
-                found = Some(entry.clone());
+            if let Some(generation) = entry.held.knows(&hash, now) {
+                found = Some((entry.clone(), generation));
             }
         }
         found
@@ -190,6 +194,7 @@ fn seconds(at: Timestamp) -> i64 {
 
 fn sign(
     entry: &Entry,
+    generation: u32,
     scopes: BTreeSet<Scope>,
     now: Timestamp,
     exp: i64,
@@ -208,7 +213,6 @@ fn sign(
         jti: crate::record::hex(&jti),
         nbf: None,
     };
-    let generation = held.current.number;
     let kid = format!("{}.{generation}", held.id);
     let signer = entry.signer(generation, now).ok_or(AccessError::Client)?;
     let text = jwt::sign(&kid, &claims, signer).ok_or(AccessError::Client)?;

@@ -3,7 +3,9 @@
 //! A block is rendered once into one buffer for all who read it in the same form; a frame is a slice
 //! of that. Frames of the feeds are as reference 1.4 shows them: an id, the kind, and exactly two
 //! data lines, the header and the entity's fields. None of what is written can hold a newline: ids
-//! and types are printable, and stored JSON stands on one line.
+//! and types are printable, and stored JSON stands on one line. What some clients' languages take
+//! for the end of a line, U+0085, U+2028 and U+2029, is written as JSON's escapes of it: PyPI's
+//! `sseclient` splits frames by Python's `splitlines`.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -128,22 +130,16 @@ fn entity(meta: &Meta, line: &[u8], stream: StreamId, at: Timestamp, out: &mut V
     let mut time = [0; RFC3339_BYTES];
     at.write_rfc3339(&mut time);
     begin(meta, stream, out);
-    for part in [
-        &b"\nevent: "[..],
-        meta.event_type(line),
-        b"\ndata:{\"ref\":",
-        entity_ref.text(),
-        b",\"tstamp\":\"",
-        &time,
-        b"\",\"tick\":",
-        &tick.digits(),
-        b"}\ndata:",
-    ] {
+    for part in [&b"\nevent: "[..], meta.event_type(line), b"\ndata:{\"ref\":"] {
+        out.extend_from_slice(part);
+    }
+    json(entity_ref.text(), out);
+    for part in [&b",\"tstamp\":\""[..], &time, b"\",\"tick\":", &tick.digits(), b"}\ndata:"] {
         out.extend_from_slice(part);
     }
     // Clients split the data at the newline: there is always a second line.
     let payload = meta.body(line);
-    out.extend_from_slice(if payload.first() == Some(&b'{') { payload } else { b"{}" });
+    json(if payload.first() == Some(&b'{') { payload } else { b"{}" }, out);
     out.extend_from_slice(b"\n\n");
     true
 }
@@ -155,15 +151,38 @@ fn plain(meta: &Meta, line: &[u8], stream: StreamId, named: bool, out: &mut Vec<
         out.extend_from_slice(meta.event_type(line));
     }
     out.extend_from_slice(b"\ndata: ");
-    out.extend_from_slice(line.trim_ascii_end());
+    json(line.trim_ascii_end(), out);
     out.extend_from_slice(b"\n\n");
     true
+}
+
+/// Stored JSON, its line separators escaped. They stand inside of strings only, where the escapes
+/// mean the same.
+fn json(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(0xC2, 0xE2, rest) {
+        let (before, from) = rest.split_at(at);
+        out.extend_from_slice(before);
+        let (escape, length) = match from {
+            [0xC2, 0x85, ..] => (&b"\\u0085"[..], 2),
+            [0xE2, 0x80, 0xA8, ..] => (&b"\\u2028"[..], 3),
+            [0xE2, 0x80, 0xA9, ..] => (&b"\\u2029"[..], 3),
+            _ => (from.get(..1).unwrap_or_default(), 1),
+        };
+        out.extend_from_slice(escape);
+        rest = from.get(length..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
 }
 
 /// The comment that marks where a load ends: old clients pass over it.
 fn end_of_load(meta: &Meta, line: &[u8], out: &mut Vec<u8>) -> bool {
     let job = Value::new(meta.body(line)).get(b"job").and_then(Value::as_string);
     let job = job.map(|job| job.to_text().into_owned()).unwrap_or_default();
+    // Only extractions write this; a line of anybody else's would be theirs to end.
+    if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
     // Writing into memory cannot fail.
     let _ = writeln!(out, ": end-of-load job={job}");
     false

@@ -69,7 +69,7 @@ struct Members {
 }
 
 /// For how long a revoked credential is remembered; opening a read takes far less.
-const REVOKED_FOR: Duration = Duration::from_secs(60);
+const REVOKED_FOR: Duration = Duration::from_secs(5);
 
 /// Why a session may not enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,11 @@ impl Registry {
         if members.draining {
             return Err(Refused::Draining);
         }
-        if members.revoked.iter().any(|(_, credential)| *credential == member.credential) {
+        let now = Instant::now();
+        let recent = members.revoked.iter().rev();
+        let mut recent = recent.take_while(|(at, _)| now.duration_since(*at) < REVOKED_FOR);
+        // An API key keeps its id when its tokens are revoked: those issued later are good again.
+        if recent.any(|(_, credential)| *credential == member.credential) {
             return Err(Refused::Revoked);
         }
         members.last += 1;

@@ -4,7 +4,7 @@
 //! publishers go on, and appends a `load` event for each, with the time and tick of the version that
 //! it read, so that whoever folds both streams by time and tick ends with what is true
 //! (reference `aria_itas_amperity.md` 1.5). Started, listed and cancelled by
-//! [`Hub`](crate::Hub); `run` does the work, one job of a project at a time.
+//! [`Hub`]; `run` does the work, one job of a project at a time.
 //!
 //! Invariants: how far a job got is stored in the same batch as what it sent, so that after a crash
 //! it goes on with nothing sent twice. The load stream is an ordinary one: read again, it gives the

@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, change};
 use crate::destination::{ClientIds, reaches_stream};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
 use crate::extraction::Extractions;
+use crate::extraction::LOAD_STREAM;
 use crate::keyed::{self, AllTicks};
 use crate::limits::Slots;
 use crate::metrics::Metrics;
@@ -96,6 +97,10 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
 /// Whether what `grant` may do has `action` on this stream in it. Some rights reach one kind of
 /// stream only.
 fn allowed(grant: &Grant, action: Action, stream: &Stream) -> bool {
+    // Readers of loads trust that only extractions write there.
+    if action == Action::Publish && stream.name.as_str() == LOAD_STREAM {
+        return false;
+    }
     let by_kind = match action {
         Action::Publish => stream.settings.ingest.is_some().then_some(Action::Ingest),
         Action::Read => stream.is_feed().then_some(Action::Feed),

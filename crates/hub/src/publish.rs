@@ -225,7 +225,7 @@ struct Placement {
 }
 
 /// Gives the draft its offsets and queues it, in one go under the stream's lock. `None`: the
-/// stream must be [`prepare`]d first.
+/// stream must be [`prepare()`]d first.
 fn place(
     inner: &Inner,
     stream: &Stream,
@@ -277,7 +277,7 @@ pub(crate) struct Stamped {
 }
 
 /// Gives the draft its offsets; whoever holds `order`, the stream's, must queue it before letting
-/// go of it. `None`: the stream must be [`prepare`]d first; the draft is as it was.
+/// go of it. `None`: the stream must be [`prepare()`]d first; the draft is as it was.
 pub(crate) fn stamp(
     inner: &Inner,
     stream: &Stream,

@@ -9,7 +9,7 @@
 //!
 //! Made and run by `server`; a subscriber like any other: reads through the hub, and keeps its places
 //! as cursors. [`lander`] says which events make the next file, [`content`] what is in it, by [`xml`]
-//! and [`cbor`], [`file`] what it is called, [`place`] where it goes.
+//! and [`cbor`], [`mod@file`] what it is called, [`place`] where it goes.
 //!
 //! Invariants: every event is in exactly one file through any crash: where a file ends is durable
 //! before it is written, so a file that is written again has the same name and the same bytes; a

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use outflow_model::{CredentialId, Grant, ProjectId, Timestamp};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::jwt::{KEY_BYTES, SigningKey};
 use crate::{ApiKey, Scope};
@@ -71,10 +71,14 @@ impl Held {
         std::iter::once(&self.current).chain(deposed.map(|(generation, _)| generation))
     }
 
-    /// Whether a client secret of this hash is one of the key's. Looks at all generations.
-    pub(crate) fn knows(&self, hash: &[u8; 32], now: Timestamp) -> bool {
-        let equal = |known: Choice, one: &Generation| known | one.secret_hash.ct_eq(hash);
-        self.valid(now).fold(Choice::from(0), equal).into()
+    /// The generation that has a client secret of this hash. Looks at all.
+    pub(crate) fn knows(&self, hash: &[u8; 32], now: Timestamp) -> Option<u32> {
+        let equal = |(known, number): (Choice, u32), one: &Generation| {
+            let is_it = one.secret_hash.ct_eq(hash);
+            (known | is_it, u32::conditional_select(&number, &one.number, is_it))
+        };
+        let (known, number) = self.valid(now).fold((Choice::from(0), 0), equal);
+        bool::from(known).then_some(number)
     }
 }
 

@@ -99,7 +99,14 @@ async fn a_deposed_secret_holds_for_thirty_days_or_until_the_next_rotation() {
     world.clock.advance(30 * DAY_MS - 1);
     assert!(opens(&world, &old) && opens(&world, &new));
     assert!(exchange(first.secret.expose()) && exchange(second.secret.expose()));
+    let client = Client { id: id.as_str(), secret: first.secret.expose(), project: None };
+    let exchanged = world.auth.exchange(client, None).unwrap().token;
+    assert!(opens(&world, exchanged.expose()));
     world.clock.advance(1);
+    assert!(
+        !opens(&world, exchanged.expose()),
+        "what a deposed secret was exchanged for falls with it"
+    );
     assert!(!opens(&world, &old) && opens(&world, &new));
     assert!(!exchange(first.secret.expose()) && exchange(second.secret.expose()));
     let view = world.auth.api_key(&project("shop"), id).unwrap();

@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn a_line_comes_back_whole(
         kind in "[!#-\\[\\]-~]{1,12}",
-        body in "\\PC{0,40}",
+        body in "(\\PC|\u{85}|\u{2028}|\u{2029}){0,40}",
         keys in prop::collection::vec("[a-z:\\n\\r ]{0,6}", 0..4),
     ) {
         let members = keys.iter().enumerate().map(|(n, key)| {
@@ -78,7 +78,11 @@ proptest! {
             prop_assert!(is_event);
             prop_assert_eq!(id, Some(format!("3-{}", Offset::FIRST.plus(n as u64))));
             prop_assert_eq!(name, kind.clone());
-            prop_assert_eq!(data, vec![line.to_owned()]);
+            let line = line
+                .replace('\u{85}', "\\u0085")
+                .replace('\u{2028}', "\\u2028")
+                .replace('\u{2029}', "\\u2029");
+            prop_assert_eq!(data, vec![line]);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::keyed::Page;
 use crate::{CatalogError, PublishError, Stream, keyed, publish};
 
 /// How many entities a page may have, and how many bytes of them it is to have, about.
-const PAGE_ENTITIES: usize = 4_000;
+const PAGE_ENTITIES: usize = 1_000;
 const PAGE_BYTES: usize = 2 << 20;
 /// How many entities the first page of a job has, before their size is known.
 const FIRST_PAGE: usize = 32;

@@ -32,6 +32,10 @@ pub struct Page {
     pub next: Option<Bytes>,
 }
 
+/// How many bytes of states a page has at most, unless one state alone is more: what is made of a
+/// page must fit into one batch.
+const PAGE_BYTES: usize = 4 << 20;
+
 /// Up to `limit` entities of a type, after the place that a former page named.
 pub(crate) async fn page(
     inner: &Inner,
@@ -42,13 +46,22 @@ pub(crate) async fn page(
 ) -> Result<Page, CatalogError> {
     let prefix = change::prefix(stream.id, entity_type);
     let entries = inner.engine.scan(&prefix, after, limit.max(1)).await.map_err(unavailable)?;
-    let next = (entries.len() >= limit.max(1)).then(|| entries.last().map(|last| last.key.clone()));
-    let read = |value: &Bytes| {
-        latest::read(value)
-            .ok_or_else(|| unavailable("the stored state of an entity cannot be read"))
-    };
-    let entities = entries.iter().map(|entry| read(&entry.value)).collect::<Result<_, _>>()?;
-    Ok(Page { entities, next: next.flatten() })
+    let mut page = Page::default();
+    let mut bytes = 0;
+    let mut last = None;
+    for entry in &entries {
+        if last.is_some() && bytes + entry.value.len() > PAGE_BYTES {
+            page.next = last;
+            return Ok(page);
+        }
+        let entity = latest::read(&entry.value)
+            .ok_or_else(|| unavailable("the stored state of an entity cannot be read"))?;
+        bytes += entry.value.len();
+        page.entities.push(entity);
+        last = Some(entry.key.clone());
+    }
+    page.next = last.filter(|_| entries.len() >= limit.max(1));
+    Ok(page)
 }
 
 impl Hub {
