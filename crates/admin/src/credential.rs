@@ -1,22 +1,24 @@
 //! What tokens, keys and operators have in common: how they are shown, issued and revoked.
 //!
-//! Called by [`crate::token`], [`crate::key`] and [`crate::operator`]. The secret leaves in
+//! Called by [`crate::token`], [`crate::key`], [`crate::user`] and [`crate::operator`]. The secret leaves in
 //! [`IssuedView`], the answer that creates it, and nowhere else.
 
 use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::header::{CACHE_CONTROL, LOCATION};
-use outflow_auth::{Credential, NewCredential};
+use http::{StatusCode, Uri};
+use outflow_auth::{Credential, CredentialKind, NewCredential};
+use outflow_hub::Project;
 use outflow_model::{Action, DestinationPattern, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::Admin;
+use crate::access::{Admin, Caller};
 use crate::error::Refused;
 use crate::input;
+use crate::page::{Page, PageQuery};
 
 /// A credential, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -127,6 +129,35 @@ pub(crate) async fn issue(
     let location = format!("{list}/{}", issued.credential.id);
     let headers = [(LOCATION, location), (CACHE_CONTROL, "no-store".to_owned())];
     Ok((StatusCode::CREATED, headers, Json(view)).into_response())
+}
+
+/// The project's credentials of these kinds.
+fn of_kinds(admin: &Admin, project: &Project, kinds: &[CredentialKind]) -> Vec<Credential> {
+    let mut all = admin.auth().list(Some(&project.id), None);
+    all.retain(|credential| kinds.contains(&credential.kind));
+    all
+}
+
+/// A page of them, for who manages the project.
+pub(crate) fn page(
+    admin: &Admin,
+    caller: &Caller,
+    uri: &Uri,
+    kinds: &[CredentialKind],
+) -> Result<Json<Page<CredentialView>>, Refused> {
+    let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
+    let all = of_kinds(admin, &project, kinds);
+    Ok(Json(PageQuery::of(uri)?.cut(all, |one| one.id.as_str(), CredentialView::of)))
+}
+
+/// Revokes the one of them that the path names, for who manages the project.
+pub(crate) async fn end(
+    admin: &Admin,
+    caller: &Caller,
+    kinds: &[CredentialKind],
+) -> Result<StatusCode, Refused> {
+    let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
+    revoke(admin, &of_kinds(admin, &project, kinds), &caller.path.last).await
 }
 
 /// Revokes the credential named `id` if it is among `reachable`.

@@ -7,8 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
-use outflow_auth::{Credential, CredentialKind, NewCredential};
-use outflow_hub::Project;
+use outflow_auth::{CredentialKind, NewCredential};
 use outflow_model::Action;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -93,13 +92,8 @@ impl NewKey {
     }
 }
 
-fn keys(admin: &Admin, project: &Project) -> Vec<Credential> {
-    let mut all = admin.auth().list(Some(&project.id), None);
-    all.retain(|credential| {
-        matches!(credential.kind, CredentialKind::Key | CredentialKind::Master)
-    });
-    all
-}
+/// The kinds of credential that are listed and ended here.
+const KINDS: [CredentialKind; 2] = [CredentialKind::Key, CredentialKind::Master];
 
 /// List a project's keys, without their secrets.
 #[utoipa::path(get, path = "/v1/projects/{project}/keys", tag = "credentials", operation_id = "list_keys",
@@ -110,9 +104,7 @@ pub(crate) async fn list(
     caller: Caller,
     uri: Uri,
 ) -> Result<Json<Page<CredentialView>>, Refused> {
-    let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
-    let page = PageQuery::of(&uri)?;
-    Ok(Json(page.cut(keys(&admin, &project), |key| key.id.as_str(), CredentialView::of)))
+    credential::page(&admin, &caller, &uri, &KINDS)
 }
 
 /// Issue a key; the answer shows it, this once.
@@ -150,6 +142,5 @@ pub(crate) async fn revoke(
     State(admin): State<Admin>,
     caller: Caller,
 ) -> Result<StatusCode, Refused> {
-    let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
-    credential::revoke(&admin, &keys(&admin, &project), &caller.path.last).await
+    credential::end(&admin, &caller, &KINDS).await
 }

@@ -8,8 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use outflow_auth::user::namespace;
-use outflow_auth::{Credential, CredentialKind, NewCredential};
-use outflow_hub::Project;
+use outflow_auth::{CredentialKind, NewCredential};
 use outflow_model::{Action, DestinationGrant, DestinationPattern};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -112,11 +111,8 @@ fn patterns(pointer: &str, texts: &[String]) -> Result<Vec<DestinationPattern>, 
     texts.iter().enumerate().map(read).collect()
 }
 
-fn users(admin: &Admin, project: &Project) -> Vec<Credential> {
-    let mut all = admin.auth().list(Some(&project.id), None);
-    all.retain(|credential| credential.kind == CredentialKind::User);
-    all
-}
+/// The kinds of credential that are listed and ended here.
+const KINDS: [CredentialKind; 1] = [CredentialKind::User];
 
 /// List a project's users, without their passwords.
 #[utoipa::path(get, path = "/v1/projects/{project}/users", tag = "credentials", operation_id = "list_users",
@@ -127,9 +123,7 @@ pub(crate) async fn list(
     caller: Caller,
     uri: Uri,
 ) -> Result<Json<Page<CredentialView>>, Refused> {
-    let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
-    let page = PageQuery::of(&uri)?;
-    Ok(Json(page.cut(users(&admin, &project), |user| user.id.as_str(), CredentialView::of)))
+    credential::page(&admin, &caller, &uri, &KINDS)
 }
 
 /// Make a user; the answer shows its password, this once.
@@ -165,6 +159,5 @@ pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,
 ) -> Result<StatusCode, Refused> {
-    let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
-    credential::revoke(&admin, &users(&admin, &project), &caller.path.last).await
+    credential::end(&admin, &caller, &KINDS).await
 }

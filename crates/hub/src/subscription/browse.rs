@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use outflow_model::{Grant, Offset, StreamId, Timestamp};
-use outflow_store::ReadError;
+use outflow_store::{Batch, ReadError};
 
 use super::event::accepts;
 use super::feed::{Feed, Loaded};
@@ -44,14 +44,32 @@ impl fmt::Debug for Browse {
 }
 
 /// See [`Hub::browse`](crate::Hub::browse).
-pub(crate) fn browse(
+pub(crate) async fn browse(
     inner: &Arc<Inner>,
     grant: &Grant,
     subscription: &Arc<Subscription>,
     selector: Option<Selector>,
 ) -> Result<Browse, ConsumeError> {
     let sight = Arc::new(inner.may_consume(grant, subscription)?);
+    if has_more_to_come(inner, subscription) {
+        // Batches are answered in the order they were queued in, this one behind the events.
+        let shown = inner.engine.submit(Batch::default()).await;
+        shown.map_err(|error| ConsumeError::Unavailable(error.to_string()))?;
+    }
     Ok(of(inner, subscription, selector, sight, &BTreeMap::new()))
+}
+
+/// Whether there are events that have their offsets and cannot be read yet. One that does not wait
+/// for the disk is acknowledged before it can be read: who was told of it and looks must see it.
+fn has_more_to_come(inner: &Inner, subscription: &Subscription) -> bool {
+    let streams: Vec<_> =
+        subscription.queue.lock().feeds.iter().map(|feed| feed.stream.clone()).collect();
+    streams.iter().any(|stream| {
+        stream.bounds(&*inner.engine).is_ok_and(|bounds| {
+            let end = stream.lane.order.lock().end(bounds.next);
+            end > bounds.next
+        })
+    })
 }
 
 /// The look of a caller who sees so much, at each stream from where `from` says.
@@ -84,10 +102,15 @@ impl Browse {
         self.shelves.iter().map(|shelf| (shelf.feed.stream.id, shelf.end)).collect()
     }
 
-    /// The next event; `None` at the end. Its lease settles nothing.
+    /// The next event; `None` at the end. Its lease settles nothing. Cancel-safe.
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
             self.fill().await;
+            self.seen += 1;
+            // Before an event is taken: who stops waiting here loses none.
+            if self.seen.is_multiple_of(256) {
+                tokio::task::yield_now().await;
+            }
             let heads = self.shelves.iter().enumerate();
             let heads = heads.filter_map(|(at, shelf)| Some((shelf.feed.ready.front()?.at, at)));
             let (_, at) = heads.min()?;
@@ -98,10 +121,6 @@ impl Browse {
                 shelf.feed.ready = VecDeque::new();
                 shelf.feed.at_end = true;
                 continue;
-            }
-            self.seen += 1;
-            if self.seen.is_multiple_of(256) {
-                tokio::task::yield_now().await;
             }
             let Some(event) = entry.view() else { continue };
             let is_wanted = self.selector.as_ref().is_none_or(|one| accepts(one, &event));

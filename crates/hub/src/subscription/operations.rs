@@ -141,7 +141,7 @@ impl Hub {
         subscription: &Arc<Subscription>,
         selector: Option<Selector>,
     ) -> Result<Browse, ConsumeError> {
-        browse::browse(self.inner(), grant, subscription, selector)
+        browse::browse(self.inner(), grant, subscription, selector).await
     }
 
     /// A transaction, empty yet.
