@@ -1,0 +1,137 @@
+//! The caches of a connection, one per direction: a value that was sent before is named by its index.
+//! Reference `activemq.md`, (c2).
+//!
+//! Called by `field` and `codec`.
+//!
+//! The sender decides: it gives indexes in turn, and forgets its oldest values when fewer than a
+//! hundred places are left, between frames. So a receiver only stores what it is told. What is not
+//! there is cached too.
+
+use std::collections::HashMap;
+
+use super::identity::Identity;
+
+/// How many places the sender keeps free for the values of one frame.
+const FREE: usize = 100;
+
+/// What the peer has been sent.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    size: usize,
+    indexes: HashMap<Option<Identity>, i16>,
+    /// The value of each place, while the peer has it. Grows to `size` as places are first taken.
+    places: Vec<Option<Option<Identity>>>,
+    /// The place that the next value is given.
+    next: usize,
+    /// The place whose value is forgotten next.
+    oldest: usize,
+}
+
+/// What a cached value is to be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The peer has it there.
+    Known(i16),
+    /// The peer does not have it.
+    New,
+}
+
+/// The index that says that the value is not kept.
+pub(super) const NOT_KEPT: i16 = -1;
+
+impl Sent {
+    /// A cache of `size` values; a peer's number, so nothing is allocated for it.
+    pub(super) fn new(size: u16) -> Self {
+        Self { size: size.into(), ..Self::default() }
+    }
+
+    /// Makes room for the values of one frame.
+    pub(super) fn begin_frame(&mut self) {
+        while self.indexes.len() > self.size.saturating_sub(FREE) {
+            if let Some(value) = self.places.get_mut(self.oldest).and_then(Option::take) {
+                self.indexes.remove(&value);
+            }
+            self.oldest = self.after(self.oldest);
+        }
+    }
+
+    const fn after(&self, place: usize) -> usize {
+        if place + 1 >= self.size { 0 } else { place + 1 }
+    }
+
+    pub(super) fn place(&self, value: &Option<Identity>) -> Place {
+        self.indexes.get(value).map_or(Place::New, |index| Place::Known(*index))
+    }
+
+    /// Gives `value` a place; [`NOT_KEPT`] when there is none.
+    pub(super) fn add(&mut self, value: Option<Identity>) -> i16 {
+        let place = self.next;
+        let Ok(index) = i16::try_from(place) else { return NOT_KEPT };
+        self.next = self.after(place);
+        if self.indexes.len() >= self.size {
+            return NOT_KEPT;
+        }
+        if place >= self.places.len() {
+            self.places.resize_with(place + 1, || None);
+        }
+        if let Some(slot) = self.places.get_mut(place) {
+            *slot = Some(value.clone());
+        }
+        self.indexes.insert(value, index);
+        index
+    }
+
+    /// The place that the next value is given, to come back to.
+    pub(super) const fn mark(&self) -> usize {
+        self.next
+    }
+
+    /// Takes back every value given a place since `mark`, whose frame was not sent.
+    pub(super) fn take_back(&mut self, mark: usize) {
+        let mut place = mark;
+        while place != self.next {
+            if let Some(value) = self.places.get_mut(place).and_then(Option::take) {
+                self.indexes.remove(&value);
+            }
+            place = self.after(place);
+        }
+        self.next = mark;
+    }
+}
+
+/// What the peer has sent.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    size: usize,
+    /// Grows to `size` as places are first taken.
+    places: Vec<Option<Option<Identity>>>,
+}
+
+impl Received {
+    /// A cache of `size` values; a peer's number, so nothing is allocated for it.
+    pub(super) fn new(size: u16) -> Self {
+        Self { size: size.into(), places: Vec::new() }
+    }
+
+    /// Keeps `value` at `index`; false when there is no such place.
+    pub(super) fn keep(&mut self, index: i16, value: Option<Identity>) -> bool {
+        if index == NOT_KEPT {
+            return true;
+        }
+        let Some(place) = usize::try_from(index).ok().filter(|place| *place < self.size) else {
+            return false;
+        };
+        if place >= self.places.len() {
+            self.places.resize_with(place + 1, || None);
+        }
+        if let Some(slot) = self.places.get_mut(place) {
+            *slot = Some(value);
+        }
+        true
+    }
+
+    /// What is kept at `index`.
+    pub(super) fn get(&self, index: i16) -> Option<&Option<Identity>> {
+        self.places.get(usize::try_from(index).ok()?)?.as_ref()
+    }
+}
