@@ -14,7 +14,6 @@ use http::{StatusCode, Uri};
 use outflow_auth::{ApiKey, NewApiKey, Revoke, Scope};
 use outflow_model::{Action, CredentialId, ProjectId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -27,8 +26,8 @@ const DAY_S: u64 = 86_400;
 const MAX_DAYS: u64 = 3_650;
 
 /// An API key, without anything secret.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ApiKey)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ApiKey))]
 pub(crate) struct ApiKeyView {
     /// Its public half, and the client id of `POST /oauth2/token`.
     id: String,
@@ -51,8 +50,8 @@ pub(crate) struct ApiKeyView {
 }
 
 /// An API key whose client secret was made.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = IssuedApiKey)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IssuedApiKey))]
 pub(crate) struct IssuedApiKeyView {
     #[serde(flatten)]
     key: ApiKeyView,
@@ -61,38 +60,40 @@ pub(crate) struct IssuedApiKeyView {
 }
 
 /// An API key to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApiKeyInput {
     /// For people: who or what holds it.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// What its tokens may do at most: `streaming-ingest:write`, `feed:read`, `events:read`,
     /// `events:publish`.
-    #[schema(min_items = 1, example = json!(["streaming-ingest:write"]))]
+    #[cfg_attr(test, schema(min_items = 1, example = json!(["streaming-ingest:write"])))]
     scopes: Vec<String>,
     /// The streams that its tokens may touch; null or absent: all that the scopes reach.
     streams: Option<Vec<String>>,
 }
 
 /// An access token to issue: for some days, or until a time.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAccessToken {
     /// For how many days it holds.
-    #[schema(minimum = 1, maximum = 3650)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 3650))]
     days: Option<u64>,
     /// When it ends (RFC 3339).
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     expires: Option<String>,
     /// Some of the key's scopes; absent: all.
     scopes: Option<Vec<String>>,
 }
 
 /// An access token.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AccessToken)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AccessToken))]
 pub(crate) struct AccessTokenView {
     /// The token, a JWT. It is shown this once and kept nowhere.
     access_token: String,
@@ -105,14 +106,16 @@ pub(crate) struct AccessTokenView {
 }
 
 /// Which access tokens to revoke.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevokeInput {
     tokens: RevokeWhich,
 }
 
 /// Which tokens.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RevokeWhich {
     /// Those from before the last rotation.
@@ -172,9 +175,9 @@ const fn no_store() -> (http::HeaderName, &'static str) {
 }
 
 /// List a project's API keys, without their secrets.
-#[utoipa::path(get, path = "/v1/projects/{project}/api-keys", tag = "credentials", operation_id = "list_api_keys",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/api-keys", tag = "credentials", operation_id = "list_api_keys",
     params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of API keys.", body = Page<ApiKeyView>)))]
+    responses((status = 200, description = "A page of API keys.", body = Page<ApiKeyView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -187,9 +190,9 @@ pub(crate) async fn list(
 }
 
 /// Make an API key; the answer shows its client secret, this once.
-#[utoipa::path(post, path = "/v1/projects/{project}/api-keys", tag = "credentials", operation_id = "create_api_key",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/api-keys", tag = "credentials", operation_id = "create_api_key",
     params(("project" = String, Path, description = "The project.")), request_body = NewApiKeyInput,
-    responses((status = 201, description = "The API key and its client secret.", body = IssuedApiKeyView)))]
+    responses((status = 201, description = "The API key and its client secret.", body = IssuedApiKeyView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewApiKeyInput>,
@@ -214,9 +217,9 @@ pub(crate) async fn create(
 }
 
 /// Show an API key, without its secret.
-#[utoipa::path(get, path = "/v1/projects/{project}/api-keys/{id}", tag = "credentials", operation_id = "get_api_key",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/api-keys/{id}", tag = "credentials", operation_id = "get_api_key",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The API key's id.")),
-    responses((status = 200, description = "The API key.", body = ApiKeyView)))]
+    responses((status = 200, description = "The API key.", body = ApiKeyView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -227,9 +230,9 @@ pub(crate) async fn show(
 }
 
 /// Delete an API key, and with it all its tokens. Their live connections end within two seconds.
-#[utoipa::path(delete, path = "/v1/projects/{project}/api-keys/{id}", tag = "credentials", operation_id = "delete_api_key",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/api-keys/{id}", tag = "credentials", operation_id = "delete_api_key",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The API key's id.")),
-    responses((status = 204, description = "It is deleted.")))]
+    responses((status = 204, description = "It is deleted."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,
@@ -243,9 +246,9 @@ pub(crate) async fn delete(
 }
 
 /// Issue an access token; the answer shows it, this once.
-#[utoipa::path(post, path = "/v1/projects/{project}/api-keys/{id}/tokens", tag = "credentials", operation_id = "issue_access_token",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/api-keys/{id}/tokens", tag = "credentials", operation_id = "issue_access_token",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The API key's id.")),
-    request_body = NewAccessToken, responses((status = 201, description = "The access token.", body = AccessTokenView)))]
+    request_body = NewAccessToken, responses((status = 201, description = "The access token.", body = AccessTokenView))))]
 pub(crate) async fn issue_token(
     State(admin): State<Admin>,
     input: Input<NewAccessToken>,
@@ -291,9 +294,9 @@ fn lifetime(admin: &Admin, new: &NewAccessToken) -> Result<Duration, Refused> {
 /// Rotate an API key: its tokens and client secret stay valid for 30 days beside the new ones.
 ///
 /// Those from before the rotation before this one end now.
-#[utoipa::path(post, path = "/v1/projects/{project}/api-keys/{id}/rotate", tag = "credentials", operation_id = "rotate_api_key",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/api-keys/{id}/rotate", tag = "credentials", operation_id = "rotate_api_key",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The API key's id.")),
-    responses((status = 200, description = "The API key and its new client secret.", body = IssuedApiKeyView)))]
+    responses((status = 200, description = "The API key and its new client secret.", body = IssuedApiKeyView))))]
 pub(crate) async fn rotate(
     State(admin): State<Admin>,
     caller: Caller,
@@ -310,9 +313,9 @@ pub(crate) async fn rotate(
 ///
 /// With `all` the client secret is replaced, and the answer shows the new one. Live connections of
 /// the key end within two seconds.
-#[utoipa::path(post, path = "/v1/projects/{project}/api-keys/{id}/revoke", tag = "credentials", operation_id = "revoke_access_tokens",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/api-keys/{id}/revoke", tag = "credentials", operation_id = "revoke_access_tokens",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The API key's id.")),
-    request_body = RevokeInput, responses((status = 200, description = "The API key.", body = IssuedApiKeyView)))]
+    request_body = RevokeInput, responses((status = 200, description = "The API key.", body = IssuedApiKeyView))))]
 pub(crate) async fn revoke(
     State(admin): State<Admin>,
     input: Input<RevokeInput>,

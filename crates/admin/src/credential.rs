@@ -13,7 +13,6 @@ use outflow_auth::{Credential, CredentialKind, NewCredential};
 use outflow_hub::Project;
 use outflow_model::{Action, DestinationPattern, Timestamp};
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -21,8 +20,8 @@ use crate::input;
 use crate::page::{Page, PageQuery};
 
 /// A credential, without its secret.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Credential)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Credential))]
 pub(crate) struct CredentialView {
     /// Its public half; opens nothing.
     id: String,
@@ -54,8 +53,8 @@ pub(crate) struct CredentialView {
 }
 
 /// A credential just issued.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = IssuedCredential)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IssuedCredential))]
 pub(crate) struct IssuedView {
     #[serde(flatten)]
     credential: CredentialView,

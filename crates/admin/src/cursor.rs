@@ -9,7 +9,6 @@ use http::{StatusCode, Uri};
 use outflow_hub::Cursor;
 use outflow_model::{Action, CredentialId, Offset};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -18,8 +17,8 @@ use crate::page::{Page, PageQuery};
 
 /// A named place in a stream. Each integration has cursors of its own; keys of the project and
 /// operators share theirs.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Cursor)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Cursor))]
 pub(crate) struct CursorView {
     /// Unique in its stream and integration.
     name: String,
@@ -30,11 +29,12 @@ pub(crate) struct CursorView {
 }
 
 /// Where a cursor is to be.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CursorInput {
     /// The last offset that counts as read, as decimal digits in a string.
-    #[schema(pattern = "^[0-9]{1,20}$", example = "1000000000000041")]
+    #[cfg_attr(test, schema(pattern = "^[0-9]{1,20}$", example = "1000000000000041"))]
     offset: String,
 }
 
@@ -48,9 +48,9 @@ fn cursor_name(text: &str) -> Result<&str, Refused> {
 }
 
 /// List the cursors of a stream that the caller's integration has, or those that keys of the project and operators share.
-#[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors", tag = "cursors", operation_id = "list_cursors",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors", tag = "cursors", operation_id = "list_cursors",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."), PageQuery),
-    responses((status = 200, description = "A page of cursors.", body = Page<CursorView>)))]
+    responses((status = 200, description = "A page of cursors.", body = Page<CursorView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -69,10 +69,10 @@ pub(crate) async fn list(
 }
 
 /// Show a cursor.
-#[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "get_cursor",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "get_cursor",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
         ("name" = String, Path, description = "The cursor.")),
-    responses((status = 200, description = "The cursor.", body = CursorView)))]
+    responses((status = 200, description = "The cursor.", body = CursorView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -89,10 +89,10 @@ pub(crate) async fn show(
 }
 
 /// Put a cursor at an offset; it is made if there is none.
-#[utoipa::path(put, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "put_cursor",
+#[cfg_attr(test, utoipa::path(put, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "put_cursor",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
         ("name" = String, Path, description = "The cursor: letters, digits, `_`, `-`, `.`, at most 64.")),
-    request_body = CursorInput, responses((status = 200, description = "The cursor as it is now.", body = CursorView)))]
+    request_body = CursorInput, responses((status = 200, description = "The cursor as it is now.", body = CursorView))))]
 pub(crate) async fn put(
     State(admin): State<Admin>,
     input: Input<CursorInput>,
@@ -110,10 +110,10 @@ pub(crate) async fn put(
 }
 
 /// Remove a cursor.
-#[utoipa::path(delete, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "delete_cursor",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/streams/{stream}/cursors/{name}", tag = "cursors", operation_id = "delete_cursor",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
         ("name" = String, Path, description = "The cursor.")),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,

@@ -4,25 +4,32 @@ use std::sync::Arc;
 
 use outflow_hub::{EntityType, EntityTypes};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::error::Refused;
 
 /// A type of entity.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EntityType))]
 #[serde(deny_unknown_fields)]
-#[schema(as = EntityType)]
 pub(crate) struct EntityTypeView {
     /// As `ref.type` of an event says it.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.$-]+$", example = "Account")]
+    #[cfg_attr(
+        test,
+        schema(
+            min_length = 1,
+            max_length = 64,
+            pattern = "^[A-Za-z0-9_.$-]+$",
+            example = "Account"
+        )
+    )]
     name: String,
     /// The fields of `ref.ids` that tell one entity from another: the first list is the key, further
     /// ones are alternatives.
-    #[schema(min_items = 1, max_items = 8)]
+    #[cfg_attr(test, schema(min_items = 1, max_items = 8))]
     keys: Vec<Vec<String>>,
     /// The group it belongs to, to be extracted together.
     #[serde(default)]
-    #[schema(max_length = 64)]
+    #[cfg_attr(test, schema(max_length = 64))]
     group: Option<String>,
     /// The types that its fields refer to: an extraction sends those first.
     #[serde(default)]

@@ -14,9 +14,7 @@ use outflow_face::request_id::RequestId;
 use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
 use outflow_hub::{CatalogError, PublishError};
 use outflow_model::ErrorCode;
-use serde::Serialize;
 use serde_json::json;
-use utoipa::ToSchema;
 
 /// A refused request. Boxed: the good way through is what should be small.
 #[derive(Debug)]
@@ -184,7 +182,8 @@ impl From<BodyError> for Refused {
 }
 
 /// A problem document as the OpenAPI document describes it.
-#[derive(Debug, Serialize, ToSchema)]
+#[cfg(test)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemSchema {
     /// Always `about:blank`: `code` tells problems apart.
@@ -207,7 +206,8 @@ pub(crate) struct ProblemSchema {
 }
 
 /// The place of a fault.
-#[derive(Debug, Serialize, ToSchema)]
+#[cfg(test)]
+#[derive(serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct ProblemPlace {
     /// JSON pointer into the request's body; in an array of events, to the event.
     pointer: Option<String>,

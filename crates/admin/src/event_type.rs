@@ -6,15 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use http::Uri;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
 use crate::page::{Page, PageQuery};
 
 /// A type of events.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[schema(as = EventType)]
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = EventType))]
 pub(crate) struct EventTypeView {
     /// As in `type`, upper case.
     #[serde(rename = "type")]
@@ -82,8 +81,8 @@ fn switch_of(name: &str) -> Option<&'static str> {
 }
 
 /// List the event types that have a meaning to the server or to Airship clients.
-#[utoipa::path(get, path = "/v1/event-types", tag = "events", operation_id = "list_event_types", params(PageQuery),
-    responses((status = 200, description = "A page of event types.", body = Page<EventTypeView>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/event-types", tag = "events", operation_id = "list_event_types", params(PageQuery),
+    responses((status = 200, description = "A page of event types.", body = Page<EventTypeView>))))]
 pub(crate) async fn list(
     State(_admin): State<Admin>,
     _caller: Caller,

@@ -10,7 +10,6 @@ use http::{StatusCode, Uri};
 use outflow_hub::{Extraction, ExtractionState, Project, Stream};
 use outflow_model::{Action, Offset, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -18,8 +17,8 @@ use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
 
 /// An extraction job.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Extraction)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Extraction))]
 pub(crate) struct ExtractionView {
     /// Unique in its project.
     id: String,
@@ -45,9 +44,9 @@ pub(crate) struct ExtractionView {
 }
 
 /// How a job stands.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ExtractionState))]
 #[serde(rename_all = "lowercase")]
-#[schema(as = ExtractionState)]
 pub(crate) enum ExtractionWord {
     /// It waits for those before it.
     Queued,
@@ -62,9 +61,9 @@ pub(crate) enum ExtractionWord {
 }
 
 /// What to extract: nothing named means every type.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewExtraction))]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewExtraction)]
 pub(crate) struct ExtractionInput {
     /// The keyed stream; may be left out where the project has one.
     stream: Option<String>,
@@ -110,9 +109,9 @@ fn managed(admin: &Admin, caller: &Caller) -> Result<Arc<Project>, Refused> {
 }
 
 /// List a project's extraction jobs, oldest first; the last hundred are kept.
-#[utoipa::path(get, path = "/v1/projects/{project}/extractions", tag = "extractions", operation_id = "list_extractions",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/extractions", tag = "extractions", operation_id = "list_extractions",
     params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of jobs.", body = Page<ExtractionView>)))]
+    responses((status = 200, description = "A page of jobs.", body = Page<ExtractionView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -131,9 +130,9 @@ pub(crate) async fn list(
 ///
 /// Publishing goes on meanwhile; each event tells the time and tick of the version that it holds.
 /// Jobs of a project are done one after another.
-#[utoipa::path(post, path = "/v1/projects/{project}/extractions", tag = "extractions", operation_id = "start_extraction",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/extractions", tag = "extractions", operation_id = "start_extraction",
     params(("project" = String, Path, description = "The project.")), request_body = ExtractionInput,
-    responses((status = 201, description = "The job.", body = ExtractionView)))]
+    responses((status = 201, description = "The job.", body = ExtractionView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<ExtractionInput>,
@@ -167,9 +166,9 @@ fn only_keyed(admin: &Admin, project: &Project) -> Result<Arc<Stream>, Refused> 
 }
 
 /// Show an extraction job and how far it got.
-#[utoipa::path(get, path = "/v1/projects/{project}/extractions/{id}", tag = "extractions", operation_id = "get_extraction",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/extractions/{id}", tag = "extractions", operation_id = "get_extraction",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The job.")),
-    responses((status = 200, description = "The job.", body = ExtractionView)))]
+    responses((status = 200, description = "The job.", body = ExtractionView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -181,9 +180,9 @@ pub(crate) async fn show(
 }
 
 /// Call an extraction job off; what it has sent stays in the load stream.
-#[utoipa::path(post, path = "/v1/projects/{project}/extractions/{id}/cancel", tag = "extractions", operation_id = "cancel_extraction",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/extractions/{id}/cancel", tag = "extractions", operation_id = "cancel_extraction",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The job.")),
-    responses((status = 200, description = "The job as it is now.", body = ExtractionView)))]
+    responses((status = 200, description = "The job as it is now.", body = ExtractionView))))]
 pub(crate) async fn cancel(
     State(admin): State<Admin>,
     caller: Caller,

@@ -16,7 +16,6 @@ use outflow_hub::{
 };
 use outflow_model::{Action, ErrorCode, Rng, StreamName};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -32,8 +31,8 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const DRAWS: usize = 8;
 
 /// An ingest stream.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = IngestStream)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IngestStream))]
 pub(crate) struct IngestStreamView {
     /// Its id, and its name as a stream.
     id: String,
@@ -54,9 +53,9 @@ pub(crate) struct IngestStreamView {
 }
 
 /// The one kind of payload of a stream.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IngestFormat))]
 #[serde(rename_all = "lowercase")]
-#[schema(as = IngestFormat)]
 pub(crate) enum FormatWord {
     /// One JSON object a request.
     #[default]
@@ -66,9 +65,9 @@ pub(crate) enum FormatWord {
 }
 
 /// What happens to what comes.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IngestMode))]
 #[serde(rename_all = "lowercase")]
-#[schema(as = IngestMode)]
 pub(crate) enum ModeWord {
     /// It is stored, and answered 202.
     #[default]
@@ -80,16 +79,17 @@ pub(crate) enum ModeWord {
 }
 
 /// An ingest stream to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewIngestStream {
     /// For people.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// For people.
     #[serde(default)]
-    #[schema(max_length = 1024)]
+    #[cfg_attr(test, schema(max_length = 1024))]
     description: String,
     #[serde(default)]
     format: FormatWord,
@@ -98,14 +98,15 @@ pub(crate) struct NewIngestStream {
 }
 
 /// Changes of an ingest stream; what is absent stays.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IngestStreamChange {
     /// For people.
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: Option<String>,
     /// For people.
-    #[schema(max_length = 1024)]
+    #[cfg_attr(test, schema(max_length = 1024))]
     description: Option<String>,
     mode: Option<ModeWord>,
 }
@@ -175,9 +176,9 @@ fn named(admin: &Admin, caller: &Caller) -> Result<(Arc<Stream>, Ingest), Refuse
 }
 
 /// List a project's ingest streams.
-#[utoipa::path(get, path = "/v1/projects/{project}/ingest-streams", tag = "streams", operation_id = "list_ingest_streams",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/ingest-streams", tag = "streams", operation_id = "list_ingest_streams",
     params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of ingest streams.", body = Page<IngestStreamView>)))]
+    responses((status = 200, description = "A page of ingest streams.", body = Page<IngestStreamView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -194,9 +195,9 @@ pub(crate) async fn list(
 }
 
 /// Make an ingest stream; its id is drawn.
-#[utoipa::path(post, path = "/v1/projects/{project}/ingest-streams", tag = "streams", operation_id = "create_ingest_stream",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/ingest-streams", tag = "streams", operation_id = "create_ingest_stream",
     params(("project" = String, Path, description = "The project.")), request_body = NewIngestStream,
-    responses((status = 201, description = "The ingest stream.", body = IngestStreamView)))]
+    responses((status = 201, description = "The ingest stream.", body = IngestStreamView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewIngestStream>,
@@ -232,9 +233,9 @@ fn draw(rng: &dyn Rng) -> String {
 }
 
 /// Show an ingest stream.
-#[utoipa::path(get, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "get_ingest_stream",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "get_ingest_stream",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id.")),
-    responses((status = 200, description = "The ingest stream.", body = IngestStreamView)))]
+    responses((status = 200, description = "The ingest stream.", body = IngestStreamView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -244,9 +245,9 @@ pub(crate) async fn show(
 }
 
 /// Change an ingest stream; what is absent stays.
-#[utoipa::path(patch, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "update_ingest_stream",
+#[cfg_attr(test, utoipa::path(patch, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "update_ingest_stream",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id.")),
-    request_body = IngestStreamChange, responses((status = 200, description = "The ingest stream as it is now.", body = IngestStreamView)))]
+    request_body = IngestStreamChange, responses((status = 200, description = "The ingest stream as it is now.", body = IngestStreamView))))]
 pub(crate) async fn update(
     State(admin): State<Admin>,
     input: Input<IngestStreamChange>,
@@ -267,9 +268,9 @@ pub(crate) async fn update(
 }
 
 /// Remove an ingest stream with its events, for good.
-#[utoipa::path(delete, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "delete_ingest_stream",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "delete_ingest_stream",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id.")),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,

@@ -11,7 +11,6 @@ use outflow_hub::Integration;
 use outflow_hub::integration::DEFAULT_MAX_CONNECTIONS;
 use outflow_model::{Action, IntegrationId, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -22,8 +21,8 @@ use crate::page::{Page, PageQuery};
 const MAX_CONNECTIONS: u32 = 100_000;
 
 /// An integration.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Integration)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Integration))]
 pub(crate) struct IntegrationView {
     /// Unique in its project.
     id: String,
@@ -44,22 +43,26 @@ pub(crate) struct IntegrationView {
 }
 
 /// An integration to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewIntegration {
     /// Letters, digits, `_`, `-`, `.`.
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_.-]+$",
-        example = "warehouse"
+    #[cfg_attr(
+        test,
+        schema(
+            min_length = 1,
+            max_length = 64,
+            pattern = "^[A-Za-z0-9_.-]+$",
+            example = "warehouse"
+        )
     )]
     id: String,
     /// For people.
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: Option<String>,
     /// For people.
-    #[schema(max_length = 1024)]
+    #[cfg_attr(test, schema(max_length = 1024))]
     description: Option<String>,
     /// Whether it receives `LOCATION` events.
     send_location: Option<bool>,
@@ -68,30 +71,31 @@ pub(crate) struct NewIntegration {
     /// Whether it receives `COMPLIANCE` events.
     compliance: Option<bool>,
     /// How many live connections it may have. 100 by default.
-    #[schema(minimum = 1, maximum = 100_000)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 100_000))]
     max_connections: Option<u32>,
 }
 
 /// Changes of an integration; what is absent stays.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IntegrationChange {
     /// For people.
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: Option<String>,
     /// For people.
-    #[schema(max_length = 1024)]
+    #[cfg_attr(test, schema(max_length = 1024))]
     description: Option<String>,
     /// Whether it receives `LOCATION` events.
     send_location: Option<bool>,
     /// The event types it may read; null: all but those with a switch of their own.
     #[serde(default, deserialize_with = "input::nullable")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[cfg_attr(test, schema(value_type = Option<Vec<String>>))]
     event_types: Option<Option<Vec<String>>>,
     /// Whether it receives `COMPLIANCE` events.
     compliance: Option<bool>,
     /// How many live connections it may have.
-    #[schema(minimum = 1, maximum = 100_000)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 100_000))]
     max_connections: Option<u32>,
 }
 
@@ -146,9 +150,9 @@ fn fresh(id: IntegrationId, project: ProjectId) -> Integration {
 }
 
 /// List a project's integrations.
-#[utoipa::path(get, path = "/v1/projects/{project}/integrations", tag = "integrations", operation_id = "list_integrations",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/integrations", tag = "integrations", operation_id = "list_integrations",
     params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of integrations.", body = Page<IntegrationView>)))]
+    responses((status = 200, description = "A page of integrations.", body = Page<IntegrationView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -161,9 +165,9 @@ pub(crate) async fn list(
 }
 
 /// Make an integration.
-#[utoipa::path(post, path = "/v1/projects/{project}/integrations", tag = "integrations", operation_id = "create_integration",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/integrations", tag = "integrations", operation_id = "create_integration",
     params(("project" = String, Path, description = "The project.")), request_body = NewIntegration,
-    responses((status = 201, description = "The integration.", body = IntegrationView)))]
+    responses((status = 201, description = "The integration.", body = IntegrationView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewIntegration>,
@@ -187,9 +191,9 @@ pub(crate) async fn create(
 }
 
 /// Show an integration.
-#[utoipa::path(get, path = "/v1/projects/{project}/integrations/{integration}", tag = "integrations", operation_id = "get_integration",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/integrations/{integration}", tag = "integrations", operation_id = "get_integration",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
-    responses((status = 200, description = "The integration.", body = IntegrationView)))]
+    responses((status = 200, description = "The integration.", body = IntegrationView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -198,10 +202,10 @@ pub(crate) async fn show(
 }
 
 /// Change an integration; what is absent stays.
-#[utoipa::path(patch, path = "/v1/projects/{project}/integrations/{integration}", tag = "integrations", operation_id = "update_integration",
+#[cfg_attr(test, utoipa::path(patch, path = "/v1/projects/{project}/integrations/{integration}", tag = "integrations", operation_id = "update_integration",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
     request_body = IntegrationChange,
-    responses((status = 200, description = "The integration as it is now.", body = IntegrationView)))]
+    responses((status = 200, description = "The integration as it is now.", body = IntegrationView))))]
 pub(crate) async fn update(
     State(admin): State<Admin>,
     input: Input<IntegrationChange>,
@@ -212,9 +216,9 @@ pub(crate) async fn update(
 }
 
 /// Remove an integration with its tokens. Its live connections end within two seconds.
-#[utoipa::path(delete, path = "/v1/projects/{project}/integrations/{integration}", tag = "integrations", operation_id = "delete_integration",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/integrations/{integration}", tag = "integrations", operation_id = "delete_integration",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,

@@ -10,23 +10,23 @@ use http::{StatusCode, Uri};
 use outflow_auth::{CredentialKind, NewCredential};
 use outflow_model::Action;
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
-use crate::credential::{self, CredentialView, IssuedView};
+use crate::credential::{self, CredentialView};
 use crate::error::Refused;
 use crate::input::{self, Input};
-use crate::page::{Page, PageQuery};
+use crate::page::Page;
 
 /// A key to issue.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     #[serde(default)]
     kind: KeyKind,
     /// For people: who or what holds it.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// What it may do; of a key at least one, of a master secret absent.
     #[serde(default)]
@@ -34,12 +34,13 @@ pub(crate) struct NewKey {
     /// The streams it may touch; null or absent: all of the project. Not together with `manage`.
     streams: Option<Vec<String>>,
     /// When it ends (RFC 3339); null or absent: never.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     expires: Option<String>,
 }
 
 /// What kind of key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyKind {
     /// Does what its `actions` say.
@@ -50,7 +51,8 @@ pub(crate) enum KeyKind {
 }
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyAction {
     /// Read events and keep cursors.
@@ -96,9 +98,9 @@ impl NewKey {
 const KINDS: [CredentialKind; 2] = [CredentialKind::Key, CredentialKind::Master];
 
 /// List a project's keys, without their secrets.
-#[utoipa::path(get, path = "/v1/projects/{project}/keys", tag = "credentials", operation_id = "list_keys",
-    params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of keys.", body = Page<CredentialView>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/keys", tag = "credentials", operation_id = "list_keys",
+    params(("project" = String, Path, description = "The project."), crate::page::PageQuery),
+    responses((status = 200, description = "A page of keys.", body = Page<CredentialView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -108,9 +110,9 @@ pub(crate) async fn list(
 }
 
 /// Issue a key; the answer shows it, this once.
-#[utoipa::path(post, path = "/v1/projects/{project}/keys", tag = "credentials", operation_id = "create_key",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/keys", tag = "credentials", operation_id = "create_key",
     params(("project" = String, Path, description = "The project.")), request_body = NewKey,
-    responses((status = 201, description = "The key and its secret.", body = IssuedView)))]
+    responses((status = 201, description = "The key and its secret.", body = credential::IssuedView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewKey>,
@@ -135,9 +137,9 @@ pub(crate) async fn create(
 }
 
 /// Revoke a key. Its live connections end within two seconds.
-#[utoipa::path(delete, path = "/v1/projects/{project}/keys/{id}", tag = "credentials", operation_id = "revoke_key",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/keys/{id}", tag = "credentials", operation_id = "revoke_key",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The key's id.")),
-    responses((status = 204, description = "It is revoked.")))]
+    responses((status = 204, description = "It is revoked."))))]
 pub(crate) async fn revoke(
     State(admin): State<Admin>,
     caller: Caller,

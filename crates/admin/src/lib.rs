@@ -32,6 +32,7 @@ mod operator;
 mod page;
 mod project;
 mod publish;
+#[cfg(test)]
 mod reading;
 mod router;
 mod stream;
@@ -39,7 +40,6 @@ mod subscription;
 mod token;
 mod user;
 
-pub use document::openapi;
 pub use error::{method_not_allowed, no_such_route};
 pub use publish::{Limits, is_frequent};
 pub use router::router;

@@ -22,7 +22,6 @@ use outflow_auth::access::AccessError;
 use outflow_auth::{AccessToken, Client, Scope};
 use outflow_face::body::{self, Encoding};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::Admin;
 
@@ -32,8 +31,8 @@ const MAX_BODY_BYTES: usize = 32 << 10;
 const TENANT: &str = "x-amperity-tenant";
 
 /// What a client asks with. Other parameters are ignored (RFC 6749 3.2).
-#[derive(Default, Deserialize, ToSchema)]
-#[schema(as = TokenRequest)]
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenRequest))]
 pub(crate) struct Asked {
     /// `client_credentials`.
     grant_type: Option<String>,
@@ -46,8 +45,8 @@ pub(crate) struct Asked {
 }
 
 /// A token (RFC 6749 5.1).
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TokenResponse)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenResponse))]
 pub(crate) struct Granted {
     /// A JWT.
     access_token: String,
@@ -60,8 +59,8 @@ pub(crate) struct Granted {
 }
 
 /// Why there is none (RFC 6749 5.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = TokenError)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenError))]
 pub(crate) struct Denied {
     /// `invalid_request`, `invalid_client`, `invalid_scope` or `unsupported_grant_type`.
     error: &'static str,
@@ -108,10 +107,10 @@ const fn no_store() -> [(http::HeaderName, &'static str); 2] {
 }
 
 /// Exchange an API key's client secret for an access token of an hour (RFC 6749 4.4).
-#[utoipa::path(post, path = "/oauth2/token", tag = "oauth2", operation_id = "exchange", security(()),
+#[cfg_attr(test, utoipa::path(post, path = "/oauth2/token", tag = "oauth2", operation_id = "exchange", security(()),
     request_body(content((Asked = "application/x-www-form-urlencoded"), (Asked = "application/json"))),
     responses((status = 200, description = "An access token.", body = Granted), (status = 400, description = "There is none.", body = Denied),
-        (status = 401, description = "There is none for who authenticated itself by Basic.", body = Denied)))]
+        (status = 401, description = "There is none for who authenticated itself by Basic.", body = Denied))))]
 pub(crate) async fn token(State(admin): State<Admin>, request: Request) -> Response {
     match exchange(&admin, request).await {
         Ok(granted) => (no_store(), Json(granted)).into_response(),
@@ -120,11 +119,11 @@ pub(crate) async fn token(State(admin): State<Admin>, request: Request) -> Respo
 }
 
 /// The same at the path that clients of the ingest interface know.
-#[utoipa::path(post, path = "/api/v0/oauth2/token", tag = "oauth2", operation_id = "exchange_v0", security(()),
+#[cfg_attr(test, utoipa::path(post, path = "/api/v0/oauth2/token", tag = "oauth2", operation_id = "exchange_v0", security(()),
     params(("X-Amperity-Tenant" = Option<String>, Header, description = "The project: the API key must be one of it.")),
     request_body(content((Asked = "application/x-www-form-urlencoded"), (Asked = "application/json"))),
     responses((status = 200, description = "An access token.", body = Granted), (status = 400, description = "There is none.", body = Denied),
-        (status = 401, description = "There is none for who authenticated itself by Basic.", body = Denied)))]
+        (status = 401, description = "There is none for who authenticated itself by Basic.", body = Denied))))]
 pub(crate) async fn token_v0(state: State<Admin>, request: Request) -> Response {
     token(state, request).await
 }

@@ -7,24 +7,24 @@ use http::{StatusCode, Uri};
 use outflow_auth::{Credential, CredentialKind, NewCredential};
 use outflow_model::{Action, ErrorCode};
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
-use crate::credential::{self, CredentialView, IssuedView};
+use crate::credential::{self, CredentialView};
 use crate::error::Refused;
 use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
 
 /// An operator to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOperator {
     /// For people: who holds it.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// When it ends (RFC 3339); null or absent: never.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     expires: Option<String>,
 }
 
@@ -35,8 +35,8 @@ fn operators(admin: &Admin) -> Vec<Credential> {
 }
 
 /// List the operators, without their secrets.
-#[utoipa::path(get, path = "/v1/operators", tag = "operators", operation_id = "list_operators", params(PageQuery),
-    responses((status = 200, description = "A page of operators.", body = Page<CredentialView>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/operators", tag = "operators", operation_id = "list_operators", params(PageQuery),
+    responses((status = 200, description = "A page of operators.", body = Page<CredentialView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -48,8 +48,8 @@ pub(crate) async fn list(
 }
 
 /// Make an operator; the answer shows the token, this once.
-#[utoipa::path(post, path = "/v1/operators", tag = "operators", operation_id = "create_operator", request_body = NewOperator,
-    responses((status = 201, description = "The operator and its token.", body = IssuedView)))]
+#[cfg_attr(test, utoipa::path(post, path = "/v1/operators", tag = "operators", operation_id = "create_operator", request_body = NewOperator,
+    responses((status = 201, description = "The operator and its token.", body = credential::IssuedView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewOperator>,
@@ -71,9 +71,9 @@ pub(crate) async fn create(
 }
 
 /// Revoke an operator; the last one that does not end by itself stays.
-#[utoipa::path(delete, path = "/v1/operators/{id}", tag = "operators", operation_id = "revoke_operator",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/operators/{id}", tag = "operators", operation_id = "revoke_operator",
     params(("id" = String, Path, description = "The operator's id.")),
-    responses((status = 204, description = "It is revoked.")))]
+    responses((status = 204, description = "It is revoked."))))]
 pub(crate) async fn revoke(
     State(admin): State<Admin>,
     caller: Caller,

@@ -11,7 +11,6 @@ use http::{StatusCode, Uri};
 use outflow_hub::{NewStream, Project, ProjectLimits, StreamSettings};
 use outflow_model::{Action, ErrorCode, ProjectId, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -24,8 +23,8 @@ const DEFAULT_STREAM: &str = "events";
 const MAX_CONNECTIONS: u32 = 1_000_000;
 
 /// A project.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Project)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Project))]
 pub(crate) struct ProjectView {
     /// Its id; the app key of Airship clients.
     id: String,
@@ -41,25 +40,29 @@ pub(crate) struct ProjectView {
 }
 
 /// What bounds a project.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProjectLimits))]
 #[serde(deny_unknown_fields)]
-#[schema(as = ProjectLimits)]
 pub(crate) struct Limits {
     /// How many live connections it may have, over all integrations.
-    #[schema(minimum = 1, maximum = 1_000_000)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 1_000_000))]
     connections: u32,
 }
 
 /// A project to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProject {
     /// Letters, digits, `_`, `-`, `.`.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.-]+$", example = "acme")]
+    #[cfg_attr(
+        test,
+        schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.-]+$", example = "acme")
+    )]
     id: String,
     /// For people.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// Whether Basic authentication is accepted on `/api/events`: for tests and demonstrations.
     #[serde(default)]
@@ -70,11 +73,12 @@ pub(crate) struct NewProject {
 }
 
 /// Changes of a project; what is absent stays.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectChange {
     /// For people.
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: Option<String>,
     /// Whether Basic authentication is accepted on `/api/events`.
     basic_auth: Option<bool>,
@@ -110,8 +114,8 @@ fn stream_name(text: &str) -> Result<StreamName, Refused> {
 }
 
 /// List the projects that the caller reaches.
-#[utoipa::path(get, path = "/v1/projects", tag = "projects", operation_id = "list_projects", params(PageQuery),
-    responses((status = 200, description = "A page of projects.", body = Page<ProjectView>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects", tag = "projects", operation_id = "list_projects", params(PageQuery),
+    responses((status = 200, description = "A page of projects.", body = Page<ProjectView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -133,8 +137,8 @@ pub(crate) async fn list(
 }
 
 /// Make a project and its default stream. For operators.
-#[utoipa::path(post, path = "/v1/projects", tag = "projects", operation_id = "create_project", request_body = NewProject,
-    responses((status = 201, description = "The project.", body = ProjectView)))]
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects", tag = "projects", operation_id = "create_project", request_body = NewProject,
+    responses((status = 201, description = "The project.", body = ProjectView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewProject>,
@@ -159,9 +163,9 @@ pub(crate) async fn create(
 }
 
 /// Show a project.
-#[utoipa::path(get, path = "/v1/projects/{project}", tag = "projects", operation_id = "get_project",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}", tag = "projects", operation_id = "get_project",
     params(("project" = String, Path, description = "The project.")),
-    responses((status = 200, description = "The project.", body = ProjectView)))]
+    responses((status = 200, description = "The project.", body = ProjectView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -171,9 +175,9 @@ pub(crate) async fn show(
 }
 
 /// Change a project; what is absent stays.
-#[utoipa::path(patch, path = "/v1/projects/{project}", tag = "projects", operation_id = "update_project",
+#[cfg_attr(test, utoipa::path(patch, path = "/v1/projects/{project}", tag = "projects", operation_id = "update_project",
     params(("project" = String, Path, description = "The project.")), request_body = ProjectChange,
-    responses((status = 200, description = "The project as it is now.", body = ProjectView)))]
+    responses((status = 200, description = "The project as it is now.", body = ProjectView))))]
 pub(crate) async fn update(
     State(admin): State<Admin>,
     input: Input<ProjectChange>,
@@ -208,9 +212,9 @@ pub(crate) async fn update(
 }
 
 /// Remove a project with its streams, events and credentials, for good. For operators.
-#[utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects", operation_id = "delete_project",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects", operation_id = "delete_project",
     params(("project" = String, Path, description = "The project.")),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,

@@ -30,7 +30,6 @@ use outflow_model::{Draft, ErrorCode};
 use serde::Deserialize;
 use serde_json::json;
 use tracing::Span;
-use utoipa::IntoParams;
 
 use crate::access::{Admin, Names};
 use crate::error::Refused;
@@ -61,14 +60,14 @@ impl Default for Limits {
 }
 
 /// How to answer.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct PublishQuery {
     /// Answer with counts instead of an entry for every event. Batches of more than 1,000 events
     /// are always answered so.
     #[serde(default)]
-    #[param(default = false)]
+    #[cfg_attr(test, param(default = false))]
     summary: bool,
 }
 
@@ -78,10 +77,10 @@ pub(crate) struct PublishQuery {
 /// meaning, other members are kept as they are. Answered when the events are durable (unless the
 /// stream is relaxed). Repeating a request is harmless where events have ids of their own: copies
 /// are recognised within the stream's dedup window and answered with the first one's offset.
-#[utoipa::path(post, path = "/v1/projects/{project}/streams/{stream}/events", tag = "events", operation_id = "publish",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/streams/{stream}/events", tag = "events", operation_id = "publish",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."), PublishQuery),
     request_body(content((answer::EventInput = "application/json"), (String = "application/x-ndjson"))),
-    responses((status = 200, description = "The events are taken.", body = answer::Published)))]
+    responses((status = 200, description = "The events are taken.", body = answer::Published))))]
 pub(crate) async fn publish(
     State(admin): State<Admin>,
     params: Result<RawPathParams, RawPathParamsRejection>,

@@ -1,20 +1,13 @@
 //! The routes that stream events, described for the document alone: `face-ndjson` serves them.
 //!
-//! Called by [`crate::document`]. Nothing here is ever run.
+//! Compiled for the tests of [`crate::document`] only. Nothing here is ever run.
 
 #![allow(dead_code, reason = "the descriptions are read from what stands above each function")]
 
-use utoipa::OpenApi;
-
 /// The descriptions.
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(paths(read, events, general))]
-struct Reading;
-
-/// The descriptions of all reading routes.
-pub(crate) fn described() -> utoipa::openapi::OpenApi {
-    Reading::openapi()
-}
+pub(crate) struct Reading;
 
 /// Read a stream as NDJSON: one event a line, an empty line when nothing came for a while.
 #[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}/events", tag = "reading", operation_id = "read",

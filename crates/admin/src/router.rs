@@ -1,12 +1,17 @@
-//! The routes: every one is registered here, with its description, and nowhere else.
+//! The routes: every one is registered here, and nowhere else.
+
+use std::fmt;
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
 use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::{delete, get, patch, post, put};
+use futures_util::future::BoxFuture;
 use outflow_auth::Auth;
 use outflow_hub::Hub;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::access::Admin;
 use crate::error::name_request;
@@ -16,56 +21,117 @@ use crate::{
     operator, project, stream, subscription, token, user,
 };
 
+/// Makes the router of these routes, and of the descriptions above their handlers the document
+/// that the served one is tested against.
+macro_rules! routes {
+    ($($method:ident $path:literal => $first:ident $(:: $rest:ident)+;)*) => {
+        fn configuration() -> Router<Admin> {
+            Router::new()$(.route($path, $method(served($first $(:: $rest)+))))*
+        }
+
+        /// The descriptions of these routes and of [`publish`].
+        #[cfg(test)]
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($($first $(:: $rest)+,)* publish::publish))]
+        pub(crate) struct Described;
+
+        /// The method and path of each.
+        #[cfg(test)]
+        pub(crate) const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)* ("post", PUBLISH)];
+    };
+}
+
+const PUBLISH: &str = "/v1/projects/{project}/streams/{stream}/events";
+
+routes! {
+    get "/v1/projects" => project::list;
+    post "/v1/projects" => project::create;
+    get "/v1/projects/{project}" => project::show;
+    patch "/v1/projects/{project}" => project::update;
+    delete "/v1/projects/{project}" => project::delete;
+    get "/v1/projects/{project}/streams" => stream::list;
+    post "/v1/projects/{project}/streams" => stream::create;
+    get "/v1/projects/{project}/streams/{stream}" => stream::show;
+    patch "/v1/projects/{project}/streams/{stream}" => stream::update;
+    delete "/v1/projects/{project}/streams/{stream}" => stream::delete;
+    get "/v1/projects/{project}/ingest-streams" => ingest_stream::list;
+    post "/v1/projects/{project}/ingest-streams" => ingest_stream::create;
+    get "/v1/projects/{project}/ingest-streams/{id}" => ingest_stream::show;
+    patch "/v1/projects/{project}/ingest-streams/{id}" => ingest_stream::update;
+    delete "/v1/projects/{project}/ingest-streams/{id}" => ingest_stream::delete;
+    get "/v1/projects/{project}/streams/{stream}/cursors" => cursor::list;
+    get "/v1/projects/{project}/streams/{stream}/cursors/{name}" => cursor::show;
+    put "/v1/projects/{project}/streams/{stream}/cursors/{name}" => cursor::put;
+    delete "/v1/projects/{project}/streams/{stream}/cursors/{name}" => cursor::delete;
+    get "/v1/projects/{project}/subscriptions" => subscription::list;
+    get "/v1/projects/{project}/subscriptions/{subscription}" => subscription::show;
+    delete "/v1/projects/{project}/subscriptions/{subscription}" => subscription::delete;
+    post "/v1/projects/{project}/subscriptions/{subscription}/purge" => subscription::purge;
+    post "/v1/projects/{project}/subscriptions/{subscription}/move" => subscription::move_events;
+    get "/v1/projects/{project}/subscriptions/{subscription}/events" => subscription::events::show;
+    get "/v1/projects/{project}/extractions" => extraction::list;
+    post "/v1/projects/{project}/extractions" => extraction::create;
+    get "/v1/projects/{project}/extractions/{id}" => extraction::show;
+    post "/v1/projects/{project}/extractions/{id}/cancel" => extraction::cancel;
+    get "/v1/projects/{project}/integrations" => integration::list;
+    post "/v1/projects/{project}/integrations" => integration::create;
+    get "/v1/projects/{project}/integrations/{integration}" => integration::show;
+    patch "/v1/projects/{project}/integrations/{integration}" => integration::update;
+    delete "/v1/projects/{project}/integrations/{integration}" => integration::delete;
+    get "/v1/projects/{project}/integrations/{integration}/tokens" => token::list;
+    post "/v1/projects/{project}/integrations/{integration}/tokens" => token::create;
+    delete "/v1/projects/{project}/integrations/{integration}/tokens/{id}" => token::revoke;
+    get "/v1/projects/{project}/keys" => key::list;
+    post "/v1/projects/{project}/keys" => key::create;
+    delete "/v1/projects/{project}/keys/{id}" => key::revoke;
+    get "/v1/projects/{project}/api-keys" => api_key::list;
+    post "/v1/projects/{project}/api-keys" => api_key::create;
+    get "/v1/projects/{project}/api-keys/{id}" => api_key::show;
+    delete "/v1/projects/{project}/api-keys/{id}" => api_key::delete;
+    post "/v1/projects/{project}/api-keys/{id}/tokens" => api_key::issue_token;
+    post "/v1/projects/{project}/api-keys/{id}/rotate" => api_key::rotate;
+    post "/v1/projects/{project}/api-keys/{id}/revoke" => api_key::revoke;
+    post "/oauth2/token" => oauth::token;
+    post "/api/v0/oauth2/token" => oauth::token_v0;
+    get "/v1/projects/{project}/users" => user::list;
+    post "/v1/projects/{project}/users" => user::create;
+    delete "/v1/projects/{project}/users/{id}" => user::delete;
+    get "/v1/operators" => operator::list;
+    post "/v1/operators" => operator::create;
+    delete "/v1/operators/{id}" => operator::revoke;
+    get "/v1/event-types" => event_type::list;
+    get "/v1/openapi.json" => document::show;
+}
+
 /// The routes of this interface, without fallbacks: `server` sets those on the merged router with
 /// [`crate::no_such_route`] and [`crate::method_not_allowed`].
 pub fn router(hub: Hub, auth: Auth, limits: Limits) -> Router {
-    let (router, _) = routes().split_for_parts();
-    router.with_state(Admin::new(hub, auth, Door::new(limits)))
+    configuration()
+        .layer(from_fn(name_request))
+        // Outside the layer, whose wrapping would cost every publish.
+        .route(PUBLISH, post(publish::publish))
+        .with_state(Admin::new(hub, auth, Door::new(limits)))
 }
 
-/// What the routes say of themselves, before [`document`] completes it.
-pub(crate) fn described() -> OpenApi {
-    routes().split_for_parts().1
+/// A handler behind a pointer, so that what the router does with handlers is compiled once and not
+/// for each of them.
+#[derive(Clone)]
+struct Served(Arc<dyn Fn(Request, Admin) -> BoxFuture<'static, Response> + Send + Sync>);
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Served")
+    }
 }
 
-fn routes() -> OpenApiRouter<Admin> {
-    let configuration = OpenApiRouter::default()
-        .routes(routes!(project::list, project::create))
-        .routes(routes!(project::show, project::update, project::delete))
-        .routes(routes!(stream::list, stream::create))
-        .routes(routes!(stream::show, stream::update, stream::delete))
-        .routes(routes!(ingest_stream::list, ingest_stream::create))
-        .routes(routes!(ingest_stream::show, ingest_stream::update, ingest_stream::delete))
-        .routes(routes!(cursor::list))
-        .routes(routes!(cursor::show, cursor::put, cursor::delete))
-        .routes(routes!(subscription::list))
-        .routes(routes!(subscription::show, subscription::delete))
-        .routes(routes!(subscription::purge))
-        .routes(routes!(subscription::move_events))
-        .routes(routes!(subscription::events::show))
-        .routes(routes!(extraction::list, extraction::create))
-        .routes(routes!(extraction::show))
-        .routes(routes!(extraction::cancel))
-        .routes(routes!(integration::list, integration::create))
-        .routes(routes!(integration::show, integration::update, integration::delete))
-        .routes(routes!(token::list, token::create))
-        .routes(routes!(token::revoke))
-        .routes(routes!(key::list, key::create))
-        .routes(routes!(key::revoke))
-        .routes(routes!(api_key::list, api_key::create))
-        .routes(routes!(api_key::show, api_key::delete))
-        .routes(routes!(api_key::issue_token))
-        .routes(routes!(api_key::rotate))
-        .routes(routes!(api_key::revoke))
-        .routes(routes!(oauth::token))
-        .routes(routes!(oauth::token_v0))
-        .routes(routes!(user::list, user::create))
-        .routes(routes!(user::delete))
-        .routes(routes!(operator::list, operator::create))
-        .routes(routes!(operator::revoke))
-        .routes(routes!(event_type::list))
-        .routes(routes!(document::show))
-        .layer(from_fn(name_request));
-    // Outside the layer, whose wrapping would cost every publish.
-    OpenApiRouter::default().merge(configuration).routes(routes!(publish::publish))
+impl Handler<(), Admin> for Served {
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, request: Request, admin: Admin) -> Self::Future {
+        (self.0)(request, admin)
+    }
+}
+
+fn served<T>(handler: impl Handler<T, Admin>) -> Served {
+    Served(Arc::new(move |request, admin| Box::pin(handler.clone().call(request, admin))))
 }

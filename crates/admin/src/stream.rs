@@ -10,7 +10,6 @@ use http::{StatusCode, Uri};
 use outflow_hub::{Dedup, Durability, Hub, NewStream, Retention, Stream, StreamSettings};
 use outflow_model::{Action, StreamName};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
 use crate::entity_type::{self, EntityTypeView};
@@ -25,8 +24,8 @@ const MAX_WINDOW_MS: u64 = 30 * 86_400_000;
 const MAX_IDS: u32 = 10_000_000;
 
 /// A stream: its settings and how it stands.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Stream)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Stream))]
 pub(crate) struct StreamView {
     /// Unique in its project.
     name: String,
@@ -53,8 +52,8 @@ pub(crate) struct StreamView {
 }
 
 /// How long events are kept.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Retention)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Retention))]
 pub(crate) struct RetentionView {
     /// Older events may go, in milliseconds.
     age_ms: u64,
@@ -63,8 +62,8 @@ pub(crate) struct RetentionView {
 }
 
 /// How copies are recognised.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Dedup)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Dedup))]
 pub(crate) struct DedupView {
     /// How long an id is remembered, in milliseconds.
     window_ms: u64,
@@ -73,9 +72,9 @@ pub(crate) struct DedupView {
 }
 
 /// When publishing is answered.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Durability))]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Durability)]
 pub(crate) enum DurabilityWord {
     /// After the sync that made the events durable.
     Synced,
@@ -84,84 +83,90 @@ pub(crate) enum DurabilityWord {
 }
 
 /// A stream to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewStream))]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewStream)]
 pub(crate) struct StreamInput {
     /// Letters, digits and `_ - . : / $`.
-    #[schema(
-        min_length = 1,
-        max_length = 255,
-        pattern = "^[A-Za-z0-9_.:/$-]+$",
-        example = "orders"
+    #[cfg_attr(
+        test,
+        schema(
+            min_length = 1,
+            max_length = 255,
+            pattern = "^[A-Za-z0-9_.:/$-]+$",
+            example = "orders"
+        )
     )]
     name: String,
     /// For people.
-    #[schema(max_length = 1024)]
+    #[cfg_attr(test, schema(max_length = 1024))]
     description: Option<String>,
     retention: Option<RetentionChange>,
     durability: Option<DurabilityWord>,
     /// Null turns it off.
     #[serde(default, deserialize_with = "input::nullable")]
-    #[schema(value_type = Option<DedupChange>)]
+    #[cfg_attr(test, schema(value_type = Option<DedupChange>))]
     dedup: Option<Option<DedupChange>>,
     /// Makes it a keyed stream, which it stays: the types of its entities. Types may be added; the
     /// keys of those there are stay.
-    #[schema(min_items = 1, max_items = 256)]
+    #[cfg_attr(test, schema(min_items = 1, max_items = 256))]
     entities: Option<Vec<EntityTypeView>>,
     /// The entity types that the change feed sends, with all that they depend on; holds at once for
     /// those who are reading. Null: all.
     #[serde(default, deserialize_with = "input::nullable")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[cfg_attr(test, schema(value_type = Option<Vec<String>>))]
     feed_types: Option<Option<BTreeSet<String>>>,
 }
 
 /// Changes of a stream; what is absent stays.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamChange {
     /// For people.
-    #[schema(max_length = 1024)]
+    #[cfg_attr(test, schema(max_length = 1024))]
     description: Option<String>,
     retention: Option<RetentionChange>,
     durability: Option<DurabilityWord>,
     /// Null turns it off.
     #[serde(default, deserialize_with = "input::nullable")]
-    #[schema(value_type = Option<DedupChange>)]
+    #[cfg_attr(test, schema(value_type = Option<DedupChange>))]
     dedup: Option<Option<DedupChange>>,
     /// Makes it a keyed stream, which it stays: the types of its entities. Types may be added; the
     /// keys of those there are stay.
-    #[schema(min_items = 1, max_items = 256)]
+    #[cfg_attr(test, schema(min_items = 1, max_items = 256))]
     entities: Option<Vec<EntityTypeView>>,
     /// The entity types that the change feed sends, with all that they depend on; holds at once for
     /// those who are reading. Null: all.
     #[serde(default, deserialize_with = "input::nullable")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[cfg_attr(test, schema(value_type = Option<Vec<String>>))]
     feed_types: Option<Option<BTreeSet<String>>>,
 }
 
 /// How long events are to be kept; what is absent stays, or is the default of a new stream.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetentionChange {
     /// Older events may go, in milliseconds. Seven days by default.
-    #[schema(minimum = 1000)]
+    #[cfg_attr(test, schema(minimum = 1000))]
     age_ms: Option<u64>,
     /// Beyond this many bytes the oldest events go; null: no limit. 100 GB by default.
     #[serde(default, deserialize_with = "input::nullable")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[cfg_attr(test, schema(value_type = Option<u64>, minimum = 1))]
     max_bytes: Option<Option<u64>>,
 }
 
 /// How copies are to be recognised; what is absent stays, or is the default.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DedupChange {
     /// How long an id is remembered, in milliseconds. Ten minutes by default.
-    #[schema(minimum = 1, maximum = 2_592_000_000u64)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 2_592_000_000u64))]
     window_ms: Option<u64>,
     /// How many ids are remembered. A million by default.
-    #[schema(minimum = 1, maximum = 10_000_000)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 10_000_000))]
     max_ids: Option<u32>,
 }
 
@@ -251,9 +256,9 @@ impl DedupChange {
 }
 
 /// List a project's streams.
-#[utoipa::path(get, path = "/v1/projects/{project}/streams", tag = "streams", operation_id = "list_streams",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/streams", tag = "streams", operation_id = "list_streams",
     params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of streams.", body = Page<StreamView>)))]
+    responses((status = 200, description = "A page of streams.", body = Page<StreamView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -270,9 +275,9 @@ pub(crate) async fn list(
 }
 
 /// Make a stream.
-#[utoipa::path(post, path = "/v1/projects/{project}/streams", tag = "streams", operation_id = "create_stream",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/streams", tag = "streams", operation_id = "create_stream",
     params(("project" = String, Path, description = "The project.")), request_body = StreamInput,
-    responses((status = 201, description = "The stream.", body = StreamView)))]
+    responses((status = 201, description = "The stream.", body = StreamView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<StreamInput>,
@@ -306,9 +311,9 @@ fn escaped(name: &str) -> String {
 }
 
 /// Show a stream: its settings, where it begins and ends, its size and readers.
-#[utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "get_stream",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "get_stream",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream.")),
-    responses((status = 200, description = "The stream.", body = StreamView)))]
+    responses((status = 200, description = "The stream.", body = StreamView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -319,9 +324,9 @@ pub(crate) async fn show(
 }
 
 /// Change a stream; what is absent stays.
-#[utoipa::path(patch, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "update_stream",
+#[cfg_attr(test, utoipa::path(patch, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "update_stream",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream.")),
-    request_body = StreamChange, responses((status = 200, description = "The stream as it is now.", body = StreamView)))]
+    request_body = StreamChange, responses((status = 200, description = "The stream as it is now.", body = StreamView))))]
 pub(crate) async fn update(
     State(admin): State<Admin>,
     input: Input<StreamChange>,
@@ -335,9 +340,9 @@ pub(crate) async fn update(
 }
 
 /// Remove a stream with its events and cursors, for good. Its readers' connections end.
-#[utoipa::path(delete, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "delete_stream",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "delete_stream",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream.")),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,

@@ -15,7 +15,6 @@ use outflow_hub::subscription::{DeliveryOrder, Sources};
 use outflow_hub::{Hub, Start, Subscription};
 use outflow_model::{Action, ErrorCode, Grant, StreamName};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
@@ -28,8 +27,8 @@ const MAX_MOVED: usize = 100_000;
 const DEFAULT_MOVED: usize = 1_000;
 
 /// A subscription: what it does and how it stands.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Subscription)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Subscription))]
 pub(crate) struct SubscriptionView {
     /// Unique in its project; a queue's is `queue:` and its name.
     name: String,
@@ -123,12 +122,12 @@ impl SubscriptionView {
 }
 
 /// Which subscriptions.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct SubscriptionQuery {
     /// How many entries at most.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 1000, default = 100))]
     limit: Option<usize>,
     /// The `next` of the page before.
     after: Option<String>,
@@ -138,20 +137,22 @@ pub(crate) struct SubscriptionQuery {
 }
 
 /// How many events there were.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Counted {
     /// The events.
     events: u64,
 }
 
 /// Where to move events.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoveInput {
     /// The stream to put them in; `queue:` and its name for a queue.
     to: String,
     /// How many at most; 1,000 if absent.
-    #[schema(minimum = 1, maximum = 100_000)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 100_000))]
     limit: Option<usize>,
 }
 
@@ -189,9 +190,9 @@ fn managing(grant: &Grant) -> Grant {
 }
 
 /// List a project's subscriptions.
-#[utoipa::path(get, path = "/v1/projects/{project}/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
     params(("project" = String, Path, description = "The project."), SubscriptionQuery),
-    responses((status = 200, description = "A page of subscriptions.", body = Page<SubscriptionView>)))]
+    responses((status = 200, description = "A page of subscriptions.", body = Page<SubscriptionView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -216,9 +217,9 @@ pub(crate) async fn list(
 }
 
 /// Show a subscription: what it does, what waits in it, who consumes.
-#[utoipa::path(get, path = "/v1/projects/{project}/subscriptions/{subscription}", tag = "subscriptions", operation_id = "get_subscription",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/subscriptions/{subscription}", tag = "subscriptions", operation_id = "get_subscription",
     params(("project" = String, Path, description = "The project."), ("subscription" = String, Path, description = "The subscription.")),
-    responses((status = 200, description = "The subscription.", body = SubscriptionView)))]
+    responses((status = 200, description = "The subscription.", body = SubscriptionView))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
@@ -230,9 +231,9 @@ pub(crate) async fn show(
 }
 
 /// Remove a subscription with its place, for good; a queue's events go with it. Its consumers end.
-#[utoipa::path(delete, path = "/v1/projects/{project}/subscriptions/{subscription}", tag = "subscriptions", operation_id = "delete_subscription",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/subscriptions/{subscription}", tag = "subscriptions", operation_id = "delete_subscription",
     params(("project" = String, Path, description = "The project."), ("subscription" = String, Path, description = "The subscription.")),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,
@@ -253,9 +254,9 @@ pub(crate) async fn delete(
 }
 
 /// Settle all that waits in a subscription, but for what consumers hold.
-#[utoipa::path(post, path = "/v1/projects/{project}/subscriptions/{subscription}/purge", tag = "subscriptions", operation_id = "purge_subscription",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/subscriptions/{subscription}/purge", tag = "subscriptions", operation_id = "purge_subscription",
     params(("project" = String, Path, description = "The project."), ("subscription" = String, Path, description = "The subscription.")),
-    responses((status = 200, description = "How many events were settled.", body = Counted)))]
+    responses((status = 200, description = "How many events were settled.", body = Counted))))]
 pub(crate) async fn purge(
     State(admin): State<Admin>,
     caller: Caller,
@@ -267,9 +268,9 @@ pub(crate) async fn purge(
 }
 
 /// Move events of a subscription, such as dead letters, to a stream.
-#[utoipa::path(post, path = "/v1/projects/{project}/subscriptions/{subscription}/move", tag = "subscriptions", operation_id = "move_events",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/subscriptions/{subscription}/move", tag = "subscriptions", operation_id = "move_events",
     params(("project" = String, Path, description = "The project."), ("subscription" = String, Path, description = "The subscription.")),
-    request_body = MoveInput, responses((status = 200, description = "How many events were moved.", body = Counted)))]
+    request_body = MoveInput, responses((status = 200, description = "How many events were moved.", body = Counted))))]
 pub(crate) async fn move_events(
     State(admin): State<Admin>,
     input: Input<MoveInput>,

@@ -8,24 +8,24 @@ use outflow_auth::{Credential, CredentialKind, NewCredential};
 use outflow_hub::Integration;
 use outflow_model::Action;
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
-use crate::credential::{self, CredentialView, IssuedView};
+use crate::credential::{self, CredentialView};
 use crate::error::Refused;
 use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
 
 /// A token to issue.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// For people: who or what holds it.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// When it ends (RFC 3339); null or absent: never.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     expires: Option<String>,
 }
 
@@ -36,9 +36,9 @@ fn tokens(admin: &Admin, integration: &Integration) -> Vec<Credential> {
 }
 
 /// List an integration's tokens, without their secrets.
-#[utoipa::path(get, path = "/v1/projects/{project}/integrations/{integration}/tokens", tag = "credentials", operation_id = "list_tokens",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/integrations/{integration}/tokens", tag = "credentials", operation_id = "list_tokens",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration."), PageQuery),
-    responses((status = 200, description = "A page of tokens.", body = Page<CredentialView>)))]
+    responses((status = 200, description = "A page of tokens.", body = Page<CredentialView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -50,9 +50,9 @@ pub(crate) async fn list(
 }
 
 /// Issue a token; the answer shows it, this once. An integration has at most 25.
-#[utoipa::path(post, path = "/v1/projects/{project}/integrations/{integration}/tokens", tag = "credentials", operation_id = "create_token",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/integrations/{integration}/tokens", tag = "credentials", operation_id = "create_token",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
-    request_body = NewToken, responses((status = 201, description = "The token and its secret.", body = IssuedView)))]
+    request_body = NewToken, responses((status = 201, description = "The token and its secret.", body = credential::IssuedView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewToken>,
@@ -76,10 +76,10 @@ pub(crate) async fn create(
 }
 
 /// Revoke a token. Its live connections end within two seconds.
-#[utoipa::path(delete, path = "/v1/projects/{project}/integrations/{integration}/tokens/{id}", tag = "credentials", operation_id = "revoke_token",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/integrations/{integration}/tokens/{id}", tag = "credentials", operation_id = "revoke_token",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration."),
         ("id" = String, Path, description = "The token's id.")),
-    responses((status = 204, description = "It is revoked.")))]
+    responses((status = 204, description = "It is revoked."))))]
 pub(crate) async fn revoke(
     State(admin): State<Admin>,
     caller: Caller,

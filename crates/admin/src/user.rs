@@ -11,24 +11,24 @@ use outflow_auth::user::namespace;
 use outflow_auth::{CredentialKind, NewCredential};
 use outflow_model::{Action, DestinationGrant, DestinationPattern};
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use crate::access::{Admin, Caller};
-use crate::credential::{self, CredentialView, IssuedView};
+use crate::credential::{self, CredentialView};
 use crate::error::Refused;
 use crate::input::{self, Input};
-use crate::page::{Page, PageQuery};
+use crate::page::Page;
 
 /// A user to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     /// What to log in with, unique in the project; five digits are drawn when it is absent.
-    #[schema(max_length = 64)]
+    #[cfg_attr(test, schema(max_length = 64))]
     user: Option<String>,
     /// For people: who it is.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[cfg_attr(test, schema(max_length = 128))]
     name: String,
     /// Makes it the customer of a feed: it consumes `<destination id>.RTO.<namespace>` under any
     /// id, and publishes nowhere. Not together with `consume`, `send` and `actions`.
@@ -41,12 +41,13 @@ pub(crate) struct NewUser {
     /// What it may do; absent: what `consume` and `send` call for, and read where neither is.
     actions: Option<Vec<UserAction>>,
     /// When it ends (RFC 3339); null or absent: never.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     expires: Option<String>,
 }
 
 /// What a user may do.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum UserAction {
     /// Consume events.
@@ -115,9 +116,9 @@ fn patterns(pointer: &str, texts: &[String]) -> Result<Vec<DestinationPattern>, 
 const KINDS: [CredentialKind; 1] = [CredentialKind::User];
 
 /// List a project's users, without their passwords.
-#[utoipa::path(get, path = "/v1/projects/{project}/users", tag = "credentials", operation_id = "list_users",
-    params(("project" = String, Path, description = "The project."), PageQuery),
-    responses((status = 200, description = "A page of users.", body = Page<CredentialView>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/users", tag = "credentials", operation_id = "list_users",
+    params(("project" = String, Path, description = "The project."), crate::page::PageQuery),
+    responses((status = 200, description = "A page of users.", body = Page<CredentialView>))))]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     caller: Caller,
@@ -127,9 +128,9 @@ pub(crate) async fn list(
 }
 
 /// Make a user; the answer shows its password, this once.
-#[utoipa::path(post, path = "/v1/projects/{project}/users", tag = "credentials", operation_id = "create_user",
+#[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/users", tag = "credentials", operation_id = "create_user",
     params(("project" = String, Path, description = "The project.")), request_body = NewUser,
-    responses((status = 201, description = "The user; its password is the secret.", body = IssuedView)))]
+    responses((status = 201, description = "The user; its password is the secret.", body = credential::IssuedView))))]
 pub(crate) async fn create(
     State(admin): State<Admin>,
     input: Input<NewUser>,
@@ -152,9 +153,9 @@ pub(crate) async fn create(
 }
 
 /// Delete a user. Its live connections end within two seconds.
-#[utoipa::path(delete, path = "/v1/projects/{project}/users/{id}", tag = "credentials", operation_id = "delete_user",
+#[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/users/{id}", tag = "credentials", operation_id = "delete_user",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The user's id.")),
-    responses((status = 204, description = "It is deleted.")))]
+    responses((status = 204, description = "It is deleted."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,

@@ -12,7 +12,6 @@ use http::header::CONTENT_TYPE;
 use outflow_hub::{Placed, Receipt};
 use outflow_model::Draft;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// The most events that are answered one by one.
 pub(crate) const MAX_LISTED: usize = 1000;
@@ -21,7 +20,8 @@ pub(crate) const MAX_LISTED: usize = 1000;
 const ENTRY_BYTES: usize = 110;
 
 /// The answer to a publish: `events` for small batches, the counts for large ones.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(untagged)]
 #[expect(dead_code, reason = "described in the document; the text is written by hand")]
 pub(crate) enum Published {
@@ -35,7 +35,8 @@ pub(crate) enum Published {
 }
 
 /// Where an event is.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublishedEvent {
     /// Its offset; of a copy, the first one's.
@@ -47,7 +48,8 @@ pub(crate) struct PublishedEvent {
 }
 
 /// A batch as a whole.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Summary {
     /// How many events there were.
@@ -61,7 +63,8 @@ pub(crate) struct Summary {
 }
 
 /// An event as publishers send it; members that are not named here are kept as they are.
-#[derive(Debug, Serialize, ToSchema)]
+#[cfg(test)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventInput {
     /// The same on every copy: up to 128 printable ASCII characters. Made by the server if absent.

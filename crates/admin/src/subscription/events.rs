@@ -21,7 +21,6 @@ use outflow_hub::{Consumers, Hub};
 use outflow_model::{Action, Grant, Offset, StreamId, SubscriptionName};
 use serde::Deserialize;
 use tokio::time::timeout;
-use utoipa::IntoParams;
 
 use super::{found, from_now};
 use crate::access::{Admin, Caller};
@@ -36,13 +35,13 @@ const CHUNK_BYTES: usize = 64 << 10;
 const BATCH: usize = 256;
 
 /// What to show.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
     /// Whether to go on with the events that come, or end at what waits now.
     #[serde(default = "yes")]
-    #[param(default = true)]
+    #[cfg_attr(test, param(default = true))]
     follow: bool,
     /// End after so many events.
     limit: Option<u64>,
@@ -53,10 +52,10 @@ const fn yes() -> bool {
 }
 
 /// Show the events that wait in a subscription as NDJSON, and those that come. None is taken.
-#[utoipa::path(get, path = "/v1/projects/{project}/subscriptions/{subscription}/events", tag = "subscriptions", operation_id = "browse_subscription",
+#[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/subscriptions/{subscription}/events", tag = "subscriptions", operation_id = "browse_subscription",
     params(("project" = String, Path, description = "The project."), ("subscription" = String, Path, description = "The subscription."), EventsQuery),
     responses((status = 200, description = "Events as they were stored, one a line, and empty lines while there are none.",
-        body = String, content_type = "application/x-ndjson")))]
+        body = String, content_type = "application/x-ndjson"))))]
 pub(crate) async fn show(
     State(admin): State<Admin>,
     caller: Caller,
