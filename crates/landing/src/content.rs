@@ -56,7 +56,9 @@ impl Content {
     }
 
     fn push_xml(&mut self, meta: &Meta, line: &[u8]) -> Result<(), String> {
-        let tree = xml::parse(&payload(meta, line)).map_err(|error| error.to_string())?;
+        let content_type = content_type(meta, line);
+        let charset = content_type.as_deref().and_then(charset);
+        let tree = xml::parse(&payload(meta, line), charset).map_err(|error| error.to_string())?;
         if self.rows.is_empty() {
             self.rows.push(cbor::BEGIN);
         }
@@ -96,6 +98,20 @@ impl Content {
         }
         (self.rows, self.failed)
     }
+}
+
+/// What the payload was sent as: the header that `face-ingest` keeps.
+fn content_type(meta: &Meta, line: &[u8]) -> Option<String> {
+    let headers = meta.others(line).called(b"headers")?;
+    let text = headers.get(b"content-type").and_then(Value::as_string)?;
+    Some(text.to_text().into_owned())
+}
+
+/// The `charset` of a content type.
+fn charset(content_type: &str) -> Option<&str> {
+    let mut parameters = content_type.split(';').skip(1).filter_map(|one| one.split_once('='));
+    let charset = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charset.map(|(_, value)| value.trim().trim_matches('"')).filter(|value| !value.is_empty())
 }
 
 /// The bytes that the upstream system sent.

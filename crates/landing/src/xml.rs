@@ -1,29 +1,37 @@
 //! XML documents as trees, named as Spark names them when it reads XML (reference
 //! `aria_itas_amperity.md` 4.6): attributes begin with `_`, the text of an element that has
 //! attributes or children is `_VALUE`, siblings of one name are a list, members are in the order of
-//! their names. Every leaf stays text: types are the reader's affair.
+//! their names. Every leaf stays text: types are the reader's affair. Space around text is layout
+//! and goes, but for what is written as CDATA.
 //!
-//! Called by [`crate::content`]. Hostile documents are met by limits: a document type is refused, so
-//! that there are no entities to expand or fetch; depth, nodes and attributes are counted.
+//! Called by [`crate::content`]. What is not well formed is refused: the parser checks how markup is
+//! nested and written, [`character`] what it does not look at. Hostile documents are met by limits:
+//! a document type is refused, so that there are no entities to expand or fetch; depth, nodes and
+//! attributes are counted.
+
+mod character;
+mod encoding;
 
 use std::collections::BTreeMap;
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
-use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+
+use character::{are_parted, is_character, is_name, is_space};
 
 /// The deepest nesting of elements.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 /// The most elements, attributes and pieces of text of a document.
-pub(crate) const MAX_NODES: usize = 100_000;
+pub const MAX_NODES: usize = 100_000;
 /// The most attributes of one element.
-pub(crate) const MAX_ATTRIBUTES: usize = 1_000;
+pub const MAX_ATTRIBUTES: usize = 1_000;
 /// The member that holds text beside other members.
 const VALUE: &str = "_VALUE";
 
 /// A part of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
+pub enum Value {
     /// An element with text alone, or an attribute.
     Text(String),
     /// Siblings of one name.
@@ -34,10 +42,24 @@ pub(crate) enum Value {
 
 /// Why a document is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum XmlError {
-    /// It is not UTF-8.
-    #[error("it is not utf-8 from byte {0} on")]
-    Encoding(usize),
+pub enum XmlError {
+    /// It is not in the encoding that it should be in.
+    #[error("it is not {name} from byte {at} on")]
+    Encoding {
+        /// The encoding.
+        name: &'static str,
+        /// From which byte on.
+        at: usize,
+    },
+    /// It is said to be in an encoding that is not read, or that it is not in.
+    #[error("it cannot be read as `{0}`")]
+    Charset(String),
+    /// It has a character that no document has.
+    #[error("it has the character U+{0:04X}, which no document may have")]
+    Character(u32),
+    /// Two parts of an element would have one name.
+    #[error("an element has two parts that would be called `{0}`")]
+    Collision(String),
     /// It is not well formed.
     #[error("byte {at}: {reason}")]
     Malformed {
@@ -65,27 +87,69 @@ pub(crate) enum XmlError {
     Root,
 }
 
+/// How text was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As it is; space at its ends may be layout.
+    Layout,
+    /// As the number or name of a character.
+    Reference,
+    /// As CDATA.
+    Verbatim,
+}
+
+/// A piece of text between children.
+#[derive(Debug, Default)]
+struct Piece {
+    text: String,
+    /// From where to where it is to be kept whatever it is.
+    kept: Option<(usize, usize)>,
+}
+
+impl Piece {
+    fn push(&mut self, text: &str, kind: Kind) {
+        let from = self.text.len();
+        self.text.push_str(text);
+        if kind == Kind::Verbatim {
+            self.kept = Some((self.kept.map_or(from, |(from, _)| from), self.text.len()));
+        }
+    }
+
+    /// The text without its layout.
+    fn trimmed(&self) -> &str {
+        let text = self.text.as_str();
+        let start = text.len() - text.trim_start_matches(is_space).len();
+        let end = text.trim_end_matches(is_space).len();
+        let (start, end) = match self.kept {
+            Some((from, to)) => (start.min(from), end.max(to)),
+            None => (start, end),
+        };
+        text.get(start..end).unwrap_or_default()
+    }
+}
+
 /// An element being read.
 #[derive(Debug, Default)]
 struct Open {
     name: String,
-    members: BTreeMap<String, Vec<Value>>,
-    /// Pieces of text between its children.
-    texts: Vec<String>,
+    /// Attributes, by the names that they are given.
+    attributes: BTreeMap<String, Value>,
+    children: BTreeMap<String, Vec<Value>>,
+    texts: Vec<Piece>,
     /// Whether the last piece goes on.
     continues: bool,
 }
 
-/// Reads a document: `{"<root>": …}`.
+/// Reads a document: `{"<root>": …}`. `charset` is what it was sent with.
 ///
 /// # Errors
 /// [`XmlError`].
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, XmlError> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| XmlError::Encoding(error.valid_up_to()))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader::from_str(text);
+pub fn parse(bytes: &[u8], charset: Option<&str>) -> Result<Value, XmlError> {
+    let text = encoding::text(bytes, charset)?;
+    check_characters(&text)?;
+    let mut reader = Reader::from_str(&text);
     reader.config_mut().expand_empty_elements = true;
+    reader.config_mut().enable_all_checks(true);
     let mut tree = Tree::default();
     loop {
         let at = reader.buffer_position();
@@ -97,17 +161,44 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, XmlError> {
                 tree.close()?;
             }
             Event::End(_) => tree.close()?,
-            Event::Text(text) => tree.text(&text.xml10_content())?,
-            Event::CData(text) => tree.text(&text.xml10_content())?,
+            Event::Text(text) if text.contains("]]>") => {
+                return Err(malformed("`]]>` stands in text".to_owned()));
+            }
+            Event::Text(text) => tree.text(&text.xml10_content(), Kind::Layout)?,
+            Event::CData(text) => tree.text(&text.xml10_content(), Kind::Verbatim)?,
             Event::GeneralRef(entity) => {
                 let character = resolve(&entity).ok_or(XmlError::Entity(at))?;
-                tree.text(character.encode_utf8(&mut [0; 4]))?;
+                check_characters(character.encode_utf8(&mut [0; 4]))?;
+                tree.text(character.encode_utf8(&mut [0; 4]), Kind::Reference)?;
             }
             Event::DocType(_) => return Err(XmlError::DocType(at)),
+            Event::Decl(declaration) if at > 0 || !is_sound(&declaration) => {
+                return Err(malformed("the XML declaration is wrong or not at the start".into()));
+            }
+            Event::PI(instruction)
+                if !is_name(instruction.target())
+                    || instruction.target().eq_ignore_ascii_case("xml") =>
+            {
+                return Err(malformed("an instruction has no name".to_owned()));
+            }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             Event::Eof => return tree.finish(),
         }
     }
+}
+
+fn check_characters(text: &str) -> Result<(), XmlError> {
+    match text.chars().find(|c| !is_character(*c)) {
+        Some(other) => Err(XmlError::Character(other.into())),
+        None => Ok(()),
+    }
+}
+
+/// Whether a declaration names a version that is read (XML 1.0 2.8: any `1.` and digits).
+fn is_sound(declaration: &BytesDecl<'_>) -> bool {
+    let minor = declaration.version().ok();
+    let minor = minor.as_deref().and_then(|version| version.strip_prefix("1."));
+    minor.is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The character of a reference: by number, or one of the five names (XML 1.0 4.6).
@@ -163,7 +254,11 @@ impl Tree {
             return Err(Fault::Of(XmlError::Limit { what: "levels", max: MAX_DEPTH }));
         }
         self.count().map_err(Fault::Of)?;
-        let mut open = Open { name: start.name().0.to_owned(), ..Open::default() };
+        let name = start.name().0;
+        if !is_name(name) || !are_parted(start) {
+            return Err(Fault::Attribute("a name or an attribute is not one".to_owned()));
+        }
+        let mut open = Open { name: name.to_owned(), ..Open::default() };
         for (count, attribute) in start.attributes().enumerate() {
             if count >= MAX_ATTRIBUTES {
                 let what = "attributes of one element";
@@ -172,14 +267,17 @@ impl Tree {
             self.count().map_err(Fault::Of)?;
             let attribute = attribute.map_err(|error| Fault::Attribute(error.to_string()))?;
             let name = attribute.key.0;
+            if !is_name(name) {
+                return Err(Fault::Attribute("an attribute's name is not one".to_owned()));
+            }
             // Declarations of namespaces are no data.
             if name == "xmlns" || name.starts_with("xmlns:") {
                 continue;
             }
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
             let value = value.map_err(|error| Fault::Attribute(error.to_string()))?;
-            let value = Value::Text(value.into_owned());
-            open.members.entry(format!("_{name}")).or_default().push(value);
+            check_characters(&value).map_err(Fault::Of)?;
+            open.attributes.insert(format!("_{name}"), Value::Text(value.into_owned()));
         }
         if let Some(parent) = self.open.last_mut() {
             parent.continues = false;
@@ -188,29 +286,33 @@ impl Tree {
         Ok(())
     }
 
-    fn text(&mut self, text: &str) -> Result<(), XmlError> {
+    fn text(&mut self, text: &str, kind: Kind) -> Result<(), XmlError> {
+        let Some(open) = self.open.last_mut() else {
+            // Between markup outside of the root there is nothing but layout.
+            let is_layout = kind == Kind::Layout && text.chars().all(is_space);
+            return if is_layout { Ok(()) } else { Err(XmlError::Root) };
+        };
         if text.is_empty() {
             return Ok(());
         }
-        let Some(open) = self.open.last_mut() else {
-            return if text.trim().is_empty() { Ok(()) } else { Err(XmlError::Root) };
-        };
         if open.continues
             && let Some(last) = open.texts.last_mut()
         {
-            last.push_str(text);
+            last.push(text, kind);
             return Ok(());
         }
-        open.texts.push(text.to_owned());
+        let mut piece = Piece::default();
+        piece.push(text, kind);
+        open.texts.push(piece);
         open.continues = true;
         self.count()
     }
 
     fn close(&mut self) -> Result<(), XmlError> {
         let Some(open) = self.open.pop() else { return Err(XmlError::Root) };
-        let (name, value) = open.end();
+        let (name, value) = open.end()?;
         match self.open.last_mut() {
-            Some(parent) => parent.members.entry(name).or_default().push(value),
+            Some(parent) => parent.children.entry(name).or_default().push(value),
             None => self.root = Some(Value::Map(vec![(name, value)])),
         }
         Ok(())
@@ -222,28 +324,35 @@ impl Tree {
 }
 
 impl Open {
-    /// The element's name and value. Space around text is the writer's layout and goes.
-    fn end(self) -> (String, Value) {
-        let Self { name, mut members, texts, .. } = self;
-        let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-        let mut texts: Vec<_> = texts.map(|text| Value::Text(text.to_owned())).collect();
-        if members.is_empty() {
-            // Comments part text, too; without children its pieces are one.
-            let pieces = texts.iter().map(|text| match text {
-                Value::Text(text) => text.as_str(),
-                Value::List(_) | Value::Map(_) => "",
-            });
-            return (name, Value::Text(pieces.collect()));
+    /// The element's name and value.
+    ///
+    /// Attributes, text and children are told apart by their names. Where those are the same, as of
+    /// an attribute `b` and a child `_b`, no reader could: that is refused.
+    fn end(self) -> Result<(String, Value), XmlError> {
+        let Self { name, attributes, children, texts, .. } = self;
+        let texts = texts.iter().map(Piece::trimmed).filter(|text| !text.is_empty());
+        let texts: Vec<_> = texts.map(|text| Value::Text(text.to_owned())).collect();
+        if attributes.is_empty() && children.is_empty() {
+            let text = texts.into_iter().next();
+            return Ok((name, text.unwrap_or_else(|| Value::Text(String::new()))));
         }
-        if !texts.is_empty() {
-            members.entry(VALUE.to_owned()).or_default().append(&mut texts);
+        let mut members = BTreeMap::new();
+        let children = children.into_iter().map(|(name, values)| (name, one_or_all(values)));
+        let text = (!texts.is_empty()).then(|| (VALUE.to_owned(), one_or_all(texts)));
+        for (name, value) in attributes.into_iter().chain(text).chain(children) {
+            if members.contains_key(&name) {
+                return Err(XmlError::Collision(name));
+            }
+            members.insert(name, value);
         }
-        let one = |(name, mut values): (String, Vec<Value>)| {
-            let single = if values.len() == 1 { values.pop() } else { None };
-            (name, single.unwrap_or(Value::List(values)))
-        };
-        (name, Value::Map(members.into_iter().map(one).collect()))
+        Ok((name, Value::Map(members.into_iter().collect())))
     }
+}
+
+/// One value as it is, several as a list.
+fn one_or_all(mut values: Vec<Value>) -> Value {
+    let single = if values.len() == 1 { values.pop() } else { None };
+    single.unwrap_or(Value::List(values))
 }
 
 #[cfg(test)]
@@ -264,7 +373,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Json, XmlError> {
-        parse(text.as_bytes()).map(|value| shown(&value))
+        parse(text.as_bytes(), None).map(|value| shown(&value))
     }
 
     #[test]
@@ -282,6 +391,15 @@ mod tests {
             ("<n:a xmlns:n='u'><n:b>1</n:b></n:a>", json!({"n:a": {"n:b": "1"}})),
             ("<?xml version='1.0'?><!-- c --><a>01.50</a>", json!({"a": "01.50"})),
             ("<a>&lt;&#65;&amp;<![CDATA[<b>]]></a>", json!({"a": "<A&<b>"})),
+            ("<a><![CDATA[ b ]]></a>", json!({"a": " b "})),
+            ("<a> x <![CDATA[ ]]> </a>", json!({"a": "x  "})),
+            ("<a>\n<b/><![CDATA[]]>\n</a>", json!({"a": {"b": ""}})),
+            ("<a>\u{a0}x\u{a0}</a>", json!({"a": "\u{a0}x\u{a0}"})),
+            ("<a>x<!-- c -->y]]</a>", json!({"a": "xy]]"})),
+            ("<a>]]&gt;</a>", json!({"a": "]]>"})),
+            ("<a b = '1'\n\tc=\"'\" />", json!({"a": {"_b": "1", "_c": "'"}})),
+            ("<a><_b>1</_b></a>", json!({"a": {"_b": "1"}})),
+            ("<?xml version='1.1' standalone='yes'?>\n<?p q?><a/>\n", json!({"a": ""})),
             ("\u{feff}<é ü='&gt;'>ß</é>", json!({"é": {"_VALUE": "ß", "_ü": ">"}})),
         ] {
             assert_eq!(read(text), Ok(expected), "{text}");
@@ -301,7 +419,8 @@ mod tests {
         let many: String = (0..=MAX_ATTRIBUTES).map(|n| format!(" a{n}='1'")).collect();
         assert!(matches!(read(&format!("<a{many}/>")), Err(XmlError::Limit { .. })));
         let utf16: Vec<u8> = "<a/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(parse(&[&[0xFF, 0xFE][..], &utf16].concat()), Err(XmlError::Encoding(0)));
+        let utf16 = parse(&[&[0xFF, 0xFE][..], &utf16].concat(), None);
+        assert_eq!(utf16.map(|value| shown(&value)), Ok(json!({"a": ""})));
         for wrong in [
             "",
             " ",
@@ -314,6 +433,32 @@ mod tests {
             "<a b/>",
             "<a b='1' b='2'/>",
             "<a>&#0;</a>",
+            "<a\0/>",
+            "<1a/>",
+            "<a 1b='1'/>",
+            "<a b\0='1'/>",
+            "<a>]]></a>",
+            "<a>\u{1}</a>",
+            "<a>\u{ffff}</a>",
+            "<a>&#1;</a>",
+            "<a>&#xD800;</a>",
+            "<a b='&#1;'/>",
+            "<a b='<'/>",
+            "<a b='1'c='2'/>",
+            "<a b='&x;'/>",
+            "<a>&</a>",
+            "<a><!-- -- --></a>",
+            "<a><!-- \u{1} --></a>",
+            " <?xml version='1.0'?><a/>",
+            "<a><?xml version='1.0'?></a>",
+            "<?xml?><a/>",
+            "<?xml version='2.0'?><a/>",
+            "<a><?1?></a>",
+            "<a/>&#32;",
+            "<a/><![CDATA[ ]]>",
+            "<a b='1'><_b>2</_b></a>",
+            "<a>x<_VALUE>y</_VALUE></a>",
+            "<a VALUE='1'>x</a>",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
@@ -322,8 +467,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_judged_without_a_fault(bytes: Vec<u8>, text in "[<>/a&;='\" !\\[\\]-]{0,60}") {
-            let _ = parse(&bytes);
-            let _ = parse(text.as_bytes());
+            let _ = parse(&bytes, None);
+            let _ = parse(text.as_bytes(), Some("utf-8"));
         }
     }
 }
