@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::BenchError;
 use crate::command::Options;
 use crate::publish::publish_all;
-use crate::reader::{Reader, scratch};
+use crate::reader::{LAST_CHUNK, LAST_EVENT, Reader, scratch};
 use crate::report::{Report, Run};
 use crate::target::{Encoding, Target};
 use crate::workload::Workload;
@@ -91,7 +91,8 @@ async fn run(
     let mut tasks = JoinSet::new();
     for _ in 0..readers {
         let reader = Reader::open(target, &request).await?;
-        tasks.spawn_local(reader.discard(scratch.clone()));
+        let end = if matches!(door, Door::Sse) { LAST_EVENT } else { LAST_CHUNK };
+        tasks.spawn_local(reader.discard(scratch.clone(), end));
     }
     let cpu = target.gauge.cpu();
     let begun = Instant::now();

@@ -13,7 +13,9 @@ use crate::wire::Connection;
 use crate::{BenchError, During as _};
 
 /// The last chunk of a body that ended as it should.
-const LAST_CHUNK: &[u8; 5] = b"0\r\n\r\n";
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// How an event stream ends, whose body has no chunks.
+pub(crate) const LAST_EVENT: &[u8] = b"\n\n";
 
 /// A buffer that all readers of a thread take turns with: nobody waits while holding it.
 pub(crate) type Scratch = Rc<RefCell<Vec<u8>>>;
@@ -35,8 +37,9 @@ impl Reader {
         Ok(Self { stream, first })
     }
 
-    /// Reads to the end and returns the number of bytes, chunk framing included.
-    pub(crate) async fn discard(self, scratch: Scratch) -> Result<u64, BenchError> {
+    /// Reads to the end, which is to be `end`, and returns the number of bytes, chunk framing
+    /// included.
+    pub(crate) async fn discard(self, scratch: Scratch, end: &[u8]) -> Result<u64, BenchError> {
         let mut tail = Tail::default();
         tail.see(&self.first);
         let mut bytes = self.first.len() as u64;
@@ -53,7 +56,7 @@ impl Reader {
                 Err(error) => return Err(error).during("reading a stream"),
             }
         }
-        if tail.0 == *LAST_CHUNK {
+        if tail.0.ends_with(end) {
             Ok(bytes)
         } else {
             Err(BenchError::Answer("a stream broke off".to_owned()))
@@ -133,6 +136,6 @@ mod tests {
         for part in [&b"abc0"[..], b"\r", b"", b"\n\r\n"] {
             tail.see(part);
         }
-        assert_eq!(tail.0, *LAST_CHUNK);
+        assert_eq!(tail.0, LAST_CHUNK);
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::BenchError;
 use crate::command::Options;
 use crate::publish::publish_all;
-use crate::reader::{Reader, count_events, gunzip, scratch};
+use crate::reader::{LAST_CHUNK, Reader, count_events, gunzip, scratch};
 use crate::report::{Report, Run};
 use crate::target::{Encoding, Target};
 use crate::workload::Workload;
@@ -68,7 +68,7 @@ async fn run(target: &Target, request: &[u8], events: u64) -> Result<Run, BenchE
     let scratch = scratch();
     let cpu = target.gauge.cpu();
     let begun = Instant::now();
-    let bytes = Reader::open(target, request).await?.discard(scratch).await?;
+    let bytes = Reader::open(target, request).await?.discard(scratch, LAST_CHUNK).await?;
     let took = begun.elapsed().as_secs_f64();
     Ok(Run {
         rate: events as f64 / took,

@@ -81,10 +81,6 @@ class Feed(threading.Thread):
                     PROJECT + self.path, last_id=self.last_id, retry=100, auth=self.auth, params=self.parameters, timeout=30
                 )
                 for message in client:
-                    # It reads the chunks' own lines too, and makes an empty message of the last
-                    # chunk, with which a server that stops in good order ends a response.
-                    if not message.data:
-                        continue
                     header, payload = message.data.split("\n")
                     self.found.append((message.event, json.loads(header), json.loads(payload)))
                     self.last_id = message.id

@@ -20,7 +20,7 @@ use crate::error::Refusal;
 /// The grant of a request.
 ///
 /// # Errors
-/// 401, whatever is wrong.
+/// 401, whatever is wrong with the token; 400 when there are several.
 pub fn grant(
     headers: &HeaderMap,
     in_url: Option<&str>,
@@ -28,7 +28,13 @@ pub fn grant(
     now: Timestamp,
     longest: Duration,
 ) -> Result<Grant, Refusal> {
-    let in_header = headers.get(AUTHORIZATION).map(|value| value.to_str().ok().and_then(bearer));
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let first = all.next();
+    if all.next().is_some() {
+        // Whoever passed the request on may have looked at another than we would.
+        return Err(Refusal::malformed("the request has several `Authorization` headers"));
+    }
+    let in_header = first.map(|value| value.to_str().ok().and_then(bearer));
     let token = match (in_header, in_url) {
         (Some(token), _) => token,
         (None, Some(token)) => Some(token).filter(|token| ends_soon(token, now, longest)),
@@ -44,7 +50,8 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// Whether `token` is a JWT that says it ends within `longest` from `now`.
-fn ends_soon(token: &str, now: Timestamp, longest: Duration) -> bool {
+#[must_use]
+pub fn ends_soon(token: &str, now: Timestamp, longest: Duration) -> bool {
     #[derive(Deserialize)]
     struct Claims {
         exp: i64,

@@ -15,15 +15,19 @@
 //!
 //! Called by `server`; calls `hub`, `auth`, `face` and `model`.
 //!
-//! Invariants: a body frame, and so an HTTP/1.1 chunk, is one whole event or one comment line: a
-//! client that takes chunks for text (`sseclient`) never meets half an event. A stream ends between
-//! two events. It is never compressed, whatever the client accepts, and no status is ever 204,
-//! which would stop a browser for good.
+//! Invariants: over HTTP/1 a body is not framed in chunks and ends with its connection: a client
+//! that takes chunks for text (`sseclient`) meets none, so that neither a proxy's way of cutting them
+//! nor the last one's lines are anything to it. A stream ends between two events. It is never
+//! compressed, whatever the client accepts, and no status is ever 204, which would stop a browser
+//! for good.
 //!
 //! Deliberate choices where Aria's documents are silent: an id or time without any place is the
 //! newest event for changes and the newest extraction for loads; an id that is unknown or older
 //! than what is kept is answered 410 (by configuration: with the oldest event); a `from` that is
-//! older begins at the oldest event and says so in a comment; the end of a load is a comment.
+//! older begins at the oldest event and says so in a comment; the end of a load is a comment. A
+//! client to which a feed of chosen types has sent nothing for a quarter of the retention gets an
+//! `id:` without data, so that it never holds a place that is no longer kept; `sseclient` and
+//! `httpx-sse` show an empty event for it (at 48 h of retention: every 12 h at most).
 
 pub mod authenticate;
 pub mod config;

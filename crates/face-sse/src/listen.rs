@@ -10,10 +10,10 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONNECTION, CONTENT_TYPE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use outflow_auth::Auth;
 use outflow_face::{Peer, problem};
 use outflow_hub::{Hub, ReadRequest, ReadSession, Start, Stream};
@@ -172,14 +172,28 @@ async fn open(
         retry: face.options.retry,
         failure_pause: face.options.failure_pause,
         opening,
+        from: read.considered(),
     };
     let session = Session::new(face.hub.clone(), stream, face.metrics.clone(), manner);
     let mut response = Response::new(session::body(read, session));
+    if parts.version <= Version::HTTP_11 {
+        unframed(&mut response);
+    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// Ends the body with the connection instead of framing it in chunks. PyPI's `sseclient` reads the
+/// socket past `http.client`'s back: it takes the lines around chunks for text, breaks an event that
+/// goes over two of them, and makes an empty event of the last one. An event stream loses nothing by
+/// it, as its blocks say themselves where they end. An answer may be of HTTP/1.0 where clients
+/// handle a later version wrongly (RFC 9110 2.5), and hyper does not frame its body.
+fn unframed(response: &mut Response) {
+    *response.version_mut() = Version::HTTP_10;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// The stream that a request means, how it is rendered, and what it is called in logs.
@@ -261,11 +275,17 @@ fn begin(
             let is_older = face.hub.clock().now().millis().saturating_sub(age) > time.millis();
             (Start::At(time), is_older.then(oldest).flatten())
         }
-        Place::AfterId(id) => match (translate::after_id(&id, stream.id), face.options.expired) {
-            (Some(start), _) => (start, None),
-            (None, Expired::Oldest) => (Start::Earliest, oldest()),
-            (None, Expired::Gone) => return Err(Refusal::expired()),
-        },
+        Place::AfterId(id) => {
+            // What was never given is as unknown as what is none: events that a relaxed stream
+            // lost in a crash, or another server's.
+            let next = face.hub.stats(stream).next;
+            let given = translate::after_id(&id, stream.id).filter(|after| *after < next);
+            match (given, face.options.expired) {
+                (Some(after), _) => (Start::After(after), None),
+                (None, Expired::Oldest) => (Start::Earliest, oldest()),
+                (None, Expired::Gone) => return Err(Refusal::expired()),
+            }
+        }
     })
 }
 

@@ -1,15 +1,20 @@
 //! One stream: what a read session yields, handed on as frames.
 //!
 //! [`Session::apply`] is the state machine: one input in, frames out, no I/O. [`Sending`] drives it
-//! on demand: hyper asks for a frame only when the socket takes more, so a slow reader holds the
-//! frames of one block, which it shares with all others, and an idle one holds nothing. A frame
-//! that is ready costs a slice: only between blocks is the read session asked.
+//! on demand: hyper asks for more only when the socket takes more, so a slow reader holds the
+//! frames of one block, which it shares with all others and sends as one piece, and an idle one
+//! holds nothing.
+//!
+//! Blocks may have nothing for a feed of chosen types. For such a client silence goes on: it gets
+//! its heartbeats, and from time to time the id of the place that was reached, so that its own
+//! place does not fall out of what is retained while it listens.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,8 +22,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use outflow_hub::{Block, CloseReason, Hub, ReadEvent, ReadSession};
-use outflow_model::StreamId;
-use tokio::time::{Sleep, sleep};
+use outflow_model::{Offset, StreamId};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::metrics::Metrics;
 use crate::wire::{self, Form, Frames};
@@ -38,7 +43,12 @@ pub struct Manner {
     pub failure_pause: Duration,
     /// What is said before the first event.
     pub opening: Option<Bytes>,
+    /// Up to where the client has everything as it begins.
+    pub from: Offset,
 }
+
+/// How often within a stream's retention a client that gets no events is told how far it is.
+const PLACES: u32 = 4;
 
 /// Why a stream is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,17 +88,17 @@ pub struct Session {
     stream: Arc<outflow_hub::Stream>,
     metrics: Metrics,
     manner: Manner,
-    /// The frames being sent, and which comes next.
+    /// What is to be sent next.
     frames: Option<Arc<Frames>>,
-    at: usize,
-    /// A comment to send first, or a heartbeat.
-    comment: Option<Bytes>,
+    /// What is sent before: a comment, a heartbeat, a place.
+    first: Option<Bytes>,
     /// Whether the client was told when to connect again.
     has_greeted: bool,
     events: u64,
-    /// What was sent since it was last counted: counters that all connections share are touched
-    /// once a block.
-    uncounted: (u64, u64),
+    /// The place that the client knows, and since when.
+    told: (Offset, Instant),
+    /// Whether the last block had nothing for this client. Shared with what drives the read.
+    was_silent: Arc<AtomicBool>,
     end: Option<End>,
     /// The request's span: the line that says why the stream ended belongs to it.
     span: tracing::Span,
@@ -104,18 +114,18 @@ impl Session {
         mut manner: Manner,
     ) -> Self {
         metrics.open.get_or_create(&[("feed", manner.feed)]).inc();
-        let comment = manner.opening.take();
+        let (first, from) = (manner.opening.take(), manner.from);
         Self {
             hub,
             stream,
             metrics,
             manner,
             frames: None,
-            at: 0,
-            comment,
+            first,
             has_greeted: false,
             events: 0,
-            uncounted: (0, 0),
+            told: (from, Instant::now()),
+            was_silent: Arc::default(),
             end: None,
             span: tracing::Span::current(),
         }
@@ -127,56 +137,62 @@ impl Session {
             ReadEvent::Batch(block) => {
                 self.choose_types();
                 match shared(&block, self.stream.id, &self.manner.form) {
-                    Ok(frames) => (self.frames, self.at) = (Some(frames), 0),
+                    Ok(frames) if frames.is_empty() => {
+                        self.was_silent.store(true, Ordering::Relaxed);
+                    }
+                    Ok(frames) => {
+                        self.frames = Some(frames);
+                        self.told = (block.last, Instant::now());
+                    }
                     Err(error) => {
                         tracing::error!(first = %block.first, %error, "a block cannot be sent");
                         self.end = Some(End::Closed(CloseReason::Damaged(error.to_string())));
                     }
                 }
             }
-            ReadEvent::Heartbeat { .. } => {
+            ReadEvent::Heartbeat { considered } => {
                 self.metrics.heartbeats.inc();
-                self.comment = Some(wire::HEARTBEAT);
+                self.first = Some(self.heartbeat(considered));
             }
             ReadEvent::Closed(reason) => self.end = Some(End::Closed(reason)),
         }
     }
 
-    /// The next frame of the body, if one is ready.
-    pub fn frame(&mut self) -> Option<Bytes> {
-        let frame = match self.comment.take() {
-            Some(comment) => comment,
-            None => self.next_event()?,
-        };
-        self.uncounted.1 += frame.len() as u64;
-        Some(frame)
+    /// The place reached, if the client's own is growing old; a comment otherwise.
+    fn heartbeat(&mut self, considered: Offset) -> Bytes {
+        let (place, since) = self.told;
+        let retention = Duration::from_millis(self.stream.settings.retention.age_ms);
+        if considered <= place || since.elapsed() < retention / PLACES {
+            return wire::HEARTBEAT;
+        }
+        self.told = (considered, Instant::now());
+        wire::place(self.stream.id, considered)
     }
 
-    fn next_event(&mut self) -> Option<Bytes> {
-        let Some((frame, is_event)) = self.frames.as_ref()?.get(self.at) else {
-            self.frames = None;
-            self.count();
-            return None;
+    /// The next piece of the body, if one is ready.
+    pub fn piece(&mut self) -> Option<Bytes> {
+        let piece = match self.first.take() {
+            Some(first) => first,
+            None if self.frames.is_some() && !self.has_greeted => {
+                self.has_greeted = true;
+                wire::retry(self.manner.retry.as_millis())
+            }
+            None => self.events()?,
         };
-        self.at += 1;
-        if !is_event {
-            return Some(frame);
-        }
-        self.uncounted.0 += 1;
-        if self.manner.limit.is_some_and(|limit| self.events + self.uncounted.0 >= limit.get()) {
-            (self.frames, self.end) = (None, Some(End::Complete));
-        }
-        if !std::mem::replace(&mut self.has_greeted, true) {
-            return Some(wire::with_retry(&frame, self.manner.retry.as_millis()));
-        }
-        Some(frame)
+        self.metrics.bytes.inc_by(piece.len() as u64);
+        Some(piece)
     }
 
-    fn count(&mut self) {
-        let (events, bytes) = std::mem::take(&mut self.uncounted);
+    fn events(&mut self) -> Option<Bytes> {
+        let frames = self.frames.take()?;
+        let left = self.manner.limit.map_or(u64::MAX, |limit| limit.get() - self.events);
+        let (bytes, events) = frames.up_to(left);
         self.events += events;
         self.metrics.events.inc_by(events);
-        self.metrics.bytes.inc_by(bytes);
+        if events == left {
+            self.end = Some(End::Complete);
+        }
+        Some(bytes)
     }
 
     /// Takes the types that the change feed sends as they are now: a change of them holds for what
@@ -204,7 +220,6 @@ fn shared(
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.count();
         let span = std::mem::replace(&mut self.span, tracing::Span::none());
         let _entered = span.enter();
         let end = self.end.take().unwrap_or(End::Gone);
@@ -222,14 +237,18 @@ impl Drop for Session {
 
 /// A response body that sends what `read` yields through `session`.
 pub fn body(read: ReadSession, session: Session) -> Body {
-    let events = stream::unfold(read, |mut read| async move {
+    let was_silent = Arc::clone(&session.was_silent);
+    let events = stream::unfold((read, was_silent), |(mut read, was_silent)| async move {
+        if was_silent.swap(false, Ordering::Relaxed) {
+            read.stay_silent();
+        }
         let event = read.next().await;
-        Some((event, read))
+        Some((event, (read, was_silent)))
     });
     Body::from_stream(Sending { events: Box::pin(events), session, pause: None })
 }
 
-/// The frames of a session, as they are asked for.
+/// The pieces of a session, as they are asked for.
 struct Sending {
     events: Pin<Box<dyn Stream<Item = ReadEvent> + Send>>,
     session: Session,
@@ -243,8 +262,8 @@ impl Stream for Sending {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(frame) = this.session.frame() {
-                return Poll::Ready(Some(Ok(frame)));
+            if let Some(piece) = this.session.piece() {
+                return Poll::Ready(Some(Ok(piece)));
             }
             if let Some(end) = &this.session.end {
                 if end.is_failure() {

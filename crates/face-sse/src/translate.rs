@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU64;
 
-use outflow_hub::Start;
 use outflow_model::{Offset, StreamId, Timestamp};
 
 use crate::error::Refusal;
@@ -137,13 +136,13 @@ pub fn id(stream: StreamId, offset: Offset) -> String {
     format!("{:x}-{offset}", stream.0)
 }
 
-/// The place after the event with this id; `None` when it is none of this stream's.
+/// The offset of the event with this id; `None` when it is none of this stream's.
 #[must_use]
-pub fn after_id(id: &str, stream: StreamId) -> Option<Start> {
+pub fn after_id(id: &str, stream: StreamId) -> Option<Offset> {
     let (of, offset) = id.split_once('-')?;
     let offset = offset.parse().ok().map(Offset::new)?;
     let is_ours = u32::from_str_radix(of, 16).ok()? == stream.0;
-    (is_ours && (Offset::FIRST..=Offset::LAST).contains(&offset)).then_some(Start::After(offset))
+    (is_ours && (Offset::FIRST..=Offset::LAST).contains(&offset)).then_some(offset)
 }
 
 #[cfg(test)]
@@ -194,7 +193,7 @@ mod tests {
     fn ids_are_the_streams_own() {
         let (stream, offset) = (StreamId(26), Offset::FIRST.plus(7));
         assert_eq!(id(stream, offset), "1a-1000000000000007");
-        assert_eq!(after_id(&id(stream, offset), stream), Some(Start::After(offset)));
+        assert_eq!(after_id(&id(stream, offset), stream), Some(offset));
         assert_eq!(after_id(&id(StreamId(27), offset), stream), None);
         for bad in ["", "x", "1a-", "1a-7", "1a-x", "-1000000000000007", "1a-99999999999999999999"]
         {

@@ -1,7 +1,7 @@
 //! Blocks of events to SSE frames. No I/O.
 //!
-//! A block is rendered once into one buffer for all who read it in the same form; a frame is a slice
-//! of that. Frames of the feeds are as reference 1.4 shows them: an id, the kind, and exactly two
+//! A block is rendered once into one buffer for all who read it in the same form; what a connection
+//! sends is a slice of that. Frames of the feeds are as reference 1.4 shows them: an id, the kind, and exactly two
 //! data lines, the header and the entity's fields. None of what is written can hold a newline: ids
 //! and types are printable, and stored JSON stands on one line. What some clients' languages take
 //! for the end of a line, U+0085, U+2028 and U+2029, is written as JSON's escapes of it: PyPI's
@@ -15,7 +15,7 @@ use outflow_hub::extraction::LOAD_END;
 use outflow_hub::{Block, BlockError};
 use outflow_model::json::Value;
 use outflow_model::timestamp::RFC3339_BYTES;
-use outflow_model::{Meta, StreamId, Timestamp};
+use outflow_model::{Meta, Offset, StreamId, Timestamp};
 
 use crate::translate;
 
@@ -37,18 +37,12 @@ pub enum Form {
     },
 }
 
-/// One frame.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    end: u32,
-    is_event: bool,
-}
-
-/// A block's frames.
+/// A block's frames, one after another.
 #[derive(Debug, Clone)]
 pub struct Frames {
     bytes: Bytes,
-    frames: Vec<Frame>,
+    /// Where each event ends.
+    ends: Vec<u32>,
 }
 
 impl Frames {
@@ -59,9 +53,8 @@ impl Frames {
     pub fn render(block: &Block, stream: StreamId, form: &Form) -> Result<Self, BlockError> {
         let (lines, metas) = (block.lines()?, block.metas()?);
         let mut out = Vec::with_capacity(lines.len() + lines.len() / 4);
-        let mut frames = Vec::with_capacity(metas.len());
+        let mut ends = Vec::with_capacity(metas.len());
         for (meta, line) in metas.with_lines(lines) {
-            let start = out.len();
             let is_event = match form {
                 Form::Lines { named } => plain(&meta, line, stream, *named, &mut out),
                 Form::Loads if meta.event_type(line) == LOAD_END.as_bytes() => {
@@ -73,42 +66,44 @@ impl Frames {
                 }
                 Form::Changes(_) => false,
             };
-            // Blocks are bounded far below this; what does not fit is no frame.
+            // Blocks are bounded far below this.
             let Ok(end) = u32::try_from(out.len()) else { return Err(BlockError::Corrupt) };
-            if out.len() > start {
-                frames.push(Frame { end, is_event });
+            if is_event {
+                ends.push(end);
             }
         }
-        Ok(Self { bytes: out.into(), frames })
+        Ok(Self { bytes: out.into(), ends })
     }
 
-    /// The frame at `index`, and whether it is an event.
+    /// All frames up to the end of the event number `max`, and how many events are among them.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<(Bytes, bool)> {
-        let frame = self.frames.get(index)?;
-        let before = index.checked_sub(1).and_then(|before| self.frames.get(before));
-        let start = before.map_or(0, |before| before.end as usize);
-        Some((self.bytes.slice(start..frame.end as usize), frame.is_event))
+    pub fn up_to(&self, max: u64) -> (Bytes, u64) {
+        let last = max.checked_sub(1).and_then(|last| usize::try_from(last).ok());
+        match last.and_then(|last| self.ends.get(last)) {
+            Some(&end) => (self.bytes.slice(..end as usize), max),
+            None => (self.bytes.clone(), self.ends.len() as u64),
+        }
     }
 
-    /// How many frames there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.frames.len()
-    }
-
-    /// Whether there are none.
+    /// Whether there is nothing to send.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.bytes.is_empty()
     }
 }
 
-/// An event's frame with the time after which to connect again: the first of a connection. In a
-/// block of its own it would be an empty event for some clients (reference 1.6).
+/// After how long to connect again: a line that belongs to the event behind it. In a block of its
+/// own it would be an empty event for some clients (reference 1.6).
 #[must_use]
-pub fn with_retry(frame: &[u8], retry_ms: u128) -> Bytes {
-    [format!("retry: {retry_ms}\n").as_bytes(), frame].concat().into()
+pub fn retry(ms: u128) -> Bytes {
+    format!("retry: {ms}\n").into()
+}
+
+/// A block without data that moves on the place of a client to `offset`. Clients that keep to the
+/// standard hand on no event for it (HTML, 9.2.6).
+#[must_use]
+pub fn place(stream: StreamId, offset: Offset) -> Bytes {
+    format!("id: {}\n\n", translate::id(stream, offset)).into()
 }
 
 /// A comment line.

@@ -96,6 +96,20 @@ impl Player {
         Ok(chunk)
     }
 
+    /// Reads a line with its newline; `None` when the connection has ended after the line before.
+    ///
+    /// # Errors
+    /// As [`Player::head`].
+    pub async fn line(&mut self) -> io::Result<Option<String>> {
+        match self.until(b"\n").await {
+            Ok(line) => Ok(Some(String::from_utf8_lossy(&line).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.seen.is_empty() => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads to the end of the connection.
     ///
     /// # Errors

@@ -8,15 +8,18 @@ use serde_json::Value;
 use crate::stand::{Stand, account, document, keyed, name, project};
 
 #[tokio::test]
-async fn a_change_is_one_chunk_of_an_id_its_kind_and_two_lines() {
+async fn a_change_is_one_block_of_an_id_its_kind_and_two_lines() {
     let stand = Stand::new().await;
     let (head, player) = stand.ask("feed/changes", "").await;
     assert_eq!(head.field("content-type"), Some("text/event-stream; charset=utf-8"));
     assert_eq!(head.field("cache-control"), Some("no-store, no-transform"));
     assert_eq!(head.field("x-accel-buffering"), Some("no"));
     assert_eq!(head.field("content-encoding"), None, "whatever the client accepts");
+    // No chunks: `sseclient` would read their lines, too. The body ends with the connection.
+    assert_eq!(head.field("transfer-encoding"), None);
+    assert_eq!(head.field("connection"), Some("close"));
     let mut reading = crate::stand::Reading(player);
-    assert_eq!(reading.chunk().await, ":\n");
+    assert_eq!(reading.frame().await, ":\n");
     let create = r#"{"id":"x","type":"create","ref":{"type":"Account", "ids":{"no":1.0}},"body":{"b":1.10,"ä":null}}"#;
     stand.publish("billing", &[create, &account("delete", 2, "null")]).await;
     let first = reading.next().await;
@@ -41,7 +44,7 @@ async fn silence_is_marked_by_a_comment_without_a_blank_line() {
     let stand = Stand::new().await;
     let mut reading = stand.open("feed/changes", "").await;
     for _ in 0..3 {
-        assert_eq!(reading.chunk().await, ":\n");
+        assert_eq!(reading.frame().await, ":\n");
     }
 }
 
@@ -111,6 +114,40 @@ async fn the_change_feed_sends_the_chosen_types_at_once_with_what_they_need() {
     stand.publish("billing", &[&of("Plan", 2), &of("Account", 3), &of("Invoice", 4)]).await;
     assert!(reading.event().await.1[0].contains("Account"));
     assert!(reading.event().await.1[0].contains("Invoice"));
+}
+
+#[tokio::test]
+async fn a_feed_without_matches_has_its_heartbeats_and_keeps_its_place() {
+    let stand = Stand::new().await;
+    let mut settings = StreamSettings { feed_types: Some(["Plan".to_owned()].into()), ..keyed() };
+    settings.retention.age_ms = 1_000;
+    stand.hub.update_stream(&project(), &name("billing"), settings).await.unwrap();
+    let mut reading = stand.open("feed/changes", "").await;
+    let publishing = async {
+        // More often than silence is marked.
+        for no in 0..200 {
+            stand.publish("billing", &[&account("create", no, "{}")]).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let listening = async {
+        let (mut heartbeats, mut place) = (0, String::new());
+        while heartbeats < 3 || place.is_empty() {
+            match reading.frame().await {
+                frame if frame == ":\n" => heartbeats += 1,
+                frame => place = frame,
+            }
+        }
+        place
+    };
+    let (place, ()) = tokio::join!(listening, publishing);
+    let id = place.strip_prefix("id: ").unwrap().strip_suffix("\n\n").unwrap();
+    // The first events are gone; nothing of them was for this client.
+    let (_, offset) = id.rsplit_once('-').unwrap();
+    assert!(offset.parse::<u64>().unwrap() > 1_000_000_000_000_010, "{place}");
+    let mut again = stand.open("feed/changes", &format!("Last-Event-ID: {id}\r\n")).await;
+    stand.publish("billing", &[&account("create", 1, "{}").replace("Account", "Plan")]).await;
+    assert!(again.event().await.1[0].contains("Plan"));
 }
 
 #[tokio::test]

@@ -69,7 +69,8 @@ async fn what_is_unknown_or_retired_is_gone_or_by_choice_the_oldest() {
     let stand = Stand::new().await;
     let ids = three(&stand).await;
     let foreign = format!("fff-{}", ids[0].split('-').nth(1).unwrap());
-    for id in ["nonsense", &foreign] {
+    let beyond = ids[2].replace("0002", "0003");
+    for id in ["nonsense", &foreign, &beyond] {
         let (status, problem) = stand.refused(&format!("feed/changes?lastEventId={id}"), "").await;
         assert_eq!((status, problem["code"].as_str()), (410, Some("expired")), "{id}");
     }

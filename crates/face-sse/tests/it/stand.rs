@@ -142,7 +142,7 @@ impl Stand {
     /// Opens a feed.
     pub(crate) async fn open(&self, path: &str, more: &str) -> Reading {
         let (head, player) = self.ask(path, more).await;
-        assert_eq!(head.status, "HTTP/1.1 200 OK");
+        assert!(head.status.ends_with(" 200 OK"), "{}", head.status);
         Reading(player)
     }
 
@@ -187,17 +187,29 @@ pub(crate) async fn issue(
 pub(crate) struct Reading(pub(crate) Player);
 
 impl Reading {
-    /// The next chunk, heartbeats and all; empty at the end.
-    pub(crate) async fn chunk(&mut self) -> String {
-        String::from_utf8(self.0.chunk().await.unwrap()).unwrap()
+    /// The next comment line or event, heartbeats and all; empty at the end.
+    pub(crate) async fn frame(&mut self) -> String {
+        let mut frame = String::new();
+        loop {
+            let line = self.0.line().await.unwrap();
+            let Some(line) = line else {
+                assert_eq!(frame, "", "it ended within an event");
+                return frame;
+            };
+            let is_end = line == "\n" || (frame.is_empty() && line.starts_with(':'));
+            frame += &line;
+            if is_end {
+                return frame;
+            }
+        }
     }
 
-    /// The next chunk that is no heartbeat.
+    /// The next frame that is no heartbeat.
     pub(crate) async fn next(&mut self) -> String {
         loop {
-            let chunk = self.chunk().await;
-            if chunk != ":\n" {
-                return chunk;
+            let frame = self.frame().await;
+            if frame != ":\n" {
+                return frame;
             }
         }
     }
