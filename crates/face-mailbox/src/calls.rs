@@ -6,6 +6,7 @@
 //! exist; what is confirmed is durable before its answer; a Peek that waits holds a place among
 //! `max_parked` and no thread.
 
+mod confirmed;
 mod messages;
 mod subscribers;
 mod subscriptions;
@@ -26,6 +27,7 @@ use crate::config::Options;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::wire::{Call, Grammar};
+pub(crate) use confirmed::Confirmed;
 pub(crate) use turns::Turns;
 
 /// What the calls share.
@@ -38,6 +40,7 @@ pub struct Face {
     pub(crate) metrics: Metrics,
     pub(crate) parked: AtomicUsize,
     pub(crate) turns: Turns,
+    pub(crate) confirmed: Confirmed,
 }
 
 /// A good answer: a JSON object, or nothing.

@@ -21,7 +21,7 @@ use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
 
 use crate::authenticate;
-use crate::calls::{Answer, Face, Turns};
+use crate::calls::{Answer, Confirmed, Face, Turns};
 use crate::config::Options;
 use crate::document;
 use crate::error::Refusal;
@@ -43,8 +43,9 @@ pub fn router(
 ) -> Router {
     let metrics = Metrics::register(registry);
     let parked = AtomicUsize::new(0);
-    let turns = Turns::default();
-    let face = Arc::new(Face { hub, auth, options, drain, metrics, parked, turns });
+    let (turns, confirmed) = (Turns::default(), Confirmed::default());
+    let face = Face { hub, auth, options, drain, metrics, parked, turns, confirmed };
+    let face = Arc::new(face);
     otherwise.layer(from_fn_with_state(face, answer))
 }
 

@@ -126,8 +126,10 @@ impl Face {
         Answer::ok(&Message::of(&delivery, true, None))
     }
 
-    /// Removes a message for good. A repeat is answered as the first was, for as long as the
-    /// mailbox is there: that it was settled is what its place says.
+    /// Removes a message for good. A repeat with the same lock, or with none, is answered as the
+    /// first was, for as long as the mailbox is there: that it was settled is what its place says.
+    /// A lock that is none, or that was lost before another confirmed, is answered 409 (reference
+    /// 2.4).
     pub(super) async fn confirm(
         &self,
         caller: &Caller,
@@ -141,7 +143,7 @@ impl Face {
         let mailbox = self.mailbox(caller, &self.own(caller, subscriber).await?)?;
         let event = self.event(caller, &mailbox, message)?;
         let lease = match lock {
-            Some(lock) => lease_of(message, lock),
+            Some(lock) => Some(lease_of(message, lock).ok_or_else(lost)?),
             None => self.any_lease(caller, &mailbox, &event).await?,
         };
         let acked = match lease {
@@ -149,9 +151,16 @@ impl Face {
             None => Err(SettleError::NotFound),
         };
         match acked {
-            Ok(_) => {}
+            Ok(_) => {
+                if let Some(lease) = lease {
+                    self.confirmed.note(subscriber, message, lease);
+                }
+            }
             Err(SettleError::Unknown { .. } | SettleError::NotFound) => {
-                if self.state(caller, &mailbox, &event).await? != EventState::Settled {
+                let named = lease.filter(|_| lock.is_some());
+                let is_its =
+                    named.is_none_or(|lease| self.confirmed.may_be(subscriber, message, lease));
+                if !is_its || self.state(caller, &mailbox, &event).await? != EventState::Settled {
                     return Err(lost());
                 }
                 self.metrics.repeated.inc();

@@ -20,7 +20,11 @@ const NAMES: [&str; 9] = [
 /// How many parameters are looked at; more are refused.
 const MAX_PARAMETERS: usize = 32;
 
-/// The parameters given. A blank value counts as none; names that are not known are let pass, as
+/// The one parameter of which a blank value does not count as none: a client that has lost its lock
+/// must not settle what another holds.
+const LOCK: &str = "lockId";
+
+/// The parameters given. A blank value counts as none, but for [`LOCK`]; names that are not known are let pass, as
 /// clients add some of their own against caches.
 #[derive(Debug, Default)]
 pub(super) struct Query([Option<String>; NAMES.len()]);
@@ -80,7 +84,7 @@ impl Query {
         let mut known = NAMES.iter().zip(&mut self.0);
         let found = known.find(|(known, _)| known.eq_ignore_ascii_case(name.trim()));
         let (Some((name, place)), value) = (found, value.trim()) else { return Ok(()) };
-        if !value.is_empty() && place.replace(value.to_owned()).is_some() {
+        if (!value.is_empty() || *name == LOCK) && place.replace(value.to_owned()).is_some() {
             return Err(WireError::Twice { name });
         }
         Ok(())

@@ -215,7 +215,15 @@ async fn a_lock_that_ends_puts_the_message_back_in_its_place() {
     // A lock that has ended takes nothing from who has the message now.
     assert_eq!(stand.confirm(&id, &first, stale).await.fault(), (409, "Conflict"));
     assert_eq!(stand.receive(&id, &first, 10).await.fault(), (409, "Conflict"));
-    stand.confirm(&id, &first, again["LockId"].as_str().unwrap()).await.good();
+    let current = again["LockId"].as_str().unwrap();
+    stand.confirm(&id, &first, current).await.good();
+    // Nor does it pass for the one that confirmed, and neither does one that was never given.
+    assert_eq!(stand.confirm(&id, &first, stale).await.fault(), (409, "Conflict"));
+    assert_eq!(stand.confirm(&id, &first, &second).await.fault(), (409, "Conflict"));
+    stand.confirm(&id, &first, current).await.good();
+    // A lock that a client has lost is not the same as none.
+    assert_eq!(stand.confirm(&id, &second, "").await.fault(), (400, "BadRequest"));
+    assert_eq!(stand.next(&id).await.as_ref(), Some(&second));
 }
 
 #[tokio::test]
