@@ -28,7 +28,9 @@
 //! another connection has is refused only once that one has shown that it lives, or was given the
 //! time to ([`config::Options::client_id_wait`]). Names of queues have no empty elements.
 //!
-//! As with ActiveMQ, an `ack` that is not known is `auto`, and what stands behind a destination's `?`
+//! As with ActiveMQ, an escape that the version does not define stands for itself, though the
+//! specification calls it fatal: clients that never escape send Windows paths. An `ack` that is not
+//! known is `auto`, and what stands behind a destination's `?`
 //! is an option: `/queue/orders?consumer.prefetchSize=10`.
 
 pub mod config;

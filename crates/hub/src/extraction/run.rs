@@ -25,30 +25,30 @@ const FIRST_PAGE: usize = 32;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Why a step was not done.
-enum Trouble {
+enum StepError {
     /// The job cannot go on.
-    For(String),
-    /// Later, perhaps.
-    Now(String),
+    Fatal(String),
+    /// The same step may be done later.
+    Retryable(String),
     /// The server is stopping.
     Stopped,
 }
 
-impl From<CatalogError> for Trouble {
+impl From<CatalogError> for StepError {
     fn from(error: CatalogError) -> Self {
         match error {
-            CatalogError::Unavailable(reason) => Self::For(reason),
-            other => Self::For(other.to_string()),
+            CatalogError::Unavailable(reason) => Self::Fatal(reason),
+            other => Self::Fatal(other.to_string()),
         }
     }
 }
 
-impl From<PublishError> for Trouble {
+impl From<PublishError> for StepError {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::Unavailable(reason) => Self::Now(reason),
+            PublishError::Unavailable(reason) => Self::Retryable(reason),
             PublishError::Uncertain(_) => Self::Stopped,
-            other => Self::For(other.to_string()),
+            other => Self::Fatal(other.to_string()),
         }
     }
 }
@@ -98,12 +98,12 @@ async fn do_one(inner: &Arc<Inner>, job: &Job) -> Result<(), ()> {
         }
         match step(inner, job, &one, &mut limit).await {
             Ok(()) => {}
-            Err(Trouble::Stopped) => return Err(()),
-            Err(Trouble::Now(reason)) => {
+            Err(StepError::Stopped) => return Err(()),
+            Err(StepError::Retryable(reason)) => {
                 tracing::warn!(project = %one.project, job = one.id, reason, "an extraction waits");
                 tokio::time::sleep(RETRY).await;
             }
-            Err(Trouble::For(reason)) => {
+            Err(StepError::Fatal(reason)) => {
                 tracing::error!(project = %one.project, job = one.id, reason, "an extraction failed");
                 let written = {
                     let mut one = job.0.lock();
@@ -125,7 +125,7 @@ async fn step(
     job: &Job,
     one: &Extraction,
     limit: &mut usize,
-) -> Result<(), Trouble> {
+) -> Result<(), StepError> {
     let source = source(inner, one)?;
     let loads = inner
         .catalog
@@ -133,7 +133,7 @@ async fn step(
         .tenants
         .get(&one.project)
         .and_then(|tenant| tenant.streams.get(LOAD_STREAM).cloned());
-    let loads = loads.ok_or_else(|| Trouble::For("the load stream was deleted".into()))?;
+    let loads = loads.ok_or_else(|| StepError::Fatal("the load stream was deleted".into()))?;
     let mut draft = Draft::default();
     let mut next = Extraction { state: ExtractionState::Running, ..one.clone() };
     match one.types.get(one.types_done) {
@@ -156,10 +156,10 @@ async fn step(
     append(inner, job, &loads, draft, &next).await
 }
 
-fn source(inner: &Inner, one: &Extraction) -> Result<Arc<Stream>, Trouble> {
+fn source(inner: &Inner, one: &Extraction) -> Result<Arc<Stream>, StepError> {
     let stream = inner.catalog.read().stream(&one.project, &one.stream);
     let stream = stream.filter(|stream| stream.id == one.stream_id);
-    stream.ok_or_else(|| Trouble::For("the keyed stream was deleted".into()))
+    stream.ok_or_else(|| StepError::Fatal("the keyed stream was deleted".into()))
 }
 
 /// How many entities of this size make a page.
@@ -172,7 +172,7 @@ fn next_limit(page: &Page) -> usize {
     }
 }
 
-fn render(inner: &Inner, page: &Page, draft: &mut Draft) -> Result<(), Trouble> {
+fn render(inner: &Inner, page: &Page, draft: &mut Draft) -> Result<(), StepError> {
     let now = inner.clock.now();
     for entity in &page.entities {
         let event = EntityEvent {
@@ -183,13 +183,13 @@ fn render(inner: &Inner, page: &Page, draft: &mut Draft) -> Result<(), Trouble> 
             now,
         };
         let pushed = draft.push_entity(&event, &*inner.rng);
-        pushed.map_err(|error| Trouble::For(error.to_string()))?;
+        pushed.map_err(|error| StepError::Fatal(error.to_string()))?;
     }
     Ok(())
 }
 
 /// The event by which faces know that a load is whole.
-fn mark_end(inner: &Arc<Inner>, one: &Extraction, draft: &mut Draft) -> Result<(), Trouble> {
+fn mark_end(inner: &Arc<Inner>, one: &Extraction, draft: &mut Draft) -> Result<(), StepError> {
     let body = format!(r#"{{"job":"{}","entities":{}}}"#, one.id, one.entities);
     let event = NewEvent {
         id: None,
@@ -201,7 +201,7 @@ fn mark_end(inner: &Arc<Inner>, one: &Extraction, draft: &mut Draft) -> Result<(
     };
     let rules = crate::Hub::of(inner.clone()).rules();
     let pushed = draft.push(&event, &rules, &*inner.rng);
-    pushed.map_err(|error| Trouble::For(error.to_string()))
+    pushed.map_err(|error| StepError::Fatal(error.to_string()))
 }
 
 /// Stores a page's events and the job as `next` says, in one batch.
@@ -211,7 +211,7 @@ async fn append(
     loads: &Stream,
     mut draft: Draft,
     next: &Extraction,
-) -> Result<(), Trouble> {
+) -> Result<(), StepError> {
     let next_state = next.state;
     let _permit = publish::admit(inner, draft.bytes()).await?;
     let (commit, mut trip, before) = loop {
@@ -238,9 +238,11 @@ async fn append(
     }
     drop(one);
     match error {
-        AppendError::Stopped(_) => Err(Trouble::Stopped),
-        AppendError::UnknownStream(_) => Err(Trouble::For("the load stream was deleted".into())),
-        error => Err(Trouble::Now(error.to_string())),
+        AppendError::Stopped(_) => Err(StepError::Stopped),
+        AppendError::UnknownStream(_) => {
+            Err(StepError::Fatal("the load stream was deleted".into()))
+        }
+        error => Err(StepError::Retryable(error.to_string())),
     }
 }
 
@@ -254,7 +256,7 @@ fn queue(
     loads: &Stream,
     draft: &mut Draft,
     next: &Extraction,
-) -> Result<Option<Queued>, Trouble> {
+) -> Result<Option<Queued>, StepError> {
     let mut order = loads.lane.order.lock();
     let mut one = job.0.lock();
     if one.state.is_over() {
