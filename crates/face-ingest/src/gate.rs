@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outflow_face::body::Room;
 use outflow_model::ProjectId;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -85,16 +86,50 @@ impl Gate {
         Err((wait as u64).max(1))
     }
 
-    /// Waits for room for a payload of `bytes`; given back when dropped. `None`: there is none in
-    /// time.
-    pub async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES).max(1)).ok()?;
-        // The usual case needs no timer.
-        if let Ok(permit) = self.room.clone().try_acquire_many_owned(units) {
-            return Some(permit);
+    /// Room for one payload: none until it grows; given back when dropped.
+    #[must_use]
+    pub fn room(&self) -> Held {
+        Held { room: self.room.clone(), bytes: 0, units: 0, permit: None }
+    }
+}
+
+/// The room that one payload has.
+#[derive(Debug)]
+pub struct Held {
+    room: Arc<Semaphore>,
+    bytes: usize,
+    units: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// Waits for room for `bytes` more; says whether there was any in time.
+    async fn take(&mut self, bytes: usize) -> Option<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let more = self.bytes.div_ceil(UNIT_BYTES).saturating_sub(self.units);
+        if more == 0 {
+            return Some(());
         }
-        let wait = self.room.clone().acquire_many_owned(units);
-        tokio::time::timeout(ROOM_WAIT, wait).await.ok()?.ok()
+        let units = u32::try_from(more).ok()?;
+        // The usual case needs no timer.
+        let permit = if let Ok(permit) = self.room.clone().try_acquire_many_owned(units) {
+            permit
+        } else {
+            let wait = self.room.clone().acquire_many_owned(units);
+            tokio::time::timeout(ROOM_WAIT, wait).await.ok()?.ok()?
+        };
+        self.units += more;
+        match &mut self.permit {
+            Some(held) => held.merge(permit),
+            None => self.permit = Some(permit),
+        }
+        Some(())
+    }
+}
+
+impl Room for Held {
+    async fn grow(&mut self, bytes: usize) -> bool {
+        self.take(bytes).await.is_some()
     }
 }
 
@@ -121,9 +156,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn room_is_given_back() {
         let gate = Gates::new(1, 4 << 10).of(&ProjectId::new("acme").unwrap());
-        let held = gate.room(4 << 10).await.unwrap();
-        assert!(gate.room(1).await.is_none());
-        drop(held);
-        assert!(gate.room(1).await.is_some());
+        let (mut first, mut second) = (gate.room(), gate.room());
+        for _ in 0..1000 {
+            assert!(first.grow(4).await, "bytes are counted, not pieces");
+        }
+        assert!(first.grow(96).await && !second.grow(1).await);
+        drop(first);
+        assert!(gate.room().grow(4 << 10).await);
     }
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outflow_auth::{Auth, Presented};
-use outflow_face::body::{self, Encoding};
+use outflow_face::body::{self, BodyError, Encoding};
 use outflow_face::request_id::RequestId;
+use outflow_face::sparingly::Sparingly;
 use outflow_hub::{Hub, IngestFormat, IngestMode, Stream};
 use outflow_model::{Action, ErrorCode, Grant};
 use prometheus_client::registry::Registry;
@@ -28,7 +30,7 @@ use crate::{translate, wire};
 /// Where the streams are.
 const PREFIX: &str = "/stream/v0/data/";
 /// The header by which a client names its project.
-const TENANT: &str = "x-amperity-tenant";
+const TENANT: HeaderName = HeaderName::from_static("x-amperity-tenant");
 
 struct Face {
     hub: Hub,
@@ -36,12 +38,15 @@ struct Face {
     options: Options,
     gates: Gates,
     metrics: Metrics,
+    /// A tenant may have as many payloads refused as it likes.
+    lines: Sparingly,
 }
 
 /// The routes of this face. Puts its metrics into `registry`.
 pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -> Router {
     let gates = Gates::new(options.requests_per_second, options.held_bytes);
-    let face = Face { hub, auth, options, gates, metrics: Metrics::register(registry) };
+    let metrics = Metrics::register(registry);
+    let face = Face { hub, auth, options, gates, metrics, lines: Sparingly::default() };
     Router::new().route("/stream/v0/data/{stream}", post(answer)).with_state(Arc::new(face))
 }
 
@@ -54,12 +59,15 @@ pub fn is_frequent(method: &Method, path: &str) -> bool {
 
 async fn answer(
     State(face): State<Arc<Face>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let mut body = Some(body);
-    let stream = params.iter().next().map_or("", |(_, name)| name);
+    // What is not text names no stream, which only those may learn who have a token.
+    let params = params.ok();
+    let stream = params.as_ref().and_then(|params| params.iter().next());
+    let stream = stream.map_or("", |(_, name)| name);
     match take(&face, stream, &parts, &mut body).await {
         Ok(status) => status.into_response(),
         Err(refusal) => {
@@ -75,10 +83,12 @@ async fn answer(
 fn refuse(face: &Face, refusal: &Refusal, id: Option<&RequestId>) -> Response {
     let code = outflow_face::problem::name(refusal.code);
     face.metrics.refused.get_or_create(&[("code", code)]).inc();
-    if matches!(refusal.code, ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout) {
+    if matches!(refusal.code, ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout)
+        && let Some(left_out) = face.lines.allow(face.hub.clock().now())
+    {
         let reason = refusal.cause.as_deref().unwrap_or(&refusal.detail);
         let id = id.map(RequestId::as_str);
-        tracing::warn!(id, code, reason, "a payload was not stored");
+        tracing::warn!(id, code, reason, left_out, "a payload was not stored");
     }
     refusal.answer(id)
 }
@@ -110,22 +120,22 @@ async fn take(
             return Err(Refusal::new(ErrorCode::Conflict, "the stream takes nothing just now"));
         }
     }
-    let content_type = content_type(&parts.headers);
+    let content_type = only(&parts.headers, &CONTENT_TYPE)?;
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
     if wire::format(content_type) != Some(format) {
         let detail = format!("the stream takes {} only", format.as_str());
         return Err(Refusal::new(ErrorCode::UnsupportedMedia, detail));
     }
     let encoding = Encoding::of(&parts.headers)?;
     let payload = body.take().unwrap_or_default();
-    let announced = http_body::Body::size_hint(&payload).exact();
     let limit = face.options.max_payload_bytes;
-    let expected = match (announced, encoding) {
-        (Some(bytes), Encoding::Identity) => usize::try_from(bytes).unwrap_or(limit).min(limit),
-        _ => limit,
-    };
-    let busy = || Refusal::new(ErrorCode::Unavailable, "too many payloads are on their way in");
-    let room = gate.room(expected).await.ok_or_else(busy)?;
-    let payload = body::read(payload, encoding, limit).await?;
+    let mut room = gate.room();
+    let payload = body::read_within(payload, encoding, limit, &mut room).await;
+    let payload = payload.inspect_err(|error| {
+        if *error == BodyError::Timeout {
+            face.metrics.slow.inc();
+        }
+    })?;
     let draft = translate::draft(&face.hub, format, content_type, &payload)?;
     let stored = face.hub.publish(&grant, &stream, draft);
     match tokio::time::timeout(face.options.commit_timeout, stored).await {
@@ -144,10 +154,22 @@ async fn take(
 /// Who sends a request with these headers. A tenant that is named must be the token's.
 fn authenticate(face: &Face, headers: &HeaderMap) -> Result<Grant, Refusal> {
     let refused = || Refusal::new(ErrorCode::Unauthenticated, "the token does not hold");
-    let token = headers.get(AUTHORIZATION).and_then(bearer).ok_or_else(refused)?;
-    let project = headers.get(TENANT).map(HeaderValue::to_str).transpose();
+    let token = only(headers, &AUTHORIZATION)?.and_then(bearer).ok_or_else(refused)?;
+    let project = only(headers, &TENANT)?.map(HeaderValue::to_str).transpose();
     let project = project.map_err(|_| refused())?;
     face.auth.authenticate(&Presented::Bearer { project, token }).ok_or_else(refused)
+}
+
+/// The one header of this name. Of several, whoever passed the request on may have looked at another
+/// than we would.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => {
+            Err(Refusal::malformed(format!("the request has several `{name}` headers")))
+        }
+        (value, None) => Ok(value),
+    }
 }
 
 /// The token of a `Bearer` header; the scheme in any case (RFC 9110 11.1).
@@ -176,8 +198,4 @@ fn find(
     let ingest = stream.settings.ingest.as_ref().ok_or_else(Refusal::no_such_stream)?;
     let (format, mode) = (ingest.format, ingest.mode);
     Ok((stream, format, mode))
-}
-
-fn content_type(headers: &HeaderMap) -> &str {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

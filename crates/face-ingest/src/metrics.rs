@@ -16,6 +16,8 @@ pub struct Metrics {
     pub bytes: Counter,
     /// Payloads thrown away by streams that are set to drop.
     pub dropped: Counter,
+    /// Payloads that did not arrive in time.
+    pub slow: Counter,
     /// Requests refused, by error code.
     pub refused: Family<Label, Counter>,
 }
@@ -29,6 +31,8 @@ impl Metrics {
         registry.register("bytes", "Bytes of payloads that were stored", metrics.bytes.clone());
         let dropped = metrics.dropped.clone();
         registry.register("dropped", "Payloads thrown away by streams set to drop", dropped);
+        let slow = metrics.slow.clone();
+        registry.register("slow", "Payloads that did not arrive in time", slow);
         let refused = metrics.refused.clone();
         registry.register("refused", "Requests refused, by error code", refused);
         metrics

@@ -11,7 +11,7 @@
 //! [`translate`] gives them their meaning; the hub opens a read session; [`session`] turns what it
 //! yields into pieces of the one compressed stream that [`wire`] encodes. Blocks are compressed once
 //! for all clients; a connection adds a header, heartbeats and a trailer of its own. Refusals are
-//! logged [`sparingly`].
+//! logged [sparingly](outflow_face::sparingly).
 //!
 //! Called by `server`; calls `hub`, `auth`, `face` and `model`.
 //!
@@ -34,7 +34,6 @@ pub mod metrics;
 pub mod negotiate;
 pub mod request;
 pub mod session;
-mod sparingly;
 pub mod translate;
 pub mod wire;
 

@@ -16,6 +16,7 @@ use http::header::{
 use http::request::Parts;
 use outflow_auth::Auth;
 use outflow_face::body::{self, Encoding};
+use outflow_face::sparingly::Sparingly;
 use outflow_face::{Peer, Problem, RequestId};
 use outflow_hub::{Hub, ReadRequest, ReadSession, Start, Stream};
 use outflow_model::{Action, ErrorCode, Filter, Grant, Offset, ProjectId, StreamName};
@@ -28,7 +29,6 @@ use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::request;
 use crate::session::{self, Manner, Session};
-use crate::sparingly::Sparingly;
 use crate::translate::{Wanted, query_start};
 use crate::wire::Coding;
 

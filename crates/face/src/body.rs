@@ -55,7 +55,7 @@ impl Encoding {
     }
 }
 
-/// Why a body could not be read. All are the client's doing.
+/// Why a body could not be read. All but [`BodyError::NoRoom`] are the client's doing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// Decoded, it is larger than `limit` bytes. The same body will never be taken.
@@ -81,6 +81,9 @@ pub enum BodyError {
     /// The connection broke, or the framing of the body did.
     #[error("the body broke off")]
     Broken,
+    /// Too many bodies are on their way in.
+    #[error("too much is on its way in; try again")]
+    NoRoom,
 }
 
 impl BodyError {
@@ -92,6 +95,7 @@ impl BodyError {
             Self::Malformed { .. } | Self::Broken => ErrorCode::Malformed,
             Self::Unsupported(_) => ErrorCode::UnsupportedMedia,
             Self::Timeout => ErrorCode::Timeout,
+            Self::NoRoom => ErrorCode::Unavailable,
         }
     }
 }
@@ -99,15 +103,44 @@ impl BodyError {
 /// How many encoded bytes are decoded between two chances for other tasks to run.
 const SLICE_BYTES: usize = 4096;
 
+/// What gives out room for bodies while they arrive.
+pub trait Room {
+    /// Waits for room for so many bytes more; says whether there is any.
+    fn grow(&mut self, bytes: usize) -> impl Future<Output = bool> + Send;
+}
+
+/// Room for any body.
+struct Unbounded;
+
+impl Room for Unbounded {
+    async fn grow(&mut self, _bytes: usize) -> bool {
+        true
+    }
+}
+
 /// Reads the whole of `body`, decoded, up to `limit` bytes. What is refused is read past, as by
 /// [`discard`], so that the client sees the answer.
 ///
 /// # Errors
 /// [`BodyError`]. Memory use is bounded by `limit` either way.
-pub async fn read(mut body: Body, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
+pub async fn read(body: Body, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
+    read_within(body, encoding, limit, &mut Unbounded).await
+}
+
+/// As [`read`], with room taken for what has arrived and not for what was announced: a body that
+/// comes slowly keeps nobody out.
+///
+/// # Errors
+/// [`BodyError`].
+pub async fn read_within(
+    mut body: Body,
+    encoding: Encoding,
+    limit: usize,
+    room: &mut (impl Room + Send),
+) -> Result<Bytes, BodyError> {
     let outcome = match encoding {
-        Encoding::Identity => read_plain(&mut body, limit).await,
-        Encoding::Gzip | Encoding::Zstd => read_encoded(&mut body, encoding, limit).await,
+        Encoding::Identity => read_plain(&mut body, limit, room).await,
+        Encoding::Gzip | Encoding::Zstd => read_encoded(&mut body, encoding, limit, room).await,
     };
     if !matches!(outcome, Ok(_) | Err(BodyError::Timeout | BodyError::Broken)) {
         discard(body).await;
@@ -140,6 +173,7 @@ async fn read_encoded(
     body: &mut Body,
     encoding: Encoding,
     limit: usize,
+    room: &mut (impl Room + Send),
 ) -> Result<Bytes, BodyError> {
     let mut decoder = Decoder::new(encoding, limit)?;
     while let Some(frame) = body.frame().await {
@@ -147,6 +181,9 @@ async fn read_encoded(
         for slice in data.chunks(SLICE_BYTES) {
             let before = decoder.len();
             decoder.write(slice)?;
+            if !room.grow(decoder.len() - before).await {
+                return Err(BodyError::NoRoom);
+            }
             // A bomb expands a thousandfold: let others run between its slices.
             if decoder.len() - before > 256 << 10 {
                 tokio::task::yield_now().await;
@@ -159,7 +196,11 @@ async fn read_encoded(
 /// How much room is made at once for a body, in bytes; more comes by doubling.
 const RESERVED_BYTES: u64 = 512 << 10;
 
-async fn read_plain(body: &mut Body, limit: usize) -> Result<Bytes, BodyError> {
+async fn read_plain(
+    body: &mut Body,
+    limit: usize,
+    room: &mut (impl Room + Send),
+) -> Result<Bytes, BodyError> {
     if http_body::Body::size_hint(body).lower() > limit as u64 {
         return Err(BodyError::TooLarge { limit });
     }
@@ -170,6 +211,9 @@ async fn read_plain(body: &mut Body, limit: usize) -> Result<Bytes, BodyError> {
         let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
         if all.len() + only.as_ref().map_or(0, Bytes::len) + data.len() > limit {
             return Err(BodyError::TooLarge { limit });
+        }
+        if !room.grow(data.len()).await {
+            return Err(BodyError::NoRoom);
         }
         // A body of one frame, the usual case, is handed on without a copy.
         if all.is_empty() && only.is_none() {

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod listener;
 pub mod problem;
 pub mod request_id;
+pub mod sparingly;
 pub mod tls;
 pub mod transcript;
 

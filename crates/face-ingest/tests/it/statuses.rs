@@ -1,13 +1,17 @@
 //! Every line of the seed's status table, and those beyond it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::Request;
 use outflow_auth::{Revoke, Scope};
 use outflow_face_ingest::Options;
 use outflow_hub::IngestMode;
 use outflow_store::AppendError;
+use tower::ServiceExt;
 
 use crate::stand::{Answer, JSON, PLAIN, Stand, XML, project};
 
@@ -153,4 +157,44 @@ async fn a_stream_can_be_set_to_drop_or_to_reject() {
     assert!(stand.lines(JSON).await.is_empty());
     stand.set(JSON, IngestMode::Active).await;
     assert_eq!(stand.json("{}").await.status, 202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_come_slowly_keep_nobody_out() {
+    let stand = Stand::with(Options { held_bytes: 64 << 10, ..Options::default() }).await;
+    for _ in 0..100 {
+        let begun = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"{")) });
+        let body = Body::from_stream(begun.chain(stream::pending()));
+        let request = stand.request(JSON, "application/json").body(body).unwrap();
+        let app = stand.app.clone();
+        tokio::spawn(async move { app.oneshot(request).await });
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(stand.json("{}").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_header_that_is_there_twice_is_refused() {
+    let stand = Stand::new().await;
+    for (name, value) in [
+        ("authorization", "Bearer other"),
+        ("content-type", "application/json"),
+        ("x-amperity-tenant", "acme"),
+    ] {
+        let request = stand.request(JSON, "application/json").header(name, value);
+        let answer = stand.send(request.body("{}".into()).unwrap()).await;
+        assert_eq!(answer.status, 400, "{name}");
+        assert!(answer.text.contains(&format!("several `{name}` headers")), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_no_text_names_no_stream() {
+    let stand = Stand::new().await;
+    let answer =
+        stand.send(stand.request("%ff", "application/json").body("{}".into()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.text.contains("not_found")), (404, true));
+    let request = Request::post("/stream/v0/data/%ff").body(Body::from("{}")).unwrap();
+    let answer = stand.send(request).await;
+    assert_eq!((answer.status.as_u16(), &*answer.text), (401, ""));
 }

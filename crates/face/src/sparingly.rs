@@ -1,7 +1,7 @@
 //! Log lines that a caller can cause as often as it likes: a few a second, and how many were left
 //! out.
 //!
-//! Called by `listen` before it logs a refusal. Reads the clock that it is given.
+//! Called by faces before they log a refusal. Reads the clock that it is given.
 
 use outflow_model::Timestamp;
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ const PER_SECOND: u64 = 10;
 
 /// How often one kind of line was logged. See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Sparingly(Mutex<Counted>);
+pub struct Sparingly(Mutex<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -22,7 +22,8 @@ struct Counted {
 
 impl Sparingly {
     /// Whether a line may be logged now; gives how many were left out since the last one.
-    pub(crate) fn allow(&self, now: Timestamp) -> Option<u64> {
+    #[must_use]
+    pub fn allow(&self, now: Timestamp) -> Option<u64> {
         let second = now.millis().div_euclid(1000);
         let mut counted = self.0.lock();
         if counted.second != second {
