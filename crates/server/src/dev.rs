@@ -12,8 +12,10 @@ mod low_feeds;
 mod upstream;
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use clap::Args;
+use outflow_auth::Secret;
 use outflow_face::Phase;
 
 use crate::exit::{self, Exit};
@@ -91,7 +93,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
         });
     }
     if args.json {
-        ready(&serving)?;
+        ready(&serving, &ingest_token)?;
     } else {
         let token_file = (!args.ephemeral).then_some(token_file);
         let scheme = if config.has_tls() { "https" } else { "http" };
@@ -109,12 +111,39 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     Ok(serving.until_stopped(&mut signals, config.drain.clone(), reload).await)
 }
 
-/// The one line that programs wait for.
-fn ready(serving: &crate::serving::Serving) -> Result<(), StartError> {
+/// Prints the one line that programs wait for.
+fn ready(serving: &crate::serving::Serving, ingest: &Secret) -> Result<(), StartError> {
     let mut out = std::io::stdout().lock();
-    let stomp = serving.stomp.map(|addr| format!(r#","stomp":"{addr}""#)).unwrap_or_default();
-    let (http, admin) = (serving.http, serving.admin);
-    writeln!(out, r#"{{"ready":true,"http":"{http}","admin":"{admin}"{stomp}}}"#)
+    writeln!(out, "{}", line(serving.http, serving.admin, serving.stomp, ingest))
         .and_then(|()| out.flush())
         .map_err(|error| StartError::System { what: "standard output", error })
+}
+
+/// Where the server listens, and a token for its ingest streams: the demonstration's, made for this
+/// start, which the instructions show as well.
+fn line(http: SocketAddr, admin: SocketAddr, stomp: Option<SocketAddr>, ingest: &Secret) -> String {
+    let stomp = stomp.map(|addr| format!(r#","stomp":"{addr}""#)).unwrap_or_default();
+    let ingest = ingest.expose();
+    format!(
+        r#"{{"ready":true,"http":"{http}","admin":"{admin}"{stomp},"ingest_token":"{ingest}"}}"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_find_where_it_listens_and_the_token() {
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let token = Secret::new("eyJ.a-b_c.d".to_owned());
+        for stomp in [None, Some(addr(3))] {
+            let line = line(addr(1), addr(2), stomp, &token);
+            let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!((&read["ready"], &read["http"]), (&true.into(), &"127.0.0.1:1".into()));
+            assert_eq!(read["admin"], "127.0.0.1:2");
+            assert_eq!(read["stomp"].as_str(), stomp.map(|_| "127.0.0.1:3"));
+            assert_eq!(read["ingest_token"], "eyJ.a-b_c.d");
+        }
+    }
 }
