@@ -1,12 +1,14 @@
 //! JSON Web Tokens (RFC 7519) as this server signs them: HS256 in the compact form of RFC 7515, and
 //! nothing else.
 //!
-//! Called by [`crate::access`]. Strict by being small: one algorithm, one header, one set of claims.
+//! Called by [`crate::access`], and by its fuzz target. Strict by being small: one algorithm, one header, one set of claims.
 //! A header with any other member is refused, whatever it is called: `crit`, which must not be
 //! ignored, and `jwk`, `jku`, `x5c`, `x5u`, which must not be followed (reference `trust_ux.md` 1.4 D).
 //!
 //! Invariants: nothing of a token is believed before its signature held; the key is looked up by
 //! name in a map, never fetched; comparing takes the same time wherever two signatures differ.
+
+use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,23 +17,31 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 /// The longest token that is looked at, in bytes.
-pub(crate) const MAX_BYTES: usize = 8 << 10;
+pub const MAX_BYTES: usize = 8 << 10;
 /// How many bytes a signing key has.
-pub(crate) const KEY_BYTES: usize = 32;
+pub const KEY_BYTES: usize = 32;
 /// The bytes of an HMAC with SHA-256.
 const SIGNATURE_BYTES: usize = 32;
 /// By how much the clock may have been set back since a token was signed, or may be ahead of it, in
 /// seconds.
 const LEEWAY_S: i64 = 30;
 /// Who signs: this server.
-pub(crate) const ISSUER: &str = "outflow";
+pub const ISSUER: &str = "outflow";
 
 /// A key that signs tokens.
 #[derive(Clone)]
-pub(crate) struct SigningKey(hmac::Key);
+pub struct SigningKey(hmac::Key);
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
+}
 
 impl SigningKey {
-    pub(crate) fn new(bytes: &[u8; KEY_BYTES]) -> Self {
+    /// The key of these bytes.
+    #[must_use]
+    pub fn new(bytes: &[u8; KEY_BYTES]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 }
@@ -46,29 +56,30 @@ struct Header<'a> {
 
 /// What a token says. Times are in whole seconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Claims {
+pub struct Claims {
     /// Who signed it.
-    pub(crate) iss: String,
+    pub iss: String,
     /// The API key.
-    pub(crate) sub: String,
+    pub sub: String,
     /// The project.
-    pub(crate) aud: String,
+    pub aud: String,
     /// The scopes, with spaces between them (RFC 8693 4.2).
-    pub(crate) scope: String,
+    pub scope: String,
     /// When it was signed.
-    pub(crate) iat: i64,
+    pub iat: i64,
     /// When it ends.
-    pub(crate) exp: i64,
+    pub exp: i64,
     /// Its own name.
-    pub(crate) jti: String,
+    pub jti: String,
     /// When it begins; at once if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) nbf: Option<i64>,
+    pub nbf: Option<i64>,
 }
 
 impl Claims {
     /// Whether it holds at this moment.
-    pub(crate) fn hold(&self, now: Timestamp) -> bool {
+    #[must_use]
+    pub fn hold(&self, now: Timestamp) -> bool {
         let now = now.millis().div_euclid(1000);
         let begins = self.nbf.unwrap_or(self.iat).max(self.iat);
         self.iss == ISSUER
@@ -79,7 +90,8 @@ impl Claims {
 }
 
 /// Signs `claims`. `kid` says by which key.
-pub(crate) fn sign(kid: &str, claims: &Claims, key: &SigningKey) -> Option<String> {
+#[must_use]
+pub fn sign(kid: &str, claims: &Claims, key: &SigningKey) -> Option<String> {
     let header = Header { alg: "HS256", kid, typ: "JWT" };
     let mut text = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?);
     text.push('.');
@@ -91,14 +103,16 @@ pub(crate) fn sign(kid: &str, claims: &Claims, key: &SigningKey) -> Option<Strin
 }
 
 /// Whether a secret has the form of a token: no other secret begins like one and has dots.
-pub(crate) fn is_like(text: &str) -> bool {
+#[must_use]
+pub fn is_like(text: &str) -> bool {
     text.starts_with("eyJ") && text.contains('.')
 }
 
 /// A token taken apart, not believed yet.
-pub(crate) struct Unverified<'a> {
+#[derive(Debug)]
+pub struct Unverified<'a> {
     /// The key that is said to have signed it.
-    pub(crate) kid: String,
+    pub kid: String,
     signed: &'a str,
     claims: &'a str,
     signature: [u8; SIGNATURE_BYTES],
@@ -106,7 +120,8 @@ pub(crate) struct Unverified<'a> {
 
 impl<'a> Unverified<'a> {
     /// Takes a token apart; `None` for whatever this server does not sign.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
         if text.len() > MAX_BYTES {
             return None;
         }
@@ -121,7 +136,8 @@ impl<'a> Unverified<'a> {
     }
 
     /// What the token says, if `key` signed it.
-    pub(crate) fn verify(&self, key: &SigningKey) -> Option<Claims> {
+    #[must_use]
+    pub fn verify(&self, key: &SigningKey) -> Option<Claims> {
         hmac::verify(&key.0, self.signed.as_bytes(), &self.signature).ok()?;
         let claims = URL_SAFE_NO_PAD.decode(self.claims).ok()?;
         serde_json::from_slice(&claims).ok()

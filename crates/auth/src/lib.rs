@@ -17,7 +17,7 @@ pub mod api_key;
 pub mod auth;
 pub mod credential;
 pub mod error;
-mod jwt;
+pub mod jwt;
 pub mod presented;
 mod record;
 pub mod rng;
