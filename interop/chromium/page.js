@@ -40,6 +40,18 @@ function same(one, other) {
 }
 
 const CASES = {
+  'EventSource goes on where a stream ended in good order': async () => {
+    const numbers = []
+    const source = new EventSource(`${SETTINGS.feed}&from=earliest&limit=2`)
+    let opened = 0
+    source.onopen = () => (opened += 1)
+    source.onmessage = (event) => numbers.push(`message ${event.data}`)
+    source.addEventListener('create', (event) => numbers.push(JSON.parse(event.data.split('\n')[0]).ref.ids.account_no))
+    await until('all events', () => numbers.length >= 5, 30000)
+    source.close()
+    same(numbers.join(), '0,1,2,3,4')
+    if (opened < 3) throw new Error(`${opened} connections`)
+  },
   'every path connects': async () => {
     for (const path of ['/stomp', '/ws', '/']) await (await connect(path)).deactivate()
   },

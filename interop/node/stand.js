@@ -100,4 +100,4 @@ async function balancer(...mode) {
   return { proxy, url }
 }
 
-module.exports = { URL, balancer, cases, event, open, order, post, publish, sleep, take, token, until }
+module.exports = { PROJECT, URL, balancer, cases, event, open, order, post, publish, sleep, take, token, until }

@@ -1,4 +1,4 @@
-// `@stomp/stompjs` in a browser: a page of its own runs the cases and posts what came of them.
+// `@stomp/stompjs` and `EventSource` in a browser: a page of its own runs the cases and posts what came of them.
 'use strict'
 
 const { spawn } = require('node:child_process')
@@ -12,16 +12,32 @@ const PROJECT = `${SERVER}/v1/projects/sample_connection`
 const OPERATOR = { Authorization: `Bearer ${process.env.OUTFLOW_OPERATOR_TOKEN}`, 'Content-Type': 'application/json' }
 const PATIENCE = 60000
 
-async function key() {
-  const body = JSON.stringify({ name: 'browser', actions: ['read', 'publish', 'manage'] })
-  const answer = await fetch(`${PROJECT}/keys`, { method: 'POST', headers: OPERATOR, body })
-  if (!answer.ok) throw new Error(`key: ${answer.status} ${await answer.text()}`)
-  return (await answer.json()).secret
+async function post(path, body) {
+  const answer = await fetch(PROJECT + path, { method: 'POST', headers: OPERATOR, body: JSON.stringify(body) })
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
+  return answer.json()
 }
 
-function page(secret) {
+async function key() {
+  return (await post('/keys', { name: 'browser', actions: ['read', 'publish', 'manage'] })).secret
+}
+
+// A change feed of five events, with a token that ends soon enough to stand in an address.
+async function feed() {
+  const stream = `billing-${Date.now()}`
+  await post('/streams', { name: stream, entities: [{ name: 'Account', keys: [['account_no']] }] })
+  const change = (number) => ({ type: 'create', ref: { type: 'Account', ids: { account_no: number } }, body: {} })
+  await post(`/streams/${stream}/events`, [0, 1, 2, 3, 4].map(change))
+  const { id, secret } = await post('/api-keys', { name: 'browser', scopes: ['feed:read'] })
+  const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: id, client_secret: secret })
+  const answer = await fetch(`${SERVER}/oauth2/token`, { method: 'POST', body: form })
+  if (!answer.ok) throw new Error(`token: ${answer.status} ${await answer.text()}`)
+  return `${PROJECT}/feed/changes?stream=${stream}&access_token=${(await answer.json()).access_token}`
+}
+
+function page(secret, feed) {
   const script = readFileSync(path.join(__dirname, '..', 'page.js'), 'utf8')
-  const settings = JSON.stringify({ socket: SERVER.replace(/^http/, 'ws'), login: 'sample_connection', passcode: secret })
+  const settings = JSON.stringify({ socket: SERVER.replace(/^http/, 'ws'), login: 'sample_connection', passcode: secret, feed })
   return `<!doctype html><meta charset="utf-8"><script src="/stomp.js"></script><script>const SETTINGS = ${settings}\n${script}</script>`
 }
 
@@ -49,7 +65,7 @@ function serve(html, library) {
 
 async function main() {
   const library = readFileSync(path.join(process.env.NODE_PATH, '@stomp/stompjs/bundles/stomp.umd.js'))
-  const { port, done } = await serve(page(await key()), library)
+  const { port, done } = await serve(page(await key(), await feed()), library)
   const profile = mkdtempSync(path.join(os.tmpdir(), 'outflow-chromium-'))
   const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', `--user-data-dir=${profile}`]
   const browser = spawn(process.env.OUTFLOW_CHROMIUM, [...flags, `http://127.0.0.1:${port}/`], { stdio: 'ignore' })
