@@ -158,6 +158,9 @@ pub(crate) struct Names {
     pub(crate) integration: String,
     /// A credential, a cursor or a subscription.
     pub(crate) last: String,
+    /// The day and the name of a landed file.
+    pub(crate) day: String,
+    pub(crate) file: String,
 }
 
 impl Names {
@@ -177,6 +180,8 @@ impl Names {
                 "project" => value.clone_into(&mut names.project),
                 "stream" => value.clone_into(&mut names.stream),
                 "integration" => value.clone_into(&mut names.integration),
+                "day" => value.clone_into(&mut names.day),
+                "file" => value.clone_into(&mut names.file),
                 _ => value.clone_into(&mut names.last),
             }
         }

@@ -50,6 +50,19 @@ pub(crate) struct IngestStreamView {
     start: String,
     /// The offset after the last event.
     next: String,
+    /// Why nothing of it lands in files just now; absent when it does. It is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    landing_failure: Option<LandingFailureView>,
+}
+
+/// Why nothing of a stream lands in files.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LandingFailure))]
+pub(crate) struct LandingFailureView {
+    /// Since when.
+    since: String,
+    /// What the system says.
+    reason: String,
 }
 
 /// The one kind of payload of a stream.
@@ -158,6 +171,10 @@ impl IngestStreamView {
             created: stream.created.to_string(),
             start: stats.start.to_string(),
             next: stats.next.to_string(),
+            landing_failure: hub.landing_failure(stream).map(|failure| LandingFailureView {
+                since: failure.since.to_string(),
+                reason: failure.reason,
+            }),
         }
     }
 }

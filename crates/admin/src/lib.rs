@@ -27,6 +27,7 @@ mod ingest_stream;
 mod input;
 mod integration;
 mod key;
+mod landed_file;
 mod oauth;
 mod operator;
 mod page;

@@ -36,6 +36,15 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page of entries that are in order and begin where it does; one above `limit` says that
+    /// there is a next.
+    pub(crate) fn of_ordered(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> &str) -> Self {
+        let has_next = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_next).map(|last| id(last).to_owned());
+        Self { items, next }
+    }
+
     /// The entries, to be completed.
     pub(crate) fn items_mut(&mut self) -> &mut [T] {
         &mut self.items
@@ -54,6 +63,11 @@ impl PageQuery {
         input::within("", limit.unwrap_or(DEFAULT_LIMIT), &(1..=MAX_LIMIT))
             .map_err(|_| Refused::member("", format!("`limit` must be from 1 to {MAX_LIMIT}")))?;
         Ok(Self { limit, after })
+    }
+
+    /// How many entries at most, and after which id.
+    pub(crate) fn limit_and_after(&self) -> (usize, Option<&str>) {
+        (self.limit.unwrap_or(DEFAULT_LIMIT), self.after.as_deref())
     }
 
     /// The page of `all`, which need not be in order, by `id`.

@@ -17,8 +17,8 @@ use crate::access::Admin;
 use crate::error::name_request;
 use crate::publish::{self, Door, Limits};
 use crate::{
-    api_key, cursor, document, event_type, extraction, ingest_stream, integration, key, oauth,
-    operator, project, stream, subscription, token, user,
+    api_key, cursor, document, event_type, extraction, ingest_stream, integration, key,
+    landed_file, oauth, operator, project, stream, subscription, token, user,
 };
 
 /// Makes the router of these routes, and of the descriptions above their handlers the document
@@ -59,6 +59,9 @@ routes! {
     get "/v1/projects/{project}/ingest-streams/{id}" => ingest_stream::show;
     patch "/v1/projects/{project}/ingest-streams/{id}" => ingest_stream::update;
     delete "/v1/projects/{project}/ingest-streams/{id}" => ingest_stream::delete;
+    get "/v1/projects/{project}/ingest-streams/{id}/files" => landed_file::list;
+    get "/v1/projects/{project}/ingest-streams/{id}/files/{day}/{file}" => landed_file::show;
+    get "/v1/projects/{project}/ingest-streams/{id}/files/{day}/_failed/{file}" => landed_file::show_failed;
     get "/v1/projects/{project}/streams/{stream}/cursors" => cursor::list;
     get "/v1/projects/{project}/streams/{stream}/cursors/{name}" => cursor::show;
     put "/v1/projects/{project}/streams/{stream}/cursors/{name}" => cursor::put;

@@ -43,6 +43,7 @@ pub enum ClientCommand {
     /// Streams: named, ordered, durable logs of events.
     Stream(StreamArgs),
     /// Ingest streams: those that upstream systems write single records to.
+    #[command(visible_alias = "ingest")]
     IngestStream(IngestStreamArgs),
     /// Subscriptions: the places that the server keeps for consumers, queues among them.
     Subscription(SubscriptionArgs),

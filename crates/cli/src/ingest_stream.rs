@@ -1,5 +1,7 @@
 //! `outflow ingest-stream …`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, json};
@@ -8,6 +10,7 @@ use crate::api::Api;
 use crate::command::{EXIT_CODES, TEMPLATE};
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::landed_file::Files;
 use crate::output::{self, Column};
 use crate::project::confirmed;
 
@@ -16,7 +19,9 @@ const EXAMPLES: &str = "Examples:
   outflow ingest-stream create --name feeds --format xml
   outflow ingest-stream list
   outflow ingest-stream update is-AbCDefGH1 --mode reject
-  outflow ingest-stream delete is-AbCDefGH1 --yes";
+  outflow ingest-stream delete is-AbCDefGH1 --yes
+  outflow ingest files is-AbCDefGH1
+  outflow ingest fetch is-AbCDefGH1 --all --to landed";
 
 const COLUMNS: [Column; 6] = [
     ("id", "/id"),
@@ -60,6 +65,25 @@ enum IngestStreamAction {
         id: String,
         #[command(flatten)]
         change: Change,
+    },
+    /// List the files that one has landed.
+    Files {
+        /// The ingest stream's id.
+        id: String,
+    },
+    /// Copy landed files; those that are there already stay.
+    Fetch {
+        /// The ingest stream's id.
+        id: String,
+        /// Paths of files, as `files` shows them.
+        #[arg(required_unless_present = "all")]
+        file: Vec<String>,
+        /// All there are.
+        #[arg(long, conflicts_with = "file")]
+        all: bool,
+        /// The folder they go to.
+        #[arg(long)]
+        to: PathBuf,
     },
     /// Remove one with its events.
     Delete {
@@ -140,6 +164,12 @@ pub(crate) async fn run(args: IngestStreamArgs) -> Result<(), Failure> {
         IngestStreamAction::Update { id, change } => {
             let body = change.members().into();
             output::record(json, &api.call(Method::PATCH, &one(&id), &body).await?)
+        }
+        IngestStreamAction::Files { id } => {
+            Files { api: &api, project: &project, stream: &id }.list(json).await
+        }
+        IngestStreamAction::Fetch { id, file, all: _, to } => {
+            Files { api: &api, project: &project, stream: &id }.fetch(&file, &to).await
         }
         IngestStreamAction::Delete { id, yes } => {
             confirmed(yes, &format!("ingest stream {id} with its events"))?;

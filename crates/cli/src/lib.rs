@@ -28,6 +28,7 @@ mod http;
 mod ingest_stream;
 mod integration;
 mod key;
+mod landed_file;
 mod operator;
 mod output;
 mod project;

@@ -1,8 +1,8 @@
 //! The one API that every face calls.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use outflow_model::draft::Rules;
@@ -21,8 +21,10 @@ use crate::error::{CatalogError, OpenError, PublishError, ReadError};
 use crate::extraction::Extractions;
 use crate::extraction::LOAD_STREAM;
 use crate::keyed::{self, AllTicks};
+use crate::landing::LandedFiles;
 use crate::limits::Slots;
 use crate::metrics::Metrics;
+use crate::open::Reader;
 use crate::subscription::clockwork::Clockwork;
 use crate::subscription::directory::{Directory, Subscriptions};
 use crate::subscription::metrics::Largest;
@@ -59,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) subscribers: subscriber::Known,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) metrics: Metrics,
+    pub(crate) landed: OnceLock<Arc<dyn LandedFiles>>,
 }
 
 impl Drop for Inner {
@@ -148,6 +151,7 @@ impl Hub {
             subscribers: subscriber::Known::default(),
             subscriptions,
             metrics,
+            landed: OnceLock::new(),
         };
         let inner = Arc::new(inner);
         registry.register_collector(Box::new(Largest(Arc::downgrade(&inner))));
@@ -370,7 +374,19 @@ impl Hub {
         grant: &Grant,
         request: ReadRequest,
     ) -> Result<ReadSession, ReadError> {
-        open::open_read(&self.inner, grant, request).await
+        open::open_read(&self.inner, grant, request, Reader::Client).await
+    }
+
+    /// Begins a read of the server's own, which counts against nobody's connections.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn open_own_read(
+        &self,
+        grant: &Grant,
+        request: ReadRequest,
+    ) -> Result<ReadSession, ReadError> {
+        open::open_read(&self.inner, grant, request, Reader::Server).await
     }
 
     /// The place of a named cursor. `owner` is the integration of the caller's grant: each has

@@ -26,11 +26,21 @@ impl From<Denied> for ReadError {
     }
 }
 
+/// Who a read is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Somebody outside, who counts against the limits of readers.
+    Client,
+    /// The server itself.
+    Server,
+}
+
 /// See [`Hub::open_read`](crate::Hub::open_read).
 pub(crate) async fn open_read(
     inner: &Arc<Inner>,
     grant: &Grant,
     request: ReadRequest,
+    reader: Reader,
 ) -> Result<ReadSession, ReadError> {
     let ReadRequest { stream, start, filter, subset, only_type, heartbeat, peer, slack } = request;
     let complies = only_type.is_some_and(|only| only.eq_ignore_ascii_case("COMPLIANCE"));
@@ -42,11 +52,16 @@ pub(crate) async fn open_read(
     let integration = integration(inner, grant)?;
     let entitlement = Entitlement::of(grant, integration.as_deref(), only_type);
     entitlement.check(&filter)?;
-    let slot =
-        claim(inner, &stream.project, integration.as_deref(), slack).inspect_err(|error| {
-            inner.metrics.reads_refused.inc();
-            tracing::debug!(stream = %stream.id, %peer, %error, "refused a read");
-        })?;
+    let slot = match reader {
+        Reader::Server => None,
+        Reader::Client => {
+            let slot = claim(inner, &stream.project, integration.as_deref(), slack);
+            Some(slot.inspect_err(|error| {
+                inner.metrics.reads_refused.inc();
+                tracing::debug!(stream = %stream.id, %peer, %error, "refused a read");
+            })?)
+        }
+    };
     let started = locate(inner, &stream, start).await?;
     let signal = Arc::new(Signal::default());
     let member = Member {

@@ -120,7 +120,7 @@ pub(crate) struct Opening {
     pub(crate) heartbeat: Duration,
     pub(crate) id: u64,
     pub(crate) signal: Arc<Signal>,
-    pub(crate) slot: Slot,
+    pub(crate) slot: Option<Slot>,
 }
 
 /// A read session. See the module.
@@ -152,8 +152,10 @@ pub struct ReadSession {
     is_answered: bool,
     heartbeat: Duration,
     deadline: Instant,
+    /// The deadline before the last block was yielded.
+    deadline_before: Instant,
     timer: Pin<Box<Sleep>>,
-    _slot: Slot,
+    _slot: Option<Slot>,
 }
 
 impl fmt::Debug for ReadSession {
@@ -194,6 +196,7 @@ impl ReadSession {
             is_answered: false,
             heartbeat,
             deadline,
+            deadline_before: deadline,
             timer: Box::pin(tokio::time::sleep_until(deadline)),
             _slot: slot,
         }
@@ -221,12 +224,19 @@ impl ReadSession {
             };
             if let Some(block) = found {
                 self.has_yielded = true;
+                self.deadline_before = self.deadline;
                 self.deadline = Instant::now() + self.heartbeat;
                 self.inner.metrics.events_sent.inc_by(u64::from(block.count));
                 self.inner.metrics.bytes_sent.inc_by(block.plain_len() as u64);
                 return ReadEvent::Batch(block);
             }
         }
+    }
+
+    /// Says that the block yielded last had nothing for the client after all: the silence before it
+    /// goes on, and so the next heartbeat comes when it would have without that block.
+    pub const fn stay_silent(&mut self) {
+        self.deadline = self.deadline_before;
     }
 
     /// What there is at the place, if the view shows it.

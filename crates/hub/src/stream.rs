@@ -8,11 +8,11 @@ use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::Ingest;
 use crate::extraction::LOAD_STREAM;
 use crate::keyed::{EntityTypes, KeyedLane};
 use crate::publish::Order;
 use crate::tail::Tail;
+use crate::{Ingest, LandingFailure};
 
 /// How copies of one event are recognised by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,8 @@ pub(crate) struct Lane {
     /// Whether a session has met damaged events, so that those to come look out for them.
     pub(crate) damaged: AtomicBool,
     pub(crate) readers: AtomicUsize,
+    /// Why nothing of it lands in files just now.
+    pub(crate) landing: Mutex<Option<LandingFailure>>,
 }
 
 impl Lane {
@@ -133,6 +135,7 @@ impl Lane {
             deleted: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
+            landing: Mutex::default(),
         })
     }
 }

@@ -1,42 +1,32 @@
 //! Which events make the next file, and how it comes to be exactly once.
 //!
-//! Two cursors stand in each ingest stream: `done`, before which everything has landed, and `end`,
-//! where the file at hand ends. `end` is set first, durably; then the file is made of the events from
-//! `done` to `end` and put; then `done` is set to `end`. A crash in between leaves `end` beyond
-//! `done`, and the same file is made again under the same name.
+//! A stream's [`LandingPlace`] says that everything before `done` has landed, and which file is at
+//! hand: its first event, after which it is called, and its end. The file is noted first, durably; then it is made
+//! of the events there are from `done` to its end and put; then `done` is set to its end, and no
+//! file is at hand. A crash in between leaves the file at hand, and it is made again under the
+//! same name, unless it is there already: then it is whole, and what retention has taken from the
+//! stream since is in it.
 //!
-//! Run by `server` as one task for all streams: an idle stream costs a look at its bounds.
+//! Run by `server` as one task for all streams: an idle stream costs a look at its bounds. Streams
+//! take turns file by file, so that one with much to land keeps no other waiting.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_hub::{
-    CatalogError, CloseReason, Hub, Ingest, ReadError, ReadEvent, ReadRequest, ReadSession, Start,
-    Stream,
+    CatalogError, Hub, Ingest, LandingFailure, LandingFile, LandingPlace, ReadError, Stream,
 };
-use outflow_model::{
-    Action, CredentialId, Filter, Grant, IntegrationId, Meta, Offset, StreamId, Timestamp,
-};
+use outflow_model::{Meta, Offset, StreamId, Timestamp};
 use prometheus_client::registry::Registry;
 
+use crate::backoff::Backoff;
 use crate::content::Content;
 use crate::file;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::place::{Place, PlaceError};
-
-/// Whose the cursors are: nobody's, unless a project makes an integration of this name, which then
-/// moves its own.
-const OWNER: &str = ".landing";
-/// Before which everything has landed.
-const DONE: &str = "done";
-/// Where the file at hand ends.
-const END: &str = "end";
-/// After how much silence a read says how far it has come, though there was nothing.
-const SILENCE: Duration = Duration::from_secs(1);
-/// How many damaged places one file is read past.
-const MAX_DAMAGES: usize = 1_000;
+use crate::reading::Reading;
 
 /// Why a file did not land this time.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +48,16 @@ pub enum LandError {
     Name,
 }
 
+impl LandError {
+    /// What tenants may know of it: no names of the server's files.
+    fn reason(&self) -> String {
+        match self {
+            Self::Place(error) => error.error.to_string(),
+            Self::Catalog(_) | Self::Read(_) | Self::Closed(_) | Self::Name => self.to_string(),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Lander {
@@ -65,10 +65,19 @@ pub struct Lander {
     place: Arc<dyn Place>,
     options: Options,
     metrics: Metrics,
-    grant: Grant,
-    owner: IntegrationId,
+    reading: Reading,
     /// What is known of each stream since the start.
-    streams: HashMap<StreamId, Standing>,
+    streams: HashMap<StreamId, Known>,
+}
+
+/// What is known of a stream.
+#[derive(Debug)]
+struct Known {
+    stream: Arc<Stream>,
+    /// How far it was looked at; `None`: it has to be asked for where it stands.
+    standing: Option<Standing>,
+    /// When to try again, while it fails.
+    backoff: Option<Backoff>,
 }
 
 /// How far a stream has been looked at.
@@ -76,30 +85,35 @@ pub struct Lander {
 struct Standing {
     /// Everything before it has landed.
     done: Offset,
-    /// Where the file at hand ends, if that is decided.
-    end: Option<Offset>,
+    /// The file at hand, if it was decided before.
+    file: Option<LandingFile>,
     /// Everything before it has been counted.
     seen: Offset,
     /// The bytes from `done` to `seen`.
     bytes: u64,
-    /// When the event at `done` was taken in.
-    first: Option<Timestamp>,
+    /// The first event from `done` on, and when it was taken in.
+    first: Option<(Offset, Timestamp)>,
 }
 
 impl Standing {
     const fn at(done: Offset) -> Self {
-        Self { done, end: None, seen: done, bytes: 0, first: None }
+        Self { done, file: None, seen: done, bytes: 0, first: None }
     }
 
-    /// Counts an event; gives the end of the file when this event closes it.
-    fn see(&mut self, meta: &Meta, max_bytes: u64) -> Option<Offset> {
-        let first = *self.first.get_or_insert(meta.processed);
-        if !file::same_hour(first, meta.processed) {
-            return Some(meta.offset);
+    /// Counts an event; gives the file when this event closes it.
+    fn see(&mut self, meta: &Meta, max_bytes: u64) -> Option<LandingFile> {
+        let (_, at) = *self.first.get_or_insert((meta.offset, meta.processed));
+        if !file::same_hour(at, meta.processed) {
+            return self.file_to(meta.offset);
         }
         self.bytes += u64::from(meta.line_len);
         self.seen = meta.offset.next();
-        (self.bytes >= max_bytes).then_some(self.seen)
+        if self.bytes >= max_bytes { self.file_to(self.seen) } else { None }
+    }
+
+    /// The file of what was counted, which ends at `end`.
+    fn file_to(&self, end: Offset) -> Option<LandingFile> {
+        self.first.map(|(first, at)| LandingFile { first, at, end })
     }
 }
 
@@ -114,236 +128,208 @@ impl Lander {
         options: Options,
         registry: &mut Registry,
     ) -> Result<Self, LandError> {
-        let grant = Grant {
-            credential: CredentialId::new("landing").map_err(|_| LandError::Name)?,
-            project: None,
-            integration: None,
-            actions: Arc::new(BTreeSet::from([Action::Operate])),
-            streams: None,
-            destinations: None,
-        };
-        let owner = IntegrationId::new(OWNER).map_err(|_| LandError::Name)?;
         let metrics = Metrics::register(registry);
-        Ok(Self { hub, place, options, metrics, grant, owner, streams: HashMap::new() })
+        let reading = Reading::new(hub.clone(), metrics.clone())?;
+        Ok(Self { hub, place, options, metrics, reading, streams: HashMap::new() })
     }
 
-    /// Lands until `stopping` is ready; a file that is being put then is put to its end.
+    /// Lands until `stopping` is ready; a round that is under way then is finished.
     pub async fn run(mut self, stopping: impl Future<Output = ()>) {
         let mut stopping = std::pin::pin!(stopping);
         loop {
-            self.pass().await;
+            let pause = if self.round().await { Duration::ZERO } else { self.options.pause };
             tokio::select! {
+                biased;
                 () = &mut stopping => return,
-                () = tokio::time::sleep(self.options.pause) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Looks at every ingest stream once, and lands what is due. What fails is tried again by the
-    /// next pass.
+    /// Lands all that is due.
     pub async fn pass(&mut self) {
+        while self.round().await {}
+    }
+
+    /// Looks at every ingest stream once and lands one file of each that is due; says whether there
+    /// was any. What fails is tried again by a later round.
+    async fn round(&mut self) -> bool {
         let projects = self.hub.projects();
         let streams = projects.iter().flat_map(|project| self.hub.streams(&project.id));
-        let streams = streams.filter(|stream| stream.settings.ingest.is_some());
-        let streams: Vec<_> = streams.collect();
-        let there: HashSet<_> = streams.iter().map(|stream| stream.id).collect();
-        self.streams.retain(|id, _| there.contains(id));
-        for stream in streams {
+        let streams: HashMap<_, _> = streams
+            .filter(|stream| stream.settings.ingest.is_some())
+            .map(|stream| (stream.id, stream))
+            .collect();
+        self.forget(&streams).await;
+        let mut has_landed = false;
+        for stream in streams.into_values() {
             let Some(ingest) = stream.settings.ingest.clone() else { continue };
-            if let Err(error) = self.advance(&stream, &ingest).await {
-                self.metrics.retries.inc();
-                tracing::warn!(stream = %stream.id, %error, "landing is tried again");
-                // What was known may be what is wrong.
-                self.streams.remove(&stream.id);
+            let fresh = || Known { stream: stream.clone(), standing: None, backoff: None };
+            let known = self.streams.entry(stream.id).or_insert_with(fresh);
+            let now = self.hub.clock().now();
+            if known.backoff.as_ref().is_some_and(|backoff| !backoff.is_over(now)) {
+                continue;
+            }
+            let standing = known.standing.take();
+            match self.advance(&stream, &ingest, standing).await {
+                Ok((standing, landed)) => {
+                    has_landed |= landed;
+                    self.works(&stream, standing);
+                }
+                // It was deleted meanwhile.
+                Err(LandError::Catalog(CatalogError::NotFound)) => {}
+                // Where it stood may be what is wrong: it is asked for again.
+                Err(error) => self.fails(&stream, &error),
+            }
+        }
+        let failing = self.streams.values().filter(|known| known.backoff.is_some()).count();
+        self.metrics.failing.set(i64::try_from(failing).unwrap_or(i64::MAX));
+        has_landed
+    }
+
+    /// Sets apart the files of streams that are no more, so that the next project or stream of
+    /// their name has none but its own.
+    async fn forget(&mut self, streams: &HashMap<StreamId, Arc<Stream>>) {
+        let gone = self.streams.extract_if(|id, _| !streams.contains_key(id));
+        for (id, Known { stream, .. }) in gone.collect::<Vec<_>>() {
+            let (project, name) = (&stream.project, &stream.name);
+            let to = file::deleted_folder(project, name, id);
+            if let Err(error) = self.place.set_apart(file::folder(project, name), to).await {
+                tracing::warn!(stream = %id, %error, "files of a deleted stream stay where they are");
             }
         }
     }
 
-    /// Lands all files of a stream that are due.
-    async fn advance(&mut self, stream: &Arc<Stream>, ingest: &Ingest) -> Result<(), LandError> {
-        let mut standing = match self.streams.get(&stream.id) {
-            Some(standing) => *standing,
+    fn works(&mut self, stream: &Stream, standing: Standing) {
+        let Some(known) = self.streams.get_mut(&stream.id) else { return };
+        known.standing = Some(standing);
+        if known.backoff.take().is_some() {
+            self.hub.set_landing_failure(stream, None);
+            tracing::info!(stream = %stream.id, "a stream lands again");
+        }
+    }
+
+    fn fails(&mut self, stream: &Stream, error: &LandError) {
+        self.metrics.retries.inc();
+        let now = self.hub.clock().now();
+        let Some(known) = self.streams.get_mut(&stream.id) else { return };
+        let is_news = known.backoff.is_none();
+        let backoff = known.backoff.get_or_insert_default();
+        backoff.fail(now, self.hub.rng());
+        if is_news {
+            tracing::warn!(stream = %stream.id, %error, "a stream does not land; it is tried again");
+        } else {
+            tracing::debug!(stream = %stream.id, %error, "a stream still does not land");
+        }
+        let since = self.hub.landing_failure(stream).map_or(now, |before| before.since);
+        let failure = LandingFailure { since, reason: error.reason() };
+        self.hub.set_landing_failure(stream, Some(failure));
+    }
+
+    /// Lands the next file of a stream if it is due; gives where the stream stands then, and
+    /// whether a file landed.
+    async fn advance(
+        &self,
+        stream: &Arc<Stream>,
+        ingest: &Ingest,
+        standing: Option<Standing>,
+    ) -> Result<(Standing, bool), LandError> {
+        let mut standing = match standing {
+            Some(standing) => standing,
             None => self.recall(stream).await?,
         };
-        loop {
-            let end = match standing.end {
-                Some(end) => end,
-                None => match self.due(stream, &mut standing).await? {
-                    Some(end) => end,
-                    None => break,
-                },
-            };
-            self.set(stream, END, end).await?;
-            self.land(stream, ingest, standing.done, end).await?;
-            self.set(stream, DONE, end).await?;
-            standing = Standing::at(end);
-        }
-        self.streams.insert(stream.id, standing);
-        Ok(())
+        let done = standing.done;
+        let (file, is_again) = match standing.file {
+            Some(file) => (file, true),
+            None => match self.due(stream, &mut standing).await? {
+                Some(file) => {
+                    let place = LandingPlace { done, file: Some(file) };
+                    self.hub.set_landing_place(stream, &place).await?;
+                    (file, false)
+                }
+                None => return Ok((standing, false)),
+            },
+        };
+        self.land(stream, ingest, done, file, is_again).await?;
+        let place = LandingPlace { done: file.end, file: None };
+        self.hub.set_landing_place(stream, &place).await?;
+        Ok((Standing::at(file.end), true))
     }
 
     /// Where the stream stood when the server ended.
     async fn recall(&self, stream: &Stream) -> Result<Standing, LandError> {
-        let done = self.hub.cursor(stream, Some(&self.owner), DONE).await?;
-        let end = self.hub.cursor(stream, Some(&self.owner), END).await?;
-        let done = done.unwrap_or(stream.begins);
-        let end = end.filter(|end| *end > done);
-        Ok(Standing { end, ..Standing::at(done) })
+        let place = self.hub.landing_place(stream).await?;
+        let place = place.unwrap_or(LandingPlace { done: stream.begins, file: None });
+        Ok(Standing { file: place.file, ..Standing::at(place.done) })
     }
 
-    async fn set(&self, stream: &Stream, name: &str, at: Offset) -> Result<(), LandError> {
-        Ok(self.hub.set_cursor(stream, Some(&self.owner), name, at).await?)
-    }
-
-    /// The end of the next file, if it is to be closed now.
+    /// The next file, if it is to be closed now.
     async fn due(
         &self,
         stream: &Arc<Stream>,
         standing: &mut Standing,
-    ) -> Result<Option<Offset>, LandError> {
+    ) -> Result<Option<LandingFile>, LandError> {
         let next = self.hub.stats(stream).next;
         if standing.seen < next {
             let max_bytes = self.options.max_bytes;
             let mut closed = None;
-            self.read(stream, standing.seen, next, |meta, _| {
-                closed = standing.see(meta, max_bytes);
-                closed.is_none()
-            })
-            .await?;
+            let from = standing.seen;
+            self.reading
+                .read(stream, from, next, |meta, _| {
+                    closed = standing.see(meta, max_bytes);
+                    closed.is_none()
+                })
+                .await?;
             if closed.is_some() {
                 return Ok(closed);
             }
             // Events that are gone are passed over.
             standing.seen = next;
         }
-        let Some(first) = standing.first else { return Ok(None) };
+        let Some((_, at)) = standing.first else { return Ok(None) };
         let now = self.hub.clock().now();
         let age = i64::try_from(self.options.max_age.as_millis()).unwrap_or(i64::MAX);
-        let is_due = now.millis() - first.millis() >= age || !file::same_hour(first, now);
-        Ok(is_due.then_some(standing.seen))
+        let is_due = now.millis() - at.millis() >= age || !file::same_hour(at, now);
+        Ok(if is_due { standing.file_to(standing.seen) } else { None })
     }
 
-    /// Puts the file of the events from `from` to `end`.
+    /// Puts the file of the events from `from` on; `is_again` when it may be there.
     async fn land(
         &self,
         stream: &Arc<Stream>,
         ingest: &Ingest,
         from: Offset,
-        end: Offset,
+        file: LandingFile,
+        is_again: bool,
     ) -> Result<(), LandError> {
         let mut content = Content::new(ingest.format);
-        let mut first = None;
-        self.read(stream, from, end, |meta, line| {
-            first.get_or_insert((meta.offset, meta.processed));
-            content.push(meta, line);
-            true
-        })
-        .await?;
-        let Some((offset, at)) = first else { return Ok(()) };
+        self.reading
+            .read(stream, from, file.end, |meta, line| {
+                content.push(meta, line);
+                true
+            })
+            .await?;
         let (count, failures) = (content.count(), content.failures());
         let (rows, failed) = content.finish();
         let (project, name) = (&stream.project, &stream.name);
-        if !failed.is_empty() {
-            self.place.put(file::failed_path(project, name, offset, at), failed).await?;
-        }
-        if !rows.is_empty() {
-            let path = file::path(project, name, ingest.format, offset, at);
-            self.place.put(path, rows).await?;
+        let path = file::failed_path(project, name, file.first, file.at);
+        self.put(path, failed, is_again).await?;
+        let path = file::path(project, name, ingest.format, file.first, file.at);
+        if self.put(path, rows, is_again).await? {
             self.metrics.files.inc();
         }
         self.metrics.events.inc_by(count);
         self.metrics.failed.inc_by(failures);
-        tracing::debug!(stream = %stream.id, from = %from, %end, count, failures, "landed a file");
+        tracing::debug!(stream = %stream.id, %from, end = %file.end, count, failures, "landed a file");
         Ok(())
     }
 
-    /// Gives `take` the events from `from` until `end`, in order, until it says that it has enough.
-    async fn read(
-        &self,
-        stream: &Arc<Stream>,
-        from: Offset,
-        end: Offset,
-        mut take: impl FnMut(&Meta, &[u8]) -> bool,
-    ) -> Result<(), LandError> {
-        let mut place = from;
-        for _ in 0..MAX_DAMAGES {
-            let mut session = self.open(stream, place).await?;
-            match drain(&mut session, &mut place, end, &mut take).await? {
-                Drained::All => return Ok(()),
-                // The next session goes on past the damage.
-                Drained::Damaged => {}
-            }
+    /// Puts a file unless it is empty or there already; says whether it did.
+    async fn put(&self, path: String, bytes: Vec<u8>, is_again: bool) -> Result<bool, LandError> {
+        if bytes.is_empty() || (is_again && self.place.has(path.clone()).await?) {
+            return Ok(false);
         }
-        Err(LandError::Closed("there is too much damage".to_owned()))
-    }
-
-    async fn open(&self, stream: &Arc<Stream>, from: Offset) -> Result<ReadSession, LandError> {
-        let request = ReadRequest {
-            stream: Arc::clone(stream),
-            start: Start::After(Offset::new(from.get().saturating_sub(1))),
-            filter: Arc::new(Filter::default()),
-            subset: None,
-            only_type: None,
-            heartbeat: SILENCE,
-            peer: "landing".to_owned(),
-            slack: true,
-        };
-        let session = self.hub.open_read(&self.grant, request).await?;
-        let started = session.start();
-        if started.trimmed || started.damaged.is_some() {
-            self.metrics.lost.inc();
-            let from = started.from;
-            tracing::error!(stream = %stream.id, %from, "events were gone before they had landed");
-        }
-        Ok(session)
-    }
-}
-
-/// How a session ended.
-enum Drained {
-    /// All that was asked for was there, or is gone for good.
-    All,
-    /// There is damage.
-    Damaged,
-}
-
-async fn drain(
-    session: &mut ReadSession,
-    place: &mut Offset,
-    end: Offset,
-    take: &mut impl FnMut(&Meta, &[u8]) -> bool,
-) -> Result<Drained, LandError> {
-    loop {
-        match session.next().await {
-            ReadEvent::Batch(block) => {
-                let unreadable =
-                    |error: &dyn std::fmt::Display| LandError::Closed(error.to_string());
-                let lines = block.lines().map_err(|error| unreadable(&error))?;
-                let metas = block.metas().map_err(|error| unreadable(&error))?;
-                for (meta, line) in metas.with_lines(lines) {
-                    if meta.offset < *place {
-                        continue;
-                    }
-                    if meta.offset >= end {
-                        return Ok(Drained::All);
-                    }
-                    *place = meta.offset.next();
-                    if !take(&meta, line) {
-                        *place = end;
-                        return Ok(Drained::All);
-                    }
-                }
-                if session.considered().next() >= end {
-                    return Ok(Drained::All);
-                }
-            }
-            // Offsets have gaps, also at the end.
-            ReadEvent::Heartbeat { considered } if considered.next() >= end => {
-                return Ok(Drained::All);
-            }
-            ReadEvent::Heartbeat { .. } => {}
-            ReadEvent::Closed(CloseReason::Damaged(_)) => return Ok(Drained::Damaged),
-            ReadEvent::Closed(reason) => return Err(LandError::Closed(format!("{reason:?}"))),
-        }
+        self.place.put(path, bytes).await?;
+        Ok(true)
     }
 }

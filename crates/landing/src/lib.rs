@@ -7,14 +7,18 @@
 //! cannot be parsed, is a line of a file of the same name under `_failed/`, with its bytes and the
 //! reason.
 //!
-//! Made and run by `server`; a subscriber like any other: reads through the hub, and keeps its places
-//! as cursors. [`lander`] says which events make the next file, [`content`] what is in it, by [`xml`]
+//! The server deletes no file. Those of a stream or project that is deleted while it runs are moved to
+//! `ingest/deleted/<project>/<stream>-<number>`, so that the next of that name begins without any.
+//!
+//! Made and run by `server`; a subscriber like any other: reads through the hub, which keeps its
+//! places. [`lander`] says which events make the next file, [`content`] what is in it, by [`xml`]
 //! and [`cbor`], [`mod@file`] what it is called, [`place`] where it goes.
 //!
-//! Invariants: every event is in exactly one file through any crash: where a file ends is durable
-//! before it is written, so a file that is written again has the same name and the same bytes; a
+//! Invariants: every event is in exactly one file through any crash: where a file begins and ends
+//! is durable before it is written, so a file that is made again has the same name; a
 //! file has its name only when it is whole and on the disk. No more than one file is held in memory.
 
+mod backoff;
 mod cbor;
 pub mod content;
 pub mod file;
@@ -22,7 +26,9 @@ pub mod lander;
 pub mod metrics;
 pub mod options;
 pub mod place;
-mod xml;
+mod reading;
+mod shelf;
+pub mod xml;
 
 pub use lander::Lander;
 pub use options::Options;

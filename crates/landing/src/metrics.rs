@@ -1,6 +1,7 @@
 //! What landing counts. No labels: never a project or a stream.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// See the module.
@@ -16,6 +17,8 @@ pub struct Metrics {
     pub retries: Counter,
     /// Times that events were gone before they had landed.
     pub lost: Counter,
+    /// Streams whose last attempt failed.
+    pub failing: Gauge,
 }
 
 impl Metrics {
@@ -33,6 +36,8 @@ impl Metrics {
         );
         let lost = metrics.lost.clone();
         registry.register("lost", "Times that events were gone before they had landed", lost);
+        let failing = metrics.failing.clone();
+        registry.register("streams_failing", "Streams of which nothing lands now", failing);
         metrics
     }
 }

@@ -193,6 +193,7 @@ impl Core {
             ..outflow_landing::Options::default()
         };
         let place = Arc::new(Directory::new(dir));
+        self.hub.set_landed_files(place.clone());
         let names = self.registry.sub_registry_with_prefix("outflow");
         let lander = Lander::new(self.hub.clone(), place, options, names);
         lander.map(Some).map_err(StartError::Landing)

@@ -1,6 +1,11 @@
 //! Ingest streams over HTTP: made with an id of the seed's form, shown, set, removed.
 
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
 use http::Method;
+use outflow_hub::landing::{LandedBytes, LandedFile, LandedFiles, Looking};
+use outflow_hub::{LandingFailure, Stream};
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -27,6 +32,14 @@ async fn an_ingest_stream_goes_through_its_life() {
     let second = stage.operate(Method::POST, STREAMS, json!({})).await.json();
     assert_ne!(second["id"], id.as_str());
     assert_eq!(stage.get(STREAMS).await.json()["items"].as_array().unwrap().len(), 2);
+    let stream = stage.hub.stream_named("acme", &id).unwrap();
+    let since = stage.hub.clock().now();
+    let failure = LandingFailure { since, reason: "no space left on device".to_owned() };
+    stage.hub.set_landing_failure(&stream, Some(failure));
+    let shown = stage.get(&one).await.json();
+    assert_eq!(shown["landing_failure"]["reason"], "no space left on device");
+    stage.hub.set_landing_failure(&stream, None);
+    assert!(stage.get(&one).await.json().get("landing_failure").is_none());
     // It is a stream of the project; others are not ingest streams.
     assert_eq!(stage.get(&format!("/v1/projects/acme/streams/{id}")).await.status, 200);
     assert_eq!(stage.get(&format!("{STREAMS}/events")).await.status, 404);
@@ -34,4 +47,64 @@ async fn an_ingest_stream_goes_through_its_life() {
     assert_eq!(stage.get(&foreign).await.status, 404);
     assert_eq!(stage.operate(Method::DELETE, &one, json!({})).await.status, 204);
     assert_eq!(stage.get(&one).await.status, 404);
+}
+
+/// Files `2026-03-01/0` to `9` of every stream, and one that could not be landed.
+#[derive(Debug)]
+struct TenFiles;
+
+impl LandedFiles for TenFiles {
+    fn list<'a>(
+        &'a self,
+        _: &Stream,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Looking<'a, Vec<LandedFile>> {
+        let after = after.unwrap_or_default().to_owned();
+        let all = (0..10).map(|n| LandedFile { path: format!("2026-03-01/{n}"), bytes: n });
+        let rest = all.filter(move |file| file.path > after).take(limit);
+        Box::pin(async move { Ok(rest.collect()) })
+    }
+
+    fn open<'a>(&'a self, _: &Stream, path: &str) -> Looking<'a, Option<LandedBytes>> {
+        let is_there = path == "2026-03-01/0.cbor" || path == "2026-03-01/_failed/0.ndjson";
+        let pieces = ["ab", "c"].map(|piece| Ok(piece.into()));
+        let content = stream::iter(pieces).boxed();
+        Box::pin(async move { Ok(is_there.then_some(LandedBytes { bytes: 3, content })) })
+    }
+}
+
+#[tokio::test]
+async fn landed_files_are_listed_by_pages_and_fetched_by_who_may_read() {
+    let stage = Stage::new().await;
+    let id = stage.operate(Method::POST, STREAMS, json!({})).await.json()["id"].clone();
+    let files = format!("{STREAMS}/{}/files", id.as_str().unwrap());
+    assert_eq!(stage.get(&files).await.status, 404, "nothing lands");
+    stage.hub.set_landed_files(Arc::new(TenFiles));
+    let mut found = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = stage.get(&format!("{files}?limit=4{after}")).await.json();
+        found.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={}", next.replace('/', "%2F"));
+    }
+    let paths: Vec<String> = (0..10).map(|n| format!("2026-03-01/{n}")).collect();
+    assert_eq!(found.iter().map(|file| file["path"].as_str().unwrap()).collect::<Vec<_>>(), paths);
+    assert_eq!(found[3]["bytes"], 3);
+    let whole = stage.get(&format!("{files}/2026-03-01/0.cbor")).await;
+    assert_eq!((whole.status.as_u16(), &*whole.bytes), (200, &b"abc"[..]));
+    assert_eq!(whole.headers["content-type"], "application/cbor");
+    assert_eq!(whole.headers["content-length"], "3");
+    let failed = stage.get(&format!("{files}/2026-03-01/_failed/0.ndjson")).await;
+    assert_eq!(failed.headers["content-type"], "application/x-ndjson");
+    assert_eq!(stage.get(&format!("{files}/2026-03-01/1")).await.status, 404);
+    // Other streams have no files; other projects' are not there.
+    assert_eq!(stage.get(&format!("{STREAMS}/events/files")).await.status, 404);
+    let reader = stage.key("acme", &["read"]).await;
+    assert_eq!(stage.call(Method::GET, &files, Some(&reader), "").await.status, 200);
+    let publisher = stage.key("acme", &["publish"]).await;
+    assert_eq!(stage.call(Method::GET, &files, Some(&publisher), "").await.status, 403);
+    let rival = stage.key("rival", &["read"]).await;
+    assert_eq!(stage.call(Method::GET, &files, Some(&rival), "").await.status, 404);
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::Lane;
 use crate::{
-    Cursor, Dedup, EntityType, EntityTypes, Ingest, IngestFormat, IngestMode, Integration, Project,
-    ProjectLimits, Stream, StreamSettings, Subscriber,
+    Cursor, Dedup, EntityType, EntityTypes, Ingest, IngestFormat, IngestMode, Integration,
+    LandingFile, LandingPlace, Project, ProjectLimits, Stream, StreamSettings, Subscriber,
 };
 
 /// Where projects are in the engine's state.
@@ -110,6 +110,20 @@ struct CursorRecord {
     name: String,
     offset: u64,
     updated: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LandingRecord {
+    v: u32,
+    done: u64,
+    file: Option<LandingFileRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LandingFileRecord {
+    first: u64,
+    at: i64,
+    end: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -296,6 +310,27 @@ pub(crate) fn of_cursor(cursor: &Cursor) -> Bytes {
 pub(crate) fn cursor(value: &[u8]) -> Result<Cursor, Fault> {
     let CursorRecord { name, offset, updated, .. } = read(value)?;
     Ok(Cursor { name, offset: Offset::new(offset), updated: Timestamp::from_millis(updated) })
+}
+
+/// The stored form of how far a stream has landed.
+pub(crate) fn of_landing(place: &LandingPlace) -> Bytes {
+    let file = place.file.map(|file| LandingFileRecord {
+        first: file.first.get(),
+        at: file.at.millis(),
+        end: file.end.get(),
+    });
+    bytes(&LandingRecord { v: VERSION, done: place.done.get(), file })
+}
+
+/// Reads how far a stream has landed.
+pub(crate) fn landing(value: &[u8]) -> Result<LandingPlace, Fault> {
+    let LandingRecord { done, file, .. } = read(value)?;
+    let file = file.map(|file| LandingFile {
+        first: Offset::new(file.first),
+        at: Timestamp::from_millis(file.at),
+        end: Offset::new(file.end),
+    });
+    Ok(LandingPlace { done: Offset::new(done), file })
 }
 
 /// The stored form of a subscriber.

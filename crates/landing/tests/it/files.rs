@@ -1,10 +1,15 @@
 //! What lands when, and what is in it.
 
-use outflow_hub::IngestFormat;
-use outflow_landing::{Directory, Options, Place};
-use outflow_model::draft::Body;
+use std::sync::Arc;
 
-use crate::world::World;
+use futures_util::StreamExt;
+use outflow_hub::landing::LandedFiles;
+use outflow_hub::{IngestFormat, Project, ProjectLimits};
+use outflow_landing::{Directory, Lander, Options, Place};
+use outflow_model::draft::Body;
+use prometheus_client::registry::Registry;
+
+use crate::world::{Fate, World};
 
 const FIRST: u64 = 1_000_000_000_000_000;
 
@@ -110,7 +115,174 @@ async fn a_directory_holds_whole_files_only() {
         .collect();
     assert_eq!(names, ["a.ndjson"]);
     assert_eq!(std::fs::read(day.join("a.ndjson")).unwrap(), b"{}\n");
+    assert!(place.has("ingest/2026-03-01/a.ndjson".into()).await.unwrap());
+    assert!(!place.has("ingest/2026-03-01/b.ndjson".into()).await.unwrap());
     std::fs::write(folder.path().join("file"), "").unwrap();
     let blocked = Directory::new(folder.path().join("file"));
     assert!(blocked.put("a".into(), Vec::new()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_project_with_all_the_readers_it_may_have_lands_all_the_same() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut lander = world.lander(Options::default());
+    let project = world.hub.project(&world.stream.project).unwrap();
+    let limits = ProjectLimits { connections: 1 };
+    world.hub.update_project(Project { limits, ..(*project).clone() }).await.unwrap();
+    let _reader = world.reader().await.unwrap();
+    assert!(world.reader().await.is_err());
+    world.json("{}").await;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    assert_eq!(world.names().len(), 1);
+    assert!(world.reader().await.is_err());
+}
+
+#[tokio::test]
+async fn a_file_that_is_made_again_has_its_name_whatever_was_retired() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut lander = world.lander(Options::default());
+    for n in 0..3 {
+        world.json(&format!("{{\"n\":{n}}}")).await;
+    }
+    world.clock.advance(60_000);
+    // It is put, and the server ends before that is noted.
+    *world.shelf.fate.lock() = Some(Fate::Lost);
+    lander.pass().await;
+    let whole = world.text();
+    assert_eq!(whole.lines().count(), 3);
+    // Retention takes the beginning meanwhile.
+    world.clock.advance(1_000);
+    world.json("{\"n\":3}").await;
+    world.engine.retain(world.hub.clock().now().plus_millis(world.age_ms() - 500));
+    let mut lander = world.lander(Options::default());
+    lander.pass().await;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    assert_eq!(world.text(), whole + "{\"n\":3}\n");
+    assert_eq!(world.names().len(), 2);
+}
+
+#[tokio::test]
+async fn streams_take_turns() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut lander = world.lander(Options { max_bytes: 1, ..Options::default() });
+    let other = world.another("is-Other").await;
+    for _ in 0..20 {
+        world.json("{}").await;
+    }
+    world.send_to(&other, Body::Json(b"{}")).await;
+    lander.pass().await;
+    let order = world.shelf.order.lock().clone();
+    let at = order.iter().position(|path| path.contains("is-Other")).unwrap();
+    assert!(at < 2, "{at}: one file of each, then the next");
+    assert_eq!(order.len(), 21);
+}
+
+#[tokio::test]
+async fn what_does_not_land_is_tried_more_and_more_rarely_and_says_why() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut registry = Registry::default();
+    let mut lander = world.lander_into(&mut registry);
+    let failing = |registry: &Registry| {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        text.contains("landing_streams_failing 1")
+    };
+    world.json("{}").await;
+    world.clock.advance(60_000);
+    let mut tried = 0;
+    for _ in 0..600 {
+        *world.shelf.fate.lock() = Some(Fate::Refused);
+        lander.pass().await;
+        tried += u32::from(world.shelf.fate.lock().is_none());
+        world.clock.advance(1_000);
+    }
+    assert!((10..30).contains(&tried), "{tried} attempts in ten minutes");
+    let failure = world.hub.landing_failure(&world.stream).unwrap();
+    assert_eq!(failure.reason, "the answer is lost");
+    assert_eq!(failure.since.to_string(), "2026-03-01T20:31:00.000Z");
+    assert!(failing(&registry));
+    *world.shelf.fate.lock() = None;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    assert_eq!(world.names().len(), 1);
+    assert_eq!(world.hub.landing_failure(&world.stream), None);
+    assert!(!failing(&registry));
+}
+
+#[tokio::test]
+async fn the_next_project_of_a_name_has_no_files_of_the_former() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(IngestFormat::Json).await;
+    let place = Arc::new(Directory::new(folder.path().into()));
+    let registry = &mut Registry::default();
+    let mut lander = Lander::new(world.hub.clone(), place, Options::default(), registry).unwrap();
+    let day = "ingest/stream/acme/is-AbC/2026-03-01";
+    world.json("{\"old\":1}").await;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    assert!(folder.path().join(day).exists());
+    let former = world.stream.id;
+    world.hub.delete_project(&world.stream.project).await.unwrap();
+    let stream = World::make(&world.hub, IngestFormat::Json).await;
+    world.send_to(&stream, Body::Json(b"{\"new\":1}")).await;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    let read = |day: &std::path::Path| {
+        let mut names: Vec<_> =
+            std::fs::read_dir(day).unwrap().map(|one| one.unwrap().path()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        std::fs::read_to_string(names.remove(0)).unwrap()
+    };
+    assert_eq!(read(&folder.path().join(day)), "{\"new\":1}\n");
+    let apart = format!("ingest/deleted/acme/is-AbC-{former}/2026-03-01");
+    assert_eq!(read(&folder.path().join(apart)), "{\"old\":1}\n");
+}
+
+#[tokio::test]
+async fn landed_files_are_listed_in_order_and_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(IngestFormat::Xml).await;
+    let place = Arc::new(Directory::new(folder.path().into()));
+    let registry = &mut Registry::default();
+    let mut lander =
+        Lander::new(world.hub.clone(), place.clone(), Options::default(), registry).unwrap();
+    assert_eq!(place.list(&world.stream, None, 10).await.unwrap(), []);
+    for _ in 0..4 {
+        world.send(Body::Text("<a/>")).await;
+        world.send(Body::Text("<a>")).await;
+        // Across midnight.
+        world.clock.advance(5_400_000);
+    }
+    lander.pass().await;
+    let day = folder.path().join("ingest/stream/acme/is-AbC/2026-03-01");
+    // What is no landed file, and what is a former stream's.
+    std::fs::write(day.join(".20-30-00-1.cbor.part"), "half").unwrap();
+    std::fs::write(day.join("20-30-00-7.cbor"), "former").unwrap();
+    let all = place.list(&world.stream, None, 100).await.unwrap();
+    let paths: Vec<&str> = all.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths.len(), 8, "{paths:?}");
+    assert!(paths.is_sorted());
+    assert_eq!(paths.iter().filter(|path| path.starts_with("2026-03-02/")).count(), 2);
+    let mut paged = Vec::new();
+    loop {
+        let after = paged.last().map(|file: &outflow_hub::landing::LandedFile| file.path.clone());
+        let page = place.list(&world.stream, after.as_deref(), 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    for file in &all {
+        let open = place.open(&world.stream, &file.path).await.unwrap().unwrap();
+        let content: Vec<u8> = open.content.map(|piece| piece.unwrap().to_vec()).concat().await;
+        assert_eq!((open.bytes, content.len() as u64), (file.bytes, file.bytes));
+        let path = day.parent().unwrap().join(&file.path);
+        assert_eq!(content, std::fs::read(path).unwrap());
+    }
+    for path in ["2026-03-01/20-30-00-7.cbor", "2026-03-01/../2026-03-01/x", "", "/etc/passwd"] {
+        assert!(place.open(&world.stream, path).await.unwrap().is_none(), "{path}");
+    }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outflow_hub::{
-    Hub, Ingest, IngestFormat, IngestMode, NewStream, Project, ProjectLimits, Stream,
-    StreamSettings,
+    Hub, Ingest, IngestFormat, IngestMode, NewStream, Project, ProjectLimits, ReadError,
+    ReadRequest, ReadSession, Start, Stream, StreamSettings,
 };
-use outflow_landing::place::Putting;
+use outflow_landing::place::Placing;
 use outflow_landing::{Lander, Options, Place, PlaceError};
 use outflow_model::clock::ManualClock;
 use outflow_model::draft::{Body, NewEvent};
@@ -36,11 +37,14 @@ pub(crate) enum Fate {
 pub(crate) struct Shelf {
     pub(crate) files: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) fate: Mutex<Option<Fate>>,
+    /// What was put, in order.
+    pub(crate) order: Mutex<Vec<String>>,
 }
 
 impl Place for Shelf {
-    fn put(&self, path: String, bytes: Vec<u8>) -> Putting<'_> {
+    fn put(&self, path: String, bytes: Vec<u8>) -> Placing<'_, ()> {
         let fate = self.fate.lock().take();
+        self.order.lock().push(path.clone());
         if fate != Some(Fate::Refused)
             && let Some(before) = self.files.lock().insert(path.clone(), bytes.clone())
         {
@@ -50,6 +54,22 @@ impl Place for Shelf {
         Box::pin(
             async move { if fate.is_some() { Err(PlaceError { path, error }) } else { Ok(()) } },
         )
+    }
+
+    fn set_apart(&self, from: String, to: String) -> Placing<'_, ()> {
+        let mut files = self.files.lock();
+        let all = std::mem::take(&mut *files);
+        let moved = |path: String| match path.strip_prefix(&format!("{from}/")) {
+            Some(rest) => format!("{to}/{rest}"),
+            None => path,
+        };
+        *files = all.into_iter().map(|(path, bytes)| (moved(path), bytes)).collect();
+        Box::pin(async { Ok(()) })
+    }
+
+    fn has(&self, path: String) -> Placing<'_, bool> {
+        let is_there = self.files.lock().contains_key(&path);
+        Box::pin(async move { Ok(is_there) })
     }
 }
 
@@ -70,6 +90,21 @@ impl World {
         let (options, mut registry) = (outflow_hub::Options::default(), Registry::default());
         let hub = Hub::open(engine.clone(), clock.clone(), rng, options, &mut registry);
         let hub = hub.await.unwrap();
+        let stream = Self::make(&hub, format).await;
+        let project = stream.project.clone();
+        let grant = Grant {
+            credential: CredentialId::new("upstream").unwrap(),
+            project: Some(project),
+            integration: None,
+            actions: Arc::new([Action::Ingest].into()),
+            streams: None,
+            destinations: None,
+        };
+        Self { hub, engine, clock, shelf: Arc::default(), stream, grant }
+    }
+
+    /// Makes the project with its stream.
+    pub(crate) async fn make(hub: &Hub, format: IngestFormat) -> Arc<Stream> {
         let project = ProjectId::new("acme").unwrap();
         let name = StreamName::new(STREAM).unwrap();
         hub.create_project(Project {
@@ -85,16 +120,7 @@ impl World {
         let ingest = Ingest { name: String::new(), format, mode: IngestMode::Active };
         let settings =
             StreamSettings { ingest: Some(ingest), dedup: None, ..StreamSettings::default() };
-        let stream = hub.create_stream(&project, NewStream { name, settings }).await.unwrap();
-        let grant = Grant {
-            credential: CredentialId::new("upstream").unwrap(),
-            project: Some(project),
-            integration: None,
-            actions: Arc::new([Action::Ingest].into()),
-            streams: None,
-            destinations: None,
-        };
-        Self { hub, engine, clock, shelf: Arc::default(), stream, grant }
+        hub.create_stream(&project, NewStream { name, settings }).await.unwrap()
     }
 
     /// A lander as a start of the server makes it.
@@ -103,7 +129,45 @@ impl World {
         Lander::new(self.hub.clone(), shelf, options, &mut Registry::default()).unwrap()
     }
 
+    /// A lander whose metrics are in `registry`.
+    pub(crate) fn lander_into(&self, registry: &mut Registry) -> Lander {
+        let shelf = self.shelf.clone();
+        Lander::new(self.hub.clone(), shelf, Options::default(), registry).unwrap()
+    }
+
+    /// Another ingest stream of the project.
+    pub(crate) async fn another(&self, name: &str) -> Arc<Stream> {
+        let name = StreamName::new(name).unwrap();
+        let new = NewStream { name, settings: self.stream.settings.clone() };
+        self.hub.create_stream(&self.stream.project, new).await.unwrap()
+    }
+
+    /// How long the stream keeps its events.
+    pub(crate) fn age_ms(&self) -> i64 {
+        i64::try_from(self.stream.settings.retention.age_ms).unwrap()
+    }
+
+    /// Opens a read as a client of the project does.
+    pub(crate) async fn reader(&self) -> Result<ReadSession, ReadError> {
+        let request = ReadRequest {
+            stream: self.stream.clone(),
+            start: Start::Latest,
+            filter: Arc::default(),
+            subset: None,
+            only_type: None,
+            heartbeat: Duration::from_secs(1),
+            peer: "test".to_owned(),
+            slack: false,
+        };
+        let grant = Grant { actions: Arc::new([Action::Read].into()), ..self.grant.clone() };
+        self.hub.open_read(&grant, request).await
+    }
+
     pub(crate) async fn send(&self, body: Body<'_>) {
+        self.send_to(&self.stream, body).await;
+    }
+
+    pub(crate) async fn send_to(&self, stream: &Stream, body: Body<'_>) {
         let mut draft = Draft::default();
         let event = NewEvent {
             id: None,
@@ -114,7 +178,7 @@ impl World {
             body,
         };
         draft.push(&event, &self.hub.rules(), self.hub.rng()).unwrap();
-        self.hub.publish(&self.grant, &self.stream, draft).await.unwrap();
+        self.hub.publish(&self.grant, stream, draft).await.unwrap();
     }
 
     pub(crate) async fn json(&self, text: &str) {
