@@ -21,6 +21,8 @@ pub enum BenchCommand {
     Fanout(Options),
     /// Live events to 1, 100 and 1,000 readers as server-sent events.
     Sse(Options),
+    /// Extraction of a keyed stream's entities while 5,000 changes a second are written.
+    Extraction(Options),
     /// From publish to reader at half load.
     Latency(Options),
     /// Memory of the server for each idle reader.
@@ -80,6 +82,9 @@ pub struct Options {
     /// Largest number of readers in the fan-out.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub readers: u32,
+    /// Entities of the extraction.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub entities: u64,
     /// Idle readers to open.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub idle_readers: u32,
@@ -110,6 +115,7 @@ impl BenchCommand {
             | Self::Replay(options)
             | Self::Fanout(options)
             | Self::Sse(options)
+            | Self::Extraction(options)
             | Self::Latency(options)
             | Self::Idle(options)
             | Self::Mailbox(options) => options,

@@ -1,5 +1,5 @@
 //! The load generator behind `outflow bench`: durable publish and ingest, replay, live fan-out, idle
-//! readers and publish-to-reader latency, queues over STOMP, and mailboxes, measured from outside
+//! readers and publish-to-reader latency, extractions, queues over STOMP, and mailboxes, measured from outside
 //! over real sockets.
 //!
 //! Called by `cli`; calls no crate of the product, only its HTTP doors. One thread drives all
@@ -10,6 +10,7 @@
 //! read to a clean end, else the run is an error.
 
 mod command;
+mod extraction;
 mod fanout;
 mod gauge;
 mod idle;
@@ -92,6 +93,9 @@ async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     }
     if all || matches!(command, BenchCommand::Replay(_)) {
         replay::measure(&target, options, &mut report).await?;
+    }
+    if all || matches!(command, BenchCommand::Extraction(_)) {
+        extraction::measure(&target, options, &mut report).await?;
     }
     if all || matches!(command, BenchCommand::Sse(_)) {
         fanout::measure_sse(&target, options, &mut report).await?;

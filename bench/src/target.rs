@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -184,6 +185,29 @@ impl Target {
     pub(crate) async fn make_ingest_stream(&self) -> Result<String, BenchError> {
         let made: Made = self.make("/ingest-streams", "{}").await?;
         Ok(made.id)
+    }
+
+    /// Makes an empty keyed stream of accounts and returns its name.
+    pub(crate) async fn make_keyed_stream(&self) -> Result<String, BenchError> {
+        self.streams.set(self.streams.get() + 1);
+        let name = format!("bench-{}-{}", std::process::id(), self.streams.get());
+        let body =
+            format!(r#"{{"name":"{name}","entities":[{{"name":"Account","keys":[["no"]]}}]}}"#);
+        self.expect_success(&self.request("POST", "", &body)).await?;
+        Ok(name)
+    }
+
+    /// Starts to extract a keyed stream and returns the job's id.
+    pub(crate) async fn start_extraction(&self, stream: &str) -> Result<String, BenchError> {
+        let job: Value = self.make("/extractions", &format!(r#"{{"stream":"{stream}"}}"#)).await?;
+        // A number or a string: it is part of an address only.
+        let id = job.get("id").map(|id| id.to_string().trim_matches('"').to_owned());
+        id.ok_or_else(|| BenchError::Answer(job.to_string()))
+    }
+
+    /// A whole request for how a job stands.
+    pub(crate) fn extraction_request(&self, job: &str) -> Vec<u8> {
+        self.project_request("GET", &format!("/extractions/{job}"), "")
     }
 
     async fn make<T: DeserializeOwned>(&self, path: &str, body: &str) -> Result<T, BenchError> {
