@@ -69,7 +69,7 @@ pub(crate) async fn list(
 #[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/ingest-streams/{id}/files/{day}/{file}", tag = "streams", operation_id = "get_landed_file",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id."),
         ("day" = String, Path, description = "The day, `yyyy-MM-dd`."), ("file" = String, Path, description = "The file's name.")),
-    responses((status = 200, description = "The file: `application/x-ndjson` or `application/cbor`.", content_type = "application/octet-stream"))))]
+    responses((status = 200, description = "The file; of an XML stream it is `application/cbor`.", body = String, content_type = "application/x-ndjson"))))]
 pub(crate) async fn show(State(admin): State<Admin>, caller: Caller) -> Result<Response, Refused> {
     let path = format!("{}/{}", caller.path.day, caller.path.file);
     fetch(&admin, &caller, &path).await
@@ -79,7 +79,7 @@ pub(crate) async fn show(State(admin): State<Admin>, caller: Caller) -> Result<R
 #[cfg_attr(test, utoipa::path(get, path = "/v1/projects/{project}/ingest-streams/{id}/files/{day}/_failed/{file}", tag = "streams", operation_id = "get_failed_file",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id."),
         ("day" = String, Path, description = "The day, `yyyy-MM-dd`."), ("file" = String, Path, description = "The file's name.")),
-    responses((status = 200, description = "The file.", content_type = "application/x-ndjson"))))]
+    responses((status = 200, description = "The file.", body = String, content_type = "application/x-ndjson"))))]
 pub(crate) async fn show_failed(
     State(admin): State<Admin>,
     caller: Caller,
