@@ -24,6 +24,7 @@ mod identity;
 mod password;
 pub mod primitive;
 mod reader;
+mod spelling;
 mod structure;
 pub mod table;
 mod throwable;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 pub use codec::{Decoder, Encoder};
 pub use error::{EncodeError, WireError};
-pub use format::{VERSION_MAX, WireFormat};
+pub use format::{MAGIC, Offer, OfferError, VERSION_MAX, WireFormat};
 pub use identity::Identity;
 pub use password::Password;
 pub use structure::{Destination, DestinationKind, Message, MessageKind, TransactionId};

@@ -1,1 +1,140 @@
-//! Bodies of messages.
+//! Bodies of messages, for those who do not pass them on as they are. Reference `activemq.md`, (c3)
+//! "Body encodings" and (a5) "Compression".
+//!
+//! Called by the translation, once per event and only when another face has to hand it out, or has
+//! taken it in. What goes from OpenWire to OpenWire keeps its bytes.
+//!
+//! Invariants: a compressed body is inflated to at most the length the caller names; a serialised
+//! object is never looked into.
+
+use std::io::Read as _;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use flate2::read::ZlibDecoder;
+use outflow_model::ErrorCode;
+
+use super::primitive::{self, Map, Primitive, PrimitiveError};
+use super::structure::{Message, MessageKind};
+use super::utf8;
+
+/// What a body holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// Nothing.
+    Nothing,
+    /// Text.
+    Text(String),
+    /// Bytes as they are.
+    Bytes(Bytes),
+    /// Names and typed values.
+    Map(Map),
+    /// Typed values.
+    Stream(Vec<Primitive>),
+    /// A serialised Java object, as it came.
+    Object(Bytes),
+}
+
+/// Why a body cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The text's length and its bytes do not agree.
+    #[error("the text is not as long as it says")]
+    Truncated,
+    /// The text is not modified UTF-8.
+    #[error("the text is not modified UTF-8")]
+    NotUtf8,
+    /// The compressed bytes are damaged.
+    #[error("the compressed body is damaged")]
+    Damaged,
+    /// The body is too large once inflated.
+    #[error("the inflated body has more than {max} bytes")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// The typed values cannot be read.
+    #[error(transparent)]
+    Values(#[from] PrimitiveError),
+}
+
+impl BodyError {
+    /// What the error is to a caller who knows no frames.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::Values(error) => error.code(),
+            Self::Truncated | Self::NotUtf8 | Self::Damaged => ErrorCode::Malformed,
+        }
+    }
+}
+
+/// The body of `message`, inflated to at most `max` bytes when it is compressed.
+///
+/// # Errors
+/// When it is not what its kind of message holds, or too large.
+pub fn read(message: &Message, max: usize) -> Result<Body, BodyError> {
+    let Some(content) = &message.content else { return Ok(Body::Nothing) };
+    if matches!(message.kind, MessageKind::Plain | MessageKind::Blob(_)) {
+        return Ok(Body::Nothing);
+    }
+    let content =
+        if message.compressed { inflate(&message.kind, content, max)? } else { content.clone() };
+    Ok(match message.kind {
+        MessageKind::Plain | MessageKind::Blob(_) => Body::Nothing,
+        MessageKind::Bytes => Body::Bytes(content),
+        MessageKind::Object => Body::Object(content),
+        MessageKind::Text => read_text(&content)?.map_or(Body::Nothing, Body::Text),
+        MessageKind::Map => Body::Map(primitive::read_map(&content)?.unwrap_or_default()),
+        MessageKind::Stream => Body::Stream(primitive::read_values(&content)?),
+    })
+}
+
+/// The text of a text message's content; none when it says that there is none.
+///
+/// # Errors
+/// When its length does not agree with its bytes, or it is not modified UTF-8.
+pub fn read_text(content: &[u8]) -> Result<Option<String>, BodyError> {
+    if content.is_empty() {
+        return Ok(None);
+    }
+    let (prefix, rest) = content.split_first_chunk::<4>().ok_or(BodyError::Truncated)?;
+    let Ok(len) = usize::try_from(i32::from_be_bytes(*prefix)) else { return Ok(None) };
+    let bytes = rest.get(..len).ok_or(BodyError::Truncated)?;
+    Ok(Some(utf8::decode(bytes).map_err(|_| BodyError::NotUtf8)?.into_owned()))
+}
+
+/// The content of a text message.
+///
+/// # Errors
+/// When the text is longer than the wire can say.
+pub fn write_text(text: &str) -> Result<Bytes, BodyError> {
+    let max = i32::MAX.unsigned_abs() as usize;
+    let len = utf8::encoded_len(text);
+    let prefix = i32::try_from(len).map_err(|_| BodyError::TooLarge { max })?;
+    let mut out = BytesMut::with_capacity(4 + len);
+    out.put_i32(prefix);
+    if utf8::is_plain(text) {
+        out.put_slice(text.as_bytes());
+    } else {
+        utf8::encode(text, &mut out);
+    }
+    Ok(out.freeze())
+}
+
+fn inflate(kind: &MessageKind, content: &Bytes, max: usize) -> Result<Bytes, BodyError> {
+    let mut deflated = content.clone();
+    if *kind == MessageKind::Bytes {
+        // Its length when inflated stands before it; what counts is what comes of it.
+        deflated.try_get_i32().map_err(|_| BodyError::Damaged)?;
+    }
+    let mut inflated = Vec::new();
+    ZlibDecoder::new(&*deflated)
+        .take(max as u64 + 1)
+        .read_to_end(&mut inflated)
+        .map_err(|_| BodyError::Damaged)?;
+    if inflated.len() > max {
+        return Err(BodyError::TooLarge { max });
+    }
+    Ok(inflated.into())
+}

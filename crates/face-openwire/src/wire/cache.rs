@@ -74,28 +74,21 @@ impl Sent {
         if place >= self.places.len() {
             self.places.resize_with(place + 1, || None);
         }
-        if let Some(slot) = self.places.get_mut(place) {
-            *slot = Some(value.clone());
+        // What the peer has there is gone with it.
+        if let Some(slot) = self.places.get_mut(place)
+            && let Some(before) = slot.replace(value.clone())
+        {
+            self.indexes.remove(&before);
         }
         self.indexes.insert(value, index);
         index
     }
 
-    /// The place that the next value is given, to come back to.
-    pub(super) const fn mark(&self) -> usize {
-        self.next
-    }
-
-    /// Takes back every value given a place since `mark`, whose frame was not sent.
-    pub(super) fn take_back(&mut self, mark: usize) {
-        let mut place = mark;
-        while place != self.next {
-            if let Some(value) = self.places.get_mut(place).and_then(Option::take) {
-                self.indexes.remove(&value);
-            }
-            place = self.after(place);
-        }
-        self.next = mark;
+    /// Forgets what the peer has: values were given places in a frame that was not sent.
+    pub(super) fn forget(&mut self) {
+        self.indexes.clear();
+        self.places.clear();
+        self.oldest = self.next;
     }
 }
 

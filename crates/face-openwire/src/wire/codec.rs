@@ -116,7 +116,9 @@ impl Decoder {
 
     /// The command that `bytes` begin with, and how many of them it takes.
     fn decode_first(&mut self, bytes: &Bytes) -> Result<(Command, usize), WireError> {
-        let mut reader = Reader::new(&self.format, &mut self.cache, bytes);
+        let whole = if self.format.size_prefix { bytes.len() as u64 } else { u64::MAX };
+        let elements = usize::try_from(whole.min(self.format.max_frame_size)).unwrap_or(usize::MAX);
+        let mut reader = Reader::new(&self.format, &mut self.cache, bytes, elements);
         if bytes.first() == Some(&0) {
             return Ok((Command::Null, 1));
         }
@@ -166,13 +168,12 @@ impl Encoder {
     ///
     /// # Errors
     /// When the wire, the version or the peer cannot take it. Nothing is appended then, and the
-    /// connection goes on as if it had not been tried.
+    /// connection can go on.
     pub fn encode(&mut self, command: &Command, out: &mut BytesMut) -> Result<(), EncodeError> {
         let start = out.len();
         if self.format.cache {
             self.cache.begin_frame();
         }
-        let mark = self.cache.mark();
         let outcome = if self.format.tight {
             self.encode_tight(command, out)
         } else {
@@ -180,7 +181,7 @@ impl Encoder {
         };
         if outcome.is_err() {
             out.truncate(start);
-            self.cache.take_back(mark);
+            self.cache.forget();
         }
         outcome
     }

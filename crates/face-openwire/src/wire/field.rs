@@ -7,9 +7,9 @@ use bytes::{BufMut as _, Bytes};
 use super::WireStr;
 use super::cache::{NOT_KEPT, Place};
 use super::error::{EncodeError, WireError};
-use super::identity::Cacheable;
+use super::identity::{Cacheable, Identity};
 use super::reader::Reader;
-use super::structure::Structure;
+use super::structure::{Structure, TransactionId};
 use super::writer::Writer;
 
 /// A field's type.
@@ -159,7 +159,10 @@ impl<T: Cacheable> CachedField for Option<T> {
             return writer.structure(self.as_ref());
         }
         let identity = self.as_ref().map(T::to_identity);
-        if let Place::Known(index) = writer.cache.place(&identity) {
+        // A branch of a distributed transaction is written out each time, as the reference frames
+        // have it.
+        let again = !matches!(identity, Some(Identity::TransactionId(TransactionId::Xa(_))));
+        if again && let Place::Known(index) = writer.cache.place(&identity) {
             writer.flag(false);
             writer.data.put_i16(index);
             return Ok(());

@@ -35,12 +35,14 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of the frame that `frame` begins with, whose lists have at most `elements` elements
+    /// together: as many as the whole frame may have bytes.
     pub(super) const fn new(
         format: &'a WireFormat,
         cache: &'a mut Received,
         frame: &'a Bytes,
+        elements: usize,
     ) -> Self {
-        let elements = frame.len();
         Self { format, cache, frame, at: 0, bits: BitsIn::new(0, 0), depth: 0, elements }
     }
 

@@ -191,9 +191,7 @@ macro_rules! commands {
                 }
             }
 
-            /// The name of its type, as the reference has it.
-            #[must_use]
-            pub const fn name(&self) -> &'static str {
+            const fn rust_name(&self) -> &'static str {
                 match self {
                     Self::Null => "null",
                     $( Self::$name(_) => stringify!($name), )*
@@ -222,6 +220,15 @@ impl Command {
     #[must_use]
     pub const fn response_required(&self) -> bool {
         self.header().1
+    }
+
+    /// The name of its type, as the reference has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.rust_name() {
+            "XaTransactionId" => "XATransactionId",
+            name => name,
+        }
     }
 
     /// The code of its type.

@@ -1,0 +1,17 @@
+//! The OpenWire face, tested byte by byte.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code, helpers included, fails by panicking"
+)]
+
+#[path = "../../examples/vectors/check.rs"]
+mod check;
+mod frames;
+mod golden;
+mod hostile;
+mod primitive;
+mod round_trip;
