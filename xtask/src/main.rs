@@ -13,6 +13,7 @@ mod driver;
 mod fault;
 mod interop;
 mod licences;
+mod openwire_vectors;
 mod peers;
 mod soak;
 mod spdx;
@@ -36,6 +37,7 @@ usage: cargo xtask <command>
                             licences, duplicate versions; advisories when a database is given
                             (or named by ADVISORY_DB)
   interop [NAME]            real clients against a dev server: python, node, java, curl, deflate, chromium
+  openwire-vectors FILE     golden OpenWire frames, read and written back byte for byte
   soak [--kill-rounds N] [--sim-seeds N] [--subscription-cases N] [--fuzz-minutes N] [--bench]
                             the long versions of what the tests do briefly
   bench --peers [--runs N] [--seconds N]
@@ -63,6 +65,7 @@ fn run(arguments: &[String]) -> Result<(), Fault> {
         }
         ("interop", []) => interop::run(&Workspace::load()?, None),
         ("interop", [name]) => interop::run(&Workspace::load()?, Some(name)),
+        ("openwire-vectors", [file]) => openwire_vectors::run(&Workspace::load()?, file),
         ("bench", [peers, flags @ ..]) if peers == "--peers" => {
             peers::run(&Workspace::load()?, flags)
         }
