@@ -46,6 +46,7 @@ fn scope(operation: &str) -> Scope {
         "list_subscriptions" | "get_subscription" | "delete_subscription" => Scope::Manage,
         "purge_subscription" | "move_events" => Scope::Manage,
         "browse_subscription" => Scope::Read,
+        "list_landed_files" | "get_landed_file" | "get_failed_file" => Scope::Read,
         "list_cursors" | "get_cursor" | "put_cursor" | "delete_cursor" => Scope::Read,
         "publish" => Scope::Publish,
         unknown => panic!("`{unknown}` has no row in the matrix"),
