@@ -124,10 +124,15 @@ pub fn write_text(text: &str) -> Result<Bytes, BodyError> {
 
 fn inflate(kind: &MessageKind, content: &Bytes, max: usize) -> Result<Bytes, BodyError> {
     let mut deflated = content.clone();
-    if *kind == MessageKind::Bytes {
-        // Its length when inflated stands before it; what counts is what comes of it.
-        deflated.try_get_i32().map_err(|_| BodyError::Damaged)?;
-    }
+    // The length of bytes stands before them, for clients may deflate all of a buffer of which they
+    // have filled a part.
+    let own = match kind {
+        MessageKind::Bytes => {
+            let len = deflated.try_get_i32().map_err(|_| BodyError::Damaged)?;
+            usize::try_from(len).map_err(|_| BodyError::Damaged)?
+        }
+        _ => usize::MAX,
+    };
     let mut inflated = Vec::new();
     ZlibDecoder::new(&*deflated)
         .take(max as u64 + 1)
@@ -136,5 +141,6 @@ fn inflate(kind: &MessageKind, content: &Bytes, max: usize) -> Result<Bytes, Bod
     if inflated.len() > max {
         return Err(BodyError::TooLarge { max });
     }
+    inflated.truncate(own);
     Ok(inflated.into())
 }

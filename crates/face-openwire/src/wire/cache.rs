@@ -36,6 +36,15 @@ pub(super) enum Place {
     New,
 }
 
+/// Why a peer's value is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotKept {
+    /// The cache is smaller.
+    NoPlace,
+    /// The values have too much text.
+    TooLarge,
+}
+
 /// The index that says that the value is not kept.
 pub(super) const NOT_KEPT: i16 = -1;
 
@@ -92,10 +101,16 @@ impl Sent {
     }
 }
 
+/// The most bytes of text that a peer's values may have together: what a peer may make a connection
+/// keep for it. A thousand ids and destinations have a hundred thousand.
+pub(super) const RECEIVED_BYTES_MAX: usize = 1 << 22;
+
 /// What the peer has sent.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     size: usize,
+    /// How many bytes of text the values have.
+    bytes: usize,
     /// Grows to `size` as places are first taken.
     places: Vec<Option<Option<Identity>>>,
 }
@@ -103,24 +118,30 @@ pub(super) struct Received {
 impl Received {
     /// A cache of `size` values; a peer's number, so nothing is allocated for it.
     pub(super) fn new(size: u16) -> Self {
-        Self { size: size.into(), places: Vec::new() }
+        Self { size: size.into(), ..Self::default() }
     }
 
-    /// Keeps `value` at `index`; false when there is no such place.
-    pub(super) fn keep(&mut self, index: i16, value: Option<Identity>) -> bool {
+    /// Keeps `value` at `index`.
+    pub(super) fn keep(&mut self, index: i16, value: Option<Identity>) -> Result<(), NotKept> {
         if index == NOT_KEPT {
-            return true;
+            return Ok(());
         }
-        let Some(place) = usize::try_from(index).ok().filter(|place| *place < self.size) else {
-            return false;
-        };
+        let place = usize::try_from(index).ok().filter(|place| *place < self.size);
+        let place = place.ok_or(NotKept::NoPlace)?;
+        let weight = |value: &Option<Identity>| value.as_ref().map_or(0, Identity::weight);
+        let before = self.places.get(place).and_then(Option::as_ref).map_or(0, weight);
+        let bytes = self.bytes.saturating_sub(before).saturating_add(weight(&value));
+        if bytes > RECEIVED_BYTES_MAX {
+            return Err(NotKept::TooLarge);
+        }
         if place >= self.places.len() {
             self.places.resize_with(place + 1, || None);
         }
         if let Some(slot) = self.places.get_mut(place) {
-            *slot = Some(value);
+            *slot = Some(value.map(Identity::detached));
+            self.bytes = bytes;
         }
-        true
+        Ok(())
     }
 
     /// What is kept at `index`.

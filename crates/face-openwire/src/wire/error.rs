@@ -84,6 +84,14 @@ pub enum WireError {
         /// Where the data stood.
         at: usize,
     },
+    /// The values that the peer has cached have too much text.
+    #[error("the values cached have more than {max} bytes; byte {at}")]
+    CacheFull {
+        /// The limit.
+        max: usize,
+        /// Where the data stood.
+        at: usize,
+    },
     /// Bytes follow the last field.
     #[error("the command ends at byte {at}, the frame does not")]
     Trailing {
@@ -97,7 +105,7 @@ impl WireError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooLarge { .. } | Self::CacheFull { .. } => ErrorCode::TooLarge,
             _ => ErrorCode::Malformed,
         }
     }

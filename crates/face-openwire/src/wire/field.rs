@@ -5,7 +5,7 @@
 use bytes::{BufMut as _, Bytes};
 
 use super::WireStr;
-use super::cache::{NOT_KEPT, Place};
+use super::cache::{NOT_KEPT, NotKept, Place, RECEIVED_BYTES_MAX};
 use super::error::{EncodeError, WireError};
 use super::identity::{Cacheable, Identity};
 use super::reader::Reader;
@@ -141,8 +141,11 @@ impl<T: Cacheable> CachedField for Option<T> {
         let index = reader.i16()?;
         if new {
             let value: Self = reader.structure()?;
-            let kept = reader.cache().keep(index, value.as_ref().map(T::to_identity));
-            return if kept { Ok(value) } else { Err(WireError::NotCached { index, at }) };
+            return match reader.cache().keep(index, value.as_ref().map(T::to_identity)) {
+                Ok(()) => Ok(value),
+                Err(NotKept::NoPlace) => Err(WireError::NotCached { index, at }),
+                Err(NotKept::TooLarge) => Err(WireError::CacheFull { max: RECEIVED_BYTES_MAX, at }),
+            };
         }
         match reader.cache().get(index) {
             None => Err(WireError::NotCached { index, at }),

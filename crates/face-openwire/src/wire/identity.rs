@@ -2,6 +2,9 @@
 //!
 //! Called by `cache` and `field`; [`super::RemoveInfo`] names what ends by one.
 
+use bytes::Bytes;
+
+use super::WireStr;
 use super::error::{EncodeError, WireError};
 use super::reader::Reader;
 use super::structure::{Destination, Structure, TransactionId};
@@ -91,6 +94,38 @@ identities! {
     Destination
     /// A transaction.
     TransactionId
+}
+
+impl Identity {
+    /// How many bytes its texts have.
+    pub(super) fn weight(&self) -> usize {
+        let text = |text: &Option<WireStr>| text.as_ref().map_or(0, |text| text.len());
+        let bytes = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        match self {
+            Self::ConnectionId(id) => text(&id.value),
+            Self::SessionId(id) => text(&id.connection_id),
+            Self::ConsumerId(id) => text(&id.connection_id),
+            Self::ProducerId(id) => text(&id.connection_id),
+            Self::BrokerId(id) => text(&id.value),
+            Self::Destination(destination) => text(&destination.physical_name),
+            Self::TransactionId(TransactionId::Local(id)) => {
+                id.connection_id.as_ref().map_or(0, |id| text(&id.value))
+            }
+            Self::TransactionId(TransactionId::Xa(id)) => {
+                bytes(&id.global_transaction_id) + bytes(&id.branch_qualifier)
+            }
+        }
+    }
+
+    /// The same with bytes of its own, which keep no frame alive.
+    pub(super) fn detached(mut self) -> Self {
+        if let Self::TransactionId(TransactionId::Xa(id)) = &mut self {
+            for part in [&mut id.global_transaction_id, &mut id.branch_qualifier] {
+                *part = part.as_deref().map(Bytes::copy_from_slice);
+            }
+        }
+        self
+    }
 }
 
 impl Cacheable for Identity {

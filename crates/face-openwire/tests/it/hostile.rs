@@ -173,6 +173,25 @@ fn an_index_that_is_not_cached_is_refused() {
 }
 
 #[test]
+fn a_peer_cannot_have_any_amount_kept() {
+    let format = WireFormat { cache: true, cache_size: 16_383, ..loose(12) };
+    let mut decoder = Decoder::new(format);
+    let mut session = |index: i16| {
+        let mut frame = BytesMut::from(&[4, 0, 0, 0, 1, 0, 1][..]);
+        frame.put_i16(index);
+        frame.put_slice(&[1, 121, 1, 0x80, 0]);
+        frame.put_bytes(b'x', 0x8000);
+        frame.put_i64(7);
+        decoder.decode(&frame.freeze())
+    };
+    // The same place again and again costs what one value costs.
+    for index in (0..128).chain([5; 1000]) {
+        assert!(session(index).is_ok(), "{index}");
+    }
+    assert_eq!(session(128), Err(WireError::CacheFull { max: 1 << 22, at: 7 }));
+}
+
+#[test]
 fn a_command_that_cannot_be_written_leaves_nothing_behind() {
     let format = WireFormat { tight: true, cache: true, ..loose(12) };
     let (mut encoder, mut decoder) = (Encoder::new(format.clone()), Decoder::new(format));

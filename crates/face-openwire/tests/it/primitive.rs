@@ -131,8 +131,8 @@ fn a_compressed_body_is_inflated_as_far_as_allowed() {
     let max = content.len() - 1;
     assert_eq!(body::read(&packed, max), Err(BodyError::TooLarge { max }));
 
-    // Its length stands before compressed bytes; a wrong one is of no account.
-    let packed = message(MessageKind::Bytes, deflated(&[0x7F, 0, 0, 0], b"raw"), true);
+    // The length of bytes stands before them: what a client's buffer had behind them is no part.
+    let packed = message(MessageKind::Bytes, deflated(&[0, 0, 0, 3], b"raw\0\0\0"), true);
     assert_eq!(body::read(&packed, 100), Ok(Body::Bytes(Bytes::from_static(b"raw"))));
 
     let bomb = message(MessageKind::Object, deflated(&[], &vec![0; 10 << 20]), true);
