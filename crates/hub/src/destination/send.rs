@@ -9,7 +9,10 @@ use outflow_model::{Action, Grant, ProjectId, StreamName, SubscriptionName};
 
 use super::{DEAD_LETTERS, Destination, DestinationError, Kind, name, reach};
 use crate::subscription::{NewSubscription, Source, Sources, Subscription, SubscriptionSettings};
-use crate::{CatalogError, Durability, Hub, NewStream, Start, Stream, StreamSettings};
+use crate::{CatalogError, Dedup, Durability, Hub, NewStream, Start, Stream, StreamSettings};
+
+/// For how long, and among how many, what a sender sends again is recognised.
+const COPIES: Dedup = Dedup { window_ms: 10 * 60_000, max_ids: 100_000 };
 
 type Found<T> = Result<T, DestinationError>;
 
@@ -175,14 +178,18 @@ impl Hub {
     /// The settings of a stream that is made on first use.
     pub(crate) fn settings_of_made(&self, kind: Kind) -> StreamSettings {
         let mut settings = StreamSettings {
-            // Senders of brokers' protocols give no ids of their own that say what is a copy.
-            dedup: None,
+            // Of brokers' protocols only OpenWire's senders give ids of their own: what they send
+            // again after a cut is a copy.
+            dedup: Some(COPIES),
             ..StreamSettings::default()
         };
         match kind {
             Kind::Topic => {}
             Kind::Queue => settings.retention = self.options().queue_retention,
-            Kind::TempQueue | Kind::TempTopic => settings.durability = Durability::Relaxed,
+            Kind::TempQueue | Kind::TempTopic => {
+                settings.durability = Durability::Relaxed;
+                settings.dedup = None;
+            }
         }
         settings
     }

@@ -161,6 +161,19 @@ impl Consumers {
         }
     }
 
+    /// Removes a consumer that says which of its events its user has seen: those up to `seen`;
+    /// `None`: not one. What it holds goes back to the front, in order; what was not seen was not
+    /// delivered.
+    pub fn remove_unseen(&mut self, consumer: ConsumerId, seen: Option<LeaseId>) {
+        if let Some((subscription, key)) = self.entries.get(&consumer) {
+            let mut queue = subscription.queue.lock();
+            if let Some(hand) = queue.hands.get_mut(key) {
+                hand.take_back_count(seen.map(|seen| seen.0));
+            }
+        }
+        self.remove(consumer);
+    }
+
     fn remove_all(&mut self) {
         for (subscription, key) in std::mem::take(&mut self.entries).into_values() {
             leave(&self.inner, &subscription, key);
@@ -175,6 +188,18 @@ impl Consumers {
         if let Some(hand) = queue.hands.get_mut(key) {
             let extension = i64::from(hand.extension).saturating_add(n);
             hand.extension = u32::try_from(extension.max(0)).unwrap_or(u32::MAX);
+            queue.queue_up(*key);
+        }
+        drop(subscription.finish(&self.inner, queue));
+    }
+
+    /// Sets how many events a consumer may hold unsettled at once, from now on. What it holds
+    /// already stays with it.
+    pub fn set_credit(&mut self, consumer: ConsumerId, credit: u32) {
+        let Some((subscription, key)) = self.entries.get(&consumer) else { return };
+        let mut queue = subscription.queue.lock();
+        if let Some(hand) = queue.hands.get_mut(key) {
+            hand.options.credit = credit;
             queue.queue_up(*key);
         }
         drop(subscription.finish(&self.inner, queue));

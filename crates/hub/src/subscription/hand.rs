@@ -223,6 +223,18 @@ impl Hand {
         self.holds += 1;
     }
 
+    /// What it got after the lease `seen` was never looked at: it does not count as handed out.
+    pub(crate) fn take_back_count(&mut self, seen: Option<u64>) {
+        for leased in self.leased.iter_mut().rev() {
+            if seen.is_some_and(|seen| leased.lease <= seen) {
+                return;
+            }
+            if let Some(entry) = &mut leased.entry {
+                entry.deliveries = entry.deliveries.saturating_sub(1);
+            }
+        }
+    }
+
     /// All that it has, to go back: first what it holds, then what waits for it.
     pub(crate) fn empty(&mut self) -> Vec<(u32, Entry)> {
         let held = std::mem::take(&mut self.leased);
