@@ -171,6 +171,7 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
                 .env("OUTFLOW_OPERATOR_TOKEN", stand.token())
                 .env("OUTFLOW_ADMIN_URL", format!("http://{}", stand.admin()))
                 .env("OUTFLOW_STOMP", stand.stomp().to_string())
+                .env("OUTFLOW_OPENWIRE", stand.openwire().to_string())
                 .env("OUTFLOW_TLS_URL", format!("https://localhost:{}", secured.http().port()))
                 .env("OUTFLOW_CA", tls.folder.join("ca.pem"))
                 .env("OUTFLOW_TRUST_STORE", tls.folder.join("trust.p12"));

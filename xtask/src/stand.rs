@@ -28,6 +28,7 @@ struct Ready {
     http: SocketAddr,
     admin: SocketAddr,
     stomp: SocketAddr,
+    openwire: SocketAddr,
 }
 
 /// How to start the server.
@@ -45,6 +46,7 @@ pub(crate) struct Stand {
     http: SocketAddr,
     admin: SocketAddr,
     stomp: SocketAddr,
+    openwire: SocketAddr,
     control: SocketAddr,
     token: String,
     orders: mpsc::Sender<Order>,
@@ -82,6 +84,7 @@ impl Stand {
             http: ready.http,
             admin: ready.admin,
             stomp: ready.stomp,
+            openwire: ready.openwire,
             control,
             token: token.trim().to_owned(),
             orders,
@@ -104,6 +107,10 @@ impl Stand {
 
     pub(crate) fn stomp(&self) -> SocketAddr {
         self.stomp
+    }
+
+    pub(crate) fn openwire(&self) -> SocketAddr {
+        self.openwire
     }
 
     /// The token of the server's operator, for the admin API.
@@ -176,8 +183,8 @@ impl Server {
     fn start(&mut self) -> Result<Ready, Fault> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let ports = self.ports.as_ref();
-        let [http, admin, stomp] = ports
-            .map_or([free; 3], |ready| [ready.http, ready.admin, ready.stomp])
+        let [http, admin, stomp, openwire] = ports
+            .map_or([free; 4], |ready| [ready.http, ready.admin, ready.stomp, ready.openwire])
             .map(|port| port.to_string());
         let log = File::options()
             .create(true)
@@ -192,6 +199,8 @@ impl Server {
                 &http,
                 "--admin",
                 &admin,
+                "--openwire",
+                &openwire,
                 "--stomp",
                 &stomp,
                 "--data-dir",

@@ -45,5 +45,7 @@ pub const DELIVER_AT: &str = "outflow-deliver-at";
 pub const ORIGIN: &str = "outflow-origin";
 /// Whether a message is text or bytes for JMS, where that does not follow from the rest.
 pub const KIND: &str = "outflow-body";
+/// The types of an OpenWire message's properties, which are texts here.
+pub const TYPES: &str = "outflow-types";
 /// What the hub tells of dead letters begins so.
 pub const DEAD: &str = "outflow-dead-";

@@ -12,7 +12,7 @@ use listenfd::ListenFd;
 use crate::config::{Config, ConfigError};
 
 /// The listeners by name.
-const LISTENERS: [&str; 3] = ["http", "admin", "stomp"];
+const LISTENERS: [&str; 4] = ["http", "admin", "stomp", "openwire"];
 
 /// The sockets handed over that were not taken yet, by the name of their listener.
 #[derive(Debug, Default)]
@@ -50,6 +50,7 @@ impl Handed {
                 "http" => config.http.listen = address,
                 "admin" => config.admin.listen = address,
                 "stomp" => config.stomp.listen = address,
+                "openwire" => config.openwire.listen = address,
                 _ => {}
             }
         }
@@ -101,6 +102,6 @@ mod tests {
         assert_eq!(given("stomp:http", 2).unwrap(), ["stomp", "http"]);
         assert!(given("http:htp", 2).unwrap_err().contains("`htp`"));
         assert!(given("http:http", 2).unwrap_err().contains("two sockets"));
-        assert!(given("", 4).unwrap_err().contains("one more"));
+        assert!(given("", 5).unwrap_err().contains("one more"));
     }
 }

@@ -10,6 +10,7 @@ mod ingest;
 mod landing;
 mod layer;
 mod nearest;
+mod openwire;
 mod sse;
 mod stomp;
 
@@ -23,6 +24,7 @@ pub(crate) use destinations::Destinations;
 pub(crate) use ingest::Ingest;
 pub(crate) use landing::Landing;
 pub(crate) use layer::Layers;
+pub(crate) use openwire::OpenWire;
 pub(crate) use sse::Sse;
 pub(crate) use stomp::{Stomp, TextRule};
 
@@ -48,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) ingest: Ingest,
     pub(crate) landing: Landing,
     pub(crate) stomp: Stomp,
+    pub(crate) openwire: OpenWire,
     pub(crate) destinations: Destinations,
     pub(crate) drain: Drain,
     pub(crate) log: Log,
@@ -67,7 +70,7 @@ pub(crate) struct Http {
     pub(crate) tls: TlsFiles,
 }
 
-/// The sections `http.tls` and `stomp.tls`.
+/// The sections `http.tls`, `stomp.tls` and `openwire.tls`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct TlsFiles {
     pub(crate) cert_file: PathBuf,
@@ -228,6 +231,7 @@ impl Config {
         self.ingest.check(limits.max_event_bytes, &mut refuse);
         self.landing.check(&mut refuse);
         self.stomp.check(&mut refuse);
+        self.openwire.check(&mut refuse);
         self.destinations.check(&mut refuse);
         refuse(
             self.drain.deadline_ms < self.drain.within_ms,

@@ -101,6 +101,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
             base: format!("{scheme}://{}", serving.http),
             admin: serving.admin,
             stomp: serving.stomp,
+            openwire: serving.openwire,
             ingest_token,
             rate: args.rate,
             data: (!args.ephemeral).then(|| config.data.dir.clone()),
@@ -114,18 +115,27 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
 /// Prints the one line that programs wait for.
 fn ready(serving: &crate::serving::Serving, ingest: &Secret) -> Result<(), StartError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", line(serving.http, serving.admin, serving.stomp, ingest))
+    let brokers = [("stomp", serving.stomp), ("openwire", serving.openwire)];
+    writeln!(out, "{}", line(serving.http, serving.admin, brokers, ingest))
         .and_then(|()| out.flush())
         .map_err(|error| StartError::System { what: "standard output", error })
 }
 
 /// Where the server listens, and a token for its ingest streams: the demonstration's, made for this
 /// start, which the instructions show as well.
-fn line(http: SocketAddr, admin: SocketAddr, stomp: Option<SocketAddr>, ingest: &Secret) -> String {
-    let stomp = stomp.map(|addr| format!(r#","stomp":"{addr}""#)).unwrap_or_default();
+fn line(
+    http: SocketAddr,
+    admin: SocketAddr,
+    brokers: [(&str, Option<SocketAddr>); 2],
+    ingest: &Secret,
+) -> String {
+    let brokers: String = brokers
+        .into_iter()
+        .filter_map(|(name, addr)| Some(format!(r#","{name}":"{}""#, addr?)))
+        .collect();
     let ingest = ingest.expose();
     format!(
-        r#"{{"ready":true,"http":"{http}","admin":"{admin}"{stomp},"ingest_token":"{ingest}"}}"#
+        r#"{{"ready":true,"http":"{http}","admin":"{admin}"{brokers},"ingest_token":"{ingest}"}}"#
     )
 }
 
@@ -138,11 +148,13 @@ mod tests {
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let token = Secret::new("eyJ.a-b_c.d".to_owned());
         for stomp in [None, Some(addr(3))] {
-            let line = line(addr(1), addr(2), stomp, &token);
+            let brokers = [("stomp", stomp), ("openwire", Some(addr(4)))];
+            let line = line(addr(1), addr(2), brokers, &token);
             let read: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert_eq!((&read["ready"], &read["http"]), (&true.into(), &"127.0.0.1:1".into()));
             assert_eq!(read["admin"], "127.0.0.1:2");
             assert_eq!(read["stomp"].as_str(), stomp.map(|_| "127.0.0.1:3"));
+            assert_eq!(read["openwire"], "127.0.0.1:4");
             assert_eq!(read["ingest_token"], "eyJ.a-b_c.d");
         }
     }

@@ -41,6 +41,9 @@ pub(crate) struct ServerArgs {
     /// Where STOMP listens; port 0 takes a free one [config: stomp.listen].
     #[arg(long, value_name = "ADDR")]
     pub(crate) stomp: Option<SocketAddr>,
+    /// Where OpenWire listens; port 0 takes a free one [config: openwire.listen].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) openwire: Option<SocketAddr>,
     /// The data directory [config: data.dir].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -61,6 +64,7 @@ impl ServerArgs {
             ("http.listen", self.http.map(|addr| addr.to_string())),
             ("admin.listen", self.admin.map(|addr| addr.to_string())),
             ("stomp.listen", self.stomp.map(|addr| addr.to_string())),
+            ("openwire.listen", self.openwire.map(|addr| addr.to_string())),
             ("data.dir", self.data_dir.as_ref().map(|dir| dir.display().to_string())),
         ];
         let shown = shown.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
@@ -137,10 +141,12 @@ pub(crate) async fn run(args: ServeArgs, loaded: Loaded) -> Result<Exit, StartEr
     }
     let serving = core.serve(&config, handed).await?;
     let stomp = serving.stomp.map(tracing::field::display);
+    let openwire = serving.openwire.map(tracing::field::display);
     tracing::info!(
         http = %serving.http,
         admin = %serving.admin,
         stomp,
+        openwire,
         tls = config.has_tls(),
         "ready"
     );

@@ -31,7 +31,9 @@ pub(crate) struct Serving {
     pub(crate) admin: SocketAddr,
     /// `None`: not enabled.
     pub(crate) stomp: Option<SocketAddr>,
-    /// The certificates of HTTP and STOMP.
+    /// `None`: not enabled.
+    pub(crate) openwire: Option<SocketAddr>,
+    /// The certificates of HTTP, STOMP and OpenWire.
     pub(crate) tls: Vec<Tls>,
     pub(crate) status: Status,
     pub(crate) hub: Hub,

@@ -13,6 +13,7 @@ use axum::http::{Method, Uri};
 use axum::response::Response;
 use outflow_auth::{Auth, SystemRng};
 use outflow_face::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
+use outflow_face_openwire::OpenWire;
 use outflow_face_stomp::Stomp;
 use outflow_hub::Hub;
 use outflow_landing::{Directory, Lander};
@@ -30,10 +31,10 @@ use crate::counts::Counts;
 use crate::serving::Serving;
 use crate::status::Status;
 
-/// How long bytes of a STOMP connection may stay unacknowledged until it counts as dead: shorter than
-/// a CONNECT waits for its client id
+/// How long bytes of a broker protocol's connection may stay unacknowledged until it counts as dead:
+/// shorter than a login waits for its client id
 /// ([`client_id_wait`](outflow_face_stomp::Options::client_id_wait)).
-const STOMP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+const BROKER_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +184,13 @@ impl Core {
         Stomp::new(hub, auth, options, drain.clone(), names)
     }
 
+    /// OpenWire, and its metrics.
+    fn openwire(&mut self, config: &Config, drain: &Drain) -> OpenWire {
+        let names = self.registry.sub_registry_with_prefix("outflow");
+        let options = config.openwire.options();
+        OpenWire::new(self.hub.clone(), self.auth.clone(), options, drain.clone(), names)
+    }
+
     /// What lands ingest streams as files, if that is wanted.
     fn lander(&mut self, config: &Config) -> Result<Option<Lander>, StartError> {
         let dir = config.landing.dir(&config.data.dir).filter(|_| !self.ephemeral);
@@ -225,6 +233,13 @@ impl Core {
             let tls = load_tls("stomp", &config.stomp.tls)?;
             stomp = Some((face, local(&listener)?, listener, tls, self.counters("stomp")));
         }
+        let mut openwire = None;
+        if config.openwire.enabled {
+            let face = self.openwire(config, &drain);
+            let listener = bind("openwire", config.openwire.listen, &mut handed)?;
+            let tls = load_tls("openwire", &config.openwire.tls)?;
+            openwire = Some((face, local(&listener)?, listener, tls, self.counters("openwire")));
+        }
         let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
         let app = self.routes(config, &drain, stomp.as_ref().map(|(face, ..)| face))?;
         let lander = self.lander(config)?;
@@ -240,7 +255,7 @@ impl Core {
             stomp_address = Some(address);
             let limits = SocketLimits {
                 max_connections: config.stomp.max_connections,
-                user_timeout: STOMP_USER_TIMEOUT,
+                user_timeout: BROKER_USER_TIMEOUT,
                 ..limits.socket()
             };
             let drain = drain.clone();
@@ -250,10 +265,29 @@ impl Core {
                 face.ended().await;
             });
         }
+        let mut openwire_address = None;
+        let mut openwire_faces = None;
+        if let Some((face, address, listener, tls, counters)) = openwire {
+            certificates.extend(tls.clone());
+            openwire_address = Some(address);
+            let limits = SocketLimits {
+                max_connections: config.openwire.max_connections,
+                user_timeout: BROKER_USER_TIMEOUT,
+                ..limits.socket()
+            };
+            let drain = drain.clone();
+            openwire_faces =
+                Some(outflow_face::serve_protocol(listener, tls, face, limits, drain, counters));
+        }
         let stopping = drain.clone();
         let faces = async move {
             let stomp = async {
                 if let Some(faces) = stomp_faces {
+                    faces.await;
+                }
+            };
+            let openwire = async {
+                if let Some(faces) = openwire_faces {
                     faces.await;
                 }
             };
@@ -262,7 +296,7 @@ impl Core {
                     lander.run(stopping.reached(Phase::Draining)).await;
                 }
             };
-            tokio::join!(faces, stomp, landing);
+            tokio::join!(faces, stomp, openwire, landing);
         };
         // The admin listener stays until the end, so that a drain can be watched.
         let watched = Drain::new();
@@ -272,6 +306,7 @@ impl Core {
             http: addresses.0,
             admin: addresses.1,
             stomp: stomp_address,
+            openwire: openwire_address,
             tls: certificates,
             status,
             hub: self.hub,

@@ -69,6 +69,7 @@ pub struct Server {
     http: SocketAddr,
     admin: SocketAddr,
     stomp: SocketAddr,
+    openwire: SocketAddr,
 }
 
 impl Server {
@@ -84,6 +85,8 @@ impl Server {
             "--admin",
             "127.0.0.1:0",
             "--stomp",
+            "127.0.0.1:0",
+            "--openwire",
             "127.0.0.1:0",
             "--http",
         ]);
@@ -105,8 +108,8 @@ impl Server {
         if let Some(stderr) = child.stderr.take() {
             log.follow(stderr);
         }
-        let [http, admin, stomp] = ready(&mut child, &log).await?;
-        Ok(Self { child, log, http, admin, stomp })
+        let [http, admin, stomp, openwire] = ready(&mut child, &log).await?;
+        Ok(Self { child, log, http, admin, stomp, openwire })
     }
 
     /// Where HTTP listens.
@@ -119,6 +122,12 @@ impl Server {
     #[must_use]
     pub const fn stomp(&self) -> SocketAddr {
         self.stomp
+    }
+
+    /// Where OpenWire listens.
+    #[must_use]
+    pub const fn openwire(&self) -> SocketAddr {
+        self.openwire
     }
 
     /// A URL on the HTTP listener; `path` begins with a slash.
@@ -196,7 +205,7 @@ impl Server {
 }
 
 /// Reads the ready line.
-async fn ready(child: &mut Child, log: &Log) -> Result<[SocketAddr; 3], TestkitError> {
+async fn ready(child: &mut Child, log: &Log) -> Result<[SocketAddr; 4], TestkitError> {
     let Some(stdout) = child.stdout.take() else {
         return Err(TestkitError::ReadyLine("there is no output".into()));
     };
@@ -221,6 +230,7 @@ async fn ready(child: &mut Child, log: &Log) -> Result<[SocketAddr; 3], TestkitE
         address("http").ok_or_else(bad)?,
         address("admin").ok_or_else(bad)?,
         address("stomp").ok_or_else(bad)?,
+        address("openwire").ok_or_else(bad)?,
     ])
 }
 

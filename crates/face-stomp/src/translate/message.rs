@@ -6,7 +6,7 @@ use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
 use outflow_model::Timestamp;
 
-use super::{DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN};
+use super::{DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES};
 use crate::session::{AckId, Outbox};
 use crate::wire::{FrameWriter, Version};
 
@@ -90,6 +90,7 @@ fn headers(
             DELIVER_AT
             | KIND
             | ORIGIN
+            | TYPES
             | "destination"
             | "subscription"
             | "message-id"

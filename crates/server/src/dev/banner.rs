@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) admin: SocketAddr,
     /// `None`: switched off.
     pub(super) stomp: Option<SocketAddr>,
+    /// `None`: switched off.
+    pub(super) openwire: Option<SocketAddr>,
     /// For the ingest streams.
     pub(super) ingest_token: Secret,
     pub(super) rate: u32,
@@ -52,6 +54,7 @@ fn text(facts: &Facts) -> String {
         None => String::new(),
     };
     let stomp = facts.stomp.map(consumer).unwrap_or_default();
+    let openwire = facts.openwire.map(java_consumer).unwrap_or_default();
     let ingest = upstream(base, facts.ingest_token.expose());
     // It follows from project and name, so the lines below work before it was registered.
     let subscriber = ProjectId::new(NAME)
@@ -80,7 +83,7 @@ Server-sent events (accounts, invoices and usage of a company that keep changing
   curl -N -H 'Authorization: Bearer {NAME}' '{base}/v1/projects/{NAME}/feed/changes?stream={BILLING}'
   curl -N -H 'Authorization: Bearer {NAME}' {base}/v1/projects/{NAME}/feed/load
 
-{stomp}{ingest}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
+{stomp}{openwire}{ingest}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)
   call() {{ curl -s -u {NAME}:{NAME} -X "$1" "{base}/Events/$2"; echo; }}
   call POST   'Register?subscriberName=me'
   call POST   'Subscribe?subscriberId={subscriber}&companyCode={COMPANY}&topic=INVOICES'
@@ -112,6 +115,20 @@ fn consumer(stomp: SocketAddr) -> String {
   connection.connect('{USER}', '{PASSWORD}', wait=True, headers={{'client-id': 'connection1'}})
   connection.subscribe('/queue/destination1.RTO.{NAMESPACE}', id='1')
   time.sleep(3600)
+
+"#
+    )
+}
+
+/// The same consumer in Java.
+fn java_consumer(openwire: SocketAddr) -> String {
+    format!(
+        r#"Java over OpenWire (org.apache.activemq:activemq-client; paste into jshell, its jars in the class path)
+  var connection = new org.apache.activemq.ActiveMQConnectionFactory("{USER}", "{PASSWORD}", "failover:(tcp://{openwire})").createConnection();
+  connection.setClientID("connection2"); connection.start();
+  var session = connection.createSession(false, 1);
+  var consumer = session.createConsumer(session.createQueue("destination1.RTO.{NAMESPACE}"));
+  while (true) System.out.println(((javax.jms.TextMessage) consumer.receive()).getText());
 
 "#
     )

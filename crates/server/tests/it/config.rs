@@ -74,6 +74,8 @@ fn an_address_that_is_taken_ends_the_start_with_1() {
             "127.0.0.1:0",
             "--stomp",
             "127.0.0.1:0",
+            "--openwire",
+            "127.0.0.1:0",
         ],
         &[],
     );

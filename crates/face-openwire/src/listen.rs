@@ -1,0 +1,74 @@
+//! Connections: TCP and TLS on the face's own port. With its folder the only part of this face
+//! that knows a socket.
+//!
+//! Called by `server`: [`OpenWire::new`] once, and [`OpenWire`] as [`Protocol`] for the listener.
+//! [`connection`] drives a session, [`socket`] is the way bytes come and go, [`work`] asks the hub.
+
+mod connection;
+mod flight;
+mod socket;
+mod wait;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use outflow_auth::Auth;
+use outflow_face::{Drain, Peer, Protocol};
+use outflow_hub::Hub;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::config::Options;
+use crate::metrics::Metrics;
+use crate::session::{Face, Live, Session};
+use connection::Connection;
+use socket::Socket;
+
+/// The face. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct OpenWire(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    face: Arc<Face>,
+    drain: Drain,
+    next: AtomicU64,
+}
+
+impl OpenWire {
+    /// Makes the face. Puts its metrics into `registry`; its connections end as `drain` says.
+    pub fn new(
+        hub: Hub,
+        auth: Auth,
+        options: Options,
+        drain: Drain,
+        registry: &mut Registry,
+    ) -> Self {
+        let metrics = Metrics::register(registry);
+        // Ids of the server's own messages must not come back after a restart.
+        let broker =
+            format!("ID:outflow-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
+        let live = Live::default();
+        let face = Arc::new(Face { hub, auth, options, metrics, broker, live });
+        Self(Arc::new(Inner { face, drain, next: AtomicU64::new(1) }))
+    }
+}
+
+impl Protocol for OpenWire {
+    async fn speak<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let inner = &self.0;
+        let transport = if peer.tls { "tls" } else { "tcp" };
+        let number = inner.next.fetch_add(1, Ordering::Relaxed);
+        let session = Session::new(Arc::clone(&inner.face), number);
+        tracing::debug!(session = number, peer = %peer.addr, transport, "connection opened");
+        let open = inner.face.metrics.open.get_or_create_owned(&[("transport", transport)]);
+        open.inc();
+        let socket = Socket::new(stream);
+        Connection::new(socket, session, Arc::clone(&inner.face), inner.drain.clone()).run().await;
+        open.dec();
+    }
+}

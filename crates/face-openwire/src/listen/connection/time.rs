@@ -1,0 +1,81 @@
+//! The connection's one timer: what is due when, and what is done then.
+//!
+//! Called by [`super`] before it waits, and when the timer fires.
+
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+
+use super::Connection;
+use crate::session::Input;
+use crate::session::heart::Due;
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
+    /// The timer fired; false: the client is gone or of no use.
+    pub(super) fn tick(&mut self) -> bool {
+        let now = Instant::now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            tracing::info!(session = self.session.number(), "nobody logged in in time");
+            return false;
+        }
+        if self.is_writing() && self.took + self.face.options.write_stall <= now {
+            self.face.metrics.stalled.inc();
+            tracing::info!(
+                session = self.session.number(),
+                "the client took no bytes for too long"
+            );
+            return false;
+        }
+        if self.session.due().is_some_and(|due| due <= now) {
+            self.apply(Input::Due(now));
+        }
+        match self.heart.due(now) {
+            Due::At(_) => {}
+            // What was not read cannot be missed.
+            Due::Silent if !self.takes_commands() => self.heart.read(now),
+            Due::Silent => {
+                self.face.metrics.silent.inc();
+                tracing::info!(
+                    session = self.session.number(),
+                    "the client was silent for too long"
+                );
+                return false;
+            }
+            Due::Beat => {
+                // Bytes that wait say more than a sign of life behind them.
+                if self.out.is_empty() {
+                    self.session.beat(&mut self.out);
+                }
+                self.heart.wrote(now);
+            }
+        }
+        true
+    }
+
+    /// Whether bytes wait for the socket.
+    pub(super) fn is_writing(&self) -> bool {
+        !self.out.is_empty() || self.socket.has_unsent()
+    }
+
+    /// Sets the timer to what is due next, if that is earlier than what it is set to.
+    pub(super) fn set_timer(&mut self, timer: Pin<&mut Sleep>) {
+        let now = Instant::now();
+        if !self.is_writing() {
+            self.took = now;
+        }
+        let due = match self.heart.due(now) {
+            Due::At(at) => at,
+            Due::Beat | Due::Silent => now,
+        };
+        let stall = self.is_writing().then(|| self.took + self.face.options.write_stall);
+        let due = [Some(due), self.deadline, stall, self.session.due()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(due);
+        if timer.is_elapsed() || due < timer.deadline() {
+            timer.reset(due);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! MessageAck, of all kinds (reference `activemq.md` a4).
+
+use outflow_hub::Settle;
+use outflow_hub::subscription::LeaseId;
+use outflow_model::subset;
+
+use super::batch::Part;
+use super::held::Entry;
+use super::transaction::BoundAck;
+use super::{Asked, Outcomes, Session, Step};
+use crate::error::Failure;
+use crate::translate::id;
+use crate::wire::{MessageAck, MessageId, TransactionId};
+
+/// What an ack says of its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The client has them, and has room for more.
+    Delivered,
+    /// The client gave them up.
+    Poison,
+    /// They are done: a range.
+    Standard,
+    /// The client hands them to its user again.
+    Redelivered,
+    /// One is done.
+    Individual,
+    /// The client does not want them.
+    Unmatched,
+    /// Their time was over when they came.
+    Expired,
+}
+
+impl Kind {
+    fn of(code: i8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Delivered,
+            1 => Self::Poison,
+            2 => Self::Standard,
+            3 => Self::Redelivered,
+            4 => Self::Individual,
+            5 => Self::Unmatched,
+            6 => Self::Expired,
+            _ => return None,
+        })
+    }
+}
+
+/// How many messages a consumer may have that asks for more before it acks any.
+const MAX_HELD: usize = 100_000;
+
+impl Session {
+    pub(super) fn acknowledge(&mut self, ack: &MessageAck, asked: Asked) -> Outcomes {
+        let kind = Kind::of(ack.ack_type)
+            .ok_or_else(|| Failure::malformed("There is no such kind of acknowledgement"))?;
+        let number = ack.consumer_id.as_ref().and_then(|id| self.subscriptions.find(id));
+        let meant = number.map(|number| self.meant(number, ack, kind)).unwrap_or_default();
+        let part = match (number, &ack.transaction_id) {
+            // Those of advisories, of browsers, and of messages that went elsewhere meanwhile.
+            (None, _) => Part::Ready,
+            (Some(number), _) if matches!(kind, Kind::Delivered | Kind::Redelivered) => {
+                if kind == Kind::Delivered {
+                    self.extend_window(number, &meant);
+                }
+                Part::Ready
+            }
+            (Some(_), Some(_)) if kind == Kind::Poison => {
+                return Err(Failure::malformed("A poisoned message is no part of a transaction"));
+            }
+            (Some(number), Some(transaction)) => {
+                self.bind(number, &meant, cause(ack, kind).as_deref(), transaction)?
+            }
+            (Some(number), None) => {
+                let part = self.settle(number, &meant, cause(ack, kind).as_deref());
+                part.unwrap_or(Part::Ready)
+            }
+        };
+        if asked.is_wanted() {
+            self.batch.answer(asked, part);
+        }
+        Ok(Step::Done)
+    }
+
+    /// The messages that an ack counts for, in order: those of them that are with the client.
+    fn meant(&self, number: u32, ack: &MessageAck, kind: Kind) -> Vec<(u64, Entry)> {
+        let Some(one) = self.subscriptions.get(number) else { return Vec::new() };
+        let lease = |id: &MessageId| match u64::try_from(id.broker_sequence_id) {
+            Ok(lease) if lease > 0 => Some(lease),
+            // Not every client gives the broker's sequence back.
+            _ => one.held.find(subset::id_hash(id::to_event(id)?.as_bytes())),
+        };
+        let Some(last) = ack.last_message_id.as_ref().and_then(lease) else { return Vec::new() };
+        if kind == Kind::Individual {
+            return one.held.range(last, last);
+        }
+        let first = match &ack.first_message_id {
+            Some(id) => lease(id).unwrap_or(last),
+            // A range of several without a beginning begins at the first; of one, at the last.
+            None if ack.message_count == 1 => last,
+            None => 0,
+        };
+        one.held.range(first, last)
+    }
+
+    /// Lets the consumer have one more for each message that it has and did not ack yet.
+    fn extend_window(&mut self, number: u32, meant: &[(u64, Entry)]) {
+        let Some(one) = self.subscriptions.get_mut(number) else { return };
+        if one.prefetch == 0 {
+            return;
+        }
+        for (lease, entry) in meant {
+            if one.held.len() < MAX_HELD && one.held.extend(*lease) {
+                self.batch.credit(entry.consumer, 1);
+            }
+        }
+    }
+
+    /// Settles now; `None`: there was nothing.
+    fn settle(&mut self, number: u32, meant: &[(u64, Entry)], cause: Option<&str>) -> Option<Part> {
+        let one = self.subscriptions.get_mut(number)?;
+        let (last, entry) = *meant.last()?;
+        self.face.metrics.settled.inc_by(meant.len() as u64);
+        // The usual cases: one message, or all up to one.
+        let is_through = meant.len() > 1
+            && cause.is_none()
+            && one.consumers.len() == 1
+            && one.held.is_all_through(last, meant.len());
+        let mut part = None;
+        if is_through {
+            part = Some(self.batch.settle(entry.consumer, [Settle::AckThrough(LeaseId(last))]));
+        } else {
+            for (lease, entry) in meant {
+                part = Some(self.batch.settle(entry.consumer, [answer(*lease, cause)]));
+            }
+        }
+        meant.iter().for_each(|(lease, _)| one.held.settle(*lease));
+        part
+    }
+
+    /// Settles at the commit. The consumer gets as many messages more, or a transaction of more
+    /// messages than its window could not be completed.
+    fn bind(
+        &mut self,
+        number: u32,
+        meant: &[(u64, Entry)],
+        cause: Option<&str>,
+        transaction: &TransactionId,
+    ) -> Result<Part, Failure> {
+        self.check_transactions(0, meant.len())?;
+        self.open_transaction(transaction)?;
+        self.extend_window(number, meant);
+        for (lease, entry) in meant {
+            if let Some(one) = self.subscriptions.get_mut(number) {
+                one.held.bind(*lease);
+            }
+            let answer = answer(*lease, cause);
+            let ack = BoundAck { number, lease: *lease, consumer: entry.consumer, answer };
+            self.open_transaction(transaction)?.acks.push(ack);
+        }
+        Ok(Part::Ready)
+    }
+}
+
+/// Why messages go to the dead letters, if they do.
+fn cause(ack: &MessageAck, kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Poison => {
+            let cause = ack.poison_cause.as_ref();
+            let said = cause.and_then(|cause| cause.message.as_deref().or(cause.class.as_deref()));
+            let said: String =
+                said.unwrap_or("given up by its consumer").chars().take(500).collect();
+            Some(said)
+        }
+        Kind::Expired => Some("expired".to_owned()),
+        _ => None,
+    }
+}
+
+fn answer(lease: u64, cause: Option<&str>) -> Settle {
+    let lease = LeaseId(lease);
+    match cause {
+        Some(cause) => Settle::DeadLetter { lease, cause: cause.to_owned() },
+        None => Settle::Ack(lease),
+    }
+}

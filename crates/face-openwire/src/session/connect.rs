@@ -1,0 +1,184 @@
+//! WireFormatInfo and ConnectionInfo: what is spoken, and who speaks (reference `activemq.md` c1,
+//! c4 Connect).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow_auth::Presented;
+use outflow_model::{ErrorCode, Grant};
+
+use super::{Asked, Outbox, Outcomes, Session, Step, Work};
+use crate::error::Failure;
+use crate::wire::{
+    BrokerId, BrokerInfo, Command, ConnectionControl, ConnectionInfo, KeepAliveInfo, Offer,
+    VERSION_MAX, WireFormatInfo, WireStr,
+};
+
+/// The longest client or connection id.
+const MAX_ID_BYTES: usize = 255;
+
+/// How many values each side remembers of those the other repeats.
+const CACHE_SIZE: u16 = 1024;
+/// When a client first looks whether something came, in milliseconds.
+const INITIAL_DELAY_MS: u64 = 10_000;
+
+/// A login that was right.
+#[derive(Debug)]
+pub struct Opening {
+    /// What it may do.
+    pub grant: Arc<Grant>,
+    /// The connection's id, which another connection with it has given up.
+    pub connection: WireStr,
+    /// The client's own id, which no other connection of its credential may have.
+    pub client: String,
+    /// Whether it takes a ConnectionControl.
+    manageable: bool,
+    /// Who is answered.
+    asked: Asked,
+}
+
+impl Session {
+    /// What the server can speak; the first frame of a connection.
+    pub fn greet(&self, out: &mut Outbox) {
+        match self.offer().to_info() {
+            Ok(info) => out.send(&Command::WireFormatInfo(info)),
+            Err(error) => tracing::error!(%error, "the server's offer could not be written"),
+        }
+    }
+
+    fn offer(&self) -> Offer {
+        let options = &self.face.options;
+        Offer {
+            version: VERSION_MAX,
+            tight: options.tight_encoding,
+            cache: options.cache,
+            cache_size: CACHE_SIZE,
+            stack_traces: true,
+            tcp_no_delay: true,
+            max_frame_size: options.max_frame_bytes as u64,
+            max_inactivity_ms: u64::try_from(options.inactivity.as_millis()).unwrap_or(0),
+            initial_delay_ms: INITIAL_DELAY_MS,
+            provider_name: Some("Outflow".into()),
+            provider_version: Some(env!("CARGO_PKG_VERSION").into()),
+            ..Offer::default()
+        }
+    }
+
+    /// The client has told what it can speak: from here on both speak what both can.
+    pub(super) fn agree(&mut self, info: &WireFormatInfo, out: &mut Outbox) -> Outcomes {
+        let fatal = |message: String| Failure::fatal(ErrorCode::Malformed, message);
+        if self.has_agreed {
+            return Err(fatal("WireFormatInfo came twice".to_owned()));
+        }
+        let ours = self.offer();
+        let theirs = Offer::from_info(info);
+        let theirs = theirs.map_err(|error| fatal(format!("WireFormatInfo: {error}")))?;
+        let mut format = ours.agree(&theirs);
+        // A client may allow more than the server can take.
+        format.max_frame_size = format.max_frame_size.min(ours.max_frame_size);
+        let inactivity = ours.agree_inactivity_ms(&theirs).unwrap_or(0);
+        let inactivity = Duration::from_millis(inactivity);
+        self.has_agreed = true;
+        out.speak(format.clone());
+        out.send(&Command::BrokerInfo(self.broker_info()));
+        Ok(Step::Then(Work::Speak { format, inactivity }))
+    }
+
+    fn broker_info(&self) -> BrokerInfo {
+        BrokerInfo {
+            broker_id: Some(BrokerId { value: Some(self.face.broker.as_str().into()) }),
+            broker_name: Some(self.face.options.broker_name.as_str().into()),
+            ..BrokerInfo::default()
+        }
+    }
+
+    /// A sign of life may ask for one.
+    pub(super) fn keep_alive(&self, command: &Command, out: &mut Outbox) -> Step {
+        if command.response_required() {
+            self.beat(out);
+        }
+        Step::Done
+    }
+
+    /// A sign of life, where one is understood.
+    pub fn beat(&self, out: &mut Outbox) {
+        if self.has_agreed {
+            out.send(&Command::KeepAliveInfo(KeepAliveInfo::default()));
+        }
+    }
+
+    /// Asks the client to show that it is still there.
+    pub fn ask_for_life(&self, out: &mut Outbox) {
+        let asks = KeepAliveInfo { response_required: true, ..KeepAliveInfo::default() };
+        out.send(&Command::KeepAliveInfo(asks));
+    }
+
+    /// Checks a login. What is wrong with it ends the connection.
+    pub(super) fn connect(&self, info: &ConnectionInfo, asked: Asked) -> Outcomes {
+        if self.opened.is_some() {
+            return Err(Failure::malformed("The connection has been logged in already"));
+        }
+        let connection = info.connection_id.as_ref().and_then(|id| id.value.as_deref());
+        let connection = connection
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| Failure::fatal(ErrorCode::Malformed, "A connection needs an id"))?;
+        let client = info.client_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(connection);
+        if client.len() > MAX_ID_BYTES || connection.len() > MAX_ID_BYTES {
+            let message = format!("A client id has at most {MAX_ID_BYTES} bytes");
+            return Err(Failure::fatal(ErrorCode::TooLarge, message));
+        }
+        let user = info.user_name.as_deref().unwrap_or_default();
+        let password = info.password.as_ref().map_or("", |password| password.reveal());
+        let Some(grant) = self.face.auth.authenticate(&Presented::Login { user, password }) else {
+            let user: String = user.chars().take(64).collect();
+            let message = format!("User name [{user}] or password is invalid.");
+            return Err(Failure::fatal(ErrorCode::Unauthenticated, message));
+        };
+        let opening = Opening {
+            grant: Arc::new(grant),
+            connection: connection.into(),
+            client: client.to_owned(),
+            manageable: info.manageable,
+            asked,
+        };
+        Ok(Step::Then(Work::Open(Box::new(opening))))
+    }
+
+    /// Answers a login.
+    pub(super) fn opening(
+        &mut self,
+        mut opening: Box<Opening>,
+        refused: Option<Failure>,
+        out: &mut Outbox,
+    ) -> Step {
+        let asked = std::mem::take(&mut opening.asked);
+        if let Some(failure) = refused {
+            return self.fail(&failure, asked, out);
+        }
+        self.face.metrics.connected.inc();
+        tracing::info!(
+            session = self.number,
+            credential = %opening.grant.credential,
+            client = opening.client,
+            "logged in"
+        );
+        asked.write(Ok(()), out);
+        if opening.manageable {
+            let control = ConnectionControl {
+                connected_brokers: Some("".into()),
+                reconnect_to: Some("".into()),
+                ..ConnectionControl::default()
+            };
+            out.send(&Command::ConnectionControl(control));
+        }
+        self.opened = Some(opening);
+        Step::Done
+    }
+
+    /// Why a client id that another connection has is refused.
+    #[must_use]
+    pub fn client_id_taken(&self, client: &str) -> Failure {
+        let broker = &self.face.options.broker_name;
+        Failure::client_id(format!("Broker: {broker} - Client: {client} already connected"))
+    }
+}

@@ -1,0 +1,59 @@
+//! RemoveInfo and RemoveSubscriptionInfo.
+
+use outflow_hub::subscription::LeaseId;
+
+use super::{Asked, Outcomes, Seen, Session, Step, Work};
+use crate::error::Failure;
+use crate::wire::{Identity, RemoveInfo, RemoveSubscriptionInfo};
+
+/// The client does not know what its consumer has seen.
+const UNKNOWN: i64 = -2;
+
+impl Session {
+    /// A consumer, producer, session or the connection ends.
+    pub(super) fn remove(&mut self, info: &RemoveInfo, asked: Asked) -> Step {
+        let numbers: Vec<u32> = match &info.object_id {
+            Some(Identity::ConsumerId(id)) => {
+                self.advised.remove(|known| known == id);
+                self.subscriptions.find(id).into_iter().collect()
+            }
+            Some(Identity::ProducerId(id)) => {
+                self.producers.remove(id);
+                Vec::new()
+            }
+            Some(Identity::SessionId(id)) => {
+                self.sessions.remove(&id.value);
+                self.producers.retain(|producer, _| producer.session_id != id.value);
+                self.advised.remove(|known| known.session_id == id.value);
+                let of = |one: &super::subscription::Subscribed| one.id.session_id == id.value;
+                self.subscriptions.iter().filter(|(_, one)| of(one)).map(|(n, _)| n).collect()
+            }
+            Some(Identity::ConnectionId(_)) => {
+                self.producers.clear();
+                self.sessions.clear();
+                self.advised.remove(|_| true);
+                self.subscriptions.iter().map(|(number, _)| number).collect()
+            }
+            _ => Vec::new(),
+        };
+        let seen = match info.last_delivered_sequence_id {
+            UNKNOWN => Seen::Unknown,
+            last => Seen::Through(u64::try_from(last).ok().map(LeaseId)),
+        };
+        let removed = numbers.into_iter().filter_map(|number| self.subscriptions.remove(number));
+        let consumers = removed.flat_map(|one| one.consumers).map(|one| (one, seen)).collect();
+        self.subscriptions.recount();
+        Step::Then(Work::Remove { consumers, asked })
+    }
+
+    /// A durable subscription is deleted.
+    pub(super) fn delete_durable(&self, info: &RemoveSubscriptionInfo, asked: Asked) -> Outcomes {
+        let Some(name) = info.subscription_name.as_deref().filter(|name| !name.is_empty()) else {
+            return Err(Failure::malformed("A durable subscription needs a name"));
+        };
+        let own = self.opened.as_ref().map_or("", |opened| &opened.client);
+        let client = info.client_id.as_deref().filter(|client| !client.is_empty()).unwrap_or(own);
+        let (client, name) = (client.to_owned(), name.to_owned());
+        Ok(Step::Then(Work::Delete { client, name, asked }))
+    }
+}

@@ -1,0 +1,54 @@
+//! Where spelling meets meaning: OpenWire's messages and destinations to the hub's nouns and back.
+//!
+//! Called by [`crate::session`]. [`destination`] spells names, [`id`] messages' ids, [`letter`]
+//! makes an event of a message, [`message`] a message of an event, [`properties`] headers of typed
+//! properties and back, [`wish`] reads ConsumerInfo.
+//!
+//! # What a message is as an event
+//!
+//! It is the same event that STOMP makes, so either face's clients read what the other's sent.
+//!
+//! | message | event |
+//! | --- | --- |
+//! | text: a JSON object or array on one line | `body`, as it is |
+//! | text, and bytes that are UTF-8 | `body`, a JSON string |
+//! | other bytes; map, stream and object bodies | `body`, base64, `content_encoding` |
+//! | which of these it is | header `outflow-body`: `text`, `bytes`, `map`, `stream`, `object`, `message` |
+//! | `messageId` | `id` |
+//! | | `type`: `MESSAGE` |
+//! | `expiration` | header `outflow-expires` |
+//! | property `AMQ_SCHEDULED_DELAY` | header `outflow-deliver-at` |
+//! | `groupID`, `groupSequence` | `key`, header `JMSXGroupSeq` |
+//! | `timestamp` | `occurred` |
+//! | `priority`, `persistent` | headers of those names |
+//! | `type`, `correlationId`, `replyTo`, `userID` | headers `type`, `correlation-id`, `reply-to`, `JMSXUserID` |
+//! | a property | header of its name; `property:` before names that the rows above use |
+//! | the types of properties that are no texts | header `outflow-types` |
+//!
+//! A compressed body is inflated when it is taken: what it says is then the same for all.
+//!
+//! An event that came another way is a text message: its body is the event's `body`, a JSON value
+//! as it was published; one without a body is given as its whole line. Its `type` is the message's.
+
+pub mod destination;
+pub mod id;
+pub mod letter;
+pub mod message;
+pub mod properties;
+pub mod wish;
+
+/// The type of events that came as messages.
+pub const MESSAGE_TYPE: &str = "MESSAGE";
+
+/// When an event expires, RFC 3339 (the hub's).
+pub const EXPIRES: &str = "outflow-expires";
+/// Before when an event is not delivered, RFC 3339 (the hub's).
+pub const DELIVER_AT: &str = "outflow-deliver-at";
+/// Which connection sent an event, where that connection has a consumer that does not want its own.
+pub const ORIGIN: &str = "outflow-origin";
+/// Which kind of message it is.
+pub const KIND: &str = "outflow-body";
+/// The types of properties that are no texts.
+pub const TYPES: &str = "outflow-types";
+/// What the hub tells of dead letters begins so.
+pub const DEAD: &str = "outflow-dead-";

@@ -1,0 +1,105 @@
+//! Message ids: OpenWire's, in parts, and events', which are texts (reference `activemq.md` c3, Ids
+//! as text).
+//!
+//! A message that came by OpenWire has its id as text as the event's id, so all faces show the same
+//! one, and what a client sends again after a cut is recognised. An event with another id, such as
+//! one published by HTTP, has it as `textView`, which clients show; its parts are made of the stream
+//! and the place there, for clients tell messages apart by those.
+
+use std::fmt::Write;
+
+use outflow_hub::Delivery;
+use outflow_model::EventId;
+
+use crate::wire::{MessageId, ProducerId};
+
+/// The id of a message as an event's; `None`: it has none that an event may have.
+#[must_use]
+pub fn to_event(id: &MessageId) -> Option<String> {
+    let text = match (&id.text_view, &id.producer_id) {
+        (Some(text), _) if !text.is_empty() => text.to_string(),
+        (_, Some(producer)) => {
+            let mut text = producer.connection_id.as_deref()?.to_owned();
+            let (session, value) = (producer.session_id, producer.value);
+            write!(text, ":{session}:{value}:{}", id.producer_sequence_id).ok()?;
+            text
+        }
+        _ => return None,
+    };
+    EventId::check(text.as_bytes()).is_ok().then_some(text)
+}
+
+/// The id of an event as a message's, with the lease as the broker's sequence.
+#[must_use]
+pub fn of_event(delivery: &Delivery, broker: &str) -> MessageId {
+    let broker_sequence_id = i64::try_from(delivery.lease.0).unwrap_or(i64::MAX);
+    let text = delivery.event.id();
+    if let Some((producer, sequence)) = parts(text) {
+        return MessageId {
+            text_view: None,
+            producer_id: Some(producer),
+            producer_sequence_id: sequence,
+            broker_sequence_id,
+        };
+    }
+    let stream = i64::from(delivery.stream.id.0);
+    let producer = ProducerId { connection_id: Some(broker.into()), value: stream, session_id: 0 };
+    MessageId {
+        text_view: Some(text.into()),
+        producer_id: Some(producer),
+        producer_sequence_id: i64::try_from(delivery.event.offset().get()).unwrap_or(i64::MAX),
+        broker_sequence_id,
+    }
+}
+
+/// The parts of an id that a Java client made: connection, session, producer and sequence.
+fn parts(text: &str) -> Option<(ProducerId, i64)> {
+    if !text.starts_with("ID:") {
+        return None;
+    }
+    let (rest, sequence) = text.rsplit_once(':')?;
+    let (rest, value) = rest.rsplit_once(':')?;
+    let (connection, session) = rest.rsplit_once(':')?;
+    // Written back it must be the same text.
+    let number = |text: &str| {
+        let number: i64 = text.parse().ok()?;
+        (number.to_string() == text).then_some(number)
+    };
+    let producer = ProducerId {
+        connection_id: Some(connection.into()),
+        session_id: number(session)?,
+        value: number(value)?,
+    };
+    (connection.len() > 3).then_some((producer, number(sequence)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ids_of_java_clients_are_taken_apart_and_put_together() {
+        let text = "ID:vm-41309-1795305094530-1:1:1:2:77";
+        let (producer, sequence) = parts(text).unwrap();
+        assert_eq!(producer.connection_id.as_deref(), Some("ID:vm-41309-1795305094530-1:1"));
+        assert_eq!((producer.session_id, producer.value, sequence), (1, 2, 77));
+        let id = MessageId {
+            producer_id: Some(producer),
+            producer_sequence_id: sequence,
+            ..MessageId::default()
+        };
+        assert_eq!(to_event(&id).as_deref(), Some(text));
+        for other in ["", "ID:", "ID:a:1", "ID:a:1:01:1", "0192-uuid", "ID:a:1:x:1"] {
+            assert_eq!(parts(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_id_is_kept_as_it_is_shown() {
+        let id = MessageId { text_view: Some("order-7".into()), ..MessageId::default() };
+        assert_eq!(to_event(&id).as_deref(), Some("order-7"));
+        let bad = MessageId { text_view: Some("sp ace".into()), ..MessageId::default() };
+        assert_eq!(to_event(&bad), None);
+        assert_eq!(to_event(&MessageId::default()), None);
+    }
+}
