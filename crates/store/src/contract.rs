@@ -111,6 +111,7 @@ macro_rules! engine_contract {
                 concurrent_publishers_lose_nothing
                 the_observer_hears_of_every_commit
                 relaxed_batches_keep_their_order
+                a_synced_answer_shows_all_before_it
                 a_full_disk_is_an_answer
                 a_closed_engine_refuses_and_keeps_all
             ]

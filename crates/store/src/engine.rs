@@ -153,6 +153,9 @@ pub trait CommitObserver: Send + Sync + Debug {
 /// An engine. See the module.
 pub trait Engine: Send + Sync + Debug + 'static {
     /// Queues `batch` and returns at once: batches are written in the order of these calls.
+    ///
+    /// When a synced batch is answered, every batch queued before it can be read or was refused,
+    /// relaxed ones too; a synced batch without parts does nothing but wait for that.
     fn submit(&self, batch: Batch) -> Commit;
 
     /// Reads at least one event at or above `from` if there is one, and about `max_bytes` of

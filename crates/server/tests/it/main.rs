@@ -9,6 +9,7 @@
 )]
 
 mod activation;
+mod browse;
 mod config;
 mod dev;
 mod drain;

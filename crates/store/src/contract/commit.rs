@@ -153,6 +153,23 @@ pub async fn relaxed_batches_keep_their_order(bed: &mut dyn Bed) {
     assert_eq!(kept as u64, n + 1, "a clean stop loses nothing");
 }
 
+/// What was queued before a synced batch can be read once that is answered, even when the batch is
+/// empty and what was before it did not wait for the disk.
+pub async fn a_synced_answer_shows_all_before_it(bed: &mut dyn Bed) {
+    let engine = bed.engine();
+    engine.submit(make_streams(1)).await.unwrap();
+    for n in 0..200 {
+        let relaxed = Batch {
+            durability: Durability::Relaxed,
+            ..Batch::append(usual(S, FIRST.plus(n), 1, AT))
+        };
+        let relaxed = engine.submit(relaxed);
+        engine.submit(Batch::default()).await.unwrap();
+        assert_eq!(engine.bounds(S).unwrap().next, FIRST.plus(n + 1));
+        relaxed.await.unwrap();
+    }
+}
+
 /// No room is `Full`, whole and without harm; what frees room still goes through.
 pub async fn a_full_disk_is_an_answer(bed: &mut dyn Bed) {
     let engine = bed.engine();
