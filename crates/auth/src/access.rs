@@ -146,11 +146,13 @@ impl Auth {
     /// What the holder of an access token may do.
     pub(crate) fn open_with_token(&self, text: &str, project: Option<&str>) -> Option<Grant> {
         let now = self.inner.clock.now();
-        let (entry, _, claims) = self.holding(text, now)?;
+        let (entry, generation, claims) = self.holding(text, now)?;
         if project.is_some_and(|project| project != claims.aud) {
             return None;
         }
-        entry.grant(&claims.scope)
+        let ends = entry.held.ends(generation).map_or(claims.ends(), |ends| ends.min(claims.ends()));
+        let grant = entry.grant(&claims.scope)?;
+        Some(Grant { generation, expires: Some(ends), ..grant })
     }
 
     /// The key of a token that holds now, the token's generation, and what it says.

@@ -27,8 +27,12 @@ const SCAN_PAGE: usize = 1_000;
 /// How often a user's name is drawn before its project counts as full.
 const NAME_DRAWS: usize = 64;
 
-/// Is told of every revoked credential, once the revocation is durable.
-pub type RevokeListener = Arc<dyn Fn(&CredentialId) + Send + Sync>;
+/// Is told of every revoked credential, once the revocation is durable, and below which generation
+/// its grants hold no more: [`ALL_GENERATIONS`] when none does.
+pub type RevokeListener = Arc<dyn Fn(&CredentialId, u32) + Send + Sync>;
+
+/// Above every generation.
+pub const ALL_GENERATIONS: u32 = u32::MAX;
 
 /// The credentials in force. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -48,10 +52,10 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Tells the listeners that what a credential gave may not hold any more.
-    pub(crate) fn tell_revoked(&self, id: &CredentialId) {
+    /// Tells the listeners that the grants of a credential below a generation hold no more.
+    pub(crate) fn tell_revoked(&self, id: &CredentialId, below: u32) {
         let listeners = self.listeners.read().clone();
-        listeners.iter().for_each(|listener| listener(id));
+        listeners.iter().for_each(|listener| listener(id, below));
     }
 }
 
@@ -247,7 +251,7 @@ impl Auth {
             let mut table = inner.table.write();
             ids.iter().for_each(|id| table.remove(id));
             drop(table);
-            ids.iter().for_each(|id| inner.tell_revoked(id));
+            ids.iter().for_each(|id| inner.tell_revoked(id, ALL_GENERATIONS));
             Ok(ids.len())
         })
         .await

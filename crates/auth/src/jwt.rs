@@ -77,6 +77,12 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// When it ends.
+    pub(crate) const fn ends(&self) -> Timestamp {
+        let ends_s = self.exp.saturating_add(LEEWAY_S);
+        Timestamp::from_millis(ends_s.saturating_mul(1000))
+    }
+
     /// Whether it holds at this moment.
     #[must_use]
     pub fn hold(&self, now: Timestamp) -> bool {

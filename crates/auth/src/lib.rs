@@ -29,7 +29,7 @@ pub mod user;
 
 pub use access::{AccessError, AccessToken, Client};
 pub use api_key::{ApiKey, IssuedApiKey, NewApiKey, Revoke};
-pub use auth::{Auth, MAX_TOKENS_PER_INTEGRATION, RevokeListener};
+pub use auth::{ALL_GENERATIONS, Auth, MAX_TOKENS_PER_INTEGRATION, RevokeListener};
 pub use credential::{Credential, CredentialKind, Issued, NewCredential};
 pub use error::{AuthError, IssueError};
 pub use presented::Presented;

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a user is found by its name only, so that its password alone opens nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use outflow_model::{CredentialId, Grant, ProjectId, Timestamp};
@@ -24,6 +24,8 @@ impl Entry {
     pub(crate) fn new(credential: Credential, hash: [u8; 32]) -> Self {
         let grant = Grant {
             credential: credential.id.clone(),
+            generation: 0,
+            expires: credential.expires,
             project: credential.project.clone(),
             integration: credential.integration.clone(),
             actions: Arc::new(credential.actions.clone()),
@@ -139,10 +141,16 @@ impl Table {
         let same_reach = |other: &&&Arc<Entry>| {
             other.grant.project == grant.project && other.grant.streams == grant.streams
         };
-        let joined = others.iter().filter(same_reach).flat_map(|other| other.grant.actions.iter());
-        let extra = joined.copied().collect::<Vec<_>>();
-        if !extra.is_empty() {
-            grant.actions = Arc::new(grant.actions.iter().copied().chain(extra).collect());
+        let joined = others.iter().filter(same_reach).map(|other| &other.grant);
+        let (mut actions, mut expires) = (BTreeSet::new(), grant.expires);
+        for other in joined {
+            actions.extend(other.actions.iter().copied());
+            // What was joined holds only while all of it does.
+            expires = [expires, other.expires].into_iter().flatten().min();
+        }
+        if !actions.is_subset(&grant.actions) {
+            actions.extend(grant.actions.iter().copied());
+            (grant.actions, grant.expires) = (Arc::new(actions), expires);
         }
         Some(grant)
     }

@@ -52,6 +52,7 @@ impl End {
             Self::Complete => "complete",
             Self::Gone => "gone",
             Self::Closed(CloseReason::Revoked) => "revoked",
+            Self::Closed(CloseReason::Expired) => "expired",
             Self::Closed(CloseReason::Deleted) => "deleted",
             Self::Closed(CloseReason::Draining) => "draining",
             Self::Closed(CloseReason::Trimmed) => "trimmed",

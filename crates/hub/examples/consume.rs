@@ -46,6 +46,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stream = hub.create_stream(&project, new).await?;
     let grant = Grant {
         credential: CredentialId::new("c")?,
+        generation: 0,
+        expires: None,
         project: Some(project.clone()),
         integration: None,
         actions: Arc::new(BTreeSet::from([Action::Read, Action::Publish])),

@@ -1,11 +1,14 @@
-//! Ending live sessions: at once when a credential, integration or stream goes, at scattered
-//! moments when the server goes, so that clients do not come back all together.
+//! Ending live sessions: at once when a credential, integration or stream goes, within a second of
+//! a credential's end, at scattered moments when the server goes, so that clients do not come back
+//! all together.
+//!
+//! Called by whoever opens a session, and by the clockwork, which is the one clock for all ends.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use outflow_model::{CredentialId, IntegrationId, ProjectId, Rng, StreamId};
+use outflow_model::{CredentialId, IntegrationId, ProjectId, Rng, StreamId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -45,12 +48,21 @@ impl Signal {
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) credential: CredentialId,
+    pub(crate) generation: u32,
+    /// When the credential ends by itself.
+    pub(crate) expires: Option<Timestamp>,
     /// None: an operator's.
     pub(crate) project: Option<ProjectId>,
     pub(crate) integration: Option<IntegrationId>,
     /// None: no one stream's.
     pub(crate) stream: Option<StreamId>,
     pub(crate) signal: Arc<Signal>,
+}
+
+impl Member {
+    fn is_below(&self, credential: &CredentialId, below: u32) -> bool {
+        self.generation < below && self.credential == *credential
+    }
 }
 
 /// All live sessions.
@@ -62,10 +74,13 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Members {
     live: HashMap<u64, Member>,
+    /// Those whose credentials end, by when.
+    ends: BTreeSet<(Timestamp, u64)>,
     last: u64,
     draining: bool,
-    /// Credentials revoked a moment ago: a read that was authenticated before must not open after.
-    revoked: VecDeque<(Instant, CredentialId)>,
+    /// Credentials revoked a moment ago, below a generation: a read that was authenticated before
+    /// must not open after.
+    revoked: VecDeque<(Instant, CredentialId, u32)>,
 }
 
 /// For how long a revoked credential is remembered; opening a read takes far less.
@@ -89,30 +104,49 @@ impl Registry {
         }
         let now = Instant::now();
         let recent = members.revoked.iter().rev();
-        let mut recent = recent.take_while(|(at, _)| now.duration_since(*at) < REVOKED_FOR);
-        // An API key keeps its id when its tokens are revoked: those issued later are good again.
-        if recent.any(|(_, credential)| *credential == member.credential) {
+        let mut recent = recent.take_while(|(at, ..)| now.duration_since(*at) < REVOKED_FOR);
+        // An API key keeps its id when tokens of it are revoked: those of later generations hold.
+        if recent.any(|(_, credential, below)| member.is_below(credential, *below)) {
             return Err(Refused::Revoked);
         }
         members.last += 1;
         let id = members.last;
+        members.ends.extend(member.expires.map(|expires| (expires, id)));
         members.live.insert(id, member);
         Ok(id)
     }
 
-    /// Ends the sessions of a credential, and refuses those about to begin.
-    pub(crate) fn revoke(&self, credential: &CredentialId) {
+    /// Ends the sessions of a credential's generations below `below`, and refuses those about to
+    /// begin.
+    pub(crate) fn revoke(&self, credential: &CredentialId, below: u32) {
         let now = Instant::now();
         let mut members = self.members.lock();
-        members.revoked.retain(|(at, _)| now.duration_since(*at) < REVOKED_FOR);
-        members.revoked.push_back((now, credential.clone()));
+        members.revoked.retain(|(at, ..)| now.duration_since(*at) < REVOKED_FOR);
+        members.revoked.push_back((now, credential.clone(), below));
         drop(members);
-        self.close(&CloseReason::Revoked, |member| member.credential == *credential);
+        self.close(&CloseReason::Revoked, |member| member.is_below(credential, below));
+    }
+
+    /// Ends the sessions whose credentials have come to their end.
+    pub(crate) fn expire(&self, now: Timestamp) {
+        let mut members = self.members.lock();
+        while let Some(&(expires, id)) = members.ends.first()
+            && expires <= now
+        {
+            members.ends.pop_first();
+            if let Some(member) = members.live.get(&id) {
+                member.signal.close(CloseReason::Expired);
+            }
+        }
     }
 
     /// A session has ended.
     pub(crate) fn leave(&self, id: u64) {
-        self.members.lock().live.remove(&id);
+        let mut members = self.members.lock();
+        let left = members.live.remove(&id);
+        if let Some(expires) = left.and_then(|member| member.expires) {
+            members.ends.remove(&(expires, id));
+        }
     }
 
     /// Ends the sessions that `which` accepts.

@@ -442,9 +442,10 @@ impl Hub {
         cursor::delete(&self.inner, stream, owner, name).await
     }
 
-    /// Ends the sessions of a credential at once. For `auth`'s revoke listener.
-    pub fn close_credential(&self, credential: &CredentialId) {
-        self.inner.registry.revoke(credential);
+    /// Ends the sessions of a credential's generations below `below` at once. For `auth`'s revoke
+    /// listener.
+    pub fn close_credential(&self, credential: &CredentialId, below: u32) {
+        self.inner.registry.revoke(credential, below);
     }
 
     /// Ends the sessions of an integration at once.

@@ -66,6 +66,8 @@ pub(crate) async fn open_read(
     let signal = Arc::new(Signal::default());
     let member = Member {
         credential: grant.credential.clone(),
+        generation: grant.generation,
+        expires: grant.expires,
         project: Some(stream.project.clone()),
         integration: grant.integration.clone(),
         stream: Some(stream.id),

@@ -93,6 +93,8 @@ pub enum ReadEvent {
 pub enum CloseReason {
     /// The credential or its integration was revoked.
     Revoked,
+    /// The credential has come to its end.
+    Expired,
     /// The stream, project or integration was deleted.
     Deleted,
     /// The server is going away; connect again.

@@ -30,6 +30,8 @@ impl Reading {
     pub(crate) fn new(hub: Hub, metrics: Metrics) -> Result<Self, LandError> {
         let grant = Grant {
             credential: CredentialId::new("landing").map_err(|_| LandError::Name)?,
+            generation: 0,
+            expires: None,
             project: None,
             integration: None,
             actions: Arc::new(BTreeSet::from([Action::Operate])),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::destination::{DestinationKind, DestinationPattern};
-use crate::{CredentialId, IntegrationId, ProjectId};
+use crate::{CredentialId, IntegrationId, ProjectId, Timestamp};
 
 /// Something a caller can be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,11 @@ pub enum Action {
 pub struct Grant {
     /// The credential that was presented; sessions end when it is revoked.
     pub credential: CredentialId,
+    /// Which generation of it: an older one may be revoked while a newer one holds. 0 for
+    /// credentials that have but one.
+    pub generation: u32,
+    /// When it ends by itself, and with it the sessions that it opened; `None` for never.
+    pub expires: Option<Timestamp>,
     /// The project it belongs to; `None` for an operator, who reaches all.
     pub project: Option<ProjectId>,
     /// The integration it belongs to, whose connection limit and entitlements apply.

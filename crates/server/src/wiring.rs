@@ -132,7 +132,9 @@ impl Core {
         )
         .await?;
         let revoked = hub.clone();
-        auth.on_revoke(Arc::new(move |credential| revoked.close_credential(credential)));
+        auth.on_revoke(Arc::new(move |credential, below| {
+            revoked.close_credential(credential, below);
+        }));
         // Their connections ended with the last run.
         if let Err(error) = hub.drop_all_temporary().await {
             tracing::warn!(%error, "temporary destinations of the last run were left behind");

@@ -15,6 +15,8 @@ const ALL: &str = "/v1/projects/acme/subscriptions";
 fn sender() -> Grant {
     Grant {
         credential: CredentialId::new("sender").unwrap(),
+        generation: 0,
+        expires: None,
         project: ProjectId::new("acme").ok(),
         integration: None,
         actions: Arc::new([Action::Read, Action::Publish].into()),

@@ -7,7 +7,7 @@ use outflow_store::{Batch, Condition, Op, Put};
 
 use super::ring::{Generation, Held};
 use super::{DEPOSED_FOR, IssuedApiKey, MAX_API_KEYS, NewApiKey, Revoke, record};
-use crate::auth::{Inner, MAX_NAME_BYTES, MAX_STREAMS, detached};
+use crate::auth::{ALL_GENERATIONS, Inner, MAX_NAME_BYTES, MAX_STREAMS, detached};
 use crate::jwt::KEY_BYTES;
 use crate::{ApiKey, Auth, AuthError, IssueError, Secret, token};
 
@@ -78,7 +78,7 @@ impl Auth {
     /// Revokes access tokens of a key. With [`Revoke::All`] the client secret is replaced, and the
     /// new one given. `None`: no such key.
     ///
-    /// Live connections of the key end, also of those whose tokens hold: they come back.
+    /// Live connections of tokens that were revoked end.
     ///
     /// # Errors
     /// [`AuthError`]; nothing changed.
@@ -115,9 +115,10 @@ impl Auth {
             let number = held.current.number.saturating_add(1);
             let (_, next, secret) = draw(&inner, number);
             let ends_some = change(&mut held, next);
+            let below = held.first_valid(inner.clock.now());
             let key = put(&inner, held, Condition::Any).await?;
             if ends_some {
-                inner.tell_revoked(&id);
+                inner.tell_revoked(&id, below);
             }
             Ok(Some((key, replaces_secret.then_some(secret))))
         })
@@ -142,7 +143,7 @@ impl Auth {
             let batch = Batch { ops: vec![absent(&id)], ..Batch::default() };
             inner.engine.submit(batch).await?;
             inner.ring.write().remove(&id);
-            inner.tell_revoked(&id);
+            inner.tell_revoked(&id, ALL_GENERATIONS);
             Ok(true)
         })
         .await

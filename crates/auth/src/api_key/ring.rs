@@ -71,6 +71,17 @@ impl Held {
         std::iter::once(&self.current).chain(deposed.map(|(generation, _)| generation))
     }
 
+    /// The first generation that is valid now; those below it are not, or never were.
+    pub(crate) fn first_valid(&self, now: Timestamp) -> u32 {
+        self.valid(now).map(|one| one.number).fold(self.current.number, u32::min)
+    }
+
+    /// When this generation ends by itself, if it does.
+    pub(crate) fn ends(&self, generation: u32) -> Option<Timestamp> {
+        let deposed = self.deposed.as_ref().filter(|(one, _)| one.number == generation);
+        deposed.map(|(_, until)| *until)
+    }
+
     /// The generation that has a client secret of this hash. Looks at all.
     pub(crate) fn knows(&self, hash: &[u8; 32], now: Timestamp) -> Option<u32> {
         let equal = |(known, number): (Choice, u32), one: &Generation| {
@@ -122,6 +133,8 @@ impl Entry {
 fn grant(held: &Held, scopes: &BTreeSet<Scope>) -> Grant {
     Grant {
         credential: held.id.clone(),
+        generation: held.current.number,
+        expires: None,
         project: Some(held.project.clone()),
         integration: None,
         actions: Arc::new(scopes.iter().map(|scope| scope.action()).collect()),

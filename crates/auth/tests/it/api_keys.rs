@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::{
-    AccessError, Auth, Client, IssueError, IssuedApiKey, NewApiKey, Presented, Revoke, Scope,
+    ALL_GENERATIONS, AccessError, Auth, Client, IssueError, IssuedApiKey, NewApiKey, Presented, Revoke, Scope,
     SystemRng,
 };
 use outflow_model::{Action, CredentialId, StreamName};
@@ -96,6 +96,12 @@ async fn a_deposed_secret_holds_for_thirty_days_or_until_the_next_rotation() {
     let second = world.auth.rotate_api_key(&project("shop"), id).await.unwrap().unwrap();
     assert_eq!(second.key.generation, 2);
     let new = token(&world, id, 365 * DAY);
+    let ends = |token: &str| {
+        let presented = Presented::Bearer { project: None, token };
+        world.auth.authenticate(&presented).unwrap().expires.unwrap().millis() - 1_000_000
+    };
+    assert_eq!(ends(&old), 30 * DAY_MS, "with its generation");
+    assert_eq!(ends(&new), 365 * DAY_MS + 30_000, "with its leeway");
     world.clock.advance(30 * DAY_MS - 1);
     assert!(opens(&world, &old) && opens(&world, &new));
     assert!(exchange(first.secret.expose()) && exchange(second.secret.expose()));
@@ -123,27 +129,27 @@ async fn a_deposed_secret_holds_for_thirty_days_or_until_the_next_rotation() {
 #[tokio::test]
 async fn revoking_ends_old_tokens_or_all_and_deleting_ends_the_key() {
     let world = world().await;
-    let told = Arc::new(Mutex::new(0));
-    let count = told.clone();
-    world.auth.on_revoke(Arc::new(move |_| *count.lock() += 1));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = told.clone();
+    world.auth.on_revoke(Arc::new(move |_, below| listener.lock().push(below)));
     let first = key(&world, "shop").await;
     let (shop, id) = (project("shop"), &first.key.id);
     let old = token(&world, id, DAY);
     world.auth.rotate_api_key(&shop, id).await.unwrap().unwrap();
     let new = token(&world, id, DAY);
-    assert_eq!(*told.lock(), 0);
+    assert!(told.lock().is_empty());
     let (_, secret) =
         world.auth.revoke_access_tokens(&shop, id, Revoke::Old).await.unwrap().unwrap();
     assert!(secret.is_none() && !opens(&world, &old) && opens(&world, &new));
-    assert_eq!(*told.lock(), 1);
+    assert_eq!(*told.lock(), [2], "those of the second generation hold");
     let (_, secret) =
         world.auth.revoke_access_tokens(&shop, id, Revoke::All).await.unwrap().unwrap();
     assert!(secret.is_some() && !opens(&world, &new));
     let last = token(&world, id, DAY);
-    assert!(opens(&world, &last) && *told.lock() == 2);
+    assert!(opens(&world, &last) && *told.lock() == [2, 3]);
     assert!(!world.auth.delete_api_key(&project("other"), id).await.unwrap());
     assert!(world.auth.delete_api_key(&shop, id).await.unwrap());
-    assert!(!opens(&world, &last) && *told.lock() == 3);
+    assert!(!opens(&world, &last) && *told.lock() == [2, 3, ALL_GENERATIONS]);
     assert!(world.auth.api_keys(&shop).is_empty());
 }
 

@@ -97,7 +97,7 @@ async fn a_credential_ends_when_it_expires() {
     let issued = world.auth.issue(NewCredential { expires, ..token("p", "i") }).await.unwrap();
     let presented = bearer(None, issued.secret.expose());
     world.clock.advance(499);
-    assert!(world.auth.authenticate(&presented).is_some());
+    assert_eq!(world.auth.authenticate(&presented).unwrap().expires, expires);
     world.clock.advance(1);
     assert!(world.auth.authenticate(&presented).is_none());
 }
@@ -107,7 +107,7 @@ async fn revocation_is_durable_first_and_then_told() {
     let world = world().await;
     let told = Arc::new(Mutex::new(Vec::<CredentialId>::new()));
     let listener = told.clone();
-    world.auth.on_revoke(Arc::new(move |id| listener.lock().push(id.clone())));
+    world.auth.on_revoke(Arc::new(move |id, _| listener.lock().push(id.clone())));
     let issued = world.auth.issue(token("p", "i")).await.unwrap();
     let id = &issued.credential.id;
     world.engine.fail_next(AppendError::Full);

@@ -158,7 +158,7 @@ async fn every_end_is_between_two_events() {
         stand.publish("billing", &[&account("create", 1, "{}")]).await;
         reading.event().await;
         match end {
-            0 => stand.hub.close_credential(&stand.token.0),
+            0 => stand.hub.close_credential(&stand.token.0, u32::MAX),
             1 => {
                 stand.hub.delete_stream(&project(), &name("billing")).await.unwrap();
                 let new = outflow_hub::NewStream { name: name("billing"), settings: keyed() };

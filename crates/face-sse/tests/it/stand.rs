@@ -76,7 +76,7 @@ impl Stand {
         let hub = hub.await.unwrap();
         auth.on_revoke(Arc::new({
             let hub = hub.clone();
-            move |id: &CredentialId| hub.close_credential(id)
+            move |id: &CredentialId, below| hub.close_credential(id, below)
         }));
         hub.create_project(Project {
             id: project(),
@@ -114,6 +114,8 @@ impl Stand {
         }
         let grant = Grant {
             credential: CredentialId::new("publisher").unwrap(),
+            generation: 0,
+            expires: None,
             project: Some(project()),
             integration: None,
             actions: Arc::new([Action::Publish].into()),

@@ -206,6 +206,7 @@ impl Session {
     fn say_closed(&self, reason: &CloseReason, destination: &str, out: &mut Outbox) {
         let (code, why) = match reason {
             CloseReason::Revoked => (ErrorCode::Unauthenticated, "The credential was revoked"),
+            CloseReason::Expired => (ErrorCode::Unauthenticated, "The credential has expired"),
             CloseReason::Deleted => (ErrorCode::NotFound, "The destination was deleted"),
             CloseReason::Draining => (ErrorCode::ShuttingDown, "The server is shutting down"),
             CloseReason::Trimmed => (ErrorCode::Expired, "Messages were removed by retention"),

@@ -86,7 +86,7 @@ impl Stand {
         let hub = hub.await.unwrap();
         auth.on_revoke(Arc::new({
             let hub = hub.clone();
-            move |id: &CredentialId| hub.close_credential(id)
+            move |id: &CredentialId, below| hub.close_credential(id, below)
         }));
         hub.create_project(Project {
             id: project(),

@@ -1,5 +1,5 @@
 //! What happens by itself as time passes: leases end, scheduled events appear, idle subscriptions
-//! are unloaded and deleted, streams that queues own are trimmed.
+//! are unloaded and deleted, streams that queues own are trimmed, credentials end.
 //!
 //! One task of the hub does all of it: it knows the earliest alarm of each subscription, and goes
 //! round all of them every [`ROUND`].
@@ -108,6 +108,7 @@ async fn run(hub: Weak<Inner>, clockwork: Arc<Clockwork>) {
 /// Does what is due. Gives the tasks that it has left the rest to.
 pub(crate) async fn tick(inner: &Arc<Inner>) -> Vec<JoinHandle<()>> {
     let now = inner.clock.now();
+    inner.registry.expire(now);
     for subscription in inner.subscriptions.clockwork.due(now) {
         let mut queue = subscription.queue.lock();
         queue.next_alarm = None;

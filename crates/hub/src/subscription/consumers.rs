@@ -52,6 +52,8 @@ impl Consumers {
         let signal = Arc::new(Signal::default());
         let member = Member {
             credential: grant.credential.clone(),
+            generation: grant.generation,
+            expires: grant.expires,
             project: grant.project.clone(),
             integration: grant.integration.clone(),
             stream: None,

@@ -5,9 +5,12 @@ use std::time::Duration;
 use outflow_hub::{
     CloseReason, Integration, Options, Project, ProjectLimits, ReadError, ReadRequest, Start,
 };
+use outflow_model::{Grant, Timestamp};
 use tokio::time::Instant;
 
-use crate::world::{closed, integration, project, project_id, reader, token, world, world_with};
+use crate::world::{
+    NOW, closed, integration, project, project_id, reader, token, world, world_with,
+};
 
 #[tokio::test]
 async fn an_integration_has_so_many_readers_and_a_slot_is_freed_at_once() {
@@ -56,12 +59,54 @@ async fn revocation_ends_reads_at_once_and_those_about_to_begin() {
     let waits = tokio::spawn(async move { closed(&mut session).await });
     tokio::task::yield_now().await;
     let began = Instant::now();
-    world.hub.close_credential(&token("p").credential);
+    world.hub.close_credential(&token("p").credential, u32::MAX);
     assert_eq!(waits.await.unwrap(), CloseReason::Revoked);
     assert!(began.elapsed() < Duration::from_millis(5));
     let late = world.hub.open_read(&token("p"), world.request(Start::Latest)).await;
     assert_eq!(late.unwrap_err(), ReadError::Forbidden);
     assert!(tokio::time::timeout(Duration::from_secs(1), other.next()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_ends_ends_its_reads_and_no_others() {
+    let world = world().await;
+    let until = |seconds: i64| Grant {
+        expires: Some(Timestamp::from_millis(NOW + seconds * 1000)),
+        ..token("p")
+    };
+    let open = async |grant: Grant| {
+        world.hub.open_read(&grant, world.request(Start::Latest)).await
+    };
+    let (mut soon, mut late) = (open(until(5)).await.unwrap(), open(until(60)).await.unwrap());
+    let mut never = open(token("p")).await.unwrap();
+    drop(open(until(5)).await.unwrap());
+    let waits = tokio::spawn(async move { closed(&mut soon).await });
+    tokio::task::yield_now().await;
+    world.clock.set(Timestamp::from_millis(NOW + 5_000));
+    let began = Instant::now();
+    assert_eq!(waits.await.unwrap(), CloseReason::Expired);
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(world.hub.readers(), 2);
+    for other in [&mut late, &mut never] {
+        assert!(tokio::time::timeout(Duration::from_millis(1_500), other.next()).await.is_err());
+    }
+    // One whose credential ended while it was being opened ends as well.
+    assert_eq!(closed(&mut open(until(5)).await.unwrap()).await, CloseReason::Expired);
+}
+
+#[tokio::test]
+async fn what_a_newer_generation_opened_outlives_the_older_one() {
+    let world = world().await;
+    let of = |generation| Grant { generation, ..token("p") };
+    let open = async |grant: Grant| {
+        world.hub.open_read(&grant, world.request(Start::Latest)).await
+    };
+    let (mut old, mut new) = (open(of(1)).await.unwrap(), open(of(2)).await.unwrap());
+    world.hub.close_credential(&token("p").credential, 2);
+    assert_eq!(closed(&mut old).await, CloseReason::Revoked);
+    assert!(tokio::time::timeout(Duration::from_millis(20), new.next()).await.is_err());
+    assert_eq!(open(of(1)).await.unwrap_err(), ReadError::Forbidden);
+    assert!(open(of(2)).await.is_ok(), "and is not refused for a while either");
 }
 
 #[tokio::test]

@@ -449,7 +449,7 @@ async fn revoking_deleting_and_draining_end_consumers() {
     let other = Grant { credential: outflow_model::CredentialId::new("other").unwrap(), ..user() };
     let mut others = world.hub.consumers(&other);
     let id = others.add(&subscription, with_credit(10)).await.unwrap();
-    world.hub.close_credential(&user().credential);
+    world.hub.close_credential(&user().credential, u32::MAX);
     let closed = revoked.next(1).await;
     assert!(matches!(closed, Delivered::Closed { consumer: None, reason: CloseReason::Revoked }));
     assert_eq!(numbers(&events(&mut others, 1).await), [0]);

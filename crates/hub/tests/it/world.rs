@@ -92,6 +92,8 @@ pub(crate) fn grant(project: &str, integration: bool, actions: &[Action]) -> Gra
                 .replace(|c: char| !c.is_alphanumeric(), "-"),
         )
         .unwrap(),
+        generation: 0,
+        expires: None,
         project: Some(project_id(project)),
         integration: integration.then(|| IntegrationId::new("i").unwrap()),
         actions: Arc::new(actions.iter().copied().collect::<BTreeSet<_>>()),

@@ -94,6 +94,8 @@ impl World {
         let project = stream.project.clone();
         let grant = Grant {
             credential: CredentialId::new("upstream").unwrap(),
+            generation: 0,
+            expires: None,
             project: Some(project),
             integration: None,
             actions: Arc::new([Action::Ingest].into()),

@@ -13,6 +13,7 @@ mod browse;
 mod config;
 mod dev;
 mod drain;
+mod expiry;
 mod health;
 mod kill;
 mod kill_ingest;

@@ -33,13 +33,18 @@ pub(crate) struct Stomp {
 }
 
 impl Stomp {
-    /// `None` when the server is gone.
+    /// As the sample project's own key. `None` when the server is gone.
     pub(crate) async fn connect(address: SocketAddr) -> Option<Self> {
+        Self::log_in(address, NAME, NAME).await
+    }
+
+    /// As this user. `None` when the server is gone.
+    pub(crate) async fn log_in(address: SocketAddr, login: &str, passcode: &str) -> Option<Self> {
         let socket = TcpStream::connect(address).await.ok()?;
         socket.set_nodelay(true).ok()?;
         let mut stomp = Self { socket, bytes: Vec::new() };
         let hello = format!(
-            "CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\nlogin:{NAME}\npasscode:{NAME}\n\n\0"
+            "CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\nlogin:{login}\npasscode:{passcode}\n\n\0"
         );
         stomp.send(&hello).await?;
         let answer = stomp.frame().await?;
