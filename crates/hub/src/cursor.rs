@@ -4,6 +4,7 @@
 //!
 //! Invariant: each integration has a space of names of its own, so that no customer can see or move
 //! another's place. Callers that belong to no integration (the project's keys, operators) share one.
+//! Owners whose ids begin with a dot are parts of the server.
 
 use bytes::Bytes;
 use outflow_model::{IntegrationId, Offset, StreamId, Timestamp};

@@ -20,6 +20,7 @@ use crate::destination::{ClientIds, reaches_stream};
 use crate::error::{CatalogError, OpenError, PublishError, ReadError};
 use crate::extraction::Extractions;
 use crate::extraction::LOAD_STREAM;
+use crate::integration::is_reserved;
 use crate::keyed::{self, AllTicks};
 use crate::landing::LandedFiles;
 use crate::limits::Slots;
@@ -94,7 +95,13 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
     }
     let names_it = grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
         && reaches_stream(grant, action, &stream.name);
-    if allowed(grant, action, stream) && names_it { Ok(()) } else { Err(Denied::Forbidden) }
+    // One that was made before such names were refused must not pass for the server itself.
+    let is_own = grant.integration.as_ref().is_none_or(|id| !is_reserved(id));
+    if allowed(grant, action, stream) && names_it && is_own {
+        Ok(())
+    } else {
+        Err(Denied::Forbidden)
+    }
 }
 
 /// Whether what `grant` may do has `action` on this stream in it. Some rights reach one kind of

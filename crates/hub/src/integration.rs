@@ -7,6 +7,12 @@ use outflow_model::{IntegrationId, ProjectId, Timestamp};
 /// How many connections an integration may have, unless it says otherwise.
 pub const DEFAULT_MAX_CONNECTIONS: u32 = 100;
 
+/// Whether the id is kept for the server's own use: it begins with a dot. The places that the
+/// server keeps in streams are cursors of such owners, which no caller may be.
+pub(crate) fn is_reserved(id: &IntegrationId) -> bool {
+    id.as_str().starts_with('.')
+}
+
 /// A customer's connection point. Tokens belong to it; its entitlements apply to all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Integration {

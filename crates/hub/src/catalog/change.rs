@@ -13,6 +13,7 @@ use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
 use crate::hub::Inner;
+use crate::integration::is_reserved;
 use crate::keyed::{EntityTypes, sweep};
 use crate::stream::{Lane, lock_orders};
 use crate::{
@@ -258,6 +259,9 @@ pub(crate) async fn create_integration(
     mut one: Integration,
 ) -> Changed<Arc<Integration>> {
     check_integration(&one)?;
+    if is_reserved(&one.id) {
+        return Err(CatalogError::Invalid("id: must not begin with a dot".into()));
+    }
     {
         let catalog = inner.catalog.read();
         let tenant = catalog.tenants.get(&one.project).ok_or(CatalogError::NotFound)?;
@@ -303,7 +307,9 @@ pub(crate) async fn delete_integration(
         if !tenant.integrations.contains_key(&id) {
             return Err(CatalogError::NotFound);
         }
-        tenant.streams.values().map(|stream| stream.id).collect()
+        // The places of a reserved id are the server's.
+        let streams = tenant.streams.values().filter(|_| !is_reserved(&id));
+        streams.map(|stream| stream.id).collect()
     };
     let mut ops = vec![put(record::integration_key(&project, &id), None, Condition::Any)];
     // Its cursors go with it: the next integration of this name must not begin at its places.

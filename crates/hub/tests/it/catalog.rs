@@ -212,6 +212,11 @@ async fn counts_and_texts_are_limited() {
     let mut long = project("p");
     long.name = "n".repeat(129);
     assert!(matches!(world.hub.update_project(long).await, Err(CatalogError::Invalid(_))));
+    for id in [".landing", ".mailbox", "..."] {
+        let own = Integration { id: IntegrationId::new(id).unwrap(), ..integration("p") };
+        let refused = world.hub.create_integration(own).await;
+        assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{id} is the server's own");
+    }
     let mut nobody = integration("p");
     nobody.max_connections = 0;
     assert!(matches!(world.hub.update_integration(nobody).await, Err(CatalogError::Invalid(_))));
