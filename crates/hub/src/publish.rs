@@ -242,7 +242,11 @@ fn place(
     };
     let Stamped { receipt, append, taken, mut trip, flights } = stamped;
     if let (Some(append), Some(trip)) = (append, &mut trip) {
-        let durability = durability.unwrap_or(stream.settings.durability);
+        let durability = match keyed {
+            // The table would show states that a crash takes back.
+            Some(_) => Durability::Synced,
+            None => durability.unwrap_or(stream.settings.durability),
+        };
         let mut ops = Vec::with_capacity(1);
         if let (Some(keyed), Some(taken)) = (keyed, taken) {
             match keyed.merge(inner, stream, &receipt.events, &append, taken.first) {

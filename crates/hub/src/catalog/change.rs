@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName};
-use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, StreamConfig};
+use outflow_store::{
+    AppendError, Batch, Commit, Condition, Durability, Op, Put, StateEntry, StreamConfig,
+};
 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
@@ -407,6 +409,11 @@ fn check_settings(settings: &StreamSettings) -> Changed<()> {
     check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
     if let Some(ingest) = &settings.ingest {
         check_text("name", &ingest.name, MAX_NAME_BYTES)?;
+    }
+    let is_relied_on = settings.entities.is_some() || settings.ingest.is_some();
+    if settings.durability == Durability::Relaxed && is_relied_on {
+        let reason = "durability: keyed and ingest streams are synced: what they answered must last";
+        return Err(CatalogError::Invalid(reason.into()));
     }
     if settings.retention.age_ms == 0 || settings.retention.max_bytes == Some(0) {
         return Err(CatalogError::Invalid("retention: must be above 0".into()));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, Entity, EntityType, EntityTypes, NewStream, Options, PublishError, Receipt,
-    Start, Stream, StreamSettings,
+    CatalogError, Durability, Entity, EntityType, EntityTypes, Ingest, IngestFormat, NewStream,
+    Options, PublishError, Receipt, Start, Stream, StreamSettings,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{Rng, Tick, Timestamp};
@@ -72,6 +72,34 @@ async fn ticks(world: &World, stream: &Arc<Stream>, count: usize) -> Vec<(Timest
         }
     }
     all
+}
+
+#[tokio::test]
+async fn what_is_relied_on_is_synced_whatever_is_asked_for() {
+    let world = world().await;
+    let relaxed = StreamSettings { durability: Durability::Relaxed, ..StreamSettings::default() };
+    let keyed_too = StreamSettings { entities: Some(types()), ..relaxed.clone() };
+    let ingest = Ingest {
+        name: String::new(),
+        format: IngestFormat::Json,
+        mode: outflow_hub::IngestMode::Active,
+    };
+    let ingest_too = StreamSettings { ingest: Some(ingest), ..relaxed };
+    for settings in [keyed_too, ingest_too] {
+        let new = NewStream { name: name("billing"), settings };
+        let refused = world.hub.create_stream(&project_id("p"), new).await;
+        assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    }
+    let stream = keyed(&world, "billing").await;
+    let draft = world.draft(&[&account("create", 1, "{}")]);
+    world.engine.hold();
+    let asked = Some(Durability::Relaxed);
+    let stored = world.hub.enqueue(&publisher("p"), &stream, draft, asked).await.unwrap();
+    let stored = tokio::spawn(stored);
+    tokio::task::yield_now().await;
+    assert!(!stored.is_finished(), "it was answered before it was stored");
+    world.engine.commit_all();
+    stored.await.unwrap().unwrap();
 }
 
 #[tokio::test]
