@@ -51,6 +51,13 @@ pub struct StreamSettings {
     pub ingest: Option<Ingest>,
 }
 
+impl StreamSettings {
+    /// Whether it takes certain events only, by a way that checks them.
+    pub(crate) const fn is_choosy(&self) -> bool {
+        self.entities.is_some() || self.ingest.is_some()
+    }
+}
+
 impl Default for StreamSettings {
     fn default() -> Self {
         Self {

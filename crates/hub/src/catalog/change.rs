@@ -107,6 +107,7 @@ pub(crate) async fn create_stream(
     mut new: NewStream,
 ) -> Changed<Arc<Stream>> {
     check_settings(&new.settings)?;
+    check_choosy(&inner, &project, &new.name, &new.settings)?;
     close_feed_types(&mut new.settings)?;
     {
         let catalog = inner.catalog.read();
@@ -169,6 +170,7 @@ pub(crate) async fn update_stream(
     check_settings(&settings)?;
     close_feed_types(&mut settings)?;
     let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
+    check_choosy(&inner, &project, &name, &settings)?;
     check_entities(old.settings.entities.as_deref(), settings.entities.as_deref())?;
     let stream = Arc::new(Stream { settings, ..Stream::clone(&old) });
     let config = Op::SetStream(stream.id, StreamConfig { retention: stream.settings.retention });
@@ -410,8 +412,7 @@ fn check_settings(settings: &StreamSettings) -> Changed<()> {
     if let Some(ingest) = &settings.ingest {
         check_text("name", &ingest.name, MAX_NAME_BYTES)?;
     }
-    let is_relied_on = settings.entities.is_some() || settings.ingest.is_some();
-    if settings.durability == Durability::Relaxed && is_relied_on {
+    if settings.durability == Durability::Relaxed && settings.is_choosy() {
         let reason = "durability: keyed and ingest streams are synced: what they answered must last";
         return Err(CatalogError::Invalid(reason.into()));
     }
@@ -423,6 +424,20 @@ fn check_settings(settings: &StreamSettings) -> Changed<()> {
     {
         let max = dedup::MAX_IDS;
         return Err(CatalogError::Invalid(format!("dedup: window above 0 and 1 to {max} ids")));
+    }
+    Ok(())
+}
+
+/// What takes certain events only cannot take the dead ones of a subscription.
+fn check_choosy(
+    inner: &Inner,
+    project: &ProjectId,
+    name: &StreamName,
+    settings: &StreamSettings,
+) -> Changed<()> {
+    if settings.is_choosy() && subscription::change::takes_dead_letters(inner, project, name) {
+        let reason = "a subscription copies its dead events to this stream: it takes any event";
+        return Err(CatalogError::Invalid(reason.into()));
     }
     Ok(())
 }

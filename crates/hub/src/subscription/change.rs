@@ -39,6 +39,7 @@ pub(crate) async fn create(
 ) -> Changed<Arc<Subscription>> {
     let NewSubscription { name, sources, settings, durable } = new;
     check(&settings)?;
+    check_dead_letters(&inner, &project, &settings)?;
     check_sources(&sources)?;
     {
         let catalog = inner.catalog.read();
@@ -167,6 +168,7 @@ pub(crate) async fn update(
     settings: SubscriptionSettings,
 ) -> Changed<()> {
     check(&settings)?;
+    check_dead_letters(&inner, subscription.project(), &settings)?;
     is_there(&inner, &subscription)?;
     replace(&inner, &subscription, &settings, &subscription.shared_sources(), Vec::new()).await?;
     let mut queue = subscription.queue.lock();
@@ -365,6 +367,27 @@ fn check(settings: &SubscriptionSettings) -> Changed<()> {
         return Err(CatalogError::Invalid("max_deliveries: at least 1".into()));
     }
     Ok(())
+}
+
+/// Dead events are copied as they are, which a stream with a say in what it takes would refuse.
+fn check_dead_letters(
+    inner: &Inner,
+    project: &ProjectId,
+    settings: &SubscriptionSettings,
+) -> Changed<()> {
+    let Some(name) = &settings.dead_letter else { return Ok(()) };
+    let stream = inner.catalog.read().stream(project, name);
+    if stream.is_some_and(|stream| stream.settings.is_choosy()) {
+        let reason = "dead_letter: a keyed or ingest stream cannot take dead events";
+        return Err(CatalogError::Invalid(reason.into()));
+    }
+    Ok(())
+}
+
+/// Whether a subscription of the project has its dead events copied to this stream.
+pub(crate) fn takes_dead_letters(inner: &Inner, project: &ProjectId, stream: &StreamName) -> bool {
+    let all = inner.subscriptions.directory.read().of_project(project);
+    all.iter().any(|one| one.settings().dead_letter.as_ref() == Some(stream))
 }
 
 fn check_sources(sources: &Sources) -> Changed<()> {

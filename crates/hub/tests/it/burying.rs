@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use outflow_hub::Options;
+use outflow_hub::{
+    CatalogError, Ingest, IngestFormat, IngestMode, NewStream, Options, StreamSettings,
+};
 use outflow_hub::subscription::{Settle, SubscriptionSettings};
 use outflow_store::AppendError;
 
@@ -41,6 +43,33 @@ async fn delivery_goes_on_while_dead_events_cannot_be_stored() {
     let mut readers = world.hub.consumers(&user());
     readers.add(&letters, with_credit(10)).await.unwrap();
     assert_eq!(number(&events(&mut readers, 1).await[0]), 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_chooses_its_events_takes_no_dead_ones() {
+    let world = world().await;
+    let p = project_id("p");
+    let ingest = Ingest {
+        name: String::new(),
+        format: IngestFormat::Json,
+        mode: IngestMode::Active,
+    };
+    let settings = StreamSettings { ingest: Some(ingest), ..StreamSettings::default() };
+    let choosy = NewStream { name: name("dead"), settings: settings.clone() };
+    world.hub.create_stream(&p, choosy.clone()).await.unwrap();
+    let refused = world.hub.create_subscription(&p, new("s", &["events"], mortal())).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    let own = world.subscribe_with(SubscriptionSettings::default()).await;
+    let refused = world.hub.update_subscription(&own, mortal()).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    // Nor does it begin to choose once it takes them.
+    world.hub.delete_stream(&p, &name("dead")).await.unwrap();
+    world.hub.update_subscription(&own, mortal()).await.unwrap();
+    let refused = world.hub.create_stream(&p, choosy).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    world.stream_called("dead").await;
+    let refused = world.hub.update_stream(&p, &name("dead"), settings).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

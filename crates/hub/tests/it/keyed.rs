@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, Durability, Entity, EntityType, EntityTypes, Ingest, IngestFormat, NewStream,
-    Options, PublishError, Receipt, Start, Stream, StreamSettings,
+    CatalogError, Durability, Entity, EntityType, EntityTypes, Ingest, IngestFormat, IngestMode,
+    NewStream, Options, PublishError, Receipt, Start, Stream, StreamSettings,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{Rng, Tick, Timestamp};
@@ -82,7 +82,7 @@ async fn what_is_relied_on_is_synced_whatever_is_asked_for() {
     let ingest = Ingest {
         name: String::new(),
         format: IngestFormat::Json,
-        mode: outflow_hub::IngestMode::Active,
+        mode: IngestMode::Active,
     };
     let ingest_too = StreamSettings { ingest: Some(ingest), ..relaxed };
     for settings in [keyed_too, ingest_too] {
