@@ -103,6 +103,7 @@ impl From<PublishError> for Refused {
                 return Self::new(error.code(), detail).place(place);
             }
             PublishError::Keyed
+            | PublishError::Ingest
             | PublishError::NotFound
             | PublishError::Forbidden
             | PublishError::TooLarge { .. }

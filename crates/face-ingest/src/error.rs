@@ -128,6 +128,7 @@ impl From<PublishError> for Refusal {
             | PublishError::Refused(_)
             | PublishError::Entity { .. }
             | PublishError::Keyed
+            | PublishError::Ingest
             | PublishError::Exhausted => Self::new(code, detail),
         }
     }

@@ -137,7 +137,7 @@ async fn take(
         }
     })?;
     let draft = translate::draft(&face.hub, format, content_type, &payload)?;
-    let stored = face.hub.publish(&grant, &stream, draft);
+    let stored = face.hub.ingest(&grant, &stream, draft);
     match tokio::time::timeout(face.options.commit_timeout, stored).await {
         Ok(stored) => drop(stored?),
         Err(_) => {

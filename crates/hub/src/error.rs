@@ -90,6 +90,10 @@ pub enum PublishError {
     /// it was made keyed at this moment.
     #[error("the stream is keyed: events are published to it by themselves, not in a transaction")]
     Keyed,
+    /// The stream is an ingest stream, which takes records by its own way only: what they are and
+    /// whether they are taken is checked there.
+    #[error("the stream is an ingest stream: its records come in by streaming ingest only")]
+    Ingest,
     /// The engine stopped; whether the events are there is decided when it starts again. Publish
     /// again with the same ids. The text is for the log.
     #[error("whether the events were stored is not certain; publish them again with the same ids")]
@@ -106,7 +110,7 @@ impl PublishError {
             Self::TooLarge { .. } | Self::Refused(_) => ErrorCode::TooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Entity { .. } => ErrorCode::Malformed,
-            Self::Exhausted | Self::Keyed => ErrorCode::Conflict,
+            Self::Exhausted | Self::Keyed | Self::Ingest => ErrorCode::Conflict,
             Self::Uncertain(_) => ErrorCode::Internal,
         }
     }

@@ -372,6 +372,20 @@ impl Hub {
         publish::publish(&self.inner, grant, stream, draft).await
     }
 
+    /// As [`Hub::publish`], to an ingest stream: for the face that is its way in, which has checked
+    /// that the stream takes such a payload now. Other faces cannot publish there.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn ingest(
+        &self,
+        grant: &Grant,
+        stream: &Stream,
+        draft: Draft,
+    ) -> Result<Receipt, PublishError> {
+        publish::ingest(&self.inner, grant, stream, draft).await
+    }
+
     /// Begins a read.
     ///
     /// # Errors

@@ -92,6 +92,16 @@ pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>>
 
 pub(crate) use prepare::{last_taken, prepare};
 
+/// Whether the holder of `grant` may publish to the stream by the way that all faces share.
+///
+/// # Errors
+/// [`PublishError::Ingest`] besides the usual: whatever comes to an ingest stream by another way
+/// would pass by its kind of payload and its mode.
+pub(crate) fn may_publish(grant: &Grant, stream: &Stream) -> Result<(), PublishError> {
+    reach(grant, Action::Publish, stream)?;
+    if stream.settings.ingest.is_some() { Err(PublishError::Ingest) } else { Ok(()) }
+}
+
 /// See [`Hub::publish`](crate::Hub::publish).
 pub(crate) async fn publish(
     inner: &Inner,
@@ -99,7 +109,22 @@ pub(crate) async fn publish(
     stream: &Stream,
     draft: Draft,
 ) -> Result<Receipt, PublishError> {
+    may_publish(grant, stream)?;
+    let sent = send(inner, stream, draft, None).await?;
+    sent.arrive().await
+}
+
+/// See [`Hub::ingest`](crate::Hub::ingest).
+pub(crate) async fn ingest(
+    inner: &Inner,
+    grant: &Grant,
+    stream: &Stream,
+    draft: Draft,
+) -> Result<Receipt, PublishError> {
     reach(grant, Action::Publish, stream)?;
+    if stream.settings.ingest.is_none() {
+        return Err(PublishError::NotFound);
+    }
     let sent = send(inner, stream, draft, None).await?;
     sent.arrive().await
 }
@@ -112,7 +137,7 @@ pub(crate) async fn enqueue(
     draft: Draft,
     durability: Option<Durability>,
 ) -> Result<Publishing, PublishError> {
-    reach(grant, Action::Publish, stream)?;
+    may_publish(grant, stream)?;
     let sent = send(inner, stream, draft, durability).await?;
     Ok(Box::pin(sent.arrive()))
 }

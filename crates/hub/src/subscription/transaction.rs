@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use outflow_model::{Action, Draft, Grant};
+use outflow_model::{Draft, Grant};
 
 use super::burial;
 use super::directory::Ordered;
@@ -18,8 +18,8 @@ use super::{
     ConsumeError, ConsumerId, ConsumerOptions, Consumers, Delivered, Settle, SettleError,
     Subscription, TransactionError, headers,
 };
-use crate::hub::{Inner, reach};
-use crate::{Hub, PublishError, Receipt, Stream};
+use crate::hub::Inner;
+use crate::{Hub, Receipt, Stream, publish};
 
 /// How many events are moved in one batch.
 const AT_ONCE: u64 = 256;
@@ -63,7 +63,7 @@ impl Transaction {
     /// # Errors
     /// [`TransactionError`]: they were not added; the rest stands.
     pub fn publish(&mut self, stream: &Arc<Stream>, draft: Draft) -> Result<(), TransactionError> {
-        reach(&self.grant, Action::Publish, stream).map_err(PublishError::from)?;
+        publish::may_publish(&self.grant, stream)?;
         let max = self.inner.options.max_transaction_bytes.min(self.inner.options.inflight_bytes);
         if self.bytes + draft.bytes() > max {
             return Err(TransactionError::TooLarge { max });

@@ -2,13 +2,40 @@
 
 use std::time::Duration;
 
-use outflow_hub::{Durability, Options, PublishError, Start, StreamSettings};
+use outflow_hub::{
+    Durability, Ingest, IngestFormat, IngestMode, NewStream, Options, PublishError, Start,
+    StreamSettings,
+};
 use outflow_model::{Action, ErrorCode};
 use outflow_store::AppendError;
 
 use crate::world::{FIRST, grant, lines, name, offsets, project_id, publisher, world, world_with};
 
 const EVENT: &str = r#"{"type":"CUSTOM","body":{"n":1.50}}"#;
+
+#[tokio::test]
+async fn an_ingest_stream_is_written_by_its_own_way_only() {
+    let world = world().await;
+    let ingest = Ingest {
+        name: String::new(),
+        format: IngestFormat::Json,
+        mode: IngestMode::Reject,
+    };
+    let settings = StreamSettings { ingest: Some(ingest), ..StreamSettings::default() };
+    let new = NewStream { name: name("is-a"), settings };
+    let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
+    let (hub, grant) = (&world.hub, publisher("p"));
+    let draft = || world.draft(&[r#"{"type":"CUSTOM"}"#]);
+    assert_eq!(hub.publish(&grant, &stream, draft()).await, Err(PublishError::Ingest));
+    let queued = hub.enqueue(&grant, &stream, draft(), None).await;
+    assert_eq!(queued.err(), Some(PublishError::Ingest));
+    let mut transaction = hub.transaction(&grant);
+    assert!(transaction.publish(&stream, draft()).is_err());
+    assert_eq!(hub.stats(&stream).next, FIRST);
+    assert_eq!(hub.ingest(&grant, &stream, draft()).await.unwrap().events.len(), 1);
+    let usual = hub.ingest(&grant, &world.stream(), draft()).await;
+    assert_eq!(usual, Err(PublishError::NotFound));
+}
 
 #[tokio::test]
 async fn events_get_consecutive_offsets_and_are_kept_byte_for_byte() {

@@ -180,7 +180,7 @@ impl World {
             body,
         };
         draft.push(&event, &self.hub.rules(), self.hub.rng()).unwrap();
-        self.hub.publish(&self.grant, stream, draft).await.unwrap();
+        self.hub.ingest(&self.grant, stream, draft).await.unwrap();
     }
 
     pub(crate) async fn json(&self, text: &str) {
