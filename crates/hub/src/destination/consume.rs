@@ -54,7 +54,7 @@ impl Hub {
             if let Some(found) = self.subscription(project, queue.as_str()) {
                 return Ok(vec![found]);
             }
-            self.make_room(grant, project, Action::Read, destination)?;
+            self.make_room(grant, project, destination)?;
             return Ok(vec![self.ensure_queue(project, destination, queue).await?]);
         }
         let new = self.of_topic(grant, destination, wish)?;
@@ -68,7 +68,7 @@ impl Hub {
             // As brokers do, asking for something else begins anew.
             self.delete_unused(&found).await?;
         } else {
-            self.make_room(grant, project, Action::Read, destination)?;
+            self.make_room(grant, project, destination)?;
         }
         Ok(vec![self.ensure_subscription(project, new).await?])
     }

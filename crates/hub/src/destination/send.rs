@@ -3,6 +3,7 @@
 //! Called by [`Hub::send_targets`](crate::Hub::send_targets). What is missing is made: a queue's
 //! subscription before its stream, so that it begins with the first event sent to it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outflow_model::{Action, Grant, ProjectId, StreamName, SubscriptionName};
@@ -47,7 +48,7 @@ impl Hub {
         {
             return Ok(vec![found]);
         }
-        self.make_room(grant, project, Action::Publish, destination)?;
+        self.make_room(grant, project, destination)?;
         if let Some(subscription) = subscription {
             let queue = self.ensure_queue(project, destination, subscription).await?;
             self.add_source(&queue, source(stream.clone(), Start::Earliest)).await?;
@@ -199,7 +200,6 @@ impl Hub {
         &self,
         grant: &Grant,
         project: &ProjectId,
-        action: Action,
         wanted: &Destination,
     ) -> Found<()> {
         let max = self.options().max_destinations;
@@ -207,23 +207,20 @@ impl Hub {
         if wanted.kind.is_temporary() {
             return Ok(());
         }
-        // What it may reach is what it, or another credential of the same customer, made.
-        let count = match action {
-            Action::Publish => self
-                .streams(project)
-                .iter()
-                .map(|stream| Destination::of_stream(&stream.name))
-                .filter(|one| granted.sends(one.kind.granted(), &one.name))
-                .count(),
-            _ => self
-                .subscriptions(project)
-                .iter()
-                .filter(|one| {
-                    reach::may_consume(grant, project, one.name(), &one.sources()).is_ok()
-                })
-                .count(),
-        };
-        if count < max { Ok(()) } else { Err(DestinationError::TooMany { max }) }
+        // What it may reach is what it, or another credential of the same customer, made. A queue is a
+        // stream and a subscription of one name, and counts once.
+        let streams = self.streams(project);
+        let sends = streams.iter().filter(|stream| {
+            let one = Destination::of_stream(&stream.name);
+            granted.sends(one.kind.granted(), &one.name)
+        });
+        let subscriptions = self.subscriptions(project);
+        let consumes = subscriptions.iter().filter(|one| {
+            reach::may_consume(grant, project, one.name(), &one.shared_sources()).is_ok()
+        });
+        let names = sends.map(|stream| stream.name.as_str());
+        let all: BTreeSet<&str> = names.chain(consumes.map(|one| one.name().as_str())).collect();
+        if all.len() < max { Ok(()) } else { Err(DestinationError::TooMany { max }) }
     }
 }
 

@@ -314,6 +314,24 @@ async fn a_customer_may_make_so_many_destinations_and_no_more() {
 }
 
 #[tokio::test]
+async fn what_a_user_sends_to_and_consumes_counts_together_and_each_destination_once() {
+    let options = Options { max_destinations: 2, ..Options::default() };
+    let world = world_with(options).await;
+    let many = DestinationError::TooMany { max: 2 };
+    let me = kept(&["mine.>"], &["mine.>", "topic://mine.>"]);
+    for called in ["mine.a", "mine.b"] {
+        world.send_to(&me, &queue(called)).await.unwrap();
+        world.one(&me, &queue(called)).await;
+    }
+    assert_eq!(world.consume(&me, &queue("mine.c")).await.unwrap_err(), many);
+    let other = kept(&["other.>"], &["topic://other.>"]);
+    world.send_to(&other, &topic("other.news")).await.unwrap();
+    world.one(&other, &queue("other.orders")).await;
+    assert_eq!(world.send_to(&other, &topic("other.more")).await.unwrap_err(), many);
+    assert_eq!(world.consume(&other, &queue("other.more")).await.unwrap_err(), many);
+}
+
+#[tokio::test]
 async fn a_server_may_have_more_rules() {
     let mut virtual_topics = VirtualTopics::default();
     virtual_topics.add("feeds.>", "Copy.*.").unwrap();
