@@ -265,7 +265,7 @@ fn place(
         Ok(stamped) => stamped,
         Err(error) => return Some(Err(error)),
     };
-    let Stamped { receipt, append, taken, mut trip, flights } = stamped;
+    let Stamped { receipt, append, mut taken, mut trip, flights } = stamped;
     if let (Some(append), Some(trip)) = (append, &mut trip) {
         let durability = match keyed {
             // The table would show states that a crash takes back.
@@ -273,7 +273,7 @@ fn place(
             None => durability.unwrap_or(stream.settings.durability),
         };
         let mut ops = Vec::with_capacity(1);
-        if let (Some(keyed), Some(taken)) = (keyed, taken) {
+        if let (Some(keyed), Some(taken)) = (keyed, &mut taken) {
             match keyed.merge(inner, stream, &receipt.events, &append, taken.first) {
                 Ok(states) => {
                     let departure = Departure::new(&stream.lane, keyed, states, taken, &mut ops);
@@ -289,17 +289,18 @@ fn place(
         ops.push(Op::Append(append));
         let batch = Batch { ops, durability, fence: None };
         (trip.commit, trip.permit) = (Some(inner.engine.submit(batch)), permit.take());
+        drop(taken);
     }
     Some(Ok(Placement { receipt, trip, flights }))
 }
 
 /// A draft that has its offsets, not queued yet.
-pub(crate) struct Stamped {
+pub(crate) struct Stamped<'a> {
     pub(crate) receipt: Receipt,
     /// What is to be stored; `None`, as `trip`, when the draft held copies only.
     pub(crate) append: Option<Append>,
     /// The ticks of a keyed stream's events.
-    pub(crate) taken: Option<Taken>,
+    pub(crate) taken: Option<Taken<'a>>,
     pub(crate) trip: Option<Trip>,
     /// Batches of others that hold the first ones of our copies.
     pub(crate) flights: Vec<Flight>,
@@ -307,14 +308,14 @@ pub(crate) struct Stamped {
 
 /// Gives the draft its offsets; whoever holds `order`, the stream's, must queue it before letting
 /// go of it. `None`: the stream must be [`prepare()`]d first; the draft is as it was.
-pub(crate) fn stamp(
+pub(crate) fn stamp<'a>(
     inner: &Inner,
     stream: &Stream,
     order: &mut Order,
     draft: &mut Draft,
     dedup: Option<Dedup>,
-    keyed: Option<&KeyedDraft>,
-) -> Option<Result<Stamped, PublishError>> {
+    keyed: Option<&'a KeyedDraft>,
+) -> Option<Result<Stamped<'a>, PublishError>> {
     let lane = &stream.lane;
     if lane.deleted.load(Ordering::Acquire) {
         return Some(Err(PublishError::NotFound));

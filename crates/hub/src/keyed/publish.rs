@@ -185,7 +185,7 @@ impl Departure {
         lane: &Lane,
         keyed: &KeyedDraft,
         states: Vec<(Bytes, State)>,
-        taken: Taken,
+        taken: &mut Taken<'_>,
         ops: &mut Vec<Op>,
     ) -> Self {
         let (tell, decided) = watch::channel(false);
@@ -194,7 +194,7 @@ impl Departure {
             Op::Put(Put { key: key.clone(), value: value.clone(), condition: Condition::Any })
         };
         ops.extend(states.iter().map(put));
-        let ceiling = taken.ceiling.map(|(op, ceiling)| {
+        let ceiling = taken.ceiling.take().map(|(op, ceiling)| {
             ops.push(op);
             (keyed.ticks.clone(), ceiling)
         });

@@ -3,6 +3,8 @@
 //! Called by `publish` under a stream's lock. Ticks are reserved a million at a time: the batch that
 //! needs a tick above what is reserved carries the new ceiling, and so does every further one until
 //! that is known to be stored. A restart goes on above the ceiling, so none is ever used twice.
+//! Whoever takes ticks with a ceiling holds the row until the batch is queued: were two streams to
+//! queue theirs in another order than they took them, the lower ceiling would be stored last.
 //!
 //! Invariant: as ticks grow, the time that goes with them never falls.
 
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use outflow_model::{ProjectId, Tick, Timestamp};
 use outflow_store::{Condition, Op, Put, ReadError};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::hub::Inner;
 use crate::{PublishError, publish};
@@ -39,13 +41,15 @@ struct Row {
     reserved: Tick,
 }
 
-/// Ticks that were taken.
-pub(crate) struct Taken {
+/// Ticks that were taken. Kept until the batch that they are for is queued.
+pub(crate) struct Taken<'a> {
     pub(crate) first: Tick,
     /// The time that goes with them.
     pub(crate) now: Timestamp,
     /// What must be stored with them, and the ceiling to confirm then.
     pub(crate) ceiling: Option<(Op, Tick)>,
+    /// The row, when there is a ceiling.
+    _row: Option<MutexGuard<'a, Option<Row>>>,
 }
 
 impl Ticks {
@@ -60,7 +64,7 @@ impl Ticks {
     }
 
     /// Takes `count` ticks at `now` or later; `None` when there are no more, or none was read.
-    pub(crate) fn take(&self, count: u64, now: Timestamp) -> Option<Taken> {
+    pub(crate) fn take(&self, count: u64, now: Timestamp) -> Option<Taken<'_>> {
         let mut guard = self.row.lock();
         let row = guard.as_mut()?;
         let (first, next) = (row.next, row.next.plus(count)?);
@@ -71,7 +75,8 @@ impl Ticks {
             let value = Some(Bytes::copy_from_slice(&ceiling.get().to_le_bytes()));
             (Op::Put(Put { key: self.key.clone(), value, condition: Condition::Any }), ceiling)
         });
-        Some(Taken { first, now, ceiling })
+        let _row = ceiling.is_some().then_some(guard);
+        Some(Taken { first, now, ceiling, _row })
     }
 
     /// Notes that a ceiling is stored.
@@ -112,5 +117,51 @@ impl Ticks {
         }
         *self.row.lock() = Some(Row { next, last, reserved: next });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the engine has, as a crash would leave it.
+    #[derive(Default)]
+    struct Disk {
+        ceiling: u64,
+        highest: u64,
+    }
+
+    #[test]
+    fn no_crash_leaves_a_ceiling_below_a_tick_that_was_queued() {
+        const PUBLISHERS: usize = 4;
+        const BATCHES: u64 = 2_000;
+        let ticks = Ticks::new(&ProjectId::new("p").unwrap());
+        let row = Row { next: Tick::FIRST, last: Timestamp::default(), reserved: Tick::FIRST };
+        *ticks.row.lock() = Some(row);
+        let disk = Mutex::new(Disk::default());
+        let publish = || {
+            for batch in 0..BATCHES {
+                let count = 1 + batch * 7_919 % 500_000;
+                let taken = ticks.take(count, Timestamp::default()).unwrap();
+                std::thread::yield_now();
+                let mut now = disk.lock();
+                let ceiling = taken.ceiling.as_ref().map(|(op, ceiling)| match op {
+                    Op::Put(put) => {
+                        let value = put.value.as_deref().unwrap().try_into().unwrap();
+                        now.ceiling = u64::from_le_bytes(value);
+                        *ceiling
+                    }
+                    other => panic!("{other:?}"),
+                });
+                now.highest = now.highest.max(taken.first.get() + count - 1);
+                assert!(now.highest < now.ceiling, "{} and {}", now.highest, now.ceiling);
+                drop((now, taken));
+                std::thread::yield_now();
+                ceiling.into_iter().for_each(|ceiling| ticks.confirm(ceiling));
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..PUBLISHERS).for_each(|_| drop(scope.spawn(publish)));
+        });
     }
 }
