@@ -130,6 +130,11 @@ impl Window {
         }
     }
 
+    /// Where an id was seen, if it was.
+    pub(crate) fn seen_at(&self, id_hash: u128) -> Option<Offset> {
+        self.seen.get(&Id::from(id_hash)).copied()
+    }
+
     /// Asks for an id, and takes it down at `offset` when it is new.
     pub(crate) fn see(&mut self, id_hash: u128, offset: Offset, now: Timestamp) -> Seen {
         let id = Id::from(id_hash);

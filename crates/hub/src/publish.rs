@@ -10,6 +10,7 @@
 
 mod prepare;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -69,6 +70,15 @@ impl Order {
     /// Whether offsets can be given out, and copies recognised where they are to be.
     pub(crate) const fn is_ready(&self, dedup: Option<Dedup>) -> bool {
         self.primed && (dedup.is_none() || self.window.loaded)
+    }
+
+    /// The batches that hold the first ones of the draft's copies and are not decided yet.
+    pub(crate) fn copies_on_their_way(&self, draft: &Draft) -> Vec<Flight> {
+        let own = draft.metas().iter().enumerate().filter(|(at, _)| draft.has_own_id(*at));
+        let copies = own.filter_map(|(_, meta)| self.window.seen_at(meta.id_hash));
+        let known: BTreeMap<Offset, Flight> =
+            copies.filter_map(|offset| self.window.flight(offset)).collect();
+        known.into_values().collect()
     }
 
     /// Forgets the window: the way copies are recognised has changed.
@@ -208,7 +218,7 @@ impl Sent {
 }
 
 /// Waits for batches of others that hold the first ones of our copies.
-pub(crate) async fn landed(flights: Vec<Flight>) -> Result<(), PublishError> {
+async fn landed(flights: Vec<Flight>) -> Result<(), PublishError> {
     for flight in flights {
         if !flight.landed().await {
             return Err(PublishError::Unavailable(

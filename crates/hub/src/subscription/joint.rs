@@ -4,7 +4,9 @@
 //! its subscriptions write no places: an answer given meanwhile is written when its outcome is
 //! known, so that no place on the disk ever counts an event as done whose batch has failed.
 //!
-//! Invariant: locks are taken in one order: subscriptions by number, then streams by number.
+//! Invariants: locks are taken in one order: subscriptions by number, then streams by number. What
+//! is published again here was stored before, never "perhaps": a copy of an event that is on its way
+//! in another batch waits for the outcome of that before anything of the joint is queued.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +43,6 @@ struct Queued {
     commit: outflow_store::Commit,
     receipts: Vec<Receipt>,
     trips: Vec<Trip>,
-    flights: Vec<Flight>,
     /// On which pages of its subscriptions it is written.
     pages: Vec<u64>,
 }
@@ -87,7 +88,7 @@ pub(crate) async fn commit(
 }
 
 async fn arrive(queued: Queued) -> Result<Vec<Receipt>, TransactionError> {
-    let Queued { commit, receipts, mut trips, flights, .. } = queued;
+    let Queued { commit, receipts, mut trips, .. } = queued;
     let result = commit.await;
     trips.iter_mut().for_each(|trip| trip.end(&result));
     if let Err(error) = result {
@@ -96,7 +97,6 @@ async fn arrive(queued: Queued) -> Result<Vec<Receipt>, TransactionError> {
             error => super::SettleError::from(error).into(),
         });
     }
-    publish::landed(flights).await?;
     Ok(receipts)
 }
 
@@ -112,7 +112,7 @@ async fn queue(
             publish::prepare(inner, stream, dedup, None).await?;
         }
         match try_queue(inner, &mut joint)? {
-            Some(mut queued) => {
+            Tried::Queued(mut queued) => {
                 // The bytes count until the commit is decided.
                 let commit = queued.commit;
                 queued.commit = Box::pin(async move {
@@ -122,15 +122,29 @@ async fn queue(
                 });
                 return Ok(queued);
             }
+            // When one fails its events are new, and stored with the joint.
+            Tried::Waits(flights) => {
+                for flight in flights {
+                    flight.landed().await;
+                }
+            }
             // A stream's window was reset meanwhile.
-            None => tokio::task::yield_now().await,
+            Tried::Unprepared => tokio::task::yield_now().await,
         }
     }
 }
 
-/// Gives all drafts their offsets and queues the batch, under all locks. `None`: a stream must be
-/// prepared first; nothing has happened.
-fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, PublishError> {
+/// What came of trying to queue a joint. Unless it is queued nothing has happened.
+enum Tried {
+    Queued(Queued),
+    /// It holds copies of events that are on their way in these.
+    Waits(Vec<Flight>),
+    /// A stream must be prepared first.
+    Unprepared,
+}
+
+/// Gives all drafts their offsets and queues the batch, under all locks.
+fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Tried, PublishError> {
     let mut queues: Vec<(&Ordered, &Part, MutexGuard<'_, Queue>)> =
         joint.parts.iter().map(|(one, part)| (one, part, one.0.queue.lock())).collect();
     let streams: Vec<Arc<Stream>> =
@@ -141,9 +155,17 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, Pu
         order.is_some_and(|order| order.is_ready(publish::dedup_of(stream, draft)))
     });
     if !is_ready {
-        return Ok(None);
+        return Ok(Tried::Unprepared);
     }
-    let (mut receipts, mut trips, mut flights) = (Vec::new(), Vec::new(), Vec::new());
+    let mut waits = Vec::new();
+    for (stream, draft) in &joint.publishes {
+        let order = orders.get(&stream.id).filter(|_| publish::dedup_of(stream, draft).is_some());
+        waits.extend(order.into_iter().flat_map(|order| order.copies_on_their_way(draft)));
+    }
+    if !waits.is_empty() {
+        return Ok(Tried::Waits(waits));
+    }
+    let (mut receipts, mut trips) = (Vec::new(), Vec::new());
     let mut ops = Vec::new();
     for (stream, draft) in &mut joint.publishes {
         let Some(order) = orders.get_mut(&stream.id) else { continue };
@@ -160,7 +182,7 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, Pu
         };
         receipts.push(stamped.receipt);
         trips.extend(stamped.trip);
-        flights.extend(stamped.flights);
+        // Those that are left are of the joint itself.
         ops.extend(stamped.append.map(|append: Append| Op::Append(append)));
     }
     let mut pages = Vec::with_capacity(queues.len());
@@ -173,7 +195,7 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Option<Queued>, Pu
         pages.push(queue.began());
     }
     let commit = inner.engine.submit(Batch { ops, durability: Durability::Synced, fence: None });
-    Ok(Some(Queued { commit, receipts, trips, flights, pages }))
+    Ok(Tried::Queued(Queued { commit, receipts, trips, pages }))
 }
 
 impl Queue {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use outflow_hub::subscription::Settle;
 use outflow_hub::{NewStream, Stream, StreamSettings};
 use outflow_model::{Action, Draft};
+use outflow_store::AppendError;
 
 use crate::queueing::{events, user, with_credit};
-use crate::world::{World, grant, name, project, project_id, world};
+use crate::world::{FIRST, World, grant, name, project, project_id, world};
 
 #[tokio::test(start_paused = true)]
 async fn a_purge_beside_a_transaction_brings_nothing_back() {
@@ -39,6 +40,40 @@ async fn a_purge_beside_a_transaction_brings_nothing_back() {
     drop(subscription);
     let world = world.crash().await;
     assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_in_a_transaction_waits_for_the_first_one_and_stands_in_for_it() {
+    let event = r#"{"id":"one","type":"CUSTOM","body":{"n":7}}"#;
+    for first_fails in [false, true] {
+        let world = world().await;
+        let subscription = world.subscribe().await;
+        let out = world.stream_called("out").await;
+        world.publish_numbers(0, 1).await;
+        let mut consumers = world.hub.consumers(&user());
+        let id = consumers.add(&subscription, with_credit(1)).await.unwrap();
+        let got = events(&mut consumers, 1).await;
+        world.hub.publish(&user(), &out, world.draft(&[r#"{"id":"zero","type":"X"}"#])).await.unwrap();
+        world.engine.hold();
+        let first = world.hub.enqueue(&user(), &out, world.draft(&[event]), None).await.unwrap();
+        let first = tokio::spawn(first);
+        let mut transaction = world.hub.transaction(&user());
+        transaction.publish(&out, world.draft(&[event])).unwrap();
+        transaction.settle(&mut consumers, id, &[Settle::Ack(got[0].lease)]).unwrap();
+        let committed = tokio::spawn(transaction.commit());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.engine.held(), 1, "nothing of it is queued before the first is decided");
+        if first_fails {
+            world.engine.fail_next(AppendError::Full);
+        }
+        world.engine.commit_all();
+        assert_eq!(first.await.unwrap().is_err(), first_fails);
+        let receipts = committed.await.unwrap().unwrap();
+        assert_eq!(receipts[0].events[0].duplicate, !first_fails);
+        assert_eq!(world.hub.subscription_stats(&subscription).backlog, 0);
+        let stored = if first_fails { 3 } else { 2 };
+        assert_eq!(world.hub.stats(&out).next, FIRST.plus(stored), "a failed one leaves a gap");
+    }
 }
 
 /// Streams whose order by name is the reverse of that by number.
