@@ -26,23 +26,25 @@ pub(crate) fn first(at: (Timestamp, Tick), entity_ref: &[u8], payload: &[u8]) ->
     out
 }
 
-/// The state after an `update` of `old`: fields and keys that the event does not name stay.
-pub(crate) fn merged(
-    old: &Entity,
-    at: (Timestamp, Tick),
-    entity_ref: &[u8],
-    payload: &[u8],
-) -> Vec<u8> {
-    let mut out =
-        Vec::with_capacity(HEAD_BYTES + entity_ref.len() + old.payload.len() + payload.len());
+/// What an event says of an entity: its ref and its payload.
+pub(crate) type Said<'a> = (&'a [u8], &'a [u8]);
+
+/// The state after `old` and each of `updates`, in order: fields and keys that they do not name
+/// stay. Made in one go: its cost is that of `old` and `updates`, however many those are.
+pub(crate) fn merged(old: Said<'_>, at: (Timestamp, Tick), updates: &[Said<'_>]) -> Vec<u8> {
+    let (old_ref, old_payload) = old;
+    let last = updates.last().map_or(0, |(_, payload)| payload.len());
+    let mut out = Vec::with_capacity(HEAD_BYTES + old_ref.len() + old_payload.len() + last);
     begin(at, &mut out);
-    if *old.entity_ref == *entity_ref {
-        out.extend_from_slice(entity_ref);
+    if updates.iter().all(|(entity_ref, _)| *entity_ref == old_ref) {
+        out.extend_from_slice(old_ref);
     } else {
-        merge_refs(Value::new(&old.entity_ref), Value::new(entity_ref), &mut out);
+        let refs: Vec<_> = updates.iter().map(|(entity_ref, _)| Value::new(entity_ref)).collect();
+        merge_refs(Value::new(old_ref), &refs, &mut out);
     }
     end_ref(&mut out);
-    merge(Value::new(&old.payload), Value::new(payload), &mut out);
+    let payloads: Vec<_> = updates.iter().map(|(_, payload)| Value::new(payload)).collect();
+    merge(Value::new(old_payload), &payloads, &mut out);
     out
 }
 
@@ -80,26 +82,31 @@ fn end_ref(out: &mut [u8]) {
     }
 }
 
-/// The newer ref with the alternative keys that only the older one names.
-fn merge_refs(old: Value<'_>, new: Value<'_>, out: &mut Vec<u8>) {
+/// The newest ref with the alternative keys that only older ones name.
+fn merge_refs(old: Value<'_>, newer: &[Value<'_>], out: &mut Vec<u8>) {
+    let Some(newest) = newer.last() else { return };
     let mut before = b'{';
-    for (name, value) in new.members() {
+    for (name, value) in newest.members() {
         out.push(before);
         before = b',';
         write_name(name.as_written(), out);
         match old.get(b"ids").filter(|_| name.is(b"ids")) {
-            Some(ids) => merge(ids, value, out),
+            Some(ids) => {
+                let newer: Vec<_> = newer.iter().filter_map(|one| one.get(b"ids")).collect();
+                merge(ids, &newer, out);
+            }
             None => out.extend_from_slice(value.text()),
         }
     }
     out.push(b'}');
 }
 
-/// The members of `old` with the values that `new` gives them, then the members that are new. Where
-/// `new` repeats a name the last one counts.
-fn merge(old: Value<'_>, new: Value<'_>, out: &mut Vec<u8>) {
+/// The members of `old` with the last values that `updates` give them, then the members that are
+/// new, in the order in which they first came.
+fn merge(old: Value<'_>, updates: &[Value<'_>], out: &mut Vec<u8>) {
+    let said = || updates.iter().flat_map(|update| update.members());
     let mut changes: HashMap<_, _> =
-        new.members().map(|(name, value)| (name.unescape(), (value, false))).collect();
+        said().map(|(name, value)| (name.unescape(), (value, false))).collect();
     let mut before = b'{';
     for (name, value) in old.members() {
         let value = changes.get_mut(&name.unescape()).map_or(value, |(new, is_written)| {
@@ -111,7 +118,7 @@ fn merge(old: Value<'_>, new: Value<'_>, out: &mut Vec<u8>) {
         write_name(name.as_written(), out);
         out.extend_from_slice(value.text());
     }
-    for (name, _) in new.members() {
+    for (name, _) in said() {
         let Some((value, is_written)) = changes.get_mut(&name.unescape()) else { continue };
         if !std::mem::replace(is_written, true) {
             out.push(before);
@@ -140,7 +147,8 @@ mod tests {
         let at = (Timestamp::from_millis(5), Tick::FIRST);
         let old = read(&first(at, old.0.as_bytes(), old.1.as_bytes()).into()).unwrap();
         let later = (Timestamp::from_millis(7), Tick::FIRST.plus(2).unwrap());
-        let next = merged(&old, later, new.0.as_bytes(), new.1.as_bytes());
+        let old = (&*old.entity_ref, &*old.payload);
+        let next = merged(old, later, &[(new.0.as_bytes(), new.1.as_bytes())]);
         let next = read(&next.into()).unwrap();
         assert_eq!((next.at, next.tick), later);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -174,6 +182,37 @@ mod tests {
             merged_texts((old, "{}"), (renamed, "{}")).0,
             r#"{"ids":{"no":1,"user":"v"},"type":"A"}"#
         );
+    }
+
+    #[test]
+    fn many_changes_at_once_are_as_many_one_by_one() {
+        let at = (Timestamp::from_millis(5), Tick::FIRST);
+        let account = |ids: &str| format!(r#"{{"type":"A","ids":{{"no":1{ids}}}}}"#);
+        let said = [
+            (account(""), r#"{"a":1,"b":"x","b":2}"#),
+            (account(r#","user":"u""#), r#"{"\u0062":3,"c":{}}"#),
+            (account(""), "{}"),
+            (account(r#","mail":"m","user":"v""#), r#"{"d":1.10,"a":[1, 2]}"#),
+        ];
+        let bytes = |(one, other): &(String, &'static str)| (one.clone(), (*other).to_owned());
+        for count in 1..said.len() {
+            let mut one_by_one = bytes(&said[0]);
+            for (entity_ref, payload) in &said[1..=count] {
+                let old = (one_by_one.0.as_bytes(), one_by_one.1.as_bytes());
+                let next = merged(old, at, &[(entity_ref.as_bytes(), payload.as_bytes())]);
+                let next = read(&next.into()).unwrap();
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                one_by_one = (text(&next.entity_ref), text(&next.payload));
+            }
+            let updates: Vec<Said<'_>> = said[1..=count]
+                .iter()
+                .map(|(entity_ref, payload)| (entity_ref.as_bytes(), payload.as_bytes()))
+                .collect();
+            let first = (said[0].0.as_bytes(), said[0].1.as_bytes());
+            let next = read(&merged(first, at, &updates).into()).unwrap();
+            assert_eq!(next.entity_ref, one_by_one.0, "{count}");
+            assert_eq!(next.payload, one_by_one.1, "{count}");
+        }
     }
 
     #[test]

@@ -6,19 +6,18 @@
 //! [`KeyedDraft::merge`] under the stream's lock, when time and ticks are known.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use outflow_model::json::Value;
-use outflow_model::{Draft, MetaSlice, Tick};
+use outflow_model::{Draft, MetaSlice, Tick, Timestamp};
 use outflow_store::{Append, Condition, Op, Put};
 use tokio::sync::{MutexGuard, watch};
 
 use super::change::{self, Change, Happening};
-use super::latest;
+use super::latest::{self, Said};
 use super::table::{Known, State};
 use super::ticks::{Taken, Ticks};
 use crate::hub::Inner;
@@ -132,43 +131,87 @@ impl KeyedDraft {
         append: &Append,
         first: Tick,
     ) -> Result<Vec<(Bytes, State)>, PublishError> {
-        let table = stream.lane.keyed.table.lock();
-        let mut states: HashMap<&Bytes, State> = HashMap::new();
+        let mut entities: HashMap<&Bytes, Next<'_>> = HashMap::new();
         let stored = self.changes.iter().enumerate().zip(placed);
         let stored = stored.filter(|(_, placed)| !placed.duplicate).map(|(change, _)| change);
         let events = MetaSlice::new(&append.metas).with_lines(&append.lines);
         let mut tick = first;
         for ((index, change), (meta, line)) in stored.zip(events) {
-            let state = match states.entry(&change.key) {
-                Entry::Occupied(state) => state.into_mut(),
-                Entry::Vacant(free) => free.insert(table.get(&change.key)),
-            };
             let entity_ref = meta.others(line).called(b"ref").map_or(&b"{}"[..], Value::text);
-            let (at, payload) = ((append.at, tick), meta.body(line));
+            let said = (entity_ref, meta.body(line));
+            let fresh = || Next { begins: Begins::Here, updates: Vec::new(), tick, index };
+            let next = entities.entry(&change.key).or_insert_with(fresh);
+            (next.tick, next.index) = (tick, index);
             tick = tick.plus(1).unwrap_or(Tick::LAST);
-            let next = match (change.kind, &state) {
-                (Happening::Delete, _) => {
-                    *state = None;
-                    continue;
-                }
-                (Happening::Update, Some(stored)) => {
-                    let old = latest::read(stored).ok_or_else(|| {
-                        PublishError::Unavailable("the state of an entity cannot be read".into())
-                    })?;
-                    latest::merged(&old, at, entity_ref, payload)
-                }
-                (Happening::Create, _) | (Happening::Update, None) => {
-                    latest::first(at, entity_ref, payload)
-                }
-            };
-            let max = inner.options.max_entity_bytes;
-            if next.len() > max {
+            match change.kind {
+                Happening::Update => next.updates.push(said),
+                Happening::Create => (next.begins, next.updates) = (Begins::With(said), Vec::new()),
+                Happening::Delete => (next.begins, next.updates) = (Begins::Absent, Vec::new()),
+            }
+        }
+        let table = stream.lane.keyed.table.lock();
+        let max = inner.options.max_entity_bytes;
+        let mut states = Vec::with_capacity(entities.len());
+        for (key, next) in entities {
+            let index = next.index;
+            let state = next.state(append.at, || table.get(key))?;
+            if state.as_ref().is_some_and(|state| state.len() > max) {
                 let reason = format!("the entity would have more than {max} bytes");
                 return Err(PublishError::Entity { index, place: "/body".into(), reason });
             }
-            *state = Some(next.into());
+            states.push((key.clone(), state));
         }
-        Ok(states.into_iter().map(|(key, state)| (key.clone(), state)).collect())
+        Ok(states)
+    }
+}
+
+/// Where a batch's changes of an entity begin.
+enum Begins<'a> {
+    /// With the state that it has.
+    Here,
+    /// With what an event of the batch says.
+    With(Said<'a>),
+    /// With nothing: an event of the batch ended it.
+    Absent,
+}
+
+/// What a batch makes of one entity. The state is made once, however many events change it: a
+/// batch of small changes of a large entity must not copy it for each.
+struct Next<'a> {
+    begins: Begins<'a>,
+    /// The updates since, in order.
+    updates: Vec<Said<'a>>,
+    /// The last of its changes: its tick, and which event of the draft it is.
+    tick: Tick,
+    index: usize,
+}
+
+impl Next<'_> {
+    /// Its next state.
+    fn state(
+        self,
+        at: Timestamp,
+        here: impl FnOnce() -> State,
+    ) -> Result<State, PublishError> {
+        let at = (at, self.tick);
+        let stored = if matches!(self.begins, Begins::Here) { here() } else { None };
+        let old = stored.as_ref().map(|stored| {
+            latest::read(stored).ok_or_else(|| {
+                PublishError::Unavailable("the state of an entity cannot be read".into())
+            })
+        });
+        let old = old.transpose()?;
+        let (first, updates) = match (self.begins, &old, self.updates.split_first()) {
+            (Begins::With(said), ..) => (said, self.updates.as_slice()),
+            (_, Some(old), _) => ((&*old.entity_ref, &*old.payload), self.updates.as_slice()),
+            // An update of what is not there begins it.
+            (_, None, Some((said, rest))) => (*said, rest),
+            (_, None, None) => return Ok(None),
+        };
+        Ok(Some(match updates {
+            [] => latest::first(at, first.0, first.1),
+            updates => latest::merged(first, at, updates),
+        }.into()))
     }
 }
 
