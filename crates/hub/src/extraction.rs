@@ -100,6 +100,13 @@ pub struct Extraction {
 #[derive(Debug)]
 pub(crate) struct Job(Mutex<Extraction>);
 
+/// The jobs of a project that is about to be deleted, with how they stood.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    project: ProjectId,
+    jobs: Vec<(Arc<Job>, ExtractionState)>,
+}
+
 /// All jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Extractions {
@@ -129,12 +136,29 @@ impl Extractions {
         projects.iter().for_each(|project| run::start(inner, project));
     }
 
-    /// Forgets a project's jobs; gives what removes their records.
-    pub(crate) fn drop_all(&self, project: &ProjectId) -> Vec<Op> {
-        let jobs = self.jobs.lock().remove(project).unwrap_or_default();
-        // Who is at one of them stops.
-        jobs.values().for_each(|job| job.0.lock().state = ExtractionState::Cancelled);
-        jobs.keys().map(|&id| record::removal(project, id)).collect()
+    /// Stops a project's jobs, which is about to be deleted: nothing more of them is queued. Gives
+    /// what removes their records.
+    pub(crate) fn stop_all(&self, project: &ProjectId) -> (Stopped, Vec<Op>) {
+        let jobs = self.jobs.lock().get(project).cloned().unwrap_or_default();
+        let ops = jobs.keys().map(|&id| record::removal(project, id)).collect();
+        let stop = |job: Arc<Job>| {
+            let was = std::mem::replace(&mut job.0.lock().state, ExtractionState::Cancelled);
+            (job, was)
+        };
+        (Stopped { project: project.clone(), jobs: jobs.into_values().map(stop).collect() }, ops)
+    }
+
+    /// Forgets jobs whose project is deleted.
+    pub(crate) fn forget(&self, stopped: &Stopped) {
+        self.jobs.lock().remove(&stopped.project);
+    }
+
+    /// Goes on with jobs whose project was not deleted after all.
+    pub(crate) fn go_on(inner: &Arc<Inner>, stopped: Stopped) {
+        for (job, was) in stopped.jobs {
+            job.0.lock().state = was;
+        }
+        run::start(inner, &stopped.project);
     }
 
     /// The number of the next job, and which one is to be forgotten for it.

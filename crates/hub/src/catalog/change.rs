@@ -14,6 +14,7 @@ use outflow_store::{
 
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
+use crate::extraction::Extractions;
 use crate::hub::Inner;
 use crate::integration::is_reserved;
 use crate::keyed::{EntityTypes, sweep};
@@ -87,10 +88,20 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
     ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
     ops.extend(subscriber::drop_all(&inner, &id).await?);
-    ops.extend(inner.extractions.drop_all(&id));
     ops.extend(subscription::follow::project_ending(&inner, &id));
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
-    written(submit_ending(&inner, &id, &streams, ops, Some(former))?.await)?;
+    // Last, so that all that can fail from here on is seen to.
+    let (jobs, removals) = inner.extractions.stop_all(&id);
+    ops.extend(removals);
+    let ending = match submit_ending(&inner, &id, &streams, ops, Some(former)) {
+        Ok(commit) => written(commit.await),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ending {
+        Extractions::go_on(&inner, jobs);
+        return Err(error);
+    }
+    inner.extractions.forget(&jobs);
     inner.catalog.write().tenants.remove(&id);
     subscription::follow::project_ended(&inner, &id);
     inner.subscribers.project_ended(&id);

@@ -21,8 +21,10 @@ const PAGE_ENTITIES: usize = 1_000;
 const PAGE_BYTES: usize = 2 << 20;
 /// How many entities the first page of a job has, before their size is known.
 const FIRST_PAGE: usize = 32;
-/// After how long a step that the engine did not take is tried again.
+/// After how long a step that could not be done is tried again: twice as long each time, up to a
+/// limit.
 const RETRY: Duration = Duration::from_millis(500);
+const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// Why a step was not done.
 enum StepError {
@@ -37,7 +39,7 @@ enum StepError {
 impl From<CatalogError> for StepError {
     fn from(error: CatalogError) -> Self {
         match error {
-            CatalogError::Unavailable(reason) => Self::Fatal(reason),
+            CatalogError::Unavailable(reason) => Self::Retryable(reason),
             other => Self::Fatal(other.to_string()),
         }
     }
@@ -90,18 +92,19 @@ async fn all(inner: Arc<Inner>, project: ProjectId) {
 
 /// Does a job to its end; an error says that the server is stopping.
 async fn do_one(inner: &Arc<Inner>, job: &Job) -> Result<(), ()> {
-    let mut limit = FIRST_PAGE;
+    let (mut limit, mut wait) = (FIRST_PAGE, RETRY);
     loop {
         let one = job.0.lock().clone();
         if one.state.is_over() {
             return Ok(());
         }
         match step(inner, job, &one, &mut limit).await {
-            Ok(()) => {}
+            Ok(()) => wait = RETRY,
             Err(StepError::Stopped) => return Err(()),
             Err(StepError::Retryable(reason)) => {
                 tracing::warn!(project = %one.project, job = one.id, reason, "an extraction waits");
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(wait).await;
+                wait = (2 * wait).min(MAX_RETRY);
             }
             Err(StepError::Fatal(reason)) => {
                 tracing::error!(project = %one.project, job = one.id, reason, "an extraction failed");
@@ -112,8 +115,12 @@ async fn do_one(inner: &Arc<Inner>, job: &Job) -> Result<(), ()> {
                     let batch = Batch { ops: vec![record::put(&one)], ..Batch::default() };
                     inner.engine.submit(batch)
                 };
-                // In memory it is over; after a restart it would fail again.
-                return written.await.map_err(|_| ());
+                return match written.await {
+                    Err(AppendError::Stopped(_)) => Err(()),
+                    // In memory it is over, and those behind it have their turn; if it was not
+                    // written it fails again after a restart.
+                    Ok(()) | Err(_) => Ok(()),
+                };
             }
         }
     }

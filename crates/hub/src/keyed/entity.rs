@@ -55,7 +55,7 @@ pub(crate) async fn page(
             return Ok(page);
         }
         let entity = latest::read(&entry.value)
-            .ok_or_else(|| unavailable("the stored state of an entity cannot be read"))?;
+            .ok_or_else(|| CatalogError::Invalid("the state of an entity is damaged".into()))?;
         bytes += entry.value.len();
         page.entities.push(entity);
         last = Some(entry.key.clone());

@@ -29,12 +29,20 @@ async fn everything_survives_a_restart() {
         durability: Durability::Relaxed,
         dedup: Some(Dedup { window_ms: 7, max_ids: 9 }),
         description: "näm/e \"quoted\"".into(),
-        ingest: Some(Ingest {
-            name: "orders".into(),
-            format: IngestFormat::Xml,
-            mode: IngestMode::Drop,
-        }),
+        ingest: None,
     };
+    let ingest = Ingest {
+        name: "orders".into(),
+        format: IngestFormat::Xml,
+        mode: IngestMode::Drop,
+    };
+    let synced = StreamSettings {
+        durability: Durability::Synced,
+        ingest: Some(ingest),
+        ..settings.clone()
+    };
+    let stream = NewStream { name: name("is-orders"), settings: synced.clone() };
+    world.hub.create_stream(&project_id("p"), stream).await.unwrap();
     let odd = name("topic/orders.new:v1$");
     let stream = NewStream { name: odd.clone(), settings: settings.clone() };
     world.hub.create_stream(&project_id("p"), stream).await.unwrap();
@@ -46,7 +54,9 @@ async fn everything_survives_a_restart() {
     assert_eq!(again.hub.integrations(&project_id("p")), world.hub.integrations(&project_id("p")));
     let stream = again.hub.stream(&project_id("p"), &odd).unwrap();
     assert_eq!(stream.settings, settings);
-    assert_eq!(again.hub.streams(&project_id("p")).len(), 2);
+    assert_eq!(again.hub.streams(&project_id("p")).len(), 3);
+    let orders = again.hub.stream(&project_id("p"), &name("is-orders")).unwrap();
+    assert_eq!(orders.settings, synced);
     assert_eq!(again.hub.cursor(&again.stream(), None, "mine").await, Ok(Some(FIRST.plus(1))));
     assert_eq!(again.hub.cursors(&again.stream(), None).await.unwrap().len(), 1);
 }

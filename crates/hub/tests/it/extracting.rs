@@ -211,6 +211,38 @@ async fn a_step_that_the_engine_refuses_is_done_again() {
     assert_eq!(stats.next, stats.start.plus(5));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_project_that_could_not_be_deleted_keeps_its_jobs() {
+    let world = world().await;
+    keyed(&world).await;
+    publish(&world, &[event("create", "Account", 1, "{}")]).await;
+    world.engine.set_full(true);
+    start(&world, &[], &[]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    world.engine.fail_next(AppendError::Throttled);
+    let refused = world.hub.delete_project(&project_id("p")).await;
+    assert!(matches!(refused, Err(CatalogError::Unavailable(_))), "{refused:?}");
+    world.engine.set_full(false);
+    assert_eq!(over(&world, 1).await.state, ExtractionState::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_cannot_be_noted_does_not_keep_the_next_job_waiting() {
+    let world = world().await;
+    keyed(&world).await;
+    publish(&world, &[event("create", "Account", 1, "{}")]).await;
+    world.engine.set_full(true);
+    for _ in 0..2 {
+        start(&world, &[], &[]).await.unwrap();
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    world.hub.delete_stream(&project_id("p"), &name("billing")).await.unwrap();
+    world.engine.fail_next(AppendError::Throttled);
+    for job in [1, 2] {
+        assert_eq!(over(&world, job).await.state, ExtractionState::Failed);
+    }
+}
+
 #[tokio::test]
 async fn a_job_is_called_off_and_the_next_one_runs() {
     let world = world().await;
