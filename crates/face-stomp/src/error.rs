@@ -67,6 +67,12 @@ impl Failure {
         Self { closes: true, ..Self::new(code, message) }
     }
 
+    /// An ack of a message that the queue has taken back: its lease has ended, or it was purged.
+    #[must_use]
+    pub fn taken_back() -> Self {
+        Self::new(ErrorCode::NotFound, "the message was taken back before it was acked")
+    }
+
     /// The same, but the connection stays.
     #[must_use]
     pub fn and_stays(self) -> Self {

@@ -361,7 +361,7 @@ impl<L: Link> Connection<L> {
     async fn finish(&mut self, done: Done) {
         match done {
             Done::Enqueued { parcels, acks, landing } => {
-                let acks = flight::settle(self.consumers.as_mut(), acks);
+                let acks = flight::settle(self.consumers.as_mut(), &acks);
                 self.flights.push_back(Flight::new(parcels, acks, landing));
             }
             Done::Claimed { opening, claim } => self.opened(opening, Some(claim)),

@@ -34,11 +34,19 @@ impl<F> Part<F> {
     }
 }
 
+/// Acks of one consumer that were applied.
+pub(super) struct Settled {
+    settling: Result<Settling, Failure>,
+    /// The places among them of those that it does not hold any more.
+    unknown: Vec<usize>,
+}
+
 /// See the module. Only the first of a connection's flights is polled: what lands behind it is
 /// answered behind it.
 pub(super) struct Flight {
     parcels: Vec<Part<Publishing>>,
     acks: Vec<Part<Settling>>,
+    unknown: Vec<Vec<usize>>,
     landing: Landing,
     /// How many of the parts, parcels first, are over.
     over: usize,
@@ -47,15 +55,18 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn new(
         parcels: Vec<Result<Publishing, Failure>>,
-        acks: Vec<Result<Settling, Failure>>,
+        acks: Vec<Settled>,
         landing: Landing,
     ) -> Self {
+        let (acks, unknown): (Vec<_>, _) =
+            acks.into_iter().map(|one| (one.settling, one.unknown)).unzip();
         fn part<F>(result: Result<F, Failure>) -> Part<F> {
             result.map_or_else(|failure| Part::Over(Err(failure)), Part::Going)
         }
         Self {
             parcels: parcels.into_iter().map(part).collect(),
             acks: acks.into_iter().map(part).collect(),
+            unknown,
             landing,
             over: 0,
         }
@@ -82,31 +93,26 @@ impl Flight {
         let outcome = Outcome {
             parcels: self.parcels.into_iter().map(Part::result).collect(),
             acks: self.acks.into_iter().map(Part::result).collect(),
+            unknown: self.unknown,
         };
         (self.landing, outcome)
     }
 }
 
 /// Applies acks, each consumer's in one go.
-pub(super) fn settle(
-    consumers: Option<&mut Consumers>,
-    acks: Vec<Acks>,
-) -> Vec<Result<Settling, Failure>> {
+pub(super) fn settle(consumers: Option<&mut Consumers>, acks: &[Acks]) -> Vec<Settled> {
     let Some(consumers) = consumers else {
-        return acks.iter().map(|_| Err(SettleError::NotFound.into())).collect();
+        let gone = || Settled { settling: Err(SettleError::NotFound.into()), unknown: Vec::new() };
+        return acks.iter().map(|_| gone()).collect();
     };
-    acks.into_iter().map(|one| settle_one(consumers, one)).collect()
+    acks.iter().map(|one| settle_one(consumers, one)).collect()
 }
 
 /// Applies the acks of one consumer. What the hub has taken back meanwhile (its queue was purged,
-/// its lease ended) does not keep the rest from being acked.
-fn settle_one(consumers: &mut Consumers, mut acks: Acks) -> Result<Settling, Failure> {
-    loop {
-        match consumers.settle(acks.consumer, &acks.answers) {
-            Err(SettleError::Unknown { lease }) if acks.answers.len() > 1 => {
-                acks.answers.retain(|answer| answer.lease() != lease);
-            }
-            settled => return settled.map_err(Failure::from),
-        }
+/// its lease ended) does not keep the rest from being acked, and is not told to be.
+fn settle_one(consumers: &mut Consumers, acks: &Acks) -> Settled {
+    match consumers.settle_held(acks.consumer, &acks.answers) {
+        Ok((settling, unknown)) => Settled { settling: Ok(settling), unknown },
+        Err(error) => Settled { settling: Err(error.into()), unknown: Vec::new() },
     }
 }

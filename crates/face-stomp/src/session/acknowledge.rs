@@ -98,7 +98,8 @@ impl Session {
             part = self.batch.settle(last.consumer, [Settle::AckThrough(last.lease)]);
         } else {
             for (_, entry) in &meant {
-                part = self.batch.settle(entry.consumer, [answer(entry.lease, refuses)]);
+                let next = self.batch.settle(entry.consumer, [answer(entry.lease, refuses)]);
+                part = part.and(next);
             }
         }
         if let Some(one) = self.subscriptions.get_mut(id.subscription) {

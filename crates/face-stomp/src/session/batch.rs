@@ -42,8 +42,22 @@ pub(super) enum Part {
     Parcel(usize),
     /// All parcels.
     Parcels,
-    /// The acks with this index.
-    Acks(usize),
+    /// Of the acks with this index, those from the one place to before the other.
+    Acks { index: usize, from: usize, to: usize },
+}
+
+impl Part {
+    /// What an answer depends on that comes after this part and `later`.
+    pub(super) const fn and(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Acks { index, from, .. }, Self::Acks { index: other, to, .. })
+                if index == other =>
+            {
+                Self::Acks { index, from, to }
+            }
+            _ => later,
+        }
+    }
 }
 
 /// Frames that are written already, each with what it depends on.
@@ -159,14 +173,15 @@ impl Batch {
         consumer: ConsumerId,
         answers: impl IntoIterator<Item = Settle>,
     ) -> Part {
-        if let Some(index) = self.acks.iter().rposition(|acks| acks.consumer == consumer) {
-            if let Some(acks) = self.acks.get_mut(index) {
-                acks.answers.extend(answers);
-            }
-            return Part::Acks(index);
-        }
-        self.acks.push(Acks { consumer, answers: answers.into_iter().collect() });
-        Part::Acks(self.acks.len() - 1)
+        let known = self.acks.iter().rposition(|acks| acks.consumer == consumer);
+        let index = known.unwrap_or_else(|| {
+            self.acks.push(Acks { consumer, answers: Vec::new() });
+            self.acks.len() - 1
+        });
+        let Some(acks) = self.acks.get_mut(index) else { return Part::Ready };
+        let from = acks.answers.len();
+        acks.answers.extend(answers);
+        Part::Acks { index, from, to: acks.answers.len() }
     }
 
     /// Adds a receipt.
@@ -214,6 +229,19 @@ pub struct Outcome {
     pub parcels: Vec<Result<(), Failure>>,
     /// Of the acks.
     pub acks: Vec<Result<(), Failure>>,
+    /// By acks, the places of those whose messages were taken back before, and come again.
+    pub unknown: Vec<Vec<usize>>,
+}
+
+impl Outcome {
+    /// Why the acks that an answer depends on were not applied, if so.
+    fn refusal(&self, index: usize, places: std::ops::Range<usize>) -> Option<Failure> {
+        if let Some(Err(failure)) = self.acks.get(index) {
+            return Some(failure.clone());
+        }
+        let unknown = self.unknown.get(index)?;
+        unknown.iter().any(|at| places.contains(at)).then(Failure::taken_back)
+    }
 }
 
 impl Landing {
@@ -225,7 +253,8 @@ impl Landing {
         out: &mut Outbox,
     ) -> Vec<Failure> {
         let mut failed = outcome.parcels.iter().chain(&outcome.acks).filter(|one| one.is_err());
-        if failed.next().is_none() {
+        let is_whole = outcome.unknown.iter().all(Vec::is_empty);
+        if failed.next().is_none() && is_whole {
             if out.is_by_frame() {
                 self.answers.frames().for_each(|(frame, _)| out.frame(frame));
             } else {
@@ -240,21 +269,18 @@ impl Landing {
             }
         }
         for (index, result) in outcome.acks.iter().enumerate() {
-            let silent = !self.answers.marks.iter().any(|(_, part)| *part == Part::Acks(index));
+            let is_of = |part: &Part| matches!(part, Part::Acks { index: of, .. } if *of == index);
+            let silent = !self.answers.marks.iter().any(|(_, part)| is_of(part));
             if let (Err(failure), true) = (result, silent) {
                 failure.write(out, version, None);
             }
         }
-        let of = |results: &[Result<(), Failure>], index: usize| match results.get(index) {
-            Some(Err(failure)) => Some(failure.clone()),
-            _ => None,
-        };
         for (frame, part) in self.answers.frames() {
             let failure = match part {
                 Part::Ready => None,
-                Part::Parcel(index) => of(&outcome.parcels, index),
+                Part::Parcel(index) => outcome.parcels.get(index).and_then(|one| one.clone().err()),
                 Part::Parcels => outcome.parcels.iter().find_map(|one| one.clone().err()),
-                Part::Acks(index) => of(&outcome.acks, index),
+                Part::Acks { index, from, to } => outcome.refusal(index, from..to),
             };
             match failure {
                 None => out.frame(frame),
@@ -274,4 +300,32 @@ fn refuse(receipt: &[u8], failure: &Failure, version: Version, out: &mut Outbox)
     frame.lines(b"receipt-id:").lines(id.unwrap_or_default()).lines(b"\n");
     frame.header("message", &failure.message);
     frame.body(failure.message.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use outflow_hub::subscription::LeaseId;
+
+    use super::*;
+
+    #[test]
+    fn only_the_receipt_of_an_ack_that_came_too_late_is_refused() {
+        let version = Version::V1_2;
+        let mut batch = Batch::default();
+        for (at, receipt) in ["one", "two", "three"].into_iter().enumerate() {
+            let part = batch.settle(ConsumerId(0), [Settle::Ack(LeaseId(at as u64))]);
+            batch.receipt(version, Some(receipt), part);
+        }
+        let outcome = Outcome { acks: vec![Ok(())], unknown: vec![vec![1]], ..Outcome::default() };
+        let mut out = Outbox::default();
+        batch.landing().write(outcome, version, &mut out);
+        let text = String::from_utf8_lossy(out.waiting()).into_owned();
+        let frames: Vec<&str> = text.split('\0').map(str::trim_start).collect();
+        assert!(frames[0].starts_with("RECEIPT\nreceipt-id:one\n"), "{text}");
+        assert!(
+            frames[1].starts_with("ERROR\n") && frames[1].contains("receipt-id:two\n"),
+            "{text}"
+        );
+        assert!(frames[2].starts_with("RECEIPT\nreceipt-id:three\n"), "{text}");
+    }
 }

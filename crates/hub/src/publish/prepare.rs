@@ -18,7 +18,11 @@ pub(crate) async fn prepare(
     dedup: Option<Dedup>,
     keyed: Option<&KeyedDraft>,
 ) -> Result<(), PublishError> {
-    let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
+    let unavailable = |error: ReadError| match error {
+        // Deleted since it was looked up: trying again is of no use.
+        ReadError::UnknownStream(_) => PublishError::NotFound,
+        error => PublishError::Unavailable(error.to_string()),
+    };
     if let Some(keyed) = keyed {
         keyed.ticks.prepare(inner, &stream.project).await?;
     }

@@ -225,6 +225,35 @@ impl Consumers {
         Ok(settling)
     }
 
+    /// As [`Consumers::settle`], of the answers whose leases are held. Gives the places of the
+    /// others among the answers: those events were taken back, and come again.
+    ///
+    /// # Errors
+    /// [`SettleError::NotFound`].
+    pub fn settle_held(
+        &mut self,
+        consumer: ConsumerId,
+        answers: &[Settle],
+    ) -> Result<(Settling, Vec<usize>), SettleError> {
+        let (subscription, key) = self.entries.get(&consumer).ok_or(SettleError::NotFound)?;
+        let mut queue = subscription.queue.lock();
+        let hand = queue.hands.get(key).ok_or(SettleError::NotFound)?;
+        let is_held = |answer: &Settle| hand.find(answer.lease().0).is_some();
+        let places = answers.iter().enumerate();
+        let unknown: Vec<usize> =
+            places.filter(|(_, answer)| !is_held(answer)).map(|(at, _)| at).collect();
+        let now = self.inner.clock.now();
+        let told = if unknown.is_empty() {
+            queue.settle(*key, answers, now)?
+        } else {
+            let held: Vec<Settle> = answers.iter().filter(|one| is_held(one)).cloned().collect();
+            queue.settle(*key, &held, now)?
+        };
+        let mut settling = subscription.finish(&self.inner, queue);
+        settling.told.extend(told);
+        Ok((settling, unknown))
+    }
+
     /// Until when a lease is held; `None`: it is not held, or as long as the consumer is there.
     #[must_use]
     pub fn deadline(&self, consumer: ConsumerId, lease: LeaseId) -> Option<Timestamp> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outflow_hub::subscription::Settle;
-use outflow_hub::{NewStream, Stream, StreamSettings};
+use outflow_hub::subscription::{Settle, TransactionError};
+use outflow_hub::{NewStream, PublishError, Stream, StreamSettings};
 use outflow_model::{Action, Draft};
 use outflow_store::AppendError;
 
@@ -74,6 +74,33 @@ async fn a_copy_in_a_transaction_waits_for_the_first_one_and_stands_in_for_it() 
         let stored = if first_fails { 3 } else { 2 };
         assert_eq!(world.hub.stats(&out).next, FIRST.plus(stored), "a failed one leaves a gap");
     }
+}
+
+#[tokio::test]
+async fn a_transaction_for_a_stream_that_went_is_not_worth_another_try() {
+    let world = world().await;
+    let out = world.stream_called("out").await;
+    let mut transaction = world.hub.transaction(&user());
+    transaction.publish(&out, world.draft(&[r#"{"type":"CUSTOM"}"#])).unwrap();
+    world.hub.delete_stream(&project_id("p"), &out.name).await.unwrap();
+    let refused = transaction.commit().await;
+    assert_eq!(refused, Err(TransactionError::Publish(PublishError::NotFound)));
+}
+
+#[tokio::test]
+async fn acks_that_come_too_late_are_told_from_those_that_count() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 3).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(3)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    let acks: Vec<_> = got.iter().map(|one| Settle::Ack(one.lease)).collect();
+    consumers.settle(id, &acks[1..2]).unwrap().await.unwrap();
+    let (settling, unknown) = consumers.settle_held(id, &acks).unwrap();
+    assert_eq!(unknown, [1]);
+    settling.await.unwrap();
+    assert_eq!(world.hub.subscription_stats(&subscription).backlog, 0);
 }
 
 /// Streams whose order by name is the reverse of that by number.

@@ -149,7 +149,7 @@ impl<L: Link> Connection<L> {
             let hub = self.face.hub.clone();
             self.job = Some(work::enqueue(hub, grant, batch.parcels, batch.acks, landing));
         } else {
-            let acks = flight::settle(self.consumers.as_mut(), batch.acks);
+            let acks = flight::settle(self.consumers.as_mut(), &batch.acks);
             self.flights.push_back(Flight::new(Vec::new(), acks, landing));
         }
     }
