@@ -150,7 +150,8 @@ impl Auth {
         if project.is_some_and(|project| project != claims.aud) {
             return None;
         }
-        let ends = entry.held.ends(generation).map_or(claims.ends(), |ends| ends.min(claims.ends()));
+        let ends =
+            entry.held.ends(generation).map_or(claims.ends(), |ends| ends.min(claims.ends()));
         let grant = entry.grant(&claims.scope)?;
         Some(Grant { generation, expires: Some(ends), ..grant })
     }

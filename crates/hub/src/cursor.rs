@@ -13,7 +13,7 @@ use outflow_store::{Condition, Op, Put};
 use crate::catalog::change::{commit, unavailable};
 use crate::catalog::{cursor_prefix, record, scan};
 use crate::hub::Inner;
-use crate::{CatalogError, Stream};
+use crate::{CatalogError, Hub, Stream};
 
 /// The longest name of a cursor, in bytes. Names are made of letters, digits, `_`, `-`, `.`.
 pub const MAX_CURSOR_NAME_BYTES: usize = 64;
@@ -27,6 +27,61 @@ pub struct Cursor {
     pub offset: Offset,
     /// When it was last set.
     pub updated: Timestamp,
+}
+
+impl Hub {
+    /// The place of a named cursor. `owner` is the integration of the caller's grant: each has
+    /// cursors of its own, and callers without one share theirs.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn cursor(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+        name: &str,
+    ) -> Result<Option<Offset>, CatalogError> {
+        Ok(get(self.inner(), stream, owner, name).await?.map(|cursor| cursor.offset))
+    }
+
+    /// All cursors of a stream that are `owner`'s, in order of name.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn cursors(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+    ) -> Result<Vec<Cursor>, CatalogError> {
+        list(self.inner(), stream, owner).await
+    }
+
+    /// Sets a named cursor, forwards or backwards; made when it is not there.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn set_cursor(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+        name: &str,
+        offset: Offset,
+    ) -> Result<(), CatalogError> {
+        set(self.inner(), stream, owner, name, offset).await
+    }
+
+    /// Removes a named cursor; says whether there was one.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn delete_cursor(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+        name: &str,
+    ) -> Result<bool, CatalogError> {
+        delete(self.inner(), stream, owner, name).await
+    }
 }
 
 /// The cursor of `stream` with this name in `owner`'s space.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use outflow_model::draft::Rules;
 use outflow_model::{
-    Action, Clock, CredentialId, Draft, Grant, IntegrationId, Offset, ProjectId, Rng, StreamName,
+    Action, Clock, CredentialId, Draft, Grant, IntegrationId, ProjectId, Rng, StreamName,
 };
 use outflow_store::{Bounds, Engine, Health};
 use parking_lot::RwLock;
@@ -32,8 +32,8 @@ use crate::subscription::metrics::Largest;
 use crate::subscription::wake::{Bells, Observer};
 use crate::tail::Tails;
 use crate::{
-    CloseReason, Cursor, Integration, NewStream, Options, Project, ReadRequest, ReadSession,
-    Receipt, Stream, StreamSettings, StreamStats, cursor, drain, open, publish, subscriber,
+    CloseReason, Integration, NewStream, Options, Project, ReadRequest, ReadSession, Receipt,
+    Stream, StreamSettings, StreamStats, drain, open, publish, subscriber,
 };
 
 /// The one API that every face calls. Cheap to clone; clones share everything.
@@ -408,59 +408,6 @@ impl Hub {
         request: ReadRequest,
     ) -> Result<ReadSession, ReadError> {
         open::open_read(&self.inner, grant, request, Reader::Server).await
-    }
-
-    /// The place of a named cursor. `owner` is the integration of the caller's grant: each has
-    /// cursors of its own, and callers without one share theirs.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn cursor(
-        &self,
-        stream: &Stream,
-        owner: Option<&IntegrationId>,
-        name: &str,
-    ) -> Result<Option<Offset>, CatalogError> {
-        Ok(cursor::get(&self.inner, stream, owner, name).await?.map(|cursor| cursor.offset))
-    }
-
-    /// All cursors of a stream that are `owner`'s, in order of name.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn cursors(
-        &self,
-        stream: &Stream,
-        owner: Option<&IntegrationId>,
-    ) -> Result<Vec<Cursor>, CatalogError> {
-        cursor::list(&self.inner, stream, owner).await
-    }
-
-    /// Sets a named cursor, forwards or backwards; made when it is not there.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn set_cursor(
-        &self,
-        stream: &Stream,
-        owner: Option<&IntegrationId>,
-        name: &str,
-        offset: Offset,
-    ) -> Result<(), CatalogError> {
-        cursor::set(&self.inner, stream, owner, name, offset).await
-    }
-
-    /// Removes a named cursor; says whether there was one.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub async fn delete_cursor(
-        &self,
-        stream: &Stream,
-        owner: Option<&IntegrationId>,
-        name: &str,
-    ) -> Result<bool, CatalogError> {
-        cursor::delete(&self.inner, stream, owner, name).await
     }
 
     /// Ends the sessions of a credential's generations below `below` at once. For `auth`'s revoke

@@ -8,6 +8,7 @@
 //! never falls within a stream; a copy is answered only when the first one is durable; an id whose
 //! batch failed is forgotten even when its publisher has gone away meanwhile.
 
+mod admission;
 mod prepare;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::dedup::{Flight, Landing, Seen, Window};
-use crate::hub::{Denied, Inner, reach};
+use crate::hub::{Inner, reach};
 use crate::keyed::publish::{Departure, KeyedDraft, is_as_known};
 use crate::keyed::ticks::Taken;
 use crate::metrics::Metrics;
@@ -87,30 +88,12 @@ impl Order {
     }
 }
 
-impl From<Denied> for PublishError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::NotFound => Self::NotFound,
-            Denied::Forbidden => Self::Forbidden,
-        }
-    }
-}
-
 /// A publish under way: resolves when its events are durable (or queued, when relaxed). The batch
 /// is stored whether or not it is awaited.
 pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>;
 
+pub(crate) use admission::{admit, may_publish};
 pub(crate) use prepare::{last_taken, prepare};
-
-/// Whether the holder of `grant` may publish to the stream by the way that all faces share.
-///
-/// # Errors
-/// [`PublishError::Ingest`] besides the usual: whatever comes to an ingest stream by another way
-/// would pass by its kind of payload and its mode.
-pub(crate) fn may_publish(grant: &Grant, stream: &Stream) -> Result<(), PublishError> {
-    reach(grant, Action::Publish, stream)?;
-    if stream.settings.ingest.is_some() { Err(PublishError::Ingest) } else { Ok(()) }
-}
 
 /// See [`Hub::publish`](crate::Hub::publish).
 pub(crate) async fn publish(
@@ -227,27 +210,6 @@ async fn landed(flights: Vec<Flight>) -> Result<(), PublishError> {
         }
     }
     Ok(())
-}
-
-/// Waits, for a while, until so many bytes more may be on their way.
-pub(crate) async fn admit(
-    inner: &Inner,
-    bytes: usize,
-) -> Result<OwnedSemaphorePermit, PublishError> {
-    let max = inner.options.inflight_bytes.min(u32::MAX as usize);
-    let share = u32::try_from(bytes).ok().filter(|_| bytes <= max);
-    let share = share.ok_or(PublishError::TooLarge { max })?;
-    // The usual case needs no timer.
-    if let Ok(permit) = inner.inflight.clone().try_acquire_many_owned(share) {
-        return Ok(permit);
-    }
-    let wait = inner.inflight.clone().acquire_many_owned(share);
-    match tokio::time::timeout(inner.options.publish_wait, wait).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => {
-            Err(PublishError::Unavailable("too many bytes wait for their commit".into()))
-        }
-    }
 }
 
 /// A draft that has its offsets.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::{
-    ALL_GENERATIONS, AccessError, Auth, Client, IssueError, IssuedApiKey, NewApiKey, Presented, Revoke, Scope,
-    SystemRng,
+    ALL_GENERATIONS, AccessError, Auth, Client, IssueError, IssuedApiKey, NewApiKey, Presented,
+    Revoke, Scope, SystemRng,
 };
 use outflow_model::{Action, CredentialId, StreamName};
 use outflow_store::{AppendError, Engine};

@@ -424,7 +424,8 @@ fn check_settings(settings: &StreamSettings) -> Changed<()> {
         check_text("name", &ingest.name, MAX_NAME_BYTES)?;
     }
     if settings.durability == Durability::Relaxed && settings.is_choosy() {
-        let reason = "durability: keyed and ingest streams are synced: what they answered must last";
+        let reason =
+            "durability: keyed and ingest streams are synced: what they answered must last";
         return Err(CatalogError::Invalid(reason.into()));
     }
     if settings.retention.age_ms == 0 || settings.retention.max_bytes == Some(0) {

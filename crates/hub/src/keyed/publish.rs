@@ -188,11 +188,7 @@ struct Next<'a> {
 
 impl Next<'_> {
     /// Its next state.
-    fn state(
-        self,
-        at: Timestamp,
-        here: impl FnOnce() -> State,
-    ) -> Result<State, PublishError> {
+    fn state(self, at: Timestamp, here: impl FnOnce() -> State) -> Result<State, PublishError> {
         let at = (at, self.tick);
         let stored = if matches!(self.begins, Begins::Here) { here() } else { None };
         let old = stored.as_ref().map(|stored| {
@@ -208,10 +204,13 @@ impl Next<'_> {
             (_, None, Some((said, rest))) => (*said, rest),
             (_, None, None) => return Ok(None),
         };
-        Ok(Some(match updates {
-            [] => latest::first(at, first.0, first.1),
-            updates => latest::merged(first, at, updates),
-        }.into()))
+        Ok(Some(
+            match updates {
+                [] => latest::first(at, first.0, first.1),
+                updates => latest::merged(first, at, updates),
+            }
+            .into(),
+        ))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use outflow_hub::subscription::{Settle, SubscriptionSettings};
 use outflow_hub::{
     CatalogError, Ingest, IngestFormat, IngestMode, NewStream, Options, StreamSettings,
 };
-use outflow_hub::subscription::{Settle, SubscriptionSettings};
 use outflow_store::AppendError;
 
 use crate::queueing::{events, new, number, numbers, user, with_credit};
@@ -49,11 +49,8 @@ async fn delivery_goes_on_while_dead_events_cannot_be_stored() {
 async fn a_stream_that_chooses_its_events_takes_no_dead_ones() {
     let world = world().await;
     let p = project_id("p");
-    let ingest = Ingest {
-        name: String::new(),
-        format: IngestFormat::Json,
-        mode: IngestMode::Active,
-    };
+    let ingest =
+        Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
     let settings = StreamSettings { ingest: Some(ingest), ..StreamSettings::default() };
     let choosy = NewStream { name: name("dead"), settings: settings.clone() };
     world.hub.create_stream(&p, choosy.clone()).await.unwrap();

@@ -31,16 +31,10 @@ async fn everything_survives_a_restart() {
         description: "näm/e \"quoted\"".into(),
         ingest: None,
     };
-    let ingest = Ingest {
-        name: "orders".into(),
-        format: IngestFormat::Xml,
-        mode: IngestMode::Drop,
-    };
-    let synced = StreamSettings {
-        durability: Durability::Synced,
-        ingest: Some(ingest),
-        ..settings.clone()
-    };
+    let ingest =
+        Ingest { name: "orders".into(), format: IngestFormat::Xml, mode: IngestMode::Drop };
+    let synced =
+        StreamSettings { durability: Durability::Synced, ingest: Some(ingest), ..settings.clone() };
     let stream = NewStream { name: name("is-orders"), settings: synced.clone() };
     world.hub.create_stream(&project_id("p"), stream).await.unwrap();
     let odd = name("topic/orders.new:v1$");

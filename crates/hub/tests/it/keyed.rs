@@ -79,11 +79,8 @@ async fn what_is_relied_on_is_synced_whatever_is_asked_for() {
     let world = world().await;
     let relaxed = StreamSettings { durability: Durability::Relaxed, ..StreamSettings::default() };
     let keyed_too = StreamSettings { entities: Some(types()), ..relaxed.clone() };
-    let ingest = Ingest {
-        name: String::new(),
-        format: IngestFormat::Json,
-        mode: IngestMode::Active,
-    };
+    let ingest =
+        Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
     let ingest_too = StreamSettings { ingest: Some(ingest), ..relaxed };
     for settings in [keyed_too, ingest_too] {
         let new = NewStream { name: name("billing"), settings };

@@ -74,9 +74,7 @@ async fn a_credential_that_ends_ends_its_reads_and_no_others() {
         expires: Some(Timestamp::from_millis(NOW + seconds * 1000)),
         ..token("p")
     };
-    let open = async |grant: Grant| {
-        world.hub.open_read(&grant, world.request(Start::Latest)).await
-    };
+    let open = async |grant: Grant| world.hub.open_read(&grant, world.request(Start::Latest)).await;
     let (mut soon, mut late) = (open(until(5)).await.unwrap(), open(until(60)).await.unwrap());
     let mut never = open(token("p")).await.unwrap();
     drop(open(until(5)).await.unwrap());
@@ -98,9 +96,7 @@ async fn a_credential_that_ends_ends_its_reads_and_no_others() {
 async fn what_a_newer_generation_opened_outlives_the_older_one() {
     let world = world().await;
     let of = |generation| Grant { generation, ..token("p") };
-    let open = async |grant: Grant| {
-        world.hub.open_read(&grant, world.request(Start::Latest)).await
-    };
+    let open = async |grant: Grant| world.hub.open_read(&grant, world.request(Start::Latest)).await;
     let (mut old, mut new) = (open(of(1)).await.unwrap(), open(of(2)).await.unwrap());
     world.hub.close_credential(&token("p").credential, 2);
     assert_eq!(closed(&mut old).await, CloseReason::Revoked);

@@ -53,7 +53,11 @@ async fn a_copy_in_a_transaction_waits_for_the_first_one_and_stands_in_for_it() 
         let mut consumers = world.hub.consumers(&user());
         let id = consumers.add(&subscription, with_credit(1)).await.unwrap();
         let got = events(&mut consumers, 1).await;
-        world.hub.publish(&user(), &out, world.draft(&[r#"{"id":"zero","type":"X"}"#])).await.unwrap();
+        world
+            .hub
+            .publish(&user(), &out, world.draft(&[r#"{"id":"zero","type":"X"}"#]))
+            .await
+            .unwrap();
         world.engine.hold();
         let first = world.hub.enqueue(&user(), &out, world.draft(&[event]), None).await.unwrap();
         let first = tokio::spawn(first);
