@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::catalog::turn::{Change, in_turn};
 use crate::catalog::{Catalog, change};
 use crate::destination::{ClientIds, reaches_stream};
-use crate::error::{CatalogError, OpenError, PublishError, ReadError};
+use crate::error::{OpenError, PublishError, ReadError};
 use crate::extraction::Extractions;
 use crate::extraction::LOAD_STREAM;
 use crate::integration::is_reserved;
@@ -194,7 +194,7 @@ impl Hub {
     /// Creates a project, without streams. Durable when this returns, as all changes here are.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn create_project(&self, project: Project) -> Change<Arc<Project>> {
         in_turn(&self.inner, |inner| change::create_project(inner, project))
     }
@@ -202,7 +202,7 @@ impl Hub {
     /// Replaces the project with this id; `created` stays.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn update_project(&self, project: Project) -> Change<Arc<Project>> {
         in_turn(&self.inner, |inner| change::update_project(inner, project))
     }
@@ -211,7 +211,7 @@ impl Hub {
     /// sessions. Its credentials are `auth`'s to revoke.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn delete_project(&self, id: &ProjectId) -> Change<()> {
         let id = id.clone();
         in_turn(&self.inner, |inner| change::delete_project(inner, id))
@@ -237,7 +237,7 @@ impl Hub {
     /// Creates a stream.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn create_stream(&self, project: &ProjectId, new: NewStream) -> Change<Arc<Stream>> {
         let project = project.clone();
         in_turn(&self.inner, |inner| change::create_stream(inner, project, new))
@@ -246,7 +246,7 @@ impl Hub {
     /// Changes a stream's settings.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn update_stream(
         &self,
         project: &ProjectId,
@@ -266,7 +266,7 @@ impl Hub {
     /// Deletes a stream with its events and cursors, and ends its sessions.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn delete_stream(&self, project: &ProjectId, name: &StreamName) -> Change<()> {
         let (project, name) = (project.clone(), name.clone());
         in_turn(&self.inner, |inner| change::delete_stream(inner, project, name))
@@ -289,7 +289,7 @@ impl Hub {
     /// Creates an integration.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn create_integration(&self, integration: Integration) -> Change<Arc<Integration>> {
         in_turn(&self.inner, |inner| change::create_integration(inner, integration))
     }
@@ -298,7 +298,7 @@ impl Hub {
     /// before, its sessions are ended, and see less when they come back.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn update_integration(&self, integration: Integration) -> Change<Arc<Integration>> {
         in_turn(&self.inner, |inner| change::update_integration(inner, integration))
     }
@@ -307,7 +307,7 @@ impl Hub {
     /// nothing any more.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError`](crate::CatalogError).
     pub fn delete_integration(&self, project: &ProjectId, id: &IntegrationId) -> Change<()> {
         let (project, id) = (project.clone(), id.clone());
         in_turn(&self.inner, |inner| change::delete_integration(inner, project, id))

@@ -105,7 +105,7 @@ impl Session {
     ) -> Step {
         let Some(consumer) = consumer else {
             // Clients take a connection that just ends for what it is: a reason to come back.
-            if let CloseReason::Revoked = reason {
+            if matches!(reason, CloseReason::Revoked | CloseReason::Expired) {
                 let message = "The credential was revoked";
                 let failure = Failure::fatal(ErrorCode::Unauthenticated, message);
                 return self.fail(&failure, Asked::silent(), out);
