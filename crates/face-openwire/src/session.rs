@@ -337,7 +337,7 @@ impl Session {
     pub fn apply(&mut self, input: Input<'_>, out: &mut Outbox) -> Step {
         match input {
             Input::Command(command) => self.command(command, out),
-            Input::Fault(error) => self.fail(&error.into(), Asked::silent(), out),
+            Input::Fault(error) => self.fail(&error.into(), &Asked::silent(), out),
             Input::Resolved { destination, streams } => {
                 self.targets.put(destination, streams);
                 Step::Done
@@ -346,15 +346,15 @@ impl Session {
             Input::Subscribed { wish, consumers } => self.subscribed(wish, consumers, out),
             Input::Widened { number, consumers } => {
                 let result = consumers.map(|added| self.subscriptions.extend(number, &added));
-                self.answer(result, Asked::silent(), out)
+                self.answer(result, &Asked::silent(), out)
             }
             Input::Made { asked, destination, result } => {
-                self.made(destination, result, asked, out)
+                self.made(destination, result, &asked, out)
             }
-            Input::Answered { asked, result } => self.answer(result, asked, out),
+            Input::Answered { asked, result } => self.answer(result, &asked, out),
             Input::Committed { transaction, asked, result } => {
                 self.committed(&transaction, &result);
-                self.answer(result, asked, out)
+                self.answer(result, &asked, out)
             }
             Input::Landed { landing, outcome } => self.landed(landing, outcome, out),
             Input::Delivered { consumer, delivery } => self.deliver(consumer, delivery, out),
@@ -379,7 +379,7 @@ impl Session {
             Ok(step) => step,
             Err(failure) => {
                 self.doom(command, &failure);
-                self.fail(&failure, asked, out)
+                self.fail(&failure, &asked, out)
             }
         }
     }
@@ -432,13 +432,13 @@ impl Session {
     }
 
     /// Answers a command that failed.
-    fn fail(&self, failure: &Failure, asked: Asked, out: &mut Outbox) -> Step {
+    fn fail(&self, failure: &Failure, asked: &Asked, out: &mut Outbox) -> Step {
         self.answer(Err(failure.clone()), asked, out)
     }
 
     /// Answers a command.
-    fn answer(&self, result: Result<(), Failure>, asked: Asked, out: &mut Outbox) -> Step {
-        asked.write(result.as_ref().map(|()| ()), out);
+    fn answer(&self, result: Result<(), Failure>, asked: &Asked, out: &mut Outbox) -> Step {
+        asked.write(result.as_ref().copied(), out);
         match result {
             Ok(()) => Step::Done,
             Err(failure) => {

@@ -56,7 +56,7 @@ impl Session {
         &mut self,
         id: ConsumerId,
         topics: Vec<String>,
-        asked: Asked,
+        asked: &Asked,
         out: &mut Outbox,
     ) {
         asked.write(Ok(()), out);

@@ -153,7 +153,7 @@ impl Session {
     ) -> Step {
         let asked = std::mem::take(&mut opening.asked);
         if let Some(failure) = refused {
-            return self.fail(&failure, asked, out);
+            return self.fail(&failure, &asked, out);
         }
         self.face.metrics.connected.inc();
         tracing::info!(

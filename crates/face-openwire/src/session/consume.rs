@@ -62,7 +62,7 @@ impl Session {
             && let Some(topics) = advisories(destination)
         {
             let topics = topics.into_iter().map(str::to_owned).collect();
-            self.advise(id.clone(), topics, asked, out);
+            self.advise(id.clone(), topics, &asked, out);
             return Ok(Step::Done);
         }
         let wish = Wish::read(info, asked.clone(), &self.face.options)?;
@@ -92,7 +92,7 @@ impl Session {
     ) -> Step {
         let asked = wish.asked.clone();
         let result = consumers.map(|consumers| self.subscriptions.add(wish, &consumers));
-        self.answer(result, asked, out)
+        self.answer(result, &asked, out)
     }
 
     /// What has to be done now that a queue was made: each consumer with wildcards looks again.

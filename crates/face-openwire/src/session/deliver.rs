@@ -108,7 +108,7 @@ impl Session {
             if matches!(reason, CloseReason::Revoked | CloseReason::Expired) {
                 let message = "The credential was revoked";
                 let failure = Failure::fatal(ErrorCode::Unauthenticated, message);
-                return self.fail(&failure, Asked::silent(), out);
+                return self.fail(&failure, &Asked::silent(), out);
             }
             return Step::Then(Work::Close);
         };

@@ -53,7 +53,7 @@ impl Session {
         &mut self,
         destination: Destination,
         result: Result<(), Failure>,
-        asked: Asked,
+        asked: &Asked,
         out: &mut Outbox,
     ) -> Step {
         if result.is_ok() {

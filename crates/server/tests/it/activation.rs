@@ -21,7 +21,9 @@ async fn start(admin: &TcpListener, http: &TcpListener, data: &Path) -> (Child, 
          LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=admin:http exec \"$0\" \"$@\"",
     );
     command.arg(outflow_testkit::binary().unwrap());
-    command.args(["dev", "--json", "--rate", "0", "--openwire", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command
+        .args(["dev", "--json", "--rate", "0", "--openwire", "127.0.0.1:0", "--data-dir"])
+        .arg(data);
     command.stdin(descriptor(admin)).stderr(descriptor(http));
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut line = String::new();
