@@ -98,7 +98,7 @@ mod tests {
     fn a_foreign_id_is_kept_as_it_is_shown() {
         let id = MessageId { text_view: Some("order-7".into()), ..MessageId::default() };
         assert_eq!(to_event(&id).as_deref(), Some("order-7"));
-        let bad = MessageId { text_view: Some("sp ace".into()), ..MessageId::default() };
+        let bad = MessageId { text_view: Some("caf\u{e9}".into()), ..MessageId::default() };
         assert_eq!(to_event(&bad), None);
         assert_eq!(to_event(&MessageId::default()), None);
     }
