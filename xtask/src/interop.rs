@@ -24,10 +24,19 @@ enum Client {
     Deflate,
     /// A page in a browser.
     Chromium,
+    /// ActiveMQ's Java client, in several versions.
+    OpenWire,
 }
 
-const ALL: [Client; 6] =
-    [Client::Python, Client::Node, Client::Java, Client::Curl, Client::Deflate, Client::Chromium];
+const ALL: [Client; 7] = [
+    Client::Python,
+    Client::Node,
+    Client::Java,
+    Client::OpenWire,
+    Client::Curl,
+    Client::Deflate,
+    Client::Chromium,
+];
 /// What the browser is called.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 /// What installs it where it is missing: no package client of a language does.
@@ -45,7 +54,17 @@ impl Client {
             Self::Curl => "curl",
             Self::Deflate => "deflate",
             Self::Chromium => "chromium",
+            Self::OpenWire => "openwire",
         }
+    }
+
+    /// Its place in `interop/`.
+    fn folder(self, workspace: &Workspace) -> PathBuf {
+        let folder = match self {
+            Self::OpenWire => "java/openwire",
+            other => other.name(),
+        };
+        workspace.root.join("interop").join(folder)
     }
 
     /// The tools this group's drivers are written in.
@@ -57,6 +76,7 @@ impl Client {
             Self::Curl => &[],
             Self::Deflate => &[Self::Python, Self::Node, Self::Java],
             Self::Chromium => &[Self::Node],
+            Self::OpenWire => &[Self::OpenWire],
         }
     }
 }
@@ -130,7 +150,7 @@ pub(crate) fn install(workspace: &Workspace, name: Option<&str>) -> Result<(), F
     let chosen = chosen(name)?;
     for tool in ALL {
         if chosen.iter().any(|client| client.needs().contains(&tool)) {
-            let script = workspace.root.join("interop").join(tool.name()).join("install");
+            let script = tool.folder(workspace).join("install");
             let into = workspace.interop().join(tool.name());
             fs::create_dir_all(&into).during(format_args!("making {}", into.display()))?;
             execute(Command::new("bash").arg(script).arg(into))?;
@@ -160,10 +180,10 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
         for script in drivers(workspace, client)? {
             let mut command = Command::new("bash");
             command
-                .arg(workspace.root.join("interop").join(client.name()).join("run"))
+                .arg(client.folder(workspace).join("run"))
                 .arg(&script)
                 .arg(format!("http://{}", stand.http()))
-                .current_dir(workspace.root.join("interop").join(client.name()))
+                .current_dir(client.folder(workspace))
                 .env("OUTFLOW_INSTALLED", workspace.interop())
                 .env("OUTFLOW_CHROMIUM", browser().unwrap_or_default())
                 .env("OUTFLOW_BINARY", workspace.binary("debug"))
@@ -210,7 +230,7 @@ fn browser() -> Option<&'static str> {
 
 /// The drivers of a group: its files in `cases/`, in the order of their names.
 fn drivers(workspace: &Workspace, client: Client) -> Result<Vec<PathBuf>, Fault> {
-    let folder = workspace.root.join("interop").join(client.name()).join("cases");
+    let folder = client.folder(workspace).join("cases");
     let mut scripts = Vec::new();
     for entry in fs::read_dir(&folder).during(format_args!("listing {}", folder.display()))? {
         let path = entry.during("listing drivers")?.path();

@@ -15,3 +15,5 @@ mod golden;
 mod hostile;
 mod primitive;
 mod round_trip;
+mod sessions;
+mod stand;
