@@ -20,4 +20,4 @@ def sseclient_py_reads_a_stream_to_its_end():
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         found = list(sseclient.SSEClient(answer).events())
     assert [json.loads(one.data)["offset"] for one in found] == [one.id.split("-")[1] for one in found], found
-    assert len(found) == 3 and found[0].retry == 3000, found
+    assert len(found) == 3 and found[0].retry == "3000", found
