@@ -1,5 +1,5 @@
 //! `/v1/openapi.json`: the OpenAPI 3.1 document of this interface, and of the routes that another
-//! crate serves ([`crate::reading`]).
+//! crate serves (`reading.rs`).
 //!
 //! The document is a file of the repository. The tests make it from the descriptions above the
 //! handlers and fail while the two differ: so the server carries nothing that makes documents.

@@ -1,6 +1,6 @@
 //! Typed properties as headers, which are texts, and back.
 //!
-//! [`TYPES`](super::TYPES) keeps the types of those that are no texts: `i:count;d:price`, a letter,
+//! [`TYPES`] keeps the types of those that are no texts: `i:count;d:price`, a letter,
 //! a colon and the header's name, with semicolons between them.
 
 use std::borrow::Cow;
