@@ -270,6 +270,8 @@ pub struct Session {
     number: u64,
     /// Whether both sides have told what they can speak.
     has_agreed: bool,
+    /// The version that both speak.
+    version: u8,
     opened: Option<Box<Opening>>,
     sessions: HashSet<i64>,
     /// By producer, how many bytes it may have unanswered; 0: any.
@@ -300,6 +302,7 @@ impl Session {
             face,
             number,
             has_agreed: false,
+            version: 1,
             opened: None,
             sessions: HashSet::new(),
             producers: HashMap::new(),

@@ -72,7 +72,16 @@ impl Place for Directory {
     }
 
     fn has(&self, path: String) -> Placing<'_, bool> {
-        self.blocking(path, |target| fs::exists(target))
+        let root = self.root.clone();
+        self.blocking(path, move |target| {
+            let is_there = fs::exists(target)?;
+            if is_there {
+                // Who wrote it may have been stopped before its name was durable.
+                File::open(target)?.sync_all()?;
+                sync_up(&root, target.parent().unwrap_or(&root))?;
+            }
+            Ok(is_there)
+        })
     }
 
     fn set_apart(&self, from: String, to: String) -> Placing<'_, ()> {

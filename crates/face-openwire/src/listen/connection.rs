@@ -38,6 +38,8 @@ use crate::wire::{Command, Decoder, WireFormat};
 pub(super) const MESSAGES: usize = 256;
 /// How long a closed connection's last bytes may take.
 const LINGER: Duration = Duration::from_secs(1);
+/// The largest frame of who has not logged in yet, in bytes.
+const BEFORE_LOGIN: u64 = 64 * 1024;
 
 /// What woke the connection.
 enum Event {
@@ -100,9 +102,11 @@ pub(super) struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     pub(super) fn new(socket: Socket<S>, session: Session, face: Arc<Face>, drain: Drain) -> Self {
         let now = Instant::now();
+        let mut decoder = Decoder::new(WireFormat::initial(face.options.max_frame_bytes as u64));
+        decoder.bound(BEFORE_LOGIN);
         Self {
             socket,
-            decoder: Decoder::new(WireFormat::initial(face.options.max_frame_bytes as u64)),
+            decoder,
             session,
             drain,
             input: BytesMut::new(),
@@ -252,6 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 },
             };
             match self.session.apply(Input::Command(&command), &mut self.out) {
+                // What a few bytes ask for may be much: the rest waits until it is written.
+                Step::Done if self.out.len() >= self.face.options.output_bytes => break Step::Done,
                 Step::Done => {}
                 again @ Step::Again(_) => {
                     self.again = Some(command);
@@ -388,7 +394,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     async fn finish(&mut self, done: Done) {
         match done {
             Done::Enqueued { parcels, acks, landing } => {
-                let acks = flight::settle(self.consumers.as_mut(), acks);
+                let acks = flight::settle(self.consumers.as_mut(), &acks);
                 self.flights.push_back(Flight::new(parcels, acks, landing));
             }
             Done::Claimed { opening, seat, claim } => {

@@ -90,23 +90,18 @@ impl Flight {
 /// Applies acks, each consumer's in one go.
 pub(super) fn settle(
     consumers: Option<&mut Consumers>,
-    acks: Vec<Acks>,
+    acks: &[Acks],
 ) -> Vec<Result<Settling, Failure>> {
     let Some(consumers) = consumers else {
         return acks.iter().map(|_| Err(SettleError::NotFound.into())).collect();
     };
-    acks.into_iter().map(|one| settle_one(consumers, one)).collect()
+    acks.iter().map(|one| settle_one(consumers, one)).collect()
 }
 
 /// Applies the acks of one consumer. What the hub has taken back meanwhile (its queue was purged,
-/// its lease ended) does not keep the rest from being acked.
-fn settle_one(consumers: &mut Consumers, mut acks: Acks) -> Result<Settling, Failure> {
-    loop {
-        match consumers.settle(acks.consumer, &acks.answers) {
-            Err(SettleError::Unknown { lease }) if acks.answers.len() > 1 => {
-                acks.answers.retain(|answer| answer.lease() != lease);
-            }
-            settled => return settled.map_err(Failure::from),
-        }
-    }
+/// its lease ended) does not keep the rest from being acked, and is no fault of the client: it gets
+/// the message again.
+fn settle_one(consumers: &mut Consumers, acks: &Acks) -> Result<Settling, Failure> {
+    let settled = consumers.settle_held(acks.consumer, &acks.answers);
+    settled.map(|(settling, _)| settling).map_err(Failure::from)
 }

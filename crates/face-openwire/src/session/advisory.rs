@@ -60,16 +60,20 @@ impl Session {
         out: &mut Outbox,
     ) {
         asked.write(Ok(()), out);
-        self.advised.remove(|known| *known == id);
-        self.advised.consumers.push((id, topics));
+        if self.advised.consumers.iter().any(|(known, _)| *known == id) {
+            // A client that reconnects may say it twice.
+            return;
+        }
         let Some(opened) = &self.opened else { return };
         // Each asks anew: what there is now comes with what follows, without a gap between.
         let (there, news) = self.face.live.watch(&Owner::of(&opened.grant));
         self.advised.news = Some(news);
         self.advised.is_watching = true;
+        let others = std::mem::replace(&mut self.advised.consumers, vec![(id, topics)]);
         for advice in &there {
             self.tell(advice, out);
         }
+        self.advised.consumers.splice(0..0, others);
     }
 
     /// What the connection has to wait for, once each time that changes.

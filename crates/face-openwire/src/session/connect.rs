@@ -79,6 +79,7 @@ impl Session {
         let inactivity = ours.agree_inactivity_ms(&theirs).unwrap_or(0);
         let inactivity = Duration::from_millis(inactivity);
         self.has_agreed = true;
+        self.version = format.version;
         out.speak(format.clone());
         out.send(&Command::BrokerInfo(self.broker_info()));
         Ok(Step::Then(Work::Speak { format, inactivity }))

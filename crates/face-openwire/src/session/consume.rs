@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::subscription::Pull;
 use super::{Asked, Outbox, Outcomes, Session, Step, Work, batch};
 use crate::error::Failure;
-use crate::translate::destination::{advisories, is_own};
+use crate::translate::destination::advisories;
 use crate::translate::wish::{Wish, prefetch};
 use crate::wire::{
     Command, ConsumerControl, ConsumerInfo, MessageDispatch, MessagePull, ProducerInfo, SessionInfo,
@@ -71,12 +71,14 @@ impl Session {
             self.batch.answer(asked, batch::Part::Ready);
             return Ok(Step::Done);
         }
-        let connection = self.connection();
-        let is_foreign =
-            |one: &outflow_hub::Destination| one.kind.is_temporary() && !is_own(one, connection);
+        // A queue that no connection made would be removed with none.
+        let is_foreign = |one: &outflow_hub::Destination| {
+            one.kind.is_temporary() && !self.temporary.contains(one)
+        };
         if let Some(foreign) = wish.destinations.iter().find(|one| is_foreign(one)) {
-            let message =
-                format!("Cannot use a temporary destination of another connection: {foreign}");
+            let message = format!(
+                "Cannot use a temporary destination that this connection did not make: {foreign}"
+            );
             let class = "javax.jms.InvalidDestinationException";
             return Err(Failure { class, ..Failure::new(ErrorCode::Forbidden, message) });
         }
@@ -119,6 +121,9 @@ impl Session {
             return Step::Done;
         };
         one.prefetch = prefetch(control.prefetch, &self.face.options);
+        if let Some(wish) = &mut one.grows {
+            wish.prefetch = one.prefetch;
+        }
         let (consumers, prefetch) = (one.consumers.clone(), one.prefetch);
         Step::Then(Work::Prefetch { consumers, prefetch })
     }

@@ -8,6 +8,8 @@ use crate::wire::{Identity, RemoveInfo, RemoveSubscriptionInfo};
 
 /// The client does not know what its consumer has seen.
 const UNKNOWN: i64 = -2;
+/// The first version whose clients say what a consumer has seen.
+const SAYS_SEEN: u8 = 5;
 
 impl Session {
     /// A consumer, producer, session or the connection ends.
@@ -38,6 +40,7 @@ impl Session {
         };
         let seen = match info.last_delivered_sequence_id {
             UNKNOWN => Seen::Unknown,
+            _ if self.version < SAYS_SEEN => Seen::Unknown,
             last => Seen::Through(u64::try_from(last).ok().map(LeaseId)),
         };
         let removed = numbers.into_iter().filter_map(|number| self.subscriptions.remove(number));

@@ -111,7 +111,7 @@ impl Subscriptions {
             no_local: wish.no_local,
             prefetch: wish.prefetch,
             destination: wish.destination.clone(),
-            grows: wish.grows().then_some(wish),
+            grows: wish.grows().then(|| wish.growing()),
             consumers: Vec::new(),
             held: Held::default(),
             pull: None,

@@ -65,11 +65,12 @@ pub fn from_header(text: &str) -> Destination {
     spelt.unwrap_or_else(|| Destination::new(DestinationKind::Queue, text))
 }
 
-/// Whether it is temporary and of the connection with this id.
+/// Whether it is temporary and of the connection with this id: clients number them behind it.
 #[must_use]
 pub fn is_own(destination: &destination::Destination, connection: &str) -> bool {
-    let rest = destination.name.strip_prefix(connection);
-    destination.kind.is_temporary() && rest.is_some_and(|rest| rest.starts_with(':'))
+    let rest = destination.name.strip_prefix(connection).and_then(|rest| rest.strip_prefix(':'));
+    let is_number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+    destination.kind.is_temporary() && rest.is_some_and(is_number)
 }
 
 /// The topics of advisories that a destination names; none where it names anything else.

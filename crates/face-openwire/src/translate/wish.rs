@@ -32,7 +32,8 @@ pub struct Wish {
     pub exclusive: bool,
     /// Whether a topic's subscriber wants what is retained, too.
     pub retroactive: bool,
-    /// Whether it wants none of this connection's own messages.
+    /// Whether it wants none of this connection's own messages. Of topics only, as JMS has it: a
+    /// queue's message that nobody here wants is another consumer's.
     pub no_local: bool,
     /// Who is answered.
     pub asked: Asked,
@@ -57,6 +58,7 @@ impl Wish {
             let message = "Invalid Subscription: cannot durably subscribe to a Queue destination!";
             return Err(Failure::malformed(message));
         }
+        let no_local = info.no_local && destinations.iter().all(|one| !one.kind.is_queue());
         Ok(Self {
             id,
             destinations,
@@ -67,19 +69,28 @@ impl Wish {
             priority: info.priority.clamp(0, 127).unsigned_abs(),
             exclusive: info.exclusive,
             retroactive: info.retroactive,
-            no_local: info.no_local,
+            no_local,
             asked,
             destination,
         })
     }
 
-    /// Those of its destinations that may come to stand for more queues than now. A browser sees
-    /// what there is.
+    /// Whether it may come to stand for more queues than now. A browser sees what there is.
     #[must_use]
     pub fn grows(&self) -> bool {
-        let may_grow = |one: &destination::Destination| one.kind.is_queue() && one.has_wildcards();
         !self.browser && self.destinations.iter().any(may_grow)
     }
+
+    /// The same of those of its destinations alone that may come to stand for more queues.
+    #[must_use]
+    pub fn growing(mut self: Box<Self>) -> Box<Self> {
+        self.destinations.retain(may_grow);
+        self
+    }
+}
+
+fn may_grow(one: &destination::Destination) -> bool {
+    one.kind.is_queue() && one.has_wildcards()
 }
 
 /// A prefetch as it is granted.

@@ -21,13 +21,24 @@ const PREFIX: usize = 4;
 pub struct Decoder {
     format: WireFormat,
     cache: Received,
+    /// The largest frame taken, whatever the format allows.
+    bound: u64,
 }
 
 impl Decoder {
     /// A decoder of frames of `format`, with nothing cached.
     #[must_use]
     pub fn new(format: WireFormat) -> Self {
-        Self { cache: Received::new(format.cache_size), format }
+        Self { cache: Received::new(format.cache_size), format, bound: u64::MAX }
+    }
+
+    /// Takes no frame of more than so many bytes from now on, whatever the format allows.
+    pub const fn bound(&mut self, bytes: u64) {
+        self.bound = bytes;
+    }
+
+    fn max_frame(&self) -> u64 {
+        self.format.max_frame_size.min(self.bound)
     }
 
     /// The format it reads.
@@ -38,7 +49,7 @@ impl Decoder {
 
     /// Reads frames of `format` from now on, with nothing cached.
     pub fn speak(&mut self, format: WireFormat) {
-        *self = Self::new(format);
+        *self = Self { bound: self.bound, ..Self::new(format) };
     }
 
     /// The next command of `buffer`, whose frame is taken out of it; none when it holds no whole
@@ -70,7 +81,7 @@ impl Decoder {
         let Some(prefix) = buffer.first_chunk::<PREFIX>() else { return Ok(None) };
         let len = u32::try_from(i32::from_be_bytes(*prefix))
             .map_err(|_| WireError::NegativeLength { at: 0 })?;
-        let max = self.format.max_frame_size;
+        let max = self.max_frame();
         match usize::try_from(len) {
             Ok(bytes) if u64::from(len) <= max => Ok(Some(bytes)),
             _ => Err(WireError::TooLarge { len: len.into(), max }),
@@ -81,7 +92,7 @@ impl Decoder {
         if buffer.is_empty() {
             return Ok(None);
         }
-        let max = self.format.max_frame_size;
+        let max = self.max_frame();
         let len = buffer.len() as u64;
         // Shared for as long as it is read; given back whole when it is not a frame yet.
         let whole = buffer.split().freeze();
@@ -104,7 +115,7 @@ impl Decoder {
     /// # Errors
     /// When it is no frame of the format. The connection cannot go on.
     pub fn decode(&mut self, frame: &Bytes) -> Result<Command, WireError> {
-        let max = self.format.max_frame_size;
+        let max = self.max_frame();
         if frame.len() as u64 > max {
             return Err(WireError::TooLarge { len: frame.len() as u64, max });
         }
@@ -117,7 +128,7 @@ impl Decoder {
     /// The command that `bytes` begin with, and how many of them it takes.
     fn decode_first(&mut self, bytes: &Bytes) -> Result<(Command, usize), WireError> {
         let whole = if self.format.size_prefix { bytes.len() as u64 } else { u64::MAX };
-        let elements = usize::try_from(whole.min(self.format.max_frame_size)).unwrap_or(usize::MAX);
+        let elements = usize::try_from(whole.min(self.max_frame())).unwrap_or(usize::MAX);
         let mut reader = Reader::new(&self.format, &mut self.cache, bytes, elements);
         if bytes.first() == Some(&0) {
             return Ok((Command::Null, 1));

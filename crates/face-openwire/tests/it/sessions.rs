@@ -341,3 +341,72 @@ async fn nothing_is_done_for_who_has_not_logged_in() {
     client.publish(message).await.unwrap_err();
     assert!(client.read().await.is_none());
 }
+
+#[tokio::test]
+async fn a_queues_message_is_not_lost_to_who_hears_none_of_its_own() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:local:1").await;
+    let deaf = ConsumerInfo {
+        destination: Some(queue("q")),
+        prefetch_size: 10,
+        no_local: true,
+        ..ConsumerInfo::default()
+    };
+    client.consume_as(1, deaf).await.unwrap();
+    let message = client.text(&queue("q"), "own");
+    client.publish(message).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "own");
+}
+
+#[tokio::test]
+async fn a_temporary_queue_that_no_connection_made_is_refused() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:temp:1").await;
+    for name in ["ID:temp:1:1", "ID:temp:1:1:1", "ID:temp:9:1"] {
+        let temporary = Destination::new(DestinationKind::TempQueue, name);
+        let (class, _) = client.consume(1, &temporary, 1).await.unwrap_err();
+        assert_eq!(class, "javax.jms.InvalidDestinationException", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_not_logged_in_sends_small_frames_only() {
+    let stand = Stand::new().await;
+    let mut client = stand.dial("ID:large:1").await;
+    let text = "x".repeat(100_000);
+    let large = client.text(&queue("q"), &text);
+    client.send(&Command::Message(Box::new(large))).await;
+    let said = client.next().await;
+    assert!(matches!(said, Command::ConnectionError(_)), "{said:?}");
+    let mut client = stand.connect("ID:large:2").await;
+    let large = client.text(&queue("q"), &text);
+    client.publish(large).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_consumer_of_advisories_is_told_once() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:told:1").await;
+    let temporary = Destination::new(DestinationKind::TempQueue, "ID:told:1:1");
+    let command_id = client.number();
+    let made = DestinationInfo {
+        command_id,
+        response_required: true,
+        connection_id: Some(ConnectionId { value: Some("ID:told:1".into()) }),
+        destination: Some(temporary),
+        ..DestinationInfo::default()
+    };
+    client.ask(command_id, Command::DestinationInfo(made)).await.unwrap();
+    let topic = Destination::new(DestinationKind::Topic, "ActiveMQ.Advisory.TempQueue");
+    let first = client.consume(1, &topic, 10).await.unwrap();
+    let second = client.consume(2, &topic, 10).await.unwrap();
+    client.consume(1, &topic, 10).await.unwrap();
+    for consumer in [first, second] {
+        assert_eq!(client.dispatch().await.consumer_id, Some(consumer));
+    }
+    // Nothing else came before the answer to this.
+    let message = client.text(&queue("q"), "last");
+    client.publish(message).await.unwrap();
+    client.consume(3, &queue("q"), 1).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "last");
+}

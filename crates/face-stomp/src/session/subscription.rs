@@ -111,7 +111,9 @@ impl Subscriptions {
             destination: wish.destination.clone(),
             mode: wish.mode,
             is_browser: wish.browser,
-            no_local: wish.no_local,
+            // Of topics only, as JMS has it: a queue's message that is not wanted here is another
+            // consumer's.
+            no_local: wish.no_local && destinations.iter().all(|one| !one.kind.is_queue()),
             grows: (!grows.is_empty()).then(|| Box::new((*wish, grows))),
             lines,
             consumers: Vec::new(),

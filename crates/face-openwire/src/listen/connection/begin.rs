@@ -112,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             Err(ClientIdTaken) => Some(self.session.client_id_taken(&opening.client)),
             Ok(claim) => {
                 self.claim = Some(claim);
+                self.decoder.bound(u64::MAX);
                 self.deadline = None;
                 self.consumers = Some(self.face.hub.consumers(&opening.grant));
                 None
@@ -131,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             let hub = self.face.hub.clone();
             self.job = Some(work::enqueue(hub, grant, batch.parcels, batch.acks, landing));
         } else {
-            let acks = flight::settle(self.consumers.as_mut(), batch.acks);
+            let acks = flight::settle(self.consumers.as_mut(), &batch.acks);
             self.flights.push_back(Flight::new(Vec::new(), acks, landing));
         }
     }
