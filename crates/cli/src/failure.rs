@@ -14,6 +14,9 @@ pub enum Failure {
     /// The command line or the environment asks for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
     /// What the user gave to send cannot be sent.
     #[error("{0}")]
     Input(String),
@@ -113,6 +116,7 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Input(_) | Self::Answer(_) | Self::Damaged { .. } | Self::Output(_) => 1,
             Self::Usage(_) => 2,
+            Self::Missing(_) => 4,
             Self::Refused(refusal) => match refusal.status {
                 401 | 403 => 3,
                 404 => 4,
@@ -130,6 +134,7 @@ impl Failure {
             Self::Unreachable { .. } => true,
             Self::Refused(refusal) => refusal.is_retryable(),
             Self::Usage(_)
+            | Self::Missing(_)
             | Self::Input(_)
             | Self::Answer(_)
             | Self::Damaged { .. }
@@ -143,6 +148,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) => refusal.retry_after,
             Self::Usage(_)
+            | Self::Missing(_)
             | Self::Input(_)
             | Self::Unreachable { .. }
             | Self::Answer(_)

@@ -50,7 +50,7 @@ impl Files<'_> {
         if let Some(missing) =
             named.iter().find(|name| !files.iter().any(|file| file.path == **name))
         {
-            return Err(Failure::Usage(format!("there is no file `{missing}`")));
+            return Err(Failure::Missing(format!("there is no file `{missing}`")));
         }
         files.retain(|file| named.is_empty() || named.contains(&file.path));
         let bytes = files.iter().map(|file| file.bytes).sum();

@@ -246,8 +246,9 @@ fn only_keyed(face: &Face, grant: &Grant, project: &ProjectId) -> Result<Arc<Str
 
 /// Where to begin: the header wins, as a browser connects again to the very same URL.
 fn place(headers: &HeaderMap, place: Place) -> Place {
-    let in_header = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
-    let in_header = in_header.map(str::trim).filter(|id| !id.is_empty());
+    // What is no text is an id that was never given, and not none.
+    let in_header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let in_header = in_header.as_deref().map(str::trim).filter(|id| !id.is_empty());
     in_header.map_or(place, |id| Place::AfterId(id.to_owned()))
 }
 

@@ -105,12 +105,13 @@ impl Session {
     ) -> Step {
         let Some(consumer) = consumer else {
             // Clients take a connection that just ends for what it is: a reason to come back.
-            if matches!(reason, CloseReason::Revoked | CloseReason::Expired) {
-                let message = "The credential was revoked";
-                let failure = Failure::fatal(ErrorCode::Unauthenticated, message);
-                return self.fail(&failure, &Asked::silent(), out);
-            }
-            return Step::Then(Work::Close);
+            let message = match reason {
+                CloseReason::Revoked => "The credential was revoked",
+                CloseReason::Expired => "The credential has expired",
+                _ => return Step::Then(Work::Close),
+            };
+            let failure = Failure::fatal(ErrorCode::Unauthenticated, message);
+            return self.fail(&failure, &Asked::silent(), out);
         };
         if let Some(one) = self.subscriptions.end(consumer) {
             tracing::info!(session = self.number, ?reason, "a consumer was closed");

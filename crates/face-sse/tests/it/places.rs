@@ -74,6 +74,9 @@ async fn what_is_unknown_or_retired_is_gone_or_by_choice_the_oldest() {
         let (status, problem) = stand.refused(&format!("feed/changes?lastEventId={id}"), "").await;
         assert_eq!((status, problem["code"].as_str()), (410, Some("expired")), "{id}");
     }
+    // Bytes that are no text were given by nobody, either.
+    let (status, _) = stand.refused("feed/changes", "Last-Event-ID: caf\u{e9}\r\n").await;
+    assert_eq!(status, 410);
     let retire = |stand: &Stand| {
         let later = stand.hub.clock().now().millis() + 49 * 3_600_000;
         stand.engine.retain(Timestamp::from_millis(later));
