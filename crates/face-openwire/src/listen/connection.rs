@@ -332,6 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 if let (true, Some(claim)) = (std::mem::take(&mut self.asked), &self.claim) {
                     claim.alive();
                 }
+                return self.tick();
             }
             Event::Moved(Moved::Wrote) => {
                 self.took = Instant::now();
@@ -433,16 +434,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         let Self { claim, seat, news, queues_made, .. } = self;
         let io = Io { socket, out, input, chunk, most, reads };
         tokio::select! {
+            // A client that never stops sending keeps nothing else from happening, its revocation
+            // least of all; what else happens ends when the output is full. What a client has sent
+            // comes before the time that it should have come at, which reading looks at, too.
             biased;
-            moved = io.next() => Event::Moved(moved),
             () = wait::landed(flights) => Event::Landed,
             done = wait::answered(job) => Event::Done(done),
-            delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),
-            browsed = wait::browsed(browsers), if delivers => Event::Browsed(browsed),
             news = wait::claim_news(claim.as_ref()) => Event::Claim(news),
             () = wait::taken_over(seat.as_ref()) => Event::TakenOver,
-            advice = wait::told(news), if delivers => Event::Told(advice),
             () = wait::queues_made(queues_made) => Event::QueuesMade,
+            delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),
+            browsed = wait::browsed(browsers), if delivers => Event::Browsed(browsed),
+            advice = wait::told(news), if delivers => Event::Told(advice),
+            moved = io.next() => Event::Moved(moved),
             () = timer => Event::Timer,
         }
     }

@@ -302,6 +302,7 @@ impl<L: Link> Connection<L> {
                 if let (true, Some(claim)) = (std::mem::take(&mut self.asked), &self.claim) {
                     claim.alive();
                 }
+                return self.tick();
             }
             Event::Moved(Moved::Wrote) => {
                 self.took = Instant::now();
@@ -450,14 +451,17 @@ impl<L: Link> Connection<L> {
         let Self { claim, queues_made, .. } = self;
         let io = Io { link, out, input, chunk, most, reads };
         tokio::select! {
+            // A client that never stops sending keeps nothing else from happening, its revocation
+            // least of all; what else happens ends when the output is full. What a client has sent
+            // comes before the time that it should have come at, which reading looks at, too.
             biased;
-            moved = io.next() => Event::Moved(moved),
             () = wait::landed(flights) => Event::Landed,
             done = wait::answered(job) => Event::Done(done),
-            delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),
-            browsed = wait::browsed(browsers), if delivers => Event::Browsed(browsed),
             news = wait::claim_news(claim.as_ref()) => Event::Claim(news),
             () = wait::queues_made(queues_made) => Event::QueuesMade,
+            delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),
+            browsed = wait::browsed(browsers), if delivers => Event::Browsed(browsed),
+            moved = io.next() => Event::Moved(moved),
             () = timer => Event::Timer,
         }
     }

@@ -1,5 +1,9 @@
 //! Messages between clients: what is sent arrives, once, in order, and as it was.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use outflow_auth::{CredentialKind, NewCredential};
 use outflow_model::{Action, Draft, StreamName};
 
@@ -463,4 +467,30 @@ async fn a_credential_reaches_what_it_may_and_ends_with_its_revocation() {
     let refused = wrong.frame().await;
     assert_eq!(refused.the("message"), "User name [12345] or password is invalid.");
     assert_eq!(wrong.frame_or_end().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_client_that_never_stops_sending_is_ended() {
+    let stand = Stand::new().await;
+    let issued = stand.auth.issue(key(&[Action::Publish])).await.unwrap();
+    let mut client = stand.dial().await;
+    let login = format!("login:{}\npasscode:{}\n", project(), issued.secret.expose());
+    client.send(&format!("CONNECT\naccept-version:1.2\n{login}\n")).await;
+    assert_eq!(client.frame().await.command, "CONNECTED");
+    let written = Arc::new(AtomicU64::new(0));
+    let flood = tokio::spawn({
+        let written = Arc::clone(&written);
+        async move {
+            let sends = "SEND\ndestination:/queue/flood\n\nx\0".repeat(1000);
+            client.flood(sends.as_bytes(), &written).await;
+        }
+    });
+    while written.load(Relaxed) < 100 {
+        tokio::task::yield_now().await;
+    }
+    stand.auth.revoke(&issued.credential.id).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), flood)
+        .await
+        .expect("the client still sends")
+        .unwrap();
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use outflow_auth::{Auth, CredentialKind, NewCredential, SystemRng};
@@ -211,6 +212,13 @@ impl Client {
     /// Writes, whether the server still listens or not.
     pub(crate) async fn raw_to_the_end(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Writes the same again and again, and counts, until the server has closed the connection.
+    pub(crate) async fn flood(&mut self, bytes: &[u8], written: &AtomicU64) {
+        while self.stream.write_all(bytes).await.is_ok() {
+            written.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Ends the sending side.
