@@ -1,0 +1,24 @@
+//! The webhook face: events POSTed to customers' HTTPS endpoints, in order, signed, and again until
+//! they are taken.
+//!
+//! What an endpoint is sent is the request of seed 001 ("Example RTDS event"); what it may answer, how
+//! it is signed and whom it may not name are in reference `airship.md` 6 and `trust_ux.md` 1.3. The
+//! receivers promised are those that read Airship's webhooks, and those that verify with the
+//! libraries of Standard Webhooks, or as for Stripe and GitHub.
+//!
+//! Beside the files of every face: [`guard`] says which URLs and addresses may be sent to,
+//! [`signature`] signs, [`schedule`] says when to try again, and [`outcome`] what an answer means.
+//! [`wire`] writes the request and reads the answer, without a socket: the case and the order of the
+//! headers are the customer's, and what an endpoint may make the server read is bounded by the byte.
+//!
+//! Calls `auth` for secrets, and `model`.
+//!
+//! Invariants: the body of a batch is a function of its events alone, so one that is sent again has the
+//! same bytes and the same id; no secret is printed; what a tenant is told of a failure is the
+//! same whatever stands at an address that may not be reached.
+
+pub mod guard;
+pub mod outcome;
+pub mod schedule;
+pub mod signature;
+pub mod wire;
