@@ -7,7 +7,8 @@
 //! libraries of Standard Webhooks, or as for Stripe and GitHub.
 //!
 //! Beside the files of every face: [`guard`] says which URLs and addresses may be sent to,
-//! [`signature`] signs, [`schedule`] says when to try again, and [`outcome`] what an answer means.
+//! [`signature`] signs, [`schedule`] says when to try again, [`outcome`] what an answer means, and
+//! [`health`] when an endpoint has failed for so long that it is disabled.
 //! [`wire`] writes the request and reads the answer, without a socket: the case and the order of the
 //! headers are the customer's, and what an endpoint may make the server read is bounded by the byte.
 //!
@@ -18,6 +19,7 @@
 //! same whatever stands at an address that may not be reached.
 
 pub mod guard;
+pub mod health;
 pub mod outcome;
 pub mod schedule;
 pub mod signature;

@@ -236,8 +236,11 @@ fn parse(head: &[u8]) -> Result<Option<Parsed>, AnswerError> {
     let framing = framing(status, response.headers)?;
     let asks_to_close = values(response.headers, "connection")
         .any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case(b"close")));
-    let lasts =
-        response.version == Some(1) && !asks_to_close && !matches!(framing, Framing::Closing);
+    // Two lengths at once are a way to smuggle an answer.
+    let has_both = values(response.headers, "transfer-encoding").next().is_some()
+        && values(response.headers, "content-length").next().is_some();
+    let is_bounded = !has_both && !matches!(framing, Framing::Closing);
+    let lasts = response.version == Some(1) && !asks_to_close && is_bounded;
     let retry_after = values(response.headers, "retry-after").next();
     let retry_after = retry_after.filter(|value| value.len() <= MAX_RETRY_AFTER_BYTES);
     let retry_after = retry_after.and_then(|value| std::str::from_utf8(value).ok());
@@ -258,10 +261,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Ans
     if let Some(last) = values(headers, "transfer-encoding").last() {
         let is_chunked =
             tokens(last).last().is_some_and(|token| token.eq_ignore_ascii_case(b"chunked"));
-        // Both lengths at once are a way to smuggle: the connection is not used again.
-        let has_both = values(headers, "content-length").next().is_some();
-        let is_plain = is_chunked && !has_both;
-        return Ok(if is_plain { Framing::Chunked(Chunks::default()) } else { Framing::Closing });
+        return Ok(if is_chunked { Framing::Chunked(Chunks::default()) } else { Framing::Closing });
     }
     let mut length = None;
     for token in values(headers, "content-length").flat_map(tokens) {
@@ -362,8 +362,12 @@ mod tests {
         }
         let two = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n";
         assert_eq!(whole(two), Ok(Some(answer(200, "ok", false))), "an answer to no request");
-        let both = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok";
-        assert_eq!(read(both.as_bytes(), 9, true), Ok(Some(answer(200, "ok", false))));
+        let both = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let both = format!("{both}2\r\nok\r\n0\r\n\r\n");
+        assert_eq!(whole(&both), Ok(Some(answer(200, "ok", false))), "two lengths");
+        let packed = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n2\r\n";
+        let got = read(packed.as_bytes(), 9, true);
+        assert_eq!(got, Ok(Some(answer(200, "2\r\n", false))), "not chunked at last");
     }
 
     #[test]

@@ -75,7 +75,8 @@ fn the_public_half_is_told_and_a_seed_alone_is_a_key() {
 
 #[test]
 fn an_old_secret_signs_beside_the_new_one_until_its_time() {
-    let until = Timestamp::from_millis((FIRST_AT + 1) * 1_000);
+    // The very moment of the second attempt.
+    let until = Timestamp::from_millis((FIRST_AT + 1) * 1_000 + 999);
     let signer = Signer::new(Style::Standard, &secret(ED25519)).unwrap();
     let signer = signer.with_old(&secret(FIRST), until).unwrap();
     let lines = sign(&signer, FIRST_ID, FIRST_AT, FIRST_BODY);
