@@ -6,7 +6,7 @@
 //! receivers promised are those that read Airship's webhooks, and those that verify with the
 //! libraries of Standard Webhooks, or as for Stripe and GitHub.
 //!
-//! Beside the files of every face: [`guard`] says which URLs and addresses may be sent to,
+//! Beside the files of every face: [`attempt`] is one request and what comes of it, [`guard`] says which URLs and addresses may be sent to,
 //! [`signature`] signs, [`schedule`] says when to try again, [`outcome`] what an answer means, and
 //! [`health`] when an endpoint has failed for so long that it is disabled.
 //! [`wire`] writes the request and reads the answer, without a socket: the case and the order of the
@@ -18,6 +18,7 @@
 //! same bytes and the same id; no secret is printed; what a tenant is told of a failure is the
 //! same whatever stands at an address that may not be reached.
 
+pub mod attempt;
 pub mod guard;
 pub mod health;
 pub mod outcome;
