@@ -6,8 +6,8 @@
 //! receivers promised are those that read Airship's webhooks, and those that verify with the
 //! libraries of Standard Webhooks, or as for Stripe and GitHub.
 //!
-//! Beside the files of every face: [`attempt`] is one request and what comes of it, [`guard`] says which URLs and addresses may be sent to,
-//! [`signature`] signs, [`schedule`] says when to try again, [`outcome`] what an answer means, and
+//! Beside the files of every face: [`attempt`] is one request and what comes of it, [`client`] sends it,
+//! [`resolve`] looks names up, [`guard`] says which URLs and addresses may be sent to, [`signature`] signs, [`schedule`] says when to try again, [`outcome`] what an answer means, and
 //! [`health`] when an endpoint has failed for so long that it is disabled.
 //! [`wire`] writes the request and reads the answer, without a socket: the case and the order of the
 //! headers are the customer's, and what an endpoint may make the server read is bounded by the byte.
@@ -19,9 +19,11 @@
 //! same whatever stands at an address that may not be reached.
 
 pub mod attempt;
+pub mod client;
 pub mod guard;
 pub mod health;
 pub mod outcome;
+pub mod resolve;
 pub mod schedule;
 pub mod signature;
 pub mod wire;

@@ -169,7 +169,8 @@ impl TlsFault {
             | Bad::NotValidYet
             | Bad::NotValidYetContext { .. } => Self::Time,
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Self::Name,
-            Bad::UnknownIssuer => Self::Issuer,
+            // Whoever takes the name of an authority has not its key.
+            Bad::UnknownIssuer | Bad::BadSignature => Self::Issuer,
             Bad::Revoked => Self::Revoked,
             _ => Self::Handshake,
         }
@@ -264,6 +265,7 @@ mod tests {
             (Error::InvalidCertificate(Bad::Expired), TlsFault::Time),
             (Error::InvalidCertificate(Bad::NotValidForName), TlsFault::Name),
             (Error::InvalidCertificate(Bad::UnknownIssuer), TlsFault::Issuer),
+            (Error::InvalidCertificate(Bad::BadSignature), TlsFault::Issuer),
             (Error::InvalidCertificate(Bad::Revoked), TlsFault::Revoked),
             (Error::InvalidCertificate(Bad::BadEncoding), TlsFault::Handshake),
             (Error::DecryptError, TlsFault::Handshake),

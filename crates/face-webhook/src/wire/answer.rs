@@ -130,6 +130,12 @@ impl Decoder {
         if self.head.len() > self.limits.head_bytes { Err(AnswerError::TooLarge) } else { Ok(None) }
     }
 
+    /// Whether the status has come, and with it what becomes of the batch.
+    #[must_use]
+    pub const fn has_status(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// The connection has ended: the answer that there is.
     ///
     /// # Errors

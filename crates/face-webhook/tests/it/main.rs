@@ -1,4 +1,5 @@
-//! The webhook face without a socket: whom it may send to, and how what it sends is signed.
+//! The webhook face: whom it may send to, how what it sends is signed, and what its client makes of
+//! receivers of all kinds, on this host only.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,5 +10,11 @@
 )]
 
 mod addresses;
+mod certificates;
+mod exchanges;
+mod hostile;
+mod proxies;
 mod signatures;
+mod ssrf;
+mod stand;
 mod urls;

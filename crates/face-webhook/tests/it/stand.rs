@@ -1,0 +1,152 @@
+//! What the client is tried against: names that mean what a test says, and receivers on this host
+//! that do what a test says.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use outflow_face_webhook::attempt::{Request, Target};
+use outflow_face_webhook::client::{Client, ClientOptions, tls};
+use outflow_face_webhook::guard::Guard;
+use outflow_face_webhook::outcome::Failure;
+use outflow_face_webhook::resolve::{Found, Resolve};
+use outflow_face_webhook::wire::{Answer, Encoding, Headers};
+use outflow_model::clock::SystemClock;
+use outflow_model::{IntegrationId, ProjectId};
+use rustls::RootCertStore;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Looks names up in a function, which is given how often it was asked before.
+struct Names<F> {
+    answer: F,
+    asked: AtomicUsize,
+}
+
+impl<F> fmt::Debug for Names<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+impl<F: Fn(&str, usize) -> Vec<IpAddr> + Send + Sync> Resolve for Names<F> {
+    fn resolve<'a>(&'a self, name: &'a str) -> Found<'a> {
+        let found = (self.answer)(name, self.asked.fetch_add(1, Ordering::SeqCst));
+        Box::pin(std::future::ready(found))
+    }
+}
+
+pub(crate) fn names<F>(answer: F) -> Arc<dyn Resolve>
+where
+    F: Fn(&str, usize) -> Vec<IpAddr> + Send + Sync + 'static,
+{
+    Arc::new(Names { answer, asked: AtomicUsize::new(0) })
+}
+
+/// A guard that lets requests to this host through.
+pub(crate) fn at_home() -> Guard {
+    let allow = ["127.0.0.0/8", "::1/128"].map(|subnet| subnet.parse().unwrap()).to_vec();
+    Guard { allow, plain: true, ..Guard::default() }
+}
+
+/// Options by which every name is this host, and nobody's certificate is trusted.
+pub(crate) fn options() -> ClientOptions {
+    let tls = tls::with_roots(RootCertStore::empty()).unwrap();
+    let names = names(|_, _| vec![LOOPBACK]);
+    ClientOptions::new(Arc::new(at_home()), names, tls, Arc::new(SystemClock))
+}
+
+pub(crate) fn client() -> Client {
+    Client::new(options())
+}
+
+/// One POST, with as long to wait as tests may take.
+pub(crate) async fn post(client: &Client, url: &str, body: &str) -> Result<Answer, Failure> {
+    post_within(client, url, body, Duration::from_secs(20)).await
+}
+
+pub(crate) async fn post_within(
+    client: &Client,
+    url: &str,
+    body: &str,
+    timeout: Duration,
+) -> Result<Answer, Failure> {
+    let request = Request {
+        target: Arc::new(Target {
+            project: ProjectId::new("p").unwrap(),
+            integration: IntegrationId::new("i").unwrap(),
+            endpoint: at_home().endpoint(url).unwrap(),
+            headers: Headers::default(),
+        }),
+        fields: Vec::new(),
+        encoding: Encoding::Identity,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        timeout,
+    };
+    client.post(&request).await
+}
+
+/// A receiver: what it does with each of its connections, which are numbered from 0.
+pub(crate) struct Receiver {
+    pub(crate) at: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    pub(crate) async fn start<D, F>(does: D) -> Self
+    where
+        D: Fn(TcpStream, usize) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::start_at((LOOPBACK, 0).into(), does).await
+    }
+
+    pub(crate) async fn start_at<D, F>(at: SocketAddr, does: D) -> Self
+    where
+        D: Fn(TcpStream, usize) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(at).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(does(stream, counted.fetch_add(1, Ordering::SeqCst)));
+            }
+        });
+        Self { at, accepted }
+    }
+
+    /// How many connections it has had.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// A URL of it by a name.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://receiver.test:{}{path}", self.at.port())
+    }
+}
+
+/// The next request of a connection, whole; empty: the connection has ended.
+pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => bytes.push(byte),
+            Err(_) => return Vec::new(),
+        }
+    }
+    let head = String::from_utf8(bytes.clone()).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    bytes.extend(body);
+    bytes
+}
