@@ -5,12 +5,14 @@
 //! is changed and its events are read as those of others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
+use outflow_hub::landing::Landed;
 use outflow_hub::{
     CatalogError, Hub, Ingest, IngestFormat, IngestMode, NewStream, Stream, StreamSettings,
 };
@@ -284,6 +286,33 @@ pub(crate) async fn update(
     Ok(Json(IngestStreamView::of(admin.hub(), &stream, &ingest)))
 }
 
+/// Whether what has not landed may be dropped.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteQuery {
+    #[serde(default)]
+    force: bool,
+}
+
+/// How long a delete waits until all has landed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Has ingest streams land before they are deleted, unless `uri` says that what has not may go.
+pub(crate) async fn land(
+    admin: &Admin,
+    streams: &[Arc<Stream>],
+    uri: &Uri,
+) -> Result<Landed, Refused> {
+    let query: DeleteQuery = match uri.query() {
+        Some(_) => input::query(uri)?,
+        None => DeleteQuery::default(),
+    };
+    if query.force {
+        return Ok(Landed::default());
+    }
+    Ok(admin.hub().land(streams, PATIENCE).await?)
+}
+
 /// Remove an ingest stream with its events, for good.
 #[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "delete_ingest_stream",
     params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id.")),
@@ -291,8 +320,10 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,
+    uri: Uri,
 ) -> Result<StatusCode, Refused> {
     let (stream, _) = named(&admin, &caller)?;
+    let _landed = land(&admin, std::slice::from_ref(&stream), &uri).await?;
     admin.hub().delete_stream(&stream.project, &stream.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Admin, Caller};
 use crate::error::Refused;
+use crate::ingest_stream::land;
 use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
 
@@ -218,9 +219,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,
+    uri: Uri,
 ) -> Result<StatusCode, Refused> {
     let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
     Admin::operate(&caller.grant)?;
+    let _landed = land(&admin, &admin.hub().streams(&project.id), &uri).await?;
     // Credentials first: if the second step fails, nobody is left who could use what remains, and
     // the operator can ask again.
     admin.auth().revoke_all(&project.id, None).await?;

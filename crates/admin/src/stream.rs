@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{Admin, Caller};
 use crate::entity_type::{self, EntityTypeView};
 use crate::error::Refused;
+use crate::ingest_stream::land;
 use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
 
@@ -346,9 +347,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     State(admin): State<Admin>,
     caller: Caller,
+    uri: Uri,
 ) -> Result<StatusCode, Refused> {
     let stream =
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Manage)?;
+    let _landed = land(&admin, std::slice::from_ref(&stream), &uri).await?;
     admin.hub().delete_stream(&stream.project, &stream.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -185,6 +185,12 @@ impl Api {
         self.json(Method::DELETE, &self.url(path, &[]), None).await.map(drop)
     }
 
+    /// Removes one thing that may hold events which have not landed: those go as well if `force`.
+    pub(crate) async fn delete_landed(&self, path: &[&str], force: bool) -> Result<(), Failure> {
+        let query: &[(&str, &str)] = if force { &[("force", "true")] } else { &[] };
+        self.json(Method::DELETE, &self.url(path, query), None).await.map(drop)
+    }
+
     /// Reads a whole list, page by page.
     pub(crate) async fn list(&self, path: &[&str]) -> Result<Vec<Value>, Failure> {
         self.list_where(path, &[]).await

@@ -92,6 +92,9 @@ enum IngestStreamAction {
         /// Really: this cannot be undone.
         #[arg(long)]
         yes: bool,
+        /// Also when events of ingest streams have not landed yet: they are lost.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -171,9 +174,9 @@ pub(crate) async fn run(args: IngestStreamArgs) -> Result<(), Failure> {
         IngestStreamAction::Fetch { id, file, all: _, to } => {
             Files { api: &api, project: &project, stream: &id }.fetch(&file, &to).await
         }
-        IngestStreamAction::Delete { id, yes } => {
+        IngestStreamAction::Delete { id, yes, force } => {
             confirmed(yes, &format!("ingest stream {id} with its events"))?;
-            api.delete(&one(&id)).await
+            api.delete_landed(&one(&id), force).await
         }
     }
 }

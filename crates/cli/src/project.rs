@@ -63,6 +63,9 @@ enum ProjectAction {
         /// Really: this cannot be undone.
         #[arg(long)]
         yes: bool,
+        /// Also when events of ingest streams have not landed yet: they are lost.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -118,9 +121,9 @@ pub(crate) async fn run(args: ProjectArgs) -> Result<(), Failure> {
             let body = settings.members().into();
             output::record(json, &api.call(Method::PATCH, &["v1", "projects", &id], &body).await?)
         }
-        ProjectAction::Delete { id, yes } => {
+        ProjectAction::Delete { id, yes, force } => {
             confirmed(yes, &format!("project {id} with its streams, events and credentials"))?;
-            api.delete(&["v1", "projects", &id]).await
+            api.delete_landed(&["v1", "projects", &id], force).await
         }
     }
 }

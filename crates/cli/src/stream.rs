@@ -68,6 +68,9 @@ enum StreamAction {
         /// Really: this cannot be undone.
         #[arg(long)]
         yes: bool,
+        /// Also when events of ingest streams have not landed yet: they are lost.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -185,9 +188,9 @@ pub(crate) async fn run(args: StreamArgs) -> Result<(), Failure> {
             let body = settings.members()?.into();
             output::record(json, &api.call(Method::PATCH, &one(&name), &body).await?)
         }
-        StreamAction::Delete { name, yes } => {
+        StreamAction::Delete { name, yes, force } => {
             confirmed(yes, &format!("stream {name} with its events"))?;
-            api.delete(&one(&name)).await
+            api.delete_landed(&one(&name), force).await
         }
     }
 }

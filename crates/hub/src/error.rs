@@ -31,6 +31,18 @@ pub enum CatalogError {
         /// The limit.
         max: usize,
     },
+    /// The stream holds events that have not landed in a file.
+    #[error(
+        "ingest stream `{stream}` holds events that have not landed: {}",
+        if *.lands { "try again, or force it, which drops them" }
+        else { "landing is off, so force it, which drops them" }
+    )]
+    NotLanded {
+        /// The stream.
+        stream: String,
+        /// Whether streams land at all: then it is worth another try.
+        lands: bool,
+    },
     /// Someone changed it at the same moment: look again.
     #[error("it was changed at the same time; look again")]
     Conflict,
@@ -45,9 +57,12 @@ impl CatalogError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound => ErrorCode::NotFound,
-            Self::Exists | Self::TooMany { .. } | Self::Conflict => ErrorCode::Conflict,
+            Self::Exists
+            | Self::TooMany { .. }
+            | Self::Conflict
+            | Self::NotLanded { lands: false, .. } => ErrorCode::Conflict,
             Self::Invalid(_) => ErrorCode::Malformed,
-            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Unavailable(_) | Self::NotLanded { lands: true, .. } => ErrorCode::Unavailable,
         }
     }
 }

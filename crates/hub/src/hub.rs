@@ -1,7 +1,7 @@
 //! The one API that every face calls.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) metrics: Metrics,
     pub(crate) landed: OnceLock<Arc<dyn LandedFiles>>,
+    /// Whether ingest streams land as files.
+    pub(crate) lands: AtomicBool,
 }
 
 impl Drop for Inner {
@@ -159,6 +161,7 @@ impl Hub {
             subscriptions,
             metrics,
             landed: OnceLock::new(),
+            lands: AtomicBool::new(false),
         };
         let inner = Arc::new(inner);
         registry.register_collector(Box::new(Largest(Arc::downgrade(&inner))));

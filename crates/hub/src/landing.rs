@@ -4,6 +4,8 @@
 //! that where a file ends and what it is called are known together or not at all; it goes with its
 //! stream. It stands among the cursors under an owner without a name, which no integration has.
 
+mod ending;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
@@ -18,6 +20,9 @@ use outflow_store::{Condition, Op, Put};
 use crate::catalog::change::{commit, unavailable};
 use crate::catalog::{cursor_prefix, record};
 use crate::{CatalogError, Hub, Stream};
+
+pub use ending::Landed;
+pub(crate) use ending::LandingLane;
 
 /// How far a stream has landed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,12 +144,12 @@ impl Hub {
     /// Why nothing of `stream` lands just now; `None`: it does, or has nothing to land.
     #[must_use]
     pub fn landing_failure(&self, stream: &Stream) -> Option<LandingFailure> {
-        stream.lane.landing.lock().clone()
+        stream.lane.landing.failure.lock().clone()
     }
 
     /// Notes why nothing of `stream` lands, or that it does again.
     pub fn set_landing_failure(&self, stream: &Stream, failure: Option<LandingFailure>) {
-        *stream.lane.landing.lock() = failure;
+        *stream.lane.landing.failure.lock() = failure;
     }
 }
 

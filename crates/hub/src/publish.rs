@@ -292,6 +292,9 @@ pub(crate) fn stamp<'a>(
     if lane.deleted.load(Ordering::Acquire) {
         return Some(Err(PublishError::NotFound));
     }
+    if lane.landing.is_ending() {
+        return Some(Err(PublishError::Unavailable("the stream is about to be deleted".into())));
+    }
     if !is_as_known(lane, keyed) {
         return Some(Err(PublishError::Keyed));
     }

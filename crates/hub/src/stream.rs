@@ -8,11 +8,12 @@ use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::Ingest;
 use crate::extraction::LOAD_STREAM;
 use crate::keyed::{EntityTypes, KeyedLane};
+use crate::landing::LandingLane;
 use crate::publish::Order;
 use crate::tail::Tail;
-use crate::{Ingest, LandingFailure};
 
 /// How copies of one event are recognised by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,8 +128,8 @@ pub(crate) struct Lane {
     /// Whether a session has met damaged events, so that those to come look out for them.
     pub(crate) damaged: AtomicBool,
     pub(crate) readers: AtomicUsize,
-    /// Why nothing of it lands in files just now.
-    pub(crate) landing: Mutex<Option<LandingFailure>>,
+    /// How it lands in files, if it does.
+    pub(crate) landing: LandingLane,
 }
 
 impl Lane {
@@ -142,7 +143,7 @@ impl Lane {
             deleted: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
-            landing: Mutex::default(),
+            landing: LandingLane::default(),
         })
     }
 }

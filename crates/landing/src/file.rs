@@ -58,6 +58,13 @@ pub fn deleted_folder(project: &ProjectId, stream: &StreamName, id: StreamId) ->
     format!("{DELETED}{}-{id}", folder.strip_prefix(ROOT).unwrap_or(&folder))
 }
 
+/// Where files go that a former stream of this one's name has left in the way.
+#[must_use]
+pub fn former_folder(project: &ProjectId, stream: &StreamName, id: StreamId) -> String {
+    let folder = folder(project, stream);
+    format!("{DELETED}{}-before-{id}", folder.strip_prefix(ROOT).unwrap_or(&folder))
+}
+
 /// The folder of a stream's files. Projects' names hold no slash; slashes of a stream's become part
 /// of one folder's name.
 #[must_use]

@@ -7,6 +7,10 @@
 //! same name, unless it is there already: then it is whole, and what retention has taken from the
 //! stream since is in it.
 //!
+//! A stream that is about to be deleted lands at once, and whoever deletes it waits. Of one that
+//! has never landed the folder is cleared first: what is there was a former stream's of its name,
+//! deleted when nobody was there to set its files apart.
+//!
 //! Run by `server` as one task for all streams: an idle stream costs a look at its bounds. Streams
 //! take turns file by file, so that one with much to land keeps no other waiting.
 
@@ -56,6 +60,14 @@ impl LandError {
             Self::Catalog(_) | Self::Read(_) | Self::Closed(_) | Self::Name => self.to_string(),
         }
     }
+
+    /// What the operator may know beyond the error's own words.
+    fn detail(&self) -> String {
+        match self {
+            Self::Place(error) => error.detail(),
+            Self::Catalog(_) | Self::Read(_) | Self::Closed(_) | Self::Name => String::new(),
+        }
+    }
 }
 
 /// See the module.
@@ -100,6 +112,11 @@ impl Standing {
         Self { done, file: None, seen: done, bytes: 0, first: None }
     }
 
+    /// Before which there is nothing left to land.
+    const fn landed(&self) -> Offset {
+        if self.first.is_none() { self.seen } else { self.done }
+    }
+
     /// Counts an event; gives the file when this event closes it.
     fn see(&mut self, meta: &Meta, max_bytes: u64) -> Option<LandingFile> {
         let (_, at) = *self.first.get_or_insert((meta.offset, meta.processed));
@@ -129,6 +146,7 @@ impl Lander {
         registry: &mut Registry,
     ) -> Result<Self, LandError> {
         let metrics = Metrics::register(registry);
+        hub.begin_landing();
         let reading = Reading::new(hub.clone(), metrics.clone())?;
         Ok(Self { hub, place, options, metrics, reading, streams: HashMap::new() })
     }
@@ -203,6 +221,7 @@ impl Lander {
     fn works(&mut self, stream: &Stream, standing: Standing) {
         let Some(known) = self.streams.get_mut(&stream.id) else { return };
         known.standing = Some(standing);
+        self.hub.note_landed(stream, standing.landed());
         if known.backoff.take().is_some() {
             self.hub.set_landing_failure(stream, None);
             tracing::info!(stream = %stream.id, "a stream lands again");
@@ -217,7 +236,8 @@ impl Lander {
         let backoff = known.backoff.get_or_insert_default();
         backoff.fail(now, self.hub.rng());
         if is_news {
-            tracing::warn!(stream = %stream.id, %error, "a stream does not land; it is tried again");
+            let detail = error.detail();
+            tracing::warn!(stream = %stream.id, %error, detail, "a stream does not land; it is tried again");
         } else {
             tracing::debug!(stream = %stream.id, %error, "a stream still does not land");
         }
@@ -258,8 +278,12 @@ impl Lander {
 
     /// Where the stream stood when the server ended.
     async fn recall(&self, stream: &Stream) -> Result<Standing, LandError> {
-        let place = self.hub.landing_place(stream).await?;
-        let place = place.unwrap_or(LandingPlace { done: stream.begins, file: None });
+        let Some(place) = self.hub.landing_place(stream).await? else {
+            let (project, name) = (&stream.project, &stream.name);
+            let to = file::former_folder(project, name, stream.id);
+            self.place.set_apart(file::folder(project, name), to).await?;
+            return Ok(Standing::at(stream.begins));
+        };
         Ok(Standing { file: place.file, ..Standing::at(place.done) })
     }
 
@@ -289,7 +313,8 @@ impl Lander {
         let Some((_, at)) = standing.first else { return Ok(None) };
         let now = self.hub.clock().now();
         let age = i64::try_from(self.options.max_age.as_millis()).unwrap_or(i64::MAX);
-        let is_due = now.millis() - at.millis() >= age || !file::same_hour(at, now);
+        let is_old = now.millis() - at.millis() >= age || !file::same_hour(at, now);
+        let is_due = is_old || stream.is_ending();
         Ok(if is_due { standing.file_to(standing.seen) } else { None })
     }
 

@@ -21,6 +21,21 @@ pub struct PlaceError {
     pub error: io::Error,
 }
 
+impl PlaceError {
+    /// What the operator may know beyond its own words, which are shown to tenants: why `error` came
+    /// to be, from the nearest cause on.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let mut causes = Vec::new();
+        let mut cause = self.error.get_ref().and_then(|error| error.source());
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        causes.join(": ")
+    }
+}
+
 /// What a place does, under way.
 pub type Placing<'a, T> = Pin<Box<dyn Future<Output = Result<T, PlaceError>> + Send + 'a>>;
 

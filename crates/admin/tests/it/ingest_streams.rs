@@ -6,6 +6,7 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use outflow_hub::landing::{LandedBytes, LandedFile, LandedFiles, Looking};
 use outflow_hub::{LandingFailure, Stream};
+use outflow_model::{Action, CredentialId, Draft, Grant};
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -107,4 +108,38 @@ async fn landed_files_are_listed_by_pages_and_fetched_by_who_may_read() {
     assert_eq!(stage.call(Method::GET, &files, Some(&publisher), "").await.status, 403);
     let rival = stage.key("rival", &["read"]).await;
     assert_eq!(stage.call(Method::GET, &files, Some(&rival), "").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_has_not_landed_is_dropped_by_force_only() {
+    let stage = Stage::new().await;
+    let made = stage.operate(Method::POST, STREAMS, json!({})).await.json();
+    let id = made["id"].as_str().unwrap();
+    let stream = stage.hub.stream_named("acme", id).unwrap();
+    let mut draft = Draft::default();
+    draft.push_json(br#"{"type":"INGEST"}"#, &stage.hub.rules(), stage.hub.rng()).unwrap();
+    let operator = Grant {
+        credential: CredentialId::new("operator").unwrap(),
+        generation: 0,
+        expires: None,
+        project: None,
+        integration: None,
+        actions: Arc::new([Action::Operate].into()),
+        streams: None,
+        destinations: None,
+    };
+    stage.hub.ingest(&operator, &stream, draft).await.unwrap();
+    for path in [
+        format!("{STREAMS}/{id}"),
+        format!("/v1/projects/acme/streams/{id}"),
+        "/v1/projects/acme".to_owned(),
+    ] {
+        let refused = stage.operate(Method::DELETE, &path, json!({})).await;
+        assert_eq!(refused.status, 409, "{path}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("have not landed") && detail.contains(id), "{detail}");
+        assert_eq!(stage.get(&format!("{STREAMS}/{id}")).await.status, 200);
+    }
+    let forced = format!("{STREAMS}/{id}?force=true");
+    assert_eq!(stage.operate(Method::DELETE, &forced, json!({})).await.status, 204);
 }

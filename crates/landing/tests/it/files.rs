@@ -1,10 +1,11 @@
 //! What lands when, and what is in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use outflow_hub::landing::LandedFiles;
-use outflow_hub::{IngestFormat, Project, ProjectLimits};
+use outflow_hub::{CatalogError, IngestFormat, Project, ProjectLimits, PublishError};
 use outflow_landing::{Directory, Lander, Options, Place};
 use outflow_model::draft::Body;
 use prometheus_client::registry::Registry;
@@ -284,5 +285,57 @@ async fn landed_files_are_listed_in_order_and_read_whole() {
     }
     for path in ["2026-03-01/20-30-00-7.cbor", "2026-03-01/../2026-03-01/x", "", "/etc/passwd"] {
         assert!(place.open(&world.stream, path).await.unwrap().is_none(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_about_to_be_deleted_lands_at_once_and_takes_nothing_meanwhile() {
+    let world = World::new(IngestFormat::Json).await;
+    let all = [world.stream.clone()];
+    assert!(world.hub.land(&all, Duration::ZERO).await.is_ok(), "it holds nothing");
+    world.json("{\"n\":1}").await;
+    let off = world.hub.land(&all, Duration::ZERO).await;
+    assert!(matches!(off, Err(CatalogError::NotLanded { lands: false, .. })), "{off:?}");
+    let mut lander = world.lander(Options::default());
+    let late = world.hub.land(&all, Duration::ZERO).await;
+    assert!(matches!(late, Err(CatalogError::NotLanded { lands: true, .. })), "{late:?}");
+    world.json("{\"n\":2}").await;
+    let hub = world.hub.clone();
+    let landing = tokio::spawn(async move { hub.land(&all, Duration::from_secs(60)).await });
+    while !world.stream.is_ending() {
+        tokio::task::yield_now().await;
+    }
+    lander.pass().await;
+    let landed = landing.await.unwrap().unwrap();
+    assert_eq!(world.text(), "{\"n\":1}\n{\"n\":2}\n");
+    let refused = world.try_send(&world.stream, Body::Json(b"{}")).await;
+    assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
+    drop(landed);
+    world.json("{}").await;
+}
+
+#[tokio::test]
+async fn files_of_a_stream_that_was_deleted_before_a_stop_are_not_the_next_ones() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut lander = world.lander(Options::default());
+    world.json("{\"old\":1}").await;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    // The server ends before the lander sees that the stream is gone.
+    drop(lander);
+    world.hub.delete_project(&world.stream.project).await.unwrap();
+    let stream = World::make(&world.hub, IngestFormat::Json).await;
+    world.send_to(&stream, Body::Json(b"{\"new\":1}")).await;
+    world.clock.advance(60_000);
+    for _ in 0..2 {
+        world.lander(Options::default()).pass().await;
+    }
+    let files = world.shelf.files.lock().clone();
+    let apart = format!("ingest/deleted/acme/is-AbC-before-{}/", stream.id);
+    assert_eq!(files.len(), 2);
+    for (path, bytes) in files {
+        let expected: &[u8] =
+            if path.starts_with(&apart) { b"{\"old\":1}\n" } else { b"{\"new\":1}\n" };
+        assert_eq!(bytes, expected, "{path}");
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_hub::{
-    Hub, Ingest, IngestFormat, IngestMode, NewStream, Project, ProjectLimits, ReadError,
-    ReadRequest, ReadSession, Start, Stream, StreamSettings,
+    Hub, Ingest, IngestFormat, IngestMode, NewStream, Project, ProjectLimits, PublishError,
+    ReadError, ReadRequest, ReadSession, Receipt, Start, Stream, StreamSettings,
 };
 use outflow_landing::place::Placing;
 use outflow_landing::{Lander, Options, Place, PlaceError};
@@ -170,6 +170,14 @@ impl World {
     }
 
     pub(crate) async fn send_to(&self, stream: &Stream, body: Body<'_>) {
+        self.try_send(stream, body).await.unwrap();
+    }
+
+    pub(crate) async fn try_send(
+        &self,
+        stream: &Stream,
+        body: Body<'_>,
+    ) -> Result<Receipt, PublishError> {
         let mut draft = Draft::default();
         let event = NewEvent {
             id: None,
@@ -180,7 +188,7 @@ impl World {
             body,
         };
         draft.push(&event, &self.hub.rules(), self.hub.rng()).unwrap();
-        self.hub.ingest(&self.grant, stream, draft).await.unwrap();
+        self.hub.ingest(&self.grant, stream, draft).await
     }
 
     pub(crate) async fn json(&self, text: &str) {
