@@ -136,13 +136,18 @@ impl Authority {
 /// `cargo xtask interop [NAME]`: builds, installs, runs.
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> Result<(), Fault> {
     let mut stages = Stages::default();
-    stages
-        .run("build", || execute(cargo(workspace).args(["build", "--locked", "-p", "outflow"])))?;
+    stages.run("build", || build(workspace))?;
     stages.run("install clients", || install(workspace, name))?;
     let tally = stages.run("run clients", || drive(workspace, name))?;
     stages.print();
     tally.print();
     tally.verdict()
+}
+
+/// Builds the server that the clients meet: with all its features.
+pub(crate) fn build(workspace: &Workspace) -> Result<(), Fault> {
+    let features = ["--features", "object-stores"];
+    execute(cargo(workspace).args(["build", "--locked", "-p", "outflow"]).args(features))
 }
 
 /// Installs what the chosen drivers need, with the machine's own package clients.

@@ -44,6 +44,15 @@ fn all(workspace: &Workspace, stages: &mut Stages) -> Result<interop::Tally, Fau
     stages.run("unit and integration tests", || {
         execute(cargo(workspace).args(["test", "--workspace", "--all-targets", "--locked"]))
     })?;
+    // A feature that is off unless asked for; last, as it builds what no other stage has.
+    stages.run("object stores", || {
+        let features = ["--features", "object-stores", "--all-targets", "--locked"];
+        let lint = ["clippy", "-p", "outflow-landing", "-p", "outflow"];
+        let strict = ["--", "-D", "warnings"];
+        execute(cargo(workspace).args(lint).args(features).args(strict))?;
+        execute(cargo(workspace).args(["test", "-p", "outflow-landing"]).args(features))?;
+        interop::build(workspace)
+    })?;
     stages.run("interop: install clients", || interop::install(workspace, None))?;
     stages.run("interop: run clients", || interop::drive(workspace, None))
 }

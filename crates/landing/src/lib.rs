@@ -8,17 +8,21 @@
 //! reason.
 //!
 //! The server deletes no file. Those of a stream or project that is deleted while it runs are moved to
-//! `ingest/deleted/<project>/<stream>-<number>`, so that the next of that name begins without any.
+//! `ingest/deleted/<project>/<stream>-<number>`, and any that are left when the next of that name
+//! begins to `<stream>-before-<its number>`, so that it begins without any.
 //!
 //! Made and run by `server`; a subscriber like any other: reads through the hub, which keeps its
 //! places. [`lander`] says which events make the next file, [`content`] what is in it, by [`xml`]
-//! and [`cbor`], [`mod@file`] what it is called, [`place`] where it goes.
+//! and [`cbor`], [`mod@file`] what it is called, [`place`] where it goes; `bucket` is there with the
+//! feature `object-stores`.
 //!
 //! Invariants: every event is in exactly one file through any crash: where a file begins and ends
 //! is durable before it is written, so a file that is made again has the same name; a
 //! file has its name only when it is whole and on the disk. No more than one file is held in memory.
 
 mod backoff;
+#[cfg(feature = "object-stores")]
+pub mod bucket;
 mod cbor;
 pub mod content;
 pub mod file;
@@ -30,6 +34,8 @@ mod reading;
 mod shelf;
 pub mod xml;
 
+#[cfg(feature = "object-stores")]
+pub use bucket::Bucket;
 pub use lander::Lander;
 pub use options::Options;
 pub use place::{Directory, Place, PlaceError};

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 pub(crate) use destinations::Destinations;
 pub(crate) use ingest::Ingest;
-pub(crate) use landing::Landing;
+pub(crate) use landing::{Landing, Target};
 pub(crate) use layer::Layers;
 pub(crate) use openwire::OpenWire;
 pub(crate) use sse::Sse;

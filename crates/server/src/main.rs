@@ -10,6 +10,7 @@ mod config;
 mod counts;
 mod dev;
 mod exit;
+mod landing;
 mod logging;
 mod operator;
 mod serve;

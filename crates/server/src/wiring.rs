@@ -16,7 +16,7 @@ use outflow_face::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 use outflow_face_openwire::OpenWire;
 use outflow_face_stomp::Stomp;
 use outflow_hub::Hub;
-use outflow_landing::{Directory, Lander};
+use outflow_landing::Lander;
 use outflow_model::clock::SystemClock;
 use outflow_model::rng::SeededRng;
 use outflow_model::{Clock, Rng};
@@ -78,8 +78,8 @@ pub(crate) enum StartError {
         error: std::io::Error,
     },
     /// Landing cannot begin.
-    #[error("landing: {0}")]
-    Landing(outflow_landing::lander::LandError),
+    #[error("landing.{0}")]
+    Landing(#[from] crate::landing::LandingError),
     /// The first operator's token cannot be kept.
     #[error(transparent)]
     Operator(#[from] crate::operator::OperatorError),
@@ -195,18 +195,11 @@ impl Core {
 
     /// What lands ingest streams as files, if that is wanted.
     fn lander(&mut self, config: &Config) -> Result<Option<Lander>, StartError> {
-        let dir = config.landing.dir(&config.data.dir).filter(|_| !self.ephemeral);
-        let Some(dir) = dir else { return Ok(None) };
-        let options = outflow_landing::Options {
-            max_bytes: config.landing.max_bytes,
-            max_age: Duration::from_secs(config.landing.max_age_s),
-            ..outflow_landing::Options::default()
-        };
-        let place = Arc::new(Directory::new(dir));
-        self.hub.set_landed_files(place.clone());
+        if self.ephemeral {
+            return Ok(None);
+        }
         let names = self.registry.sub_registry_with_prefix("outflow");
-        let lander = Lander::new(self.hub.clone(), place, options, names);
-        lander.map(Some).map_err(StartError::Landing)
+        Ok(crate::landing::lander(config, &self.hub, names)?)
     }
 
     /// The counts of the listener `name`.
@@ -452,6 +445,7 @@ fn http_limits(config: &Config) -> HttpLimits {
         body_timeout: Duration::from_millis(http.body_timeout_ms),
         idle_timeout: Duration::from_millis(http.idle_timeout_ms),
         write_stall: Duration::from_millis(http.write_stall_ms),
+        upgraded_user_timeout: BROKER_USER_TIMEOUT,
         max_connections: http.max_connections,
         ..HttpLimits::default()
     }

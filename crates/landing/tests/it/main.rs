@@ -8,6 +8,8 @@
     reason = "a test that cannot go on must stop"
 )]
 
+#[cfg(feature = "object-stores")]
+mod buckets;
 mod crashes;
 mod files;
 mod world;

@@ -6,24 +6,39 @@ use serde::Deserialize;
 
 /// What switches it off.
 const NONE: &str = "none";
+/// How the URLs of buckets begin.
+const STORES: [&str; 3] = ["s3://", "gs://", "az://"];
 /// The folder of the data directory where nothing else is said.
 const FOLDER: &str = "landing";
 
 /// Section `landing`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Landing {
-    dir: PathBuf,
+    to: String,
+    pub(crate) credentials_file: PathBuf,
     pub(crate) max_age_s: u64,
     pub(crate) max_bytes: u64,
 }
 
+/// Where files go.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Nowhere.
+    None,
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// A bucket of an object store, by its URL.
+    Bucket(String),
+}
+
 impl Landing {
-    /// Where files go, with this data directory; `None`: nowhere.
-    pub(crate) fn dir(&self, data: &Path) -> Option<PathBuf> {
-        match self.dir.as_os_str() {
-            dir if dir.is_empty() => Some(data.join(FOLDER)),
-            dir if dir == NONE => None,
-            _ => Some(self.dir.clone()),
+    /// Where files go, with this data directory.
+    pub(crate) fn target(&self, data: &Path) -> Target {
+        match self.to.as_str() {
+            "" => Target::Directory(data.join(FOLDER)),
+            NONE => Target::None,
+            url if url.contains("://") => Target::Bucket(url.to_owned()),
+            dir => Target::Directory(PathBuf::from(dir)),
         }
     }
 
@@ -36,5 +51,12 @@ impl Landing {
             !bytes.contains(&self.max_bytes),
             "landing.max_bytes: must be 1024 to 1073741824".into(),
         );
+        if let Target::Bucket(url) = self.target(Path::new("")) {
+            let is_bucket = STORES.iter().any(|store| {
+                url.strip_prefix(store)
+                    .is_some_and(|name| !name.is_empty() && !name.starts_with('/'))
+            });
+            refuse(!is_bucket, "landing.to: must be a path, `none`, or a URL such as `s3://bucket/prefix`, `gs://…`, `az://…`".into());
+        }
     }
 }
