@@ -3,6 +3,7 @@
 //! Every change is one durable batch, made by a task of its own: a caller that goes away in the
 //! middle cannot leave memory and disk apart.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use outflow_model::{Action, Clock, CredentialId, Grant, IntegrationId, ProjectId
 use outflow_store::{Batch, Condition, Engine, Op, Put, StateEntry};
 use parking_lot::RwLock;
 
+use crate::access::Verified;
 use crate::api_key::ring::Ring;
 use crate::table::{Entry, Table};
 use crate::{AuthError, Credential, CredentialKind, IssueError, Issued, NewCredential, Presented};
@@ -46,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) rng: Arc<dyn Rng>,
     table: RwLock<Table>,
     pub(crate) ring: RwLock<Ring>,
+    pub(crate) verified: Verified,
     /// Held by the one change under way, across its commit, so that limits hold.
     pub(crate) changes: tokio::sync::Mutex<()>,
     listeners: RwLock<Vec<RevokeListener>>,
@@ -92,6 +95,7 @@ impl Auth {
             rng,
             table: RwLock::new(table),
             ring: RwLock::new(ring),
+            verified: Verified::default(),
             changes: tokio::sync::Mutex::default(),
             listeners: RwLock::default(),
         };
@@ -249,9 +253,11 @@ impl Auth {
             let batch = Batch { ops: ids.iter().map(absent).collect(), ..Batch::default() };
             inner.engine.submit(batch).await?;
             let mut table = inner.table.write();
+            // Sessions go by the name of one credential and by the rights of all with its secret.
+            let told: BTreeSet<_> = ids.iter().flat_map(|id| table.sharing(id)).collect();
             ids.iter().for_each(|id| table.remove(id));
             drop(table);
-            ids.iter().for_each(|id| inner.tell_revoked(id, ALL_GENERATIONS));
+            told.iter().for_each(|id| inner.tell_revoked(id, ALL_GENERATIONS));
             Ok(ids.len())
         })
         .await

@@ -92,6 +92,18 @@ impl Table {
         }
     }
 
+    /// The credentials that have the same secret as this one, itself among them: whoever presented it
+    /// may do by the name of one what another one allows.
+    pub(crate) fn sharing(&self, id: &CredentialId) -> Vec<CredentialId> {
+        let Some(entry) = self.by_id.get(id) else { return Vec::new() };
+        let same = match &entry.credential.user {
+            Some(_) => None,
+            None => self.by_hash.get(&entry.hash),
+        };
+        let ids = same.into_iter().flatten().map(|other| other.credential.id.clone());
+        std::iter::once(id.clone()).chain(ids.filter(|other| other != id)).collect()
+    }
+
     /// The credential with this id.
     pub(crate) fn get(&self, id: &CredentialId) -> Option<&Entry> {
         self.by_id.get(id).map(Arc::as_ref)

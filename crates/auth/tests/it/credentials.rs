@@ -217,3 +217,32 @@ async fn a_newer_stored_form_is_refused_not_guessed() {
     let opened = Auth::open(world.engine.clone(), world.clock.clone(), Arc::new(SystemRng)).await;
     assert!(matches!(opened, Err(AuthError::Corrupt(_))));
 }
+
+#[tokio::test]
+async fn what_one_of_joined_credentials_allowed_ends_with_it() {
+    let world = world().await;
+    let fixed = |kind, actions: &[Action]| NewCredential {
+        kind,
+        actions: actions.iter().copied().collect(),
+        ..token("p", "i")
+    };
+    let reads = fixed(CredentialKind::Token, &[Action::Read]);
+    let publishes = fixed(CredentialKind::Key, &[Action::Publish]);
+    let publishes = NewCredential { integration: None, ..publishes };
+    let first = world.auth.issue_fixed(reads, "secret").await.unwrap();
+    let second = world.auth.issue_fixed(publishes, "secret").await.unwrap();
+    let other = world.auth.issue(token("p", "i")).await.unwrap().credential;
+    let opened = world.auth.authenticate(&bearer(None, "secret")).unwrap();
+    assert_eq!(opened.credential, first.id);
+    assert!(opened.actions.contains(&Action::Publish));
+    let told = Arc::new(Mutex::new(BTreeSet::new()));
+    let listener = told.clone();
+    world.auth.on_revoke(Arc::new(move |id, _| {
+        listener.lock().insert(id.clone());
+    }));
+    world.auth.revoke(&second.id).await.unwrap();
+    assert_eq!(*told.lock(), BTreeSet::from([first.id.clone(), second.id]));
+    assert!(!told.lock().contains(&other.id));
+    let left = world.auth.authenticate(&bearer(None, "secret")).unwrap();
+    assert_eq!((&left.credential, &*left.actions), (&first.id, &[Action::Read].into()));
+}
