@@ -21,6 +21,7 @@ use crate::error::{OpenError, PublishError, ReadError};
 use crate::extraction::Extractions;
 use crate::extraction::LOAD_STREAM;
 use crate::integration::is_reserved;
+use crate::keyed::room::Room;
 use crate::keyed::{self, AllTicks};
 use crate::landing::LandedFiles;
 use crate::limits::Slots;
@@ -57,11 +58,14 @@ pub(crate) struct Inner {
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
     pub(crate) ticks: AllTicks,
+    pub(crate) entity_room: Room,
     pub(crate) extractions: Extractions,
     pub(crate) clients: Arc<ClientIds>,
     pub(crate) subscribers: subscriber::Known,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) metrics: Metrics,
+    /// Shared with what a publish waits for: a clone of all of them would be counted up and down once for
+    /// each, by every publish.
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) landed: OnceLock<Arc<dyn LandedFiles>>,
     /// Whether ingest streams land as files.
     pub(crate) lands: AtomicBool,
@@ -155,11 +159,12 @@ impl Hub {
             registry: drain::Registry::default(),
             slots: Arc::default(),
             ticks: AllTicks::default(),
+            entity_room: Room::default(),
             extractions,
             clients: Arc::default(),
             subscribers: subscriber::Known::default(),
             subscriptions,
-            metrics,
+            metrics: Arc::new(metrics),
             landed: OnceLock::new(),
             lands: AtomicBool::new(false),
         };

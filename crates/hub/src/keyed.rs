@@ -14,6 +14,7 @@ pub(crate) mod entity;
 mod entity_type;
 pub(crate) mod latest;
 pub(crate) mod publish;
+pub(crate) mod room;
 pub(crate) mod sweep;
 pub(crate) mod table;
 pub(crate) mod ticks;

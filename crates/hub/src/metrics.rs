@@ -25,6 +25,7 @@ pub(crate) struct Metrics {
     pub(crate) bytes_sent: Counter,
     pub(crate) tail_blocks: Counter,
     pub(crate) catch_up_reads: Counter,
+    pub(crate) entity_bytes: Gauge,
 }
 
 impl Metrics {
@@ -48,6 +49,7 @@ impl Metrics {
             bytes_sent: Counter::default(),
             tail_blocks: Counter::default(),
             catch_up_reads: Counter::default(),
+            entity_bytes: Gauge::default(),
         };
         metrics.enter(registry.sub_registry_with_prefix("outflow"));
         metrics
@@ -91,6 +93,8 @@ impl Metrics {
             Unit::Seconds,
             self.publish_seconds.clone(),
         );
+        let bytes = "Bytes of states of entities kept in memory";
+        registry.register_with_unit("entities", bytes, Unit::Bytes, self.entity_bytes.clone());
         registry.register("readers", "Read sessions now", self.readers.clone());
     }
 

@@ -30,6 +30,9 @@ pub struct Options {
     pub max_entity_bytes: usize,
     /// How many bytes of states of entities each keyed stream that is written keeps in memory.
     pub entity_cache_bytes: usize,
+    /// The same over all of them: beyond it those of the streams that were not written for the longest
+    /// time go.
+    pub entity_total_bytes: usize,
     /// The deepest nesting of JSON accepted.
     pub max_depth: usize,
     /// Events that occurred longer ago than this are refused (90 days).
@@ -81,6 +84,7 @@ impl Default for Options {
             max_event_bytes: 1 << 20,
             max_entity_bytes: 256 << 10,
             entity_cache_bytes: 16 << 20,
+            entity_total_bytes: 256 << 20,
             max_depth: 64,
             max_age: Duration::from_secs(90 * 86_400),
             max_ahead: Duration::from_secs(5 * 60),

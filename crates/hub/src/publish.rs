@@ -141,7 +141,7 @@ struct Sent {
     began: Instant,
     bytes: usize,
     stream: StreamId,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 /// Gives the draft its offsets and queues it.
@@ -158,12 +158,12 @@ async fn send(
         return Ok(Sent { placement, began, bytes, stream: id, metrics });
     }
     let keyed = KeyedDraft::read(inner, stream, &mut draft)?;
-    let mut permit = Some(admit(inner, bytes).await?);
+    let mut permit = admit(inner, bytes).await?;
     let turn = match &keyed {
-        Some(keyed) => Some(keyed.gather(inner, stream).await?),
+        Some(keyed) => Some(keyed.gather(inner, stream, &mut permit).await?),
         None => None,
     };
-    let dedup = dedup_of(stream, &draft);
+    let (dedup, mut permit) = (dedup_of(stream, &draft), Some(permit));
     let placement = loop {
         match place(inner, stream, &mut draft, dedup, durability, keyed.as_ref(), &mut permit) {
             Some(placement) => break placement?,

@@ -14,14 +14,14 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use outflow_model::json::Value;
 use outflow_model::{Draft, MetaSlice, Tick, Timestamp};
 use outflow_store::{Append, Condition, Op, Put};
-use tokio::sync::{MutexGuard, watch};
+use tokio::sync::{MutexGuard, OwnedSemaphorePermit, watch};
 
 use super::change::{self, Change, Happening};
 use super::latest::{self, Said};
 use super::table::{Known, State};
 use super::ticks::{Taken, Ticks};
 use crate::hub::Inner;
-use crate::publish::Placed;
+use crate::publish::{Placed, admit};
 use crate::stream::Lane;
 use crate::{PublishError, Stream};
 
@@ -54,15 +54,17 @@ impl KeyedDraft {
 
     /// Waits for the stream's turn and for changes of the same entities that are on their way, and
     /// brings the states in that are to be merged with. All stays so until the turn is given back.
+    /// `permit`, the batch's share of what may be on its way, grows by the states that it changes.
     pub(crate) async fn gather<'a>(
         &self,
         inner: &Inner,
         stream: &'a Stream,
+        permit: &mut OwnedSemaphorePermit,
     ) -> Result<MutexGuard<'a, ()>, PublishError> {
         let lane = &stream.lane.keyed;
         let turn = lane.turn.lock().await;
         lane.table.lock().make_room(inner.options.entity_cache_bytes);
-        let mut missing = Vec::new();
+        let (mut missing, mut here) = (Vec::new(), 0);
         for (key, needs_state) in self.entities() {
             loop {
                 let known = lane.table.lock().look(key);
@@ -72,7 +74,11 @@ impl KeyedDraft {
                         let _ = decided.wait_for(|is_decided| *is_decided).await;
                         lane.table.lock().forget_flight(key, &decided);
                     }
-                    Known::Here => break,
+                    Known::Here => {
+                        let bytes = || lane.table.lock().get(key).map_or(0, |state| state.len());
+                        here += if needs_state { bytes() } else { 0 };
+                        break;
+                    }
                     Known::Unknown => {
                         missing.extend(needs_state.then(|| key.clone()));
                         break;
@@ -80,7 +86,11 @@ impl KeyedDraft {
                 }
             }
         }
-        self.load(inner, stream, missing).await?;
+        grow(inner, permit, here).await?;
+        self.load(inner, stream, missing, permit).await?;
+        let (bytes, max) = (lane.table.lock().bytes(), inner.options.entity_total_bytes);
+        let held = inner.entity_room.note(stream.id, &stream.lane, bytes, max);
+        inner.metrics.entity_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
         Ok(turn)
     }
 
@@ -98,9 +108,8 @@ impl KeyedDraft {
         inner: &Inner,
         stream: &Stream,
         missing: Vec<Bytes>,
+        permit: &mut OwnedSemaphorePermit,
     ) -> Result<(), PublishError> {
-        let max = inner.options.inflight_bytes;
-        let mut bytes = 0;
         let reads = missing.into_iter().map(|key| async move {
             let entry = inner.engine.get(&key).await;
             entry.map(|entry| (key, entry.map(|entry| entry.value)))
@@ -109,10 +118,8 @@ impl KeyedDraft {
         let failed =
             |error: outflow_store::StateError| PublishError::Unavailable(error.to_string());
         while let Some((key, state)) = reads.try_next().await.map_err(failed)? {
-            bytes += state.as_ref().map_or(0, Bytes::len);
-            if bytes > max {
-                return Err(PublishError::TooLarge { max });
-            }
+            let bytes = state.as_ref().map_or(0, Bytes::len);
+            grow(inner, permit, bytes).await?;
             stream.lane.keyed.table.lock().keep(key, state);
         }
         Ok(())
@@ -163,6 +170,20 @@ impl KeyedDraft {
         }
         Ok(states)
     }
+}
+
+/// Takes room for so many bytes more of a batch.
+async fn grow(
+    inner: &Inner,
+    permit: &mut OwnedSemaphorePermit,
+    bytes: usize,
+) -> Result<(), PublishError> {
+    let max = inner.options.inflight_bytes;
+    if permit.num_permits() + bytes > max {
+        return Err(PublishError::TooLarge { max });
+    }
+    permit.merge(admit(inner, bytes).await?);
+    Ok(())
 }
 
 /// Where a batch's changes of an entity begin.

@@ -26,6 +26,7 @@ pub(crate) struct Table {
     young: HashMap<Bytes, State>,
     old: HashMap<Bytes, State>,
     young_bytes: usize,
+    old_bytes: usize,
     flights: HashMap<Bytes, Decided>,
 }
 
@@ -48,12 +49,35 @@ impl Table {
         if self.young.contains_key(key) {
             return Known::Here;
         }
-        match self.old.remove(key) {
+        match self.take_old(key) {
             Some(state) => {
                 self.keep(key.clone(), state);
                 Known::Here
             }
             None => Known::Unknown,
+        }
+    }
+
+    /// How many bytes it keeps, about.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.young_bytes + self.old_bytes
+    }
+
+    /// Forgets all states. What is on its way stays known to be.
+    pub(crate) fn clear(&mut self) {
+        (self.young, self.old) = (HashMap::new(), HashMap::new());
+        (self.young_bytes, self.old_bytes) = (0, 0);
+    }
+
+    fn take_old(&mut self, key: &Bytes) -> Option<State> {
+        let state = self.old.remove(key)?;
+        self.old_bytes = self.old_bytes.saturating_sub(weight(key, &state));
+        Some(state)
+    }
+
+    fn take_young(&mut self, key: &Bytes) {
+        if let Some(state) = self.young.remove(key) {
+            self.young_bytes = self.young_bytes.saturating_sub(weight(key, &state));
         }
     }
 
@@ -64,7 +88,7 @@ impl Table {
 
     /// Keeps what the engine holds.
     pub(crate) fn keep(&mut self, key: Bytes, state: State) {
-        self.old.remove(&key);
+        self.take_old(&key);
         self.young_bytes += weight(&key, &state);
         match self.young.entry(key) {
             Entry::Occupied(mut entry) => {
@@ -82,7 +106,7 @@ impl Table {
     pub(crate) fn make_room(&mut self, max_bytes: usize) {
         if self.young_bytes > max_bytes / 2 {
             self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
         }
     }
 
@@ -95,8 +119,8 @@ impl Table {
     pub(crate) fn forget_flight(&mut self, key: &Bytes, decided: &Decided) {
         if self.flights.get(key).is_some_and(|flight| flight.same_channel(decided)) {
             self.flights.remove(key);
-            self.young.remove(key);
-            self.old.remove(key);
+            self.take_young(key);
+            self.take_old(key);
         }
     }
 
@@ -107,10 +131,8 @@ impl Table {
             if landed {
                 self.keep(key, state);
             } else {
-                self.old.remove(&key);
-                if let Some(former) = self.young.remove(&key) {
-                    self.young_bytes = self.young_bytes.saturating_sub(weight(&key, &former));
-                }
+                self.take_old(&key);
+                self.take_young(&key);
             }
         }
     }

@@ -405,3 +405,51 @@ async fn fold(seed: u64) {
     }
     assert_eq!(found, expected, "seed {seed}");
 }
+
+#[tokio::test]
+async fn the_states_of_all_streams_together_have_a_bound_and_stay_right() {
+    let options = Options { entity_total_bytes: 1 << 20, ..Options::default() };
+    let world = world_with(options).await;
+    let long = "x".repeat(100_000);
+    let mut streams = Vec::new();
+    for at in 0..20 {
+        let stream = keyed(&world, &format!("billing-{at}")).await;
+        let event = account("create", 1, &format!(r#"{{"long":"{long}","n":0}}"#));
+        publish(&world, &stream, &[&event]).await.unwrap();
+        // The table learns of a state when its commit has ended.
+        publish(&world, &stream, &[&account("update", 1, r#"{"n":1}"#)]).await.unwrap();
+        streams.push(stream);
+    }
+    let kept = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &world.metrics).unwrap();
+        let line = text.lines().find(|line| line.starts_with("outflow_entities_bytes "));
+        line.unwrap().rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+    };
+    assert!((500_000..=1 << 20).contains(&kept()), "{}", kept());
+    for stream in &streams {
+        publish(&world, stream, &[&account("update", 1, r#"{"m":2}"#)]).await.unwrap();
+        let expected = format!(r#"{{"long":"{long}","n":1,"m":2}}"#);
+        assert_eq!(payloads(&world, stream, "Account").await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn states_that_changes_need_count_against_what_may_be_on_its_way() {
+    let options = Options { inflight_bytes: 300_000, ..Options::default() };
+    let world = world_with(options).await;
+    let stream = keyed(&world, "billing").await;
+    let long = "x".repeat(100_000);
+    for no in 0..4 {
+        let event = account("create", no, &format!(r#"{{"long":"{long}"}}"#));
+        publish(&world, &stream, &[&event]).await.unwrap();
+    }
+    let updates: Vec<_> = (0..4).map(|no| account("update", no, r#"{"n":1}"#)).collect();
+    let updates: Vec<&str> = updates.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        let refused = publish(&world, &stream, &updates).await;
+        assert!(matches!(refused, Err(PublishError::TooLarge { .. })), "{refused:?}");
+        // What a refused batch held is given back.
+        publish(&world, &stream, &updates[..2]).await.unwrap();
+    }
+}
