@@ -48,7 +48,6 @@ pub const DELIVER_AT: &str = "outflow-deliver-at";
 pub const ORIGIN: &str = "outflow-origin";
 /// Which kind of message it is.
 pub const KIND: &str = "outflow-body";
-/// The types of properties that are no texts.
-pub const TYPES: &str = "outflow-types";
+pub use outflow_hub::subscription::headers::TYPES;
 /// What the hub tells of dead letters begins so.
 pub const DEAD: &str = "outflow-dead-";

@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::wire::primitive::{self, Map, Primitive};
 
 /// What stands before the name of a property that is also the name of a header of ours.
-const PREFIX: &str = "property:";
+const PREFIX: &str = outflow_hub::subscription::headers::PROPERTY;
 
 /// The headers that say what no property says.
 const TAKEN: [&str; 15] = [

@@ -49,9 +49,9 @@ impl Wish {
         let id = info.consumer_id.clone().ok_or_else(missing)?;
         let destination = info.destination.clone().ok_or_else(missing)?;
         let selector = info.selector.as_deref().filter(|text| !text.trim().is_empty());
-        // Properties that came by other faces are all texts.
-        let selector =
-            selector.map(|text| Selector::parse(text, Dialect::StringsAsNumbers)).transpose()?;
+        // As in the reference: properties that came by other faces are texts, which are no numbers
+        // unless the selector begins with `convert_string_expressions:`.
+        let selector = selector.map(|text| Selector::parse(text, Dialect::Plain)).transpose()?;
         let durable = info.subscription_name.as_deref().filter(|name| !name.is_empty());
         let destinations = read(&destination)?;
         if durable.is_some() && destinations.iter().any(|one| one.kind.is_queue()) {

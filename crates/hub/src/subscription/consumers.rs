@@ -357,7 +357,8 @@ impl Queue {
         };
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
-        let (deliveries, first_of_group) = (entry.deliveries, entry.first_of_group);
+        let offset = entry.offset;
+        let (mut deliveries, first_of_group) = (entry.deliveries, entry.first_of_group);
         if deliveries > 1 {
             self.tally.redelivered += 1;
         }
@@ -371,6 +372,7 @@ impl Queue {
             }
             hand.leased.push_back(Leased { lease, feed, entry: Some(entry), deadline });
         }
+        deliveries = deliveries.saturating_add(self.give(feed, offset));
         Some(Delivery {
             lease: LeaseId(lease),
             subscription: subscription.id(),

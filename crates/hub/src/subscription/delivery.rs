@@ -80,7 +80,8 @@ pub struct Delivery {
     pub stream: Arc<Stream>,
     /// The event.
     pub event: EventView,
-    /// How often it was handed out, this time included: 1 on the first.
+    /// How often it was handed out, this time included: 1 on the first. What was handed out before the
+    /// server started counts once.
     pub deliveries: u32,
     /// When it comes back if it is not settled; `None`: when the consumer goes.
     pub deadline: Option<Timestamp>,

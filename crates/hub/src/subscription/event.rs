@@ -120,7 +120,7 @@ impl EventView {
     }
 
     /// The members between the server's own and the body: key, others, headers.
-    fn envelope(&self) -> &[u8] {
+    pub(super) fn envelope(&self) -> &[u8] {
         envelope(&self.meta, self.line())
     }
 }

@@ -15,6 +15,13 @@ use super::event;
 pub const DELIVER_AT: &str = "outflow-deliver-at";
 /// The event is not handed out after this time.
 pub const EXPIRES: &str = "outflow-expires";
+/// The types of the headers that stand for properties of other types than text: `i:count;d:price`,
+/// a letter, a colon and the header's name, with semicolons between them. `z` true or false; `b`,
+/// `s`, `i`, `l` whole numbers; `f`, `d` numbers of 32 and 64 bits.
+pub const TYPES: &str = "outflow-types";
+/// What stands before the name of a property that is also the name of a header with a meaning of its
+/// own.
+pub const PROPERTY: &str = "property:";
 /// Why an event is among the dead letters.
 pub const DEAD_CAUSE: &str = "outflow-dead-cause";
 /// The stream a dead letter came from.

@@ -199,10 +199,11 @@ impl Queue {
         let offset = entry.offset;
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
-        let deliveries = entry.deliveries;
+        let mut deliveries = entry.deliveries;
         if deliveries > 1 {
             self.tally.redelivered += 1;
         }
+        deliveries = deliveries.saturating_add(self.give(key, offset));
         if let Some(feed) = self.feed_mut(key) {
             feed.apart.insert(offset, (entry, Apart::Leased { lease, until }));
         }

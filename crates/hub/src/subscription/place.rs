@@ -4,11 +4,12 @@
 //! Called by `feed`. Stored in small pieces, so that an answer writes few bytes however much is
 //! done out of order: the floor, and one entry for each run of [`CHUNK`] offsets that has something
 //! done in it; `stored` has their form. Each entry holds the floor as of its writing as well; the
-//! highest counts. `unsure` knows which writes have not come to their end.
+//! highest counts. `given` says how far events were ever handed out. `unsure` knows which writes have not come to their end.
 //!
 //! Invariants: nothing done is undone by a later write, also after one that failed: what is written of
 //! a chunk is all of it, and every write holds the floor.
 
+mod given;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use outflow_model::{Offset, StreamId};
 use outflow_store::Op;
 
 use super::SubscriptionId;
+use given::Given;
 pub(crate) use stored::{PLACES, erase, leftovers, parse_key};
 use stored::{chunk_key, floor_key, head, put};
 use unsure::Unsure;
@@ -43,6 +45,8 @@ pub(crate) struct Place {
     stored: BTreeSet<u64>,
     /// What was written and may yet fail.
     unsure: Unsure,
+    /// How far events were handed out.
+    given: Given,
 }
 
 impl Place {
@@ -93,6 +97,17 @@ impl Place {
         if from < to.get() {
             self.mark(from, to.get());
         }
+    }
+
+    /// The event at `offset` is handed out. Says whether it may have been before the server started:
+    /// what was handed out then is told for certain, but for the last commit before a crash.
+    pub(crate) fn give(&mut self, offset: Offset) -> bool {
+        self.given.give(offset.get())
+    }
+
+    /// Whether it is to be written how far events were handed out.
+    pub(crate) const fn is_giving_due(&self) -> bool {
+        self.given.is_dirty()
     }
 
     /// Everything below `floor` is done: to be written.
@@ -160,7 +175,7 @@ impl Place {
 
     /// Whether something is not written.
     pub(crate) fn is_dirty(&self) -> bool {
-        self.floor != self.written || !self.dirty.is_empty()
+        self.floor != self.written || !self.dirty.is_empty() || self.given.is_dirty()
     }
 
     /// How far the floor is above what is written of it.
@@ -173,7 +188,7 @@ impl Place {
         let dirty = std::mem::take(&mut self.dirty);
         let first = self.floor / CHUNK;
         // A write before may have failed: with a chunk that goes, the floor it held goes too.
-        let mut is_floor_due = self.floor != self.written;
+        let mut is_floor_due = self.floor != self.written || self.given.is_dirty();
         // Chunks that the floor has passed say nothing any more.
         while let Some(&chunk) = self.stored.first()
             && (chunk + 1) * CHUNK <= self.floor
@@ -200,7 +215,8 @@ impl Place {
         }
         if is_floor_due {
             self.written = self.floor;
-            let value = head(self.floor);
+            let mut value = head(self.floor);
+            value.extend_from_slice(&self.given.write().to_le_bytes());
             ops.push(put(floor_key(of, stream), Some(value.into())));
         }
     }

@@ -10,14 +10,22 @@
 //! | `JMSExpiration` | the header `expires`, else 0 |
 //! | `JMSDeliveryMode` | `PERSISTENT`, or `NON_PERSISTENT` where the header `persistent` is not `true` |
 //! | `JMSXGroupID` | the event's key |
-//! | any other | the header of that name |
+//! | any other | the header of that name, or of that name behind `property:` |
 //!
-//! Headers are texts.
+//! Headers are texts, but for those whose types [`TYPES`] tells: a number is compared and calculated
+//! with as one, and is no text, as in the system it came from.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use super::EventView;
+use memchr::memmem::Finder;
+
+use super::headers::{PROPERTY, TYPES};
+use super::{EventView, event};
 use crate::selector::{Properties, Value};
+
+/// [`PROPERTY`] as it stands in a line.
+static BEHIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"property:"));
 
 impl Properties for EventView {
     fn get(&self, name: &str) -> Option<Value<'_>> {
@@ -38,7 +46,45 @@ impl Properties for EventView {
                 Some(Value::Text(Cow::Borrowed(mode)))
             }
             "JMSXGroupID" => self.key().map(Value::Text),
-            _ => header(name),
+            _ => self.property(name),
         }
     }
+}
+
+impl EventView {
+    fn property(&self, name: &str) -> Option<Value<'_>> {
+        let Some(types) = self.header(TYPES) else {
+            return self.header(name).or_else(|| self.behind(name)).map(Value::Text);
+        };
+        let (text, called) = match self.behind(name) {
+            Some(text) => (text, Cow::Owned([PROPERTY, name].concat())),
+            None => (self.header(name)?, Cow::Borrowed(name)),
+        };
+        let mut typed = types.split(';').filter_map(|one| one.split_once(':'));
+        let letter = typed.find(|(_, known)| *known == called).map(|(letter, _)| letter);
+        Some(letter.and_then(|letter| value(letter, &text)).unwrap_or(Value::Text(text)))
+    }
+
+    /// The property whose name is also that of a header with another meaning.
+    fn behind(&self, name: &str) -> Option<Cow<'_, str>> {
+        let envelope = self.envelope();
+        // The usual event has none, which a search of its bytes tells.
+        BEHIND.find(envelope)?;
+        let mut members = event::header_object(envelope)?.members();
+        let (_, value) =
+            members.find(|(known, _)| known.to_text().strip_prefix(PROPERTY) == Some(name))?;
+        Some(value.as_string()?.to_text())
+    }
+}
+
+/// The value of a property of this type; `None`: it is none, or a text.
+fn value(letter: &str, text: &str) -> Option<Value<'static>> {
+    Some(match letter {
+        "z" => Value::Bool(text.parse().ok()?),
+        "b" | "s" | "i" | "l" => Value::Int(text.parse().ok()?),
+        // What it is in 32 bits, which may be no more than near to what is written.
+        "f" => Value::Float(text.parse::<f32>().ok()?.into()),
+        "d" => Value::Float(text.parse().ok()?),
+        _ => return None,
+    })
 }

@@ -61,3 +61,43 @@ async fn a_groups_owner_gets_none_of_it_that_it_has_no_right_to() {
     officers.add(&subscription, with_credit(10)).await.unwrap();
     assert_eq!(numbers(&events(&mut officers, 2).await), [0, 1]);
 }
+
+#[tokio::test]
+async fn properties_with_types_are_compared_and_calculated_with_as_what_they_are() {
+    const TYPES: &str = "i:a;d:price;f:near;z:yes;l:property:priority;x:odd;i:word";
+    let typed = format!(
+        r#"{{"a":"5","price":"2.50","near":"0.1","yes":"true","name":"5","property:priority":"9",
+            "priority":"4","odd":"1","word":"w","outflow-types":"{TYPES}"}}"#
+    );
+    let texts = r#"{"a":"5","price":"2.50","yes":"true","name":"5"}"#;
+    for (headers, selector, dialect, expected) in [
+        (&*typed, "a + 1 = 6", Dialect::Plain, true),
+        (&*typed, "a + 1 = 51", Dialect::Plain, false),
+        (&*typed, "a = '5'", Dialect::Plain, false),
+        (&*typed, "name = '5' AND name <> 5", Dialect::Plain, true),
+        (&*typed, "price = 2.5 AND price > a / 3", Dialect::Plain, true),
+        (&*typed, "near = 0.1", Dialect::Plain, false),
+        (&*typed, "near BETWEEN 0.09 AND 0.11", Dialect::Plain, true),
+        (&*typed, "yes", Dialect::Plain, true),
+        (&*typed, "priority = 9 AND JMSPriority = 4", Dialect::Plain, true),
+        (&*typed, "odd = '1' AND word = 'w'", Dialect::Plain, true),
+        (&*typed, "a = '5' AND a + 1 = 6", Dialect::StringsAsNumbers, true),
+        (texts, "a = 5 OR a + 1 = 6", Dialect::Plain, false),
+        (texts, "a = '5' AND price = '2.50'", Dialect::Plain, true),
+        (texts, "a = 5 AND price = 2.5", Dialect::StringsAsNumbers, true),
+    ] {
+        let world = world().await;
+        let subscription = world.subscribe_with(SubscriptionSettings::default()).await;
+        let chosen = Selector::parse(selector, dialect).unwrap();
+        let options = ConsumerOptions { selector: Some(chosen), ..with_credit(10) };
+        let mut consumers = world.hub.consumers(&user());
+        consumers.add(&subscription, options).await.unwrap();
+        let event = format!(r#"{{"type":"T","headers":{headers},"body":{{"n":7}}}}"#);
+        world.publish(&[&event]).await;
+        let mut all = world.hub.consumers(&user());
+        // Whoever takes all gets what the first one does not choose.
+        all.add(&subscription, with_credit(10)).await.unwrap();
+        let chooser = if expected { &mut consumers } else { &mut all };
+        assert_eq!(numbers(&events(chooser, 1).await), [7], "{selector}");
+    }
+}

@@ -668,3 +668,31 @@ async fn a_browse_sees_everything_and_takes_nothing() {
     assert_eq!(seen, [0, 2, 3, 4]);
     assert_eq!(world.hub.subscription_stats(&subscription).backlog, 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_out_before_a_crash_says_so_when_it_comes_again() {
+    let world = world().await;
+    world.publish_numbers(0, 100).await;
+    let subscription = world.subscribe().await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let first = events(&mut consumers, 10).await;
+    assert!(first.iter().all(|delivery| delivery.deliveries == 1));
+    // One after another, the first of them done; the rest is in the consumer's hands.
+    consumers.settle(id, &acks(&first[..1])).unwrap().await.unwrap();
+    drop((consumers, subscription));
+    let world = world.crash().await;
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&world.found(), with_credit(99)).await.unwrap();
+    let again = events(&mut consumers, 99).await;
+    assert_eq!(number(&again[0]), 1);
+    assert!(again[..9].iter().all(|delivery| delivery.deliveries == 2), "they were out");
+    let others = again[9..].iter().filter(|delivery| delivery.deliveries > 1).count();
+    assert!(others <= 10, "{others}: no more than were out before");
+    assert_eq!(again[98].deliveries, 1);
+    // Within one life of the server it is counted.
+    drop(consumers);
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&world.found(), with_credit(1)).await.unwrap();
+    assert_eq!(events(&mut consumers, 1).await[0].deliveries, 3);
+}

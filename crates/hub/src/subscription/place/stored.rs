@@ -1,7 +1,7 @@
 //! The stored form of places.
 //!
 //! ```text
-//! place/<subscription, 8 hex>/<stream, 8 hex>                  1 u8 | floor u64
+//! place/<subscription, 8 hex>/<stream, 8 hex>                  1 u8 | floor u64 | given u64
 //! place/<subscription, 8 hex>/<stream, 8 hex>/<chunk, 14 hex>  1 u8 | floor u64 | 0 u8 | (start u16, len u16)*
 //!                                                              1 u8 | floor u64 | 1 u8 | 512 bytes, a bit an offset
 //! ```
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use outflow_model::{Offset, StreamId};
 use outflow_store::{Condition, Op, Put};
 
-use super::{CHUNK, Place, SubscriptionId, Unsure};
+use super::{CHUNK, Given, Place, SubscriptionId, Unsure};
 
 /// Above so many ranges a chunk is stored as bits.
 const MAX_RANGES: usize = 128;
@@ -71,6 +71,8 @@ impl Place {
         self.unsure = Unsure::none_above(self.floor);
         let Some(chunk) = chunk else {
             self.written = floor;
+            let given = rest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            self.given = Given::loaded(given);
             return Ok(());
         };
         self.stored.insert(chunk);
