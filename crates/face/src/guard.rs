@@ -14,11 +14,13 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::{Counters, HttpLimits};
+use crate::{Counters, HttpLimits, Link};
 
 /// Set in [`Requests`] once no head has to be awaited any more: the connection speaks HTTP/2, or
 /// no longer HTTP.
 const NO_HEADS: u32 = 1 << 31;
+/// Set besides when it no longer speaks HTTP.
+const UPGRADED: u32 = 1 << 30;
 
 /// How many requests of a connection have reached the router: how a guard learns that a head is
 /// complete.
@@ -29,16 +31,16 @@ impl Requests {
     /// A request's head is complete.
     pub(crate) fn begun(&self, version: http::Version) {
         if version == http::Version::HTTP_2 {
-            self.switched();
+            self.0.fetch_or(NO_HEADS, Ordering::Relaxed);
         } else {
-            // Wraps below the flag's bit only after two thousand million requests.
+            // Reaches the flags' bits only after a thousand million requests.
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The connection speaks another protocol from now on, which watches its peer itself.
-    pub(crate) fn switched(&self) {
-        self.0.fetch_or(NO_HEADS, Ordering::Relaxed);
+    pub(crate) fn upgraded(&self) {
+        self.0.fetch_or(NO_HEADS | UPGRADED, Ordering::Relaxed);
     }
 
     fn get(&self) -> u32 {
@@ -68,6 +70,8 @@ pub(crate) struct Guard<S> {
     answered: bool,
     stall: Option<Pin<Box<Sleep>>>,
     stalled: bool,
+    /// Whether the socket has what the protocol that follows HTTP wants of it.
+    upgraded: bool,
 }
 
 impl<S> Guard<S> {
@@ -86,6 +90,7 @@ impl<S> Guard<S> {
             answered: false,
             stall: None,
             stalled: false,
+            upgraded: false,
         };
         // A connection that never says anything is a slow head, too.
         guard.await_head();
@@ -143,6 +148,18 @@ impl<S> Guard<S> {
     }
 }
 
+impl<S: Link> Guard<S> {
+    /// Before an answer is written: with that which ends HTTP, the socket gets the other protocol's
+    /// patience.
+    fn follow_upgrade(&mut self) -> io::Result<()> {
+        if !self.upgraded && self.requests.get() & UPGRADED != 0 {
+            self.upgraded = true;
+            self.inner.set_user_timeout(self.limits.upgraded_user_timeout)?;
+        }
+        Ok(())
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -169,13 +186,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+impl<S: Link> AsyncWrite for Guard<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.follow_upgrade()?;
         let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.check_write(cx, outcome)
     }
@@ -186,6 +204,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.follow_upgrade()?;
         let outcome = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.check_write(cx, outcome)
     }
@@ -214,16 +233,76 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 mod tests {
     use std::time::Duration;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use parking_lot::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
+
+    /// A link without a socket, which remembers what was asked of it.
+    struct Pipe(DuplexStream, Arc<Mutex<Vec<Duration>>>);
+
+    impl AsyncRead for Pipe {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Pipe {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    impl Link for Pipe {
+        fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+            self.1.lock().push(timeout);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_leaves_http_gets_the_other_protocols_patience() {
+        let (_peer, own) = tokio::io::duplex(64);
+        let (requests, asked) = (Arc::new(Requests::default()), Arc::default());
+        let limits = HttpLimits::default();
+        let link = Pipe(own, Arc::clone(&asked));
+        let counters = Arc::new(Counters::default());
+        let mut guard = Guard::new(link, Arc::new(limits.clone()), counters, requests.clone());
+        requests.begun(http::Version::HTTP_11);
+        guard.write_all(b"an answer").await.unwrap();
+        requests.begun(http::Version::HTTP_2);
+        guard.write_all(b"another").await.unwrap();
+        assert_eq!(*asked.lock(), []);
+        requests.upgraded();
+        guard.write_all(b"101").await.unwrap();
+        guard.write_all(b"a frame").await.unwrap();
+        assert_eq!(*asked.lock(), [limits.upgraded_user_timeout]);
+        assert!(limits.upgraded_user_timeout < limits.user_timeout);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_has_its_time_and_the_pause_between_requests_has_none_here() {
         let (mut peer, own) = tokio::io::duplex(64);
         let limits = HttpLimits { header_timeout: Duration::from_secs(1), ..HttpLimits::default() };
         let (counters, requests) = (Arc::new(Counters::default()), Arc::new(Requests::default()));
-        let mut guard = Guard::new(own, Arc::new(limits), counters.clone(), requests.clone());
+        let link = Pipe(own, Arc::default());
+        let mut guard = Guard::new(link, Arc::new(limits), counters.clone(), requests.clone());
         let mut bytes = [0; 64];
         for _ in 0..3 {
             peer.write_all(b"a head").await.unwrap();

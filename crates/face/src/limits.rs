@@ -45,6 +45,9 @@ pub struct HttpLimits {
     /// before the kernel gives the connection up. It frees what a vanished peer held; it also ends
     /// a live peer that reads nothing, which is why it is not much less than `write_stall`.
     pub user_timeout: Duration,
+    /// The same once a connection speaks another protocol than HTTP, such as STOMP over WebSocket: as on
+    /// that protocol's own port.
+    pub upgraded_user_timeout: Duration,
     /// How many connections may be open; more wait in the kernel's queue.
     pub max_connections: usize,
     /// How many header fields a request may have; more are answered with 431.
@@ -70,6 +73,7 @@ impl Default for HttpLimits {
             handshake_timeout: Duration::from_secs(10),
             write_stall: Duration::from_secs(30),
             user_timeout: Duration::from_secs(25),
+            upgraded_user_timeout: Duration::from_secs(10),
             max_connections: 65_536,
             max_headers: 100,
             max_head_bytes: 64 << 10,

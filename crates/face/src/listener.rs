@@ -21,13 +21,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use outflow_model::ErrorCode;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Deadline;
 use crate::guard::{Guard, Requests};
+use crate::link::Link;
 use crate::{App, Counters, Drain, HttpLimits, Phase, Problem, SocketLimits, Tls};
 
 /// Who is at the other end; in the extensions of every request.
@@ -63,7 +63,7 @@ pub trait Protocol: Send + Sync + 'static {
     /// is done. It follows the drain by itself.
     fn speak<S>(&self, stream: S, peer: Peer) -> impl Future<Output = ()> + Send
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+        S: Link;
 }
 
 /// What the connections of one listener share.
@@ -238,11 +238,7 @@ fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
         .with_time(Duration::from_secs(15))
         .with_interval(Duration::from_secs(5));
     socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(limits.user_timeout))?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = limits;
-    Ok(())
+    stream.set_user_timeout(limits.user_timeout)
 }
 
 /// Whether a request says once, as HTTP/1.1 has to, whom it is for (RFC 9112 3.2).
@@ -259,7 +255,7 @@ fn no_host() -> Response {
 impl Protocol for Http {
     async fn speak<S>(&self, stream: S, peer: Peer)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Link,
     {
         let requests = Arc::new(Requests::default());
         let guard = Guard::new(
@@ -284,7 +280,7 @@ impl Protocol for Http {
                 // an idle stream shall not pay for the request that began it.
                 let answer = Box::pin(app.answer(request)).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    requests.switched();
+                    requests.upgraded();
                 }
                 Ok::<_, Infallible>(answer)
             }
