@@ -9,6 +9,7 @@
 )]
 
 mod feeds;
+mod guarantees;
 mod places;
 mod stand;
 mod wire;
