@@ -257,7 +257,8 @@ impl Target {
 
     /// Gives the disk back.
     pub(crate) async fn drop_stream(&self, name: &str) -> Result<(), BenchError> {
-        self.expect_success(&self.request("DELETE", &format!("/{name}"), "")).await
+        // Of an ingest stream, what has not landed goes as well.
+        self.expect_success(&self.request("DELETE", &format!("/{name}?force=true"), "")).await
     }
 
     /// A whole request that publishes `body`, ready to be sent any number of times.
