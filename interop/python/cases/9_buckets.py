@@ -3,6 +3,7 @@ while payloads come, and the store goes away meanwhile."""
 
 import collections
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -18,6 +19,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from stand import case
 
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 ROUNDS = int(os.environ.get("OUTFLOW_KILL_ROUNDS", "5"))
 SENDERS = 4
 # Files are closed after a second, and a failed attempt is made again within two seconds at first.
