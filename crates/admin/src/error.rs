@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use outflow_auth::{AccessError, AuthError, IssueError};
-use outflow_face::body::BodyError;
+use outflow_body::BodyError;
 use outflow_face::problem::Problem;
 use outflow_face::request_id::RequestId;
 use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};

@@ -4,7 +4,7 @@
 //! member by JSON pointer.
 
 use axum::extract::{FromRequest, Query, Request};
-use outflow_face::body::{self, Encoding};
+use outflow_body::Encoding;
 use outflow_model::id::{EventType, NameError};
 use outflow_model::{StreamName, Timestamp};
 use serde::de::DeserializeOwned;
@@ -53,7 +53,7 @@ impl<T> FromRequest<Admin> for Input<T> {
             &mut parts, admin,
         )
         .await?;
-        let body = body::read(body, Encoding::of(&parts.headers)?, MAX_BODY_BYTES).await?;
+        let body = outflow_body::read(body, Encoding::of(&parts.headers)?, MAX_BODY_BYTES).await?;
         Ok(Self { caller, body, read_as: std::marker::PhantomData })
     }
 }

@@ -20,7 +20,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHE
 use http::{HeaderMap, HeaderValue, StatusCode};
 use outflow_auth::access::AccessError;
 use outflow_auth::{AccessToken, Client, Scope};
-use outflow_face::body::{self, Encoding};
+use outflow_body::Encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Admin;
@@ -133,7 +133,7 @@ async fn exchange(admin: &Admin, request: Request) -> Result<Granted, Denied> {
     let login = basic(&parts.headers)?;
     let encoding = Encoding::of(&parts.headers);
     let encoding = encoding.map_err(|error| Denied::request(error.to_string()))?;
-    let body = body::read(body, encoding, MAX_BODY_BYTES).await;
+    let body = outflow_body::read(body, encoding, MAX_BODY_BYTES).await;
     let asked = read(&parts.headers, &body.map_err(|error| Denied::request(error.to_string()))?)?;
     match asked.grant_type.as_deref() {
         Some("client_credentials") => {}

@@ -7,7 +7,7 @@
 //! nothing.
 //!
 //! The way of one request: the caller's reach, then room for the body (`Door`), the body
-//! ([`outflow_face::body`]), the draft ([`Draft::push_body`], splitting, checking and rendering in
+//! ([`outflow_body`]), the draft ([`Draft::push_body`], splitting, checking and rendering in
 //! one pass), [`Hub::publish`], the answer (`answer`).
 //!
 //! Invariants: this is the hot path, so nothing is allocated for an event by itself: a batch is a
@@ -22,7 +22,7 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::Method;
-use outflow_face::body::{self, Encoding};
+use outflow_body::Encoding;
 use outflow_face::request_id::RequestId;
 use outflow_hub::Hub;
 use outflow_model::draft::BodyError;
@@ -120,7 +120,7 @@ async fn take(
     // Held until the events are taken, so that body and draft together stay bounded.
     let sent = http_body::Body::size_hint(&body).exact();
     let room = door.room(project, sent, encoding).await?;
-    let body = body::read(body, encoding, door.limits().body_bytes).await?;
+    let body = outflow_body::read(body, encoding, door.limits().body_bytes).await?;
     let draft = render(admin.hub(), body, door.limits().events).await?;
     let ids =
         (!query.summary && draft.len() <= answer::MAX_LISTED).then(|| answer::Ids::of(&draft));

@@ -7,8 +7,8 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use outflow_body::BodyError;
 use outflow_face::Problem;
-use outflow_face::body::BodyError;
 use outflow_face::request_id::RequestId;
 use outflow_hub::PublishError;
 use outflow_model::ErrorCode;

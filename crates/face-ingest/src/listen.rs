@@ -14,7 +14,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outflow_auth::{Auth, Presented};
-use outflow_face::body::{self, BodyError, Encoding};
+use outflow_body::{BodyError, Encoding};
 use outflow_face::request_id::RequestId;
 use outflow_face::sparingly::Sparingly;
 use outflow_hub::{Hub, IngestFormat, IngestMode, Stream};
@@ -73,7 +73,7 @@ async fn answer(
         Err(refusal) => {
             // An unread body costs the client its answer, or the connection.
             if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
-                body::discard(body).await;
+                outflow_body::discard(body).await;
             }
             refuse(&face, &refusal, parts.extensions.get::<RequestId>())
         }
@@ -112,7 +112,7 @@ async fn take(
         IngestMode::Drop => {
             face.metrics.dropped.inc();
             if let Some(body) = body.take() {
-                body::discard(body).await;
+                outflow_body::discard(body).await;
             }
             return Ok(StatusCode::NO_CONTENT);
         }
@@ -130,7 +130,7 @@ async fn take(
     let payload = body.take().unwrap_or_default();
     let limit = face.options.max_payload_bytes;
     let mut room = gate.room();
-    let payload = body::read_within(payload, encoding, limit, &mut room).await;
+    let payload = outflow_body::read_within(payload, encoding, limit, &mut room).await;
     let payload = payload.inspect_err(|error| {
         if *error == BodyError::Timeout {
             face.metrics.slow.inc();

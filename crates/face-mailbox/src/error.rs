@@ -6,8 +6,8 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use outflow_body::BodyError;
 use outflow_face::Problem;
-use outflow_face::body::BodyError;
 use outflow_hub::{CatalogError, PublishError};
 use outflow_model::ErrorCode;
 use outflow_model::draft::EventError;

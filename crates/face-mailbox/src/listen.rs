@@ -15,8 +15,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use outflow_auth::Auth;
+use outflow_body::Encoding;
 use outflow_face::Drain;
-use outflow_face::body::{self, Encoding};
 use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
 
@@ -63,7 +63,7 @@ async fn answer(State(face): State<Arc<Face>>, request: Request, next: Next) -> 
             let reason = refusal.detail.as_str();
             tracing::info!(status = status.as_u16(), code, reason, "call refused");
             if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
-                body::discard(body).await;
+                outflow_body::discard(body).await;
             }
             refusal.answer(&parts.headers)
         }
@@ -82,7 +82,7 @@ async fn perform(face: &Face, parts: &Parts, body: &mut Option<Body>) -> Result<
     if let Ok((grammar, call @ Call::Publish { topic })) = &asked {
         let encoding = Encoding::of(&parts.headers)?;
         let body = body.take().unwrap_or_default();
-        let message = body::read(body, encoding, face.options.max_message_bytes).await?;
+        let message = outflow_body::read(body, encoding, face.options.max_message_bytes).await?;
         let answer = face.publish(&caller, *grammar, topic, &message).await?;
         face.metrics.calls.get_or_create(&[("call", call.name())]).inc();
         return Ok(answer);
@@ -106,7 +106,8 @@ async fn completed(
         return Ok(asked?);
     }
     let encoding = Encoding::of(&parts.headers)?;
-    let read = body::read(body.take().unwrap_or_default(), encoding, MAX_PARAMETER_BYTES).await;
+    let read =
+        outflow_body::read(body.take().unwrap_or_default(), encoding, MAX_PARAMETER_BYTES).await;
     let read = match (read, &asked) {
         (Ok(read), _) => read,
         // What is wrong without the body says more than what is wrong with it.

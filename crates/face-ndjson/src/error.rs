@@ -6,8 +6,8 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use outflow_body::BodyError;
 use outflow_face::RequestId;
-use outflow_face::body::BodyError;
 use outflow_hub::{CatalogError, ReadError};
 use outflow_model::ErrorCode;
 use outflow_model::filter::FilterError;

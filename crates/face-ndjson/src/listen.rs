@@ -15,7 +15,7 @@ use http::header::{
 };
 use http::request::Parts;
 use outflow_auth::Auth;
-use outflow_face::body::{self, Encoding};
+use outflow_body::Encoding;
 use outflow_face::sparingly::Sparingly;
 use outflow_face::{Peer, Problem, RequestId};
 use outflow_hub::{Hub, ReadRequest, ReadSession, Start, Stream};
@@ -104,7 +104,7 @@ async fn airship(face: &Face, route: Route, request: Request) -> Response {
                 tracing::info!(status, code, reason, unlogged, "request refused");
             }
             if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
-                body::discard(body).await;
+                outflow_body::discard(body).await;
             }
             let mut response = refusal.airship(&operation);
             if refusal.code == ErrorCode::ShuttingDown {
@@ -156,7 +156,7 @@ async fn open_airship(
     })?;
     let encoding = Encoding::of(&parts.headers)?;
     let body = body.take().unwrap_or_default();
-    let bytes = body::read(body, encoding, face.options.max_request_bytes).await?;
+    let bytes = outflow_body::read(body, encoding, face.options.max_request_bytes).await?;
     let wanted = Wanted::read(&request::Body::read(&bytes)?, route)?;
     drop(bytes);
     let stream = face.hub.stream(&project.id, &project.default_stream).ok_or_else(no_data)?;

@@ -1,5 +1,4 @@
-//! What faces share: the accept loop with its limits, TLS, drain, bounded reading of
-//! request bodies, request ids, problem documents, and a small transcript harness for tests.
+//! What faces share: the accept loop with its limits, TLS, drain, request ids, problem documents.
 //!
 //! Called by the faces, `admin` and `server`; calls `model` only.
 //!
@@ -13,8 +12,8 @@
 //! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
 
 pub mod app;
-pub mod body;
 pub mod counters;
+mod deadline;
 pub mod drain;
 pub mod guard;
 pub mod limits;
@@ -24,7 +23,6 @@ pub mod problem;
 pub mod request_id;
 pub mod sparingly;
 pub mod tls;
-pub mod transcript;
 
 pub use app::App;
 pub use counters::Counters;

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::body::Deadline;
+use crate::deadline::Deadline;
 use crate::guard::{Guard, Requests};
 use crate::link::Link;
 use crate::{App, Counters, Drain, HttpLimits, Phase, Problem, SocketLimits, Tls};

@@ -17,14 +17,14 @@ enum Row {
 fn row(name: &str) -> Option<Row> {
     Some(match name {
         "model" | "xtask" => Row::Only(&[]),
-        "store" | "face" | "generator" | "testkit" | "bench" => Row::Only(&["model"]),
+        "store" | "body" | "face" | "generator" | "testkit" | "bench" => Row::Only(&["model"]),
         "auth" | "hub" => Row::Only(&["store", "model"]),
         "landing" => Row::Only(&["hub", "model"]),
-        "admin" => Row::Only(&["face", "hub", "auth", "model"]),
+        "admin" => Row::Only(&["body", "face", "hub", "auth", "model"]),
         "cli" => Row::Only(&["model", "bench"]),
         "outflow" => Row::Anything,
         _ if name.starts_with("engine-") => Row::Only(&["store", "model"]),
-        _ if name.starts_with("face-") => Row::Only(&["face", "hub", "auth", "model"]),
+        _ if name.starts_with("face-") => Row::Only(&["body", "face", "hub", "auth", "model"]),
         _ => return None,
     })
 }

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outflow_auth::{Auth, CredentialKind, NewCredential, SystemRng};
-use outflow_face::transcript::{Head, Player};
 use outflow_face::{Counters, Drain, HttpLimits};
 use outflow_face_mailbox::Options;
 use outflow_hub::{Hub, NewStream, Project, ProjectLimits, StreamSettings};
 use outflow_model::clock::ManualClock;
 use outflow_model::{Action, ProjectId, StreamName, Timestamp};
 use outflow_store::memory::MemoryEngine;
+use outflow_testkit::transcript::{Head, Player};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use outflow_face::Phase;
-use outflow_face::transcript::Player;
 use outflow_face_mailbox::Options;
+use outflow_testkit::transcript::Player;
 use serde_json::json;
 use tokio::time::Instant;
 

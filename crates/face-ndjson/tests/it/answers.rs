@@ -72,7 +72,7 @@ async fn bodies_that_cannot_be_read_are_refused() {
         let more = format!("Content-Encoding: {encoding}\r\n");
         let head = stand.request("/api/events", &more, "");
         let head = head.replace("Content-Length: 0", &format!("Content-Length: {}", body.len()));
-        let mut player = outflow_face::transcript::Player::connect(stand.addr).await.unwrap();
+        let mut player = outflow_testkit::transcript::Player::connect(stand.addr).await.unwrap();
         player.send([head.as_bytes(), body].concat()).await.unwrap();
         player.head().await.unwrap().status
     };

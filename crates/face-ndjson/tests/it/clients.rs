@@ -1,6 +1,6 @@
 //! Requests as each real client writes them (reference `airship.md` 4), and the answers they need.
 
-use outflow_face::transcript::Head;
+use outflow_testkit::transcript::Head;
 
 use crate::stand::{Stand, events};
 
@@ -30,7 +30,7 @@ async fn golden(request: &str, body: &str, expected: &[&str]) {
     let head =
         request.replace("TOKEN", &stand.token.1).replace("LENGTH", &len).replace('\n', "\r\n");
     // Python and Node write the head and the body apart.
-    let mut player = outflow_face::transcript::Player::connect(stand.addr).await.unwrap();
+    let mut player = outflow_testkit::transcript::Player::connect(stand.addr).await.unwrap();
     player.send(head).await.unwrap();
     tokio::task::yield_now().await;
     player.send(body).await.unwrap();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::{Auth, CredentialKind, NewCredential, SystemRng};
-use outflow_face::transcript::{Head, Player};
 use outflow_face::{Counters, Drain, HttpLimits};
 use outflow_face_sse::Options;
 use outflow_hub::{
@@ -16,6 +15,7 @@ use outflow_model::clock::SystemClock;
 use outflow_model::{Action, CredentialId, Draft, Grant, ProjectId, StreamName, Timestamp};
 use outflow_store::Engine;
 use outflow_store::memory::MemoryEngine;
+use outflow_testkit::transcript::{Head, Player};
 use prometheus_client::registry::Registry;
 
 /// How often a silent stream is marked, here.

@@ -88,7 +88,7 @@ async fn pages_of_other_origins_and_plain_requests_are_refused() {
     open(&stand, "/ws", "v12.stomp", "").await.unwrap();
     let refused = open(&stand, "/ws", "v12.stomp", "https://theirs.example").await;
     assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 403));
-    let mut player = outflow_face::transcript::Player::connect(stand.http).await.unwrap();
+    let mut player = outflow_testkit::transcript::Player::connect(stand.http).await.unwrap();
     player.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 404 Not Found");
 }

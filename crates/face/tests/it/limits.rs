@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use outflow_face::transcript::Player;
 use outflow_face::{HttpLimits, Phase};
+use outflow_testkit::transcript::Player;
 
 use crate::server::start;
 

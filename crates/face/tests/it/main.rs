@@ -8,7 +8,6 @@
     reason = "test code, helpers included, fails by panicking"
 )]
 
-mod bodies;
 mod drain;
 mod h2;
 mod limits;

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::{get, post};
-use outflow_face::body::{self, Encoding};
+use outflow_body::Encoding;
 use outflow_face::{Counters, Drain, HttpLimits, Problem, Tls};
 use outflow_model::ErrorCode;
 use tokio::task::JoinHandle;
@@ -24,8 +24,8 @@ pub(crate) struct Server {
 fn app() -> Router {
     let echo = |request: Request| async {
         let (parts, body) = request.into_parts();
-        let refuse = |error: body::BodyError| Problem::new(error.code(), error.to_string());
-        body::read(body, Encoding::of(&parts.headers).map_err(refuse)?, 1 << 20)
+        let refuse = |error: outflow_body::BodyError| Problem::new(error.code(), error.to_string());
+        outflow_body::read(body, Encoding::of(&parts.headers).map_err(refuse)?, 1 << 20)
             .await
             .map_err(refuse)
     };

@@ -1,25 +1,23 @@
 //! Reading request bodies: whole, decoded, and never larger than they may be.
 //!
-//! Called by handlers. The limit counts decoded bytes while they stream, so a compressed bomb
+//! Called by handlers of `admin` and of the faces that speak HTTP; calls `model` only. Those that do
+//! not are built without it, and without what decodes. The limit counts decoded bytes while they stream, so a compressed bomb
 //! costs no more memory than the limit and is refused as soon as it passes it.
 
+mod decoder;
+
 use std::future::Future;
-use std::io::Write;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue};
-use http_body::Frame;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use outflow_model::ErrorCode;
-use tokio::time::Sleep;
-use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
+
+use decoder::Decoder;
 
 /// The content codings that request bodies may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -232,166 +230,11 @@ async fn read_plain(
 fn broken(error: &axum::Error) -> BodyError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if error.is::<DeadlinePassed>() {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::TimedOut) {
             return BodyError::Timeout;
         }
         source = error.source();
     }
     BodyError::Broken
-}
-
-/// Decoded bytes, at most `limit` of them.
-#[derive(Debug)]
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-    over: bool,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-        self.over |= self.bytes.len() + buf.len() > self.limit;
-        if self.over {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(buf);
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A decoder that is given a body piece by piece.
-enum Decoder {
-    Gzip { inner: Box<MultiGzDecoder<Bounded>>, any: bool },
-    Zstd { inner: ZstdDecoder<'static>, out: Bounded, open: bool },
-}
-
-impl Decoder {
-    fn new(encoding: Encoding, limit: usize) -> Result<Self, BodyError> {
-        let out = Bounded { bytes: Vec::new(), limit, over: false };
-        if encoding == Encoding::Gzip {
-            return Ok(Self::Gzip { inner: Box::new(MultiGzDecoder::new(out)), any: false });
-        }
-        let zstd = || {
-            let mut inner = ZstdDecoder::new()?;
-            inner.set_parameter(DParameter::WindowLogMax(23))?;
-            Ok::<_, std::io::Error>(inner)
-        };
-        let inner = zstd().map_err(|error| malformed("zstd", &error))?;
-        Ok(Self::Zstd { inner, out, open: false })
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Gzip { inner, .. } => inner.get_ref().bytes.len(),
-            Self::Zstd { out, .. } => out.bytes.len(),
-        }
-    }
-
-    fn write(&mut self, slice: &[u8]) -> Result<(), BodyError> {
-        match self {
-            Self::Gzip { inner, any } => {
-                *any = true;
-                let done = inner.write_all(slice);
-                let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
-                done.map_err(|error| refused(over, limit, "gzip", &error))
-            }
-            Self::Zstd { inner, out, open } => {
-                let mut input = InBuffer::around(slice);
-                let mut room = [0u8; 16 << 10];
-                loop {
-                    let mut output = OutBuffer::around(&mut room[..]);
-                    let hint = inner
-                        .run(&mut input, &mut output)
-                        .map_err(|error| malformed("zstd", &error))?;
-                    *open = hint != 0;
-                    let written = output.pos();
-                    let done = out.write_all(output.as_slice());
-                    done.map_err(|error| refused(out.over, out.limit, "zstd", &error))?;
-                    if input.pos() == slice.len() && written < room.len() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    fn finish(self) -> Result<Bytes, BodyError> {
-        match self {
-            Self::Gzip { any: false, .. } => Ok(Bytes::new()),
-            Self::Gzip { mut inner, .. } => {
-                let done = inner.try_finish();
-                let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
-                done.map_err(|error| refused(over, limit, "gzip", &error))?;
-                inner
-                    .finish()
-                    .map(|out| out.bytes.into())
-                    .map_err(|error| malformed("gzip", &error))
-            }
-            Self::Zstd { open: true, .. } => {
-                Err(BodyError::Malformed { coding: "zstd", reason: "it is cut short".to_owned() })
-            }
-            Self::Zstd { out, .. } => Ok(out.bytes.into()),
-        }
-    }
-}
-
-fn refused(over: bool, limit: usize, coding: &'static str, error: &std::io::Error) -> BodyError {
-    if over { BodyError::TooLarge { limit } } else { malformed(coding, error) }
-}
-
-fn malformed(coding: &'static str, error: &std::io::Error) -> BodyError {
-    let reason = if error.kind() == std::io::ErrorKind::UnexpectedEof {
-        "it is cut short".to_owned()
-    } else {
-        error.to_string()
-    };
-    BodyError::Malformed { coding, reason }
-}
-
-/// The body took longer than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("the body did not arrive in time")]
-struct DeadlinePassed;
-
-/// A request body that must arrive within a time, counted from the first wait for it.
-pub(crate) struct Deadline {
-    inner: Incoming,
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Deadline {
-    pub(crate) fn new(inner: Incoming, limit: Duration) -> Self {
-        Self { inner, limit, timer: None }
-    }
-}
-
-impl http_body::Body for Deadline {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = self.get_mut();
-        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-        }
-        let limit = this.limit;
-        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        timer.as_mut().poll(cx).map(|()| Some(Err(DeadlinePassed.into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.inner.size_hint()
-    }
 }

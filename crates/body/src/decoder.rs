@@ -1,0 +1,124 @@
+//! Decoding piece by piece, up to a limit.
+//!
+//! Called by [`read`](crate::read). Invariant: no more than the limit is ever held, whatever a piece expands
+//! to.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
+
+use crate::{BodyError, Encoding};
+
+/// Decoded bytes, at most `limit` of them.
+#[derive(Debug)]
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+    over: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.over |= self.bytes.len() + buf.len() > self.limit;
+        if self.over {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A decoder that is given a body piece by piece.
+pub(crate) enum Decoder {
+    Gzip { inner: Box<MultiGzDecoder<Bounded>>, any: bool },
+    Zstd { inner: ZstdDecoder<'static>, out: Bounded, open: bool },
+}
+
+impl Decoder {
+    pub(crate) fn new(encoding: Encoding, limit: usize) -> Result<Self, BodyError> {
+        let out = Bounded { bytes: Vec::new(), limit, over: false };
+        if encoding == Encoding::Gzip {
+            return Ok(Self::Gzip { inner: Box::new(MultiGzDecoder::new(out)), any: false });
+        }
+        let zstd = || {
+            let mut inner = ZstdDecoder::new()?;
+            inner.set_parameter(DParameter::WindowLogMax(23))?;
+            Ok::<_, std::io::Error>(inner)
+        };
+        let inner = zstd().map_err(|error| malformed("zstd", &error))?;
+        Ok(Self::Zstd { inner, out, open: false })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Gzip { inner, .. } => inner.get_ref().bytes.len(),
+            Self::Zstd { out, .. } => out.bytes.len(),
+        }
+    }
+
+    pub(crate) fn write(&mut self, slice: &[u8]) -> Result<(), BodyError> {
+        match self {
+            Self::Gzip { inner, any } => {
+                *any = true;
+                let done = inner.write_all(slice);
+                let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
+                done.map_err(|error| refused(over, limit, "gzip", &error))
+            }
+            Self::Zstd { inner, out, open } => {
+                let mut input = InBuffer::around(slice);
+                let mut room = [0u8; 16 << 10];
+                loop {
+                    let mut output = OutBuffer::around(&mut room[..]);
+                    let hint = inner
+                        .run(&mut input, &mut output)
+                        .map_err(|error| malformed("zstd", &error))?;
+                    *open = hint != 0;
+                    let written = output.pos();
+                    let done = out.write_all(output.as_slice());
+                    done.map_err(|error| refused(out.over, out.limit, "zstd", &error))?;
+                    if input.pos() == slice.len() && written < room.len() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<Bytes, BodyError> {
+        match self {
+            Self::Gzip { any: false, .. } => Ok(Bytes::new()),
+            Self::Gzip { mut inner, .. } => {
+                let done = inner.try_finish();
+                let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
+                done.map_err(|error| refused(over, limit, "gzip", &error))?;
+                inner
+                    .finish()
+                    .map(|out| out.bytes.into())
+                    .map_err(|error| malformed("gzip", &error))
+            }
+            Self::Zstd { open: true, .. } => {
+                Err(BodyError::Malformed { coding: "zstd", reason: "it is cut short".to_owned() })
+            }
+            Self::Zstd { out, .. } => Ok(out.bytes.into()),
+        }
+    }
+}
+
+fn refused(over: bool, limit: usize, coding: &'static str, error: &std::io::Error) -> BodyError {
+    if over { BodyError::TooLarge { limit } } else { malformed(coding, error) }
+}
+
+fn malformed(coding: &'static str, error: &std::io::Error) -> BodyError {
+    let reason = if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        "it is cut short".to_owned()
+    } else {
+        error.to_string()
+    };
+    BodyError::Malformed { coding, reason }
+}
