@@ -315,7 +315,8 @@ pub(crate) async fn land(
 
 /// Remove an ingest stream with its events, for good.
 #[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/ingest-streams/{id}", tag = "streams", operation_id = "delete_ingest_stream",
-    params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id.")),
+    params(("project" = String, Path, description = "The project."), ("id" = String, Path, description = "The ingest stream's id."),
+        ("force" = Option<bool>, Query, description = "Whether events of ingest streams that have not landed may go as well. Without it they land first, and a delete that they keep waiting is refused with 503, or with 409 where nothing lands.")),
     responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,

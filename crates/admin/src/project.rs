@@ -214,7 +214,8 @@ pub(crate) async fn update(
 
 /// Remove a project with its streams, events and credentials, for good. For operators.
 #[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects", operation_id = "delete_project",
-    params(("project" = String, Path, description = "The project.")),
+    params(("project" = String, Path, description = "The project."),
+        ("force" = Option<bool>, Query, description = "Whether events of ingest streams that have not landed may go as well. Without it they land first, and a delete that they keep waiting is refused with 503, or with 409 where nothing lands.")),
     responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,

@@ -342,7 +342,8 @@ pub(crate) async fn update(
 
 /// Remove a stream with its events and cursors, for good. Its readers' connections end.
 #[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/streams/{stream}", tag = "streams", operation_id = "delete_stream",
-    params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream.")),
+    params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."),
+        ("force" = Option<bool>, Query, description = "Whether events of ingest streams that have not landed may go as well. Without it they land first, and a delete that they keep waiting is refused with 503, or with 409 where nothing lands.")),
     responses((status = 204, description = "It is gone."))))]
 pub(crate) async fn delete(
     State(admin): State<Admin>,
