@@ -13,7 +13,7 @@ use crate::{BodyError, Encoding};
 
 /// Decoded bytes, at most `limit` of them.
 #[derive(Debug)]
-struct Bounded {
+pub(crate) struct Bounded {
     bytes: Vec<u8>,
     limit: usize,
     over: bool,

@@ -56,6 +56,29 @@ fn what_is_wrong_is_told_at_once_with_exit_code_2() {
     let level = outflow(&["serve", "--set", "log.format=xml"], &[]);
     assert_eq!(level.code, 2);
     assert!(level.stderr.contains("log.format"), "{}", level.stderr);
+    for target in ["ftp://bucket/prefix", "s3:///prefix", "s3://"] {
+        let landing = outflow(&["serve", "--set", &format!("landing.to={target}")], &[]);
+        assert_eq!(landing.code, 2, "{target}: {}", landing.stderr);
+        assert!(landing.stderr.contains("s3://bucket/prefix"), "{}", landing.stderr);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_bucket_is_told_by_names_and_never_by_values() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "aws_secret_acess_key = \"never-to-be-seen\"\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let credentials = format!("landing.credentials_file={}", file.path().display());
+    let data = dir.path().to_str().unwrap();
+    let set = ["--set", "landing.to=s3://bucket/prefix", "--set", &credentials];
+    let addresses = ["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data-dir", data];
+    let arguments = [&["serve"][..], &addresses, &set].concat();
+    let served = outflow(&arguments, &[]);
+    assert_eq!(served.code, 1, "{}", served.stderr);
+    let reason =
+        if cfg!(feature = "object-stores") { "aws_secret_acess_key" } else { "object-stores" };
+    assert!(served.stderr.contains(reason), "{}", served.stderr);
+    assert!(!served.stderr.contains("never-to-be-seen"), "{}", served.stderr);
 }
 
 #[test]
