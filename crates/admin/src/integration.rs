@@ -145,6 +145,7 @@ fn fresh(id: IntegrationId, project: ProjectId) -> Integration {
         event_types: None,
         compliance: false,
         max_connections: DEFAULT_MAX_CONNECTIONS,
+        webhook: None,
         created: Timestamp::default(),
     }
 }

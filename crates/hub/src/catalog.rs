@@ -4,6 +4,7 @@
 //! a change is durable. `record` knows the stored form.
 
 pub(crate) mod change;
+mod check;
 pub(crate) mod record;
 pub(crate) mod turn;
 

@@ -32,6 +32,7 @@ use crate::subscription::directory::{Directory, Subscriptions};
 use crate::subscription::metrics::Largest;
 use crate::subscription::wake::{Bells, Observer};
 use crate::tail::Tails;
+use crate::webhook::{self, Webhooks};
 use crate::{
     CloseReason, Integration, NewStream, Options, Project, ReadRequest, ReadSession, Receipt,
     Stream, StreamSettings, StreamStats, drain, open, publish, subscriber,
@@ -69,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) landed: OnceLock<Arc<dyn LandedFiles>>,
     /// Whether ingest streams land as files.
     pub(crate) lands: AtomicBool,
+    pub(crate) webhooks: OnceLock<Arc<dyn Webhooks>>,
 }
 
 impl Drop for Inner {
@@ -167,11 +169,13 @@ impl Hub {
             metrics: Arc::new(metrics),
             landed: OnceLock::new(),
             lands: AtomicBool::new(false),
+            webhooks: OnceLock::new(),
         };
         let inner = Arc::new(inner);
         registry.register_collector(Box::new(Largest(Arc::downgrade(&inner))));
         inner.subscriptions.bells.start(&inner);
         Clockwork::start(&inner);
+        webhook::change::look_at_all(&inner);
         keyed::sweep::orphans(&inner);
         Extractions::resume(&inner);
         Ok(Self { inner })

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use outflow_model::{IntegrationId, ProjectId, Timestamp};
 
+use crate::Webhook;
+
 /// How many connections an integration may have, unless it says otherwise.
 pub const DEFAULT_MAX_CONNECTIONS: u32 = 100;
 
@@ -33,6 +35,10 @@ pub struct Integration {
     pub compliance: bool,
     /// How many readers it may have at once.
     pub max_connections: u32,
+    /// Where its events are POSTed to, if anywhere. Set by
+    /// [`Hub::set_webhook`](crate::Hub::set_webhook) alone; what the caller of another change gives is
+    /// ignored.
+    pub webhook: Option<Webhook>,
     /// When it was created. Set by the hub; what the caller gives is ignored.
     pub created: Timestamp,
 }

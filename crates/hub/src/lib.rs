@@ -33,6 +33,7 @@ pub mod subscriber;
 pub mod subscription;
 mod tail;
 mod view;
+pub mod webhook;
 
 pub use catalog::turn::Change;
 pub use cursor::Cursor;
@@ -52,6 +53,7 @@ pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Start
 pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};
 pub use subscriber::Subscriber;
 pub use subscription::{Consumers, Delivery, NewSubscription, Settle, Subscription};
+pub use webhook::{Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookStatus, Webhooks};
 
 // What faces need of the storey below, which they never name.
 pub use outflow_store::{Block, BlockError, Deflated, Durability, Health, Retention, crc};

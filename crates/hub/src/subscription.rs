@@ -33,6 +33,7 @@ mod properties;
 mod purge;
 mod queue;
 mod record;
+pub(crate) mod rewind;
 pub mod settings;
 mod settle;
 mod sight;
@@ -66,6 +67,7 @@ pub use crate::publish::Publishing;
 
 use crate::Stream;
 use crate::hub::Inner;
+use crate::view::View;
 use queue::Queue;
 use writing::Writing;
 
@@ -171,6 +173,17 @@ impl Subscription {
     #[must_use]
     pub fn consumers(&self) -> Vec<String> {
         self.queue.lock().hands.values().map(|hand| hand.options.name.clone()).collect()
+    }
+
+    /// Sets what the integration that it belongs to may see, for all that was not handed out.
+    pub(crate) fn show(self: &Arc<Self>, inner: &Arc<Inner>, view: Option<Arc<View>>) {
+        let mut queue = self.queue.lock();
+        queue.view = view;
+        // What is being read now belongs behind what was read: a window that is left there drains.
+        if !queue.loading {
+            queue.unload_all();
+        }
+        drop(self.finish(inner, queue));
     }
 
     /// Lets those who look see how things are.

@@ -48,6 +48,17 @@ impl Entitlement {
         one
     }
 
+    /// What an integration's endpoint is entitled to.
+    pub(crate) fn of_integration(integration: &Integration) -> Self {
+        let switches =
+            [(LOCATION, integration.send_location), (COMPLIANCE, integration.compliance)];
+        let off = switches.into_iter().filter(|(_, is_on)| !is_on);
+        Self {
+            hidden: off.map(|(name, _)| name).collect(),
+            allowed: integration.event_types.clone(),
+        }
+    }
+
     /// Refuses a filter that names types beyond it. What is not named is hidden without a word.
     pub(crate) fn check(&self, filter: &Filter) -> Result<(), ReadError> {
         let beyond = |name: &&str| {

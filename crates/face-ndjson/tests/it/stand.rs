@@ -78,6 +78,7 @@ impl Stand {
             event_types: None,
             compliance: false,
             max_connections: 2,
+            webhook: None,
             created,
         })
         .await

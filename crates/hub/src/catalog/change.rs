@@ -8,25 +8,25 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName};
-use outflow_store::{
-    AppendError, Batch, Commit, Condition, Durability, Op, Put, StateEntry, StreamConfig,
-};
+use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, StreamConfig};
 
+use super::check::{
+    check_choosy, check_entities, check_integration, check_settings, close_feed_types,
+};
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::error::{CatalogError, OpenError};
 use crate::extraction::Extractions;
 use crate::hub::Inner;
 use crate::integration::is_reserved;
-use crate::keyed::{EntityTypes, sweep};
+use crate::keyed::sweep;
 use crate::stream::{Lane, lock_orders};
 use crate::{
-    CloseReason, Dedup, Integration, NewStream, Project, Stream, StreamSettings, cursor, dedup,
-    subscriber, subscription,
+    CloseReason, Integration, NewStream, Project, Stream, StreamSettings, cursor, subscriber,
+    subscription, webhook,
 };
 
-const MAX_NAME_BYTES: usize = 128;
-const MAX_DESCRIPTION_BYTES: usize = 1_024;
-const MAX_EVENT_TYPES: usize = 1_000;
+pub(super) const MAX_NAME_BYTES: usize = 128;
+pub(super) const MAX_DESCRIPTION_BYTES: usize = 1_024;
 /// How many ends of deleted streams a project keeps one by one.
 const MAX_ENDS: usize = 1_000;
 
@@ -85,8 +85,10 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     for stream in &streams {
         ops.extend(drop_stream(&inner, stream).await?);
     }
-    let integrations = integrations.iter().map(|one| record::integration_key(&id, one));
-    ops.extend(integrations.map(|key| put(key, None, Condition::Any)));
+    for one in integrations {
+        ops.push(put(record::integration_key(&id, &one), None, Condition::Any));
+        ops.push(webhook::change::forgetting(&(id.clone(), one)));
+    }
     ops.extend(subscriber::drop_all(&inner, &id).await?);
     ops.extend(subscription::follow::project_ending(&inner, &id));
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
@@ -286,6 +288,7 @@ pub(crate) async fn create_integration(
         check_room(tenant.integrations.len(), inner.options.max_integrations)?;
     }
     one.created = inner.clock.now();
+    one.webhook = None;
     let key = record::integration_key(&one.project, &one.id);
     commit(&inner, vec![put(key, Some(record::of_integration(&one)), Condition::Absent)]).await?;
     Ok(keep_integration(&inner, one))
@@ -300,10 +303,12 @@ pub(crate) async fn update_integration(
     let old =
         inner.catalog.read().integration(&one.project, &one.id).ok_or(CatalogError::NotFound)?;
     one.created = old.created;
+    one.webhook.clone_from(&old.webhook);
     let key = record::integration_key(&one.project, &one.id);
     replace(&inner, key, record::of_integration(&one), None).await?;
     let narrowed = narrows(&old, &one);
     let one = keep_integration(&inner, one);
+    webhook::change::look_again(&inner, &one);
     if narrowed {
         // What a session may see is fixed when it begins; clients come back at once and see less.
         close_integration(&inner, &one.project, &one.id, &CloseReason::Revoked);
@@ -332,7 +337,13 @@ pub(crate) async fn delete_integration(
         let cursors = scan(&*inner.engine, &cursor::space(stream, Some(&id))).await?;
         ops.extend(cursors.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
     }
-    commit(&inner, ops).await?;
+    let endpoint = (project, id);
+    ops.push(webhook::change::forgetting(&endpoint));
+    match webhook::change::subscription(&inner, &endpoint) {
+        Some(place) => subscription::change::end_with(&inner, &place, ops).await?,
+        None => commit(&inner, ops).await?,
+    }
+    let (project, id) = endpoint;
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.integrations.remove(&id);
     }
@@ -362,7 +373,8 @@ fn narrows(old: &Integration, new: &Integration) -> bool {
     fewer_types || (old.send_location && !new.send_location) || (old.compliance && !new.compliance)
 }
 
-fn keep_integration(inner: &Inner, one: Integration) -> Arc<Integration> {
+/// Shows an integration as it is stored now.
+pub(crate) fn keep_integration(inner: &Inner, one: Integration) -> Arc<Integration> {
     let one = Arc::new(one);
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&one.project) {
         tenant.integrations.insert(one.id.clone(), one.clone());
@@ -387,7 +399,8 @@ pub(crate) async fn commit(inner: &Inner, ops: Vec<Op>) -> Changed<()> {
     written(inner.engine.submit(Batch { ops, ..Batch::default() }).await)
 }
 
-fn written(result: Result<(), AppendError>) -> Changed<()> {
+/// What came of writing a change.
+pub(crate) fn written(result: Result<(), AppendError>) -> Changed<()> {
     match result {
         Ok(()) => Ok(()),
         Err(AppendError::Conflict) => Err(CatalogError::Conflict),
@@ -414,84 +427,6 @@ pub(crate) fn check_text(what: &str, text: &str, max: usize) -> Changed<()> {
         return Err(CatalogError::Invalid(format!(
             "{what}: at most {max} bytes and no control characters"
         )));
-    }
-    Ok(())
-}
-
-fn check_settings(settings: &StreamSettings) -> Changed<()> {
-    check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
-    if let Some(ingest) = &settings.ingest {
-        check_text("name", &ingest.name, MAX_NAME_BYTES)?;
-    }
-    if settings.durability == Durability::Relaxed && settings.is_choosy() {
-        let reason =
-            "durability: keyed and ingest streams are synced: what they answered must last";
-        return Err(CatalogError::Invalid(reason.into()));
-    }
-    if settings.retention.age_ms == 0 || settings.retention.max_bytes == Some(0) {
-        return Err(CatalogError::Invalid("retention: must be above 0".into()));
-    }
-    if let Some(Dedup { window_ms, max_ids }) = settings.dedup
-        && (window_ms == 0 || !(1..=dedup::MAX_IDS).contains(&max_ids))
-    {
-        let max = dedup::MAX_IDS;
-        return Err(CatalogError::Invalid(format!("dedup: window above 0 and 1 to {max} ids")));
-    }
-    Ok(())
-}
-
-/// What takes certain events only cannot take the dead ones of a subscription.
-fn check_choosy(
-    inner: &Inner,
-    project: &ProjectId,
-    name: &StreamName,
-    settings: &StreamSettings,
-) -> Changed<()> {
-    if settings.is_choosy() && subscription::change::takes_dead_letters(inner, project, name) {
-        let reason = "a subscription copies its dead events to this stream: it takes any event";
-        return Err(CatalogError::Invalid(reason.into()));
-    }
-    Ok(())
-}
-
-/// A keyed stream stays keyed: the states of its entities would be lost or wrong.
-fn check_entities(old: Option<&EntityTypes>, new: Option<&EntityTypes>) -> Changed<()> {
-    let conflict = match (old, new) {
-        (None, _) => None,
-        (Some(_), None) => Some("a keyed stream stays keyed".into()),
-        (Some(old), Some(new)) => new.conflict_with(old),
-    };
-    conflict.map_or(Ok(()), |reason| Err(CatalogError::Invalid(reason)))
-}
-
-/// Adds what the types of the change feed depend on.
-fn close_feed_types(settings: &mut StreamSettings) -> Changed<()> {
-    let Some(chosen) = &mut settings.feed_types else { return Ok(()) };
-    let names: Vec<String> = chosen.iter().cloned().collect();
-    let Some(types) = settings.entities.as_ref().filter(|_| !names.is_empty()) else {
-        let reason = "feed_types: at least one type of a keyed stream";
-        return Err(CatalogError::Invalid(reason.into()));
-    };
-    let closed = types.closure(&names, &[]).map_err(|name| {
-        CatalogError::Invalid(format!("feed_types: `{name}` is no entity type of the stream"))
-    })?;
-    *chosen = closed.into_iter().map(|one| one.name.clone()).collect();
-    Ok(())
-}
-
-fn check_integration(one: &Integration) -> Changed<()> {
-    check_text("name", &one.name, MAX_NAME_BYTES)?;
-    check_text("description", &one.description, MAX_DESCRIPTION_BYTES)?;
-    if one.max_connections == 0 {
-        return Err(CatalogError::Invalid("max_connections: must be above 0".into()));
-    }
-    let types = one.event_types.iter().flatten();
-    let is_type = |name: &String| {
-        outflow_model::id::EventType::check(name.as_bytes()).is_ok()
-            && *name == name.to_ascii_uppercase()
-    };
-    if types.clone().count() > MAX_EVENT_TYPES || !types.clone().all(is_type) {
-        return Err(CatalogError::Invalid("event_types: at most 1000 names in upper case".into()));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use outflow_store::{Durability, Retention};
 use serde::{Deserialize, Serialize};
 
 use crate::stream::Lane;
+use crate::webhook::{self, record::WebhookRecord};
 use crate::{
     Cursor, Dedup, EntityType, EntityTypes, Ingest, IngestFormat, IngestMode, Integration,
     LandingFile, LandingPlace, Project, ProjectLimits, Stream, StreamSettings, Subscriber,
@@ -102,6 +103,8 @@ struct IntegrationRecord {
     compliance: bool,
     max_connections: u32,
     created: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    webhook: Option<WebhookRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -281,6 +284,7 @@ pub(crate) fn of_integration(one: &Integration) -> Bytes {
         compliance: one.compliance,
         max_connections: one.max_connections,
         created: one.created.millis(),
+        webhook: one.webhook.as_ref().map(webhook::record::of),
     })
 }
 
@@ -297,6 +301,7 @@ pub(crate) fn integration(value: &[u8]) -> Result<Integration, Fault> {
         compliance: record.compliance,
         max_connections: record.max_connections,
         created: Timestamp::from_millis(record.created),
+        webhook: record.webhook.map(webhook::record::read).transpose()?,
     })
 }
 

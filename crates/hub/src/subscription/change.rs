@@ -23,7 +23,7 @@ use crate::catalog::scan;
 use crate::catalog::turn::{Change, in_turn};
 use crate::destination::{Destination, Kind};
 use crate::hub::Inner;
-use crate::{CatalogError, CloseReason, Start, Stream};
+use crate::{CatalogError, CloseReason, Start, Stream, webhook};
 
 const MAX_DESCRIPTION_BYTES: usize = 1_024;
 /// How many streams a subscription may name.
@@ -37,32 +37,45 @@ pub(crate) async fn create(
     project: ProjectId,
     new: NewSubscription,
 ) -> Changed<Arc<Subscription>> {
+    if new.name.as_str().starts_with(webhook::PREFIX) {
+        let reason = "name: it must not begin with `webhook:`";
+        return Err(CatalogError::Invalid(reason.into()));
+    }
+    create_with(&inner, &project, new, Vec::new()).await
+}
+
+/// Creates a subscription in one batch with what `ops` do.
+pub(crate) async fn create_with(
+    inner: &Arc<Inner>,
+    project: &ProjectId,
+    new: NewSubscription,
+    mut ops: Vec<Op>,
+) -> Changed<Arc<Subscription>> {
     let NewSubscription { name, sources, settings, durable } = new;
     check(&settings)?;
-    check_dead_letters(&inner, &project, &settings)?;
+    check_dead_letters(inner, project, &settings)?;
     check_sources(&sources)?;
     {
         let catalog = inner.catalog.read();
-        catalog.tenants.get(&project).ok_or(CatalogError::NotFound)?;
+        catalog.tenants.get(project).ok_or(CatalogError::NotFound)?;
         let directory = inner.subscriptions.directory.read();
-        if directory.find(&project, name.as_str()).is_some() {
+        if directory.find(project, name.as_str()).is_some() {
             return Err(CatalogError::Exists);
         }
         let max = inner.options.max_subscriptions;
-        if directory.count(&project) >= max {
+        if directory.count(project) >= max {
             return Err(CatalogError::TooMany { max });
         }
     }
-    let streams = directory::streams_of(&inner.catalog.read(), &project, &sources);
+    let streams = directory::streams_of(&inner.catalog.read(), project, &sources);
     let mut places = Vec::with_capacity(streams.len());
     for stream in streams {
-        let floor = locate(&inner, &stream, start_of(&sources, &stream.name)).await?;
+        let floor = locate(inner, &stream, start_of(&sources, &stream.name)).await?;
         places.push((stream, Place::at(floor)));
     }
     let created = inner.clock.now();
-    let mut ops = Vec::new();
-    let id = if durable { number(&inner, &mut ops).await? } else { passing_number(&inner) };
-    let stored = Stored { id, project, name, created, sources, settings };
+    let id = if durable { number(inner, &mut ops).await? } else { passing_number(inner) };
+    let stored = Stored { id, project: project.clone(), name, created, sources, settings };
     if durable {
         let key = record::key(&stored.project, &stored.name);
         ops.push(put(key, Some(record::of(&stored)), Condition::Absent));
@@ -70,7 +83,7 @@ pub(crate) async fn create(
             place.unwrite();
             place.write(id, stream.id, &mut ops);
         }
-        commit(&inner, ops).await?;
+        commit(inner, ops).await?;
     }
     let subscription = Arc::new(Subscription::new(stored, durable, created));
     {
@@ -122,7 +135,7 @@ fn start_of(sources: &Sources, name: &StreamName) -> Start {
 }
 
 /// Where a place begins.
-async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Changed<Offset> {
+pub(super) async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Changed<Offset> {
     let failed = |error: EngineError| unavailable(error);
     let bounds = stream.bounds(&*inner.engine).map_err(failed)?;
     Ok(match start {
@@ -284,7 +297,13 @@ pub(super) fn ending(subscription: &Subscription) -> Vec<Op> {
 /// See [`Hub::delete_subscription`](crate::Hub::delete_subscription).
 pub(crate) fn delete(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Change<()> {
     let subscription = subscription.clone();
-    in_turn(inner, |inner| async move { end(&inner, &subscription, |_| true).await.map(drop) })
+    in_turn(inner, |inner| async move {
+        if subscription.name().as_str().starts_with(webhook::PREFIX) {
+            let reason = "it is the place of a webhook, and goes with it";
+            return Err(CatalogError::Invalid(reason.into()));
+        }
+        end(&inner, &subscription, |_| true).await.map(drop)
+    })
 }
 
 /// Deletes a subscription, unless `still` no longer holds when its turn has come; says whether it did.
@@ -306,9 +325,18 @@ async fn end(
     if !still(subscription) {
         return Ok(false);
     }
+    end_with(inner, subscription, Vec::new()).await.map(|()| true)
+}
+
+/// Deletes a subscription in one batch with what `ops` do.
+pub(crate) async fn end_with(
+    inner: &Arc<Inner>,
+    subscription: &Arc<Subscription>,
+    mut ops: Vec<Op>,
+) -> Changed<()> {
     // No answer may write a place after its deletion.
     let turn = subscription.turn.lock().await;
-    let ops = ending(subscription);
+    ops.extend(ending(subscription));
     subscription.queue.lock().on_hold = true;
     let done = if ops.is_empty() { Ok(()) } else { commit(inner, ops).await };
     match &done {
@@ -320,7 +348,7 @@ async fn end(
         }
     }
     drop(turn);
-    done.map(|()| true)
+    done
 }
 
 /// Removes a subscription from memory, and ends its consumers.

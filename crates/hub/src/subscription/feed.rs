@@ -22,6 +22,7 @@ use super::place::Place;
 use super::{EventView, headers};
 use crate::Stream;
 use crate::selector::Selector;
+use crate::view::View;
 
 /// Keys fall into so many groups; two keys of one group go to the same consumer.
 const MAX_GROUPS: u64 = 65_536;
@@ -56,6 +57,8 @@ pub(crate) struct Feed {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sieve<'a> {
     pub(crate) selector: Option<&'a Selector>,
+    /// What its integration may see; `None`: everything.
+    pub(crate) view: Option<&'a View>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) by_key: bool,
     /// How many scheduled events are remembered.
@@ -169,7 +172,9 @@ impl Feed {
                 if !self.place.is_done(meta.offset) && !self.apart.contains(&meta.offset) {
                     let view = || EventView::new(block.clone(), start, meta);
                     let wanted = [self.filter.as_ref(), sieve.selector];
-                    if wanted.into_iter().flatten().all(|one| accepts(one, &view())) {
+                    if sieve.shows(&meta, line)
+                        && wanted.into_iter().flatten().all(|one| accepts(one, &view()))
+                    {
                         let times = headers::times(&meta, line);
                         let deliveries = if self.counts.is_empty() {
                             0
@@ -280,6 +285,11 @@ impl Feed {
 }
 
 impl Sieve<'_> {
+    /// Whether its integration may see the event.
+    pub(crate) fn shows(&self, meta: &Meta, line: &[u8]) -> bool {
+        self.view.is_none_or(|view| view.passes(meta, line, self.now))
+    }
+
     /// An event nobody has had yet, without its content.
     pub(crate) fn entry(&self, meta: &Meta, expires: Timestamp) -> Entry {
         Entry {

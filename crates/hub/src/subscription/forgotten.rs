@@ -126,7 +126,9 @@ impl Feed {
     fn enter_again(&mut self, meta: &Meta, body: Body, sieve: Sieve<'_>, found: &mut Loaded) {
         let view = EventView::new(body.block.clone(), body.start as usize, *meta);
         let wanted = [self.filter.as_ref(), sieve.selector];
-        if !wanted.into_iter().flatten().all(|one| accepts(one, &view)) {
+        if !sieve.shows(meta, view.line())
+            || !wanted.into_iter().flatten().all(|one| accepts(one, &view))
+        {
             self.place.pass(meta.offset, meta.offset.next());
             return;
         }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::Subscription;
 use super::apart::Apart;
 use super::entry::NEVER;
-use super::feed::{Feed, Loaded};
+use super::feed::{Feed, Loaded, Sieve};
 use super::queue::{Alarm, Queue};
 use super::settle::after;
 use crate::Stream;
@@ -192,7 +192,9 @@ fn take_in(
 ) {
     let settings = queue.settings.clone();
     let now = inner.clock.now();
+    let view = queue.view.clone();
     let sieve = Queue::sieve(&settings, inner.options.max_apart, now);
+    let sieve = Sieve { view: view.as_deref(), ..sieve };
     let mut found = Loaded::default();
     let out = if want.is_again { queue.out_of(want.feed) } else { HashSet::new() };
     let Some(feed) = queue.feed_mut(want.feed) else { return };

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::Stream;
 use crate::hub::Inner;
+use crate::view::View;
 
 /// See [`Hub::event_state`](crate::Hub::event_state).
 pub(crate) async fn state(
@@ -167,7 +168,10 @@ impl Queue {
         }
         let settings = self.settings.clone();
         let wanted = [feed.filter.as_ref(), settings.selector.as_ref()];
-        if !wanted.into_iter().flatten().all(|one| super::event::accepts(one, view)) {
+        let shows = |seen: &Arc<View>| seen.passes(view.meta(), view.line(), now);
+        if !self.view.as_ref().is_none_or(shows)
+            || !wanted.into_iter().flatten().all(|one| super::event::accepts(one, view))
+        {
             return Err(LeaseError::Gone);
         }
         let times = super::headers::times(view.meta(), view.line());

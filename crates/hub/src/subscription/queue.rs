@@ -23,7 +23,7 @@ use super::feed::{Feed, Loaded, Sieve};
 use super::hand::Hand;
 use super::writing::Pages;
 use super::{DeliveryOrder, SettleError, SubscriptionSettings};
-use crate::view::COMPLIANCE;
+use crate::view::{COMPLIANCE, View};
 
 /// Something that is due at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,8 @@ pub(crate) struct Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     pub(crate) settings: Arc<SubscriptionSettings>,
+    /// What the integration that it belongs to may see; the rest is passed over. `None`: everything.
+    pub(crate) view: Option<Arc<View>>,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) next_feed: u32,
     /// The feeds that have ready events, by when their first was taken.
@@ -317,6 +319,7 @@ impl Queue {
     ) -> Sieve<'_> {
         Sieve {
             max_scheduled,
+            view: None,
             selector: settings.selector.as_ref(),
             max_age: settings.max_age,
             by_key: settings.group_by_key,

@@ -35,4 +35,5 @@ mod slow_engine;
 mod subscribers;
 mod tenants;
 mod together;
+mod webhooks;
 mod world;

@@ -81,6 +81,7 @@ pub(crate) fn integration(project: &str) -> Integration {
         event_types: None,
         compliance: false,
         max_connections: 100,
+        webhook: None,
         created: Timestamp::default(),
     }
 }

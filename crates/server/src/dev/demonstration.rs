@@ -31,6 +31,7 @@ pub(super) async fn ensure(hub: &Hub, auth: &Auth) -> Result<Arc<Stream>, StartE
     let stream = ensure_stream(hub, &project, stream, "Generated test events.").await?;
     if hub.integration(&project, &integration).is_none() {
         let made = hub.create_integration(Integration {
+            webhook: None,
             id: integration.clone(),
             project: project.clone(),
             name: "Test clients".into(),

@@ -1,0 +1,93 @@
+//! What settings may be, before anything of them is stored.
+//!
+//! Called by `change`. A refusal names the setting.
+
+use outflow_model::{ProjectId, StreamName};
+use outflow_store::Durability;
+
+use super::change::{MAX_DESCRIPTION_BYTES, MAX_NAME_BYTES, check_text};
+use crate::hub::Inner;
+use crate::keyed::EntityTypes;
+use crate::{CatalogError, Dedup, Integration, StreamSettings, dedup, subscription};
+
+const MAX_EVENT_TYPES: usize = 1_000;
+
+type Changed<T> = Result<T, CatalogError>;
+
+pub(super) fn check_settings(settings: &StreamSettings) -> Changed<()> {
+    check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
+    if let Some(ingest) = &settings.ingest {
+        check_text("name", &ingest.name, MAX_NAME_BYTES)?;
+    }
+    if settings.durability == Durability::Relaxed && settings.is_choosy() {
+        let reason =
+            "durability: keyed and ingest streams are synced: what they answered must last";
+        return Err(CatalogError::Invalid(reason.into()));
+    }
+    if settings.retention.age_ms == 0 || settings.retention.max_bytes == Some(0) {
+        return Err(CatalogError::Invalid("retention: must be above 0".into()));
+    }
+    if let Some(Dedup { window_ms, max_ids }) = settings.dedup
+        && (window_ms == 0 || !(1..=dedup::MAX_IDS).contains(&max_ids))
+    {
+        let max = dedup::MAX_IDS;
+        return Err(CatalogError::Invalid(format!("dedup: window above 0 and 1 to {max} ids")));
+    }
+    Ok(())
+}
+
+/// What takes certain events only cannot take the dead ones of a subscription.
+pub(super) fn check_choosy(
+    inner: &Inner,
+    project: &ProjectId,
+    name: &StreamName,
+    settings: &StreamSettings,
+) -> Changed<()> {
+    if settings.is_choosy() && subscription::change::takes_dead_letters(inner, project, name) {
+        let reason = "a subscription copies its dead events to this stream: it takes any event";
+        return Err(CatalogError::Invalid(reason.into()));
+    }
+    Ok(())
+}
+
+/// A keyed stream stays keyed: the states of its entities would be lost or wrong.
+pub(super) fn check_entities(old: Option<&EntityTypes>, new: Option<&EntityTypes>) -> Changed<()> {
+    let conflict = match (old, new) {
+        (None, _) => None,
+        (Some(_), None) => Some("a keyed stream stays keyed".into()),
+        (Some(old), Some(new)) => new.conflict_with(old),
+    };
+    conflict.map_or(Ok(()), |reason| Err(CatalogError::Invalid(reason)))
+}
+
+/// Adds what the types of the change feed depend on.
+pub(super) fn close_feed_types(settings: &mut StreamSettings) -> Changed<()> {
+    let Some(chosen) = &mut settings.feed_types else { return Ok(()) };
+    let names: Vec<String> = chosen.iter().cloned().collect();
+    let Some(types) = settings.entities.as_ref().filter(|_| !names.is_empty()) else {
+        let reason = "feed_types: at least one type of a keyed stream";
+        return Err(CatalogError::Invalid(reason.into()));
+    };
+    let closed = types.closure(&names, &[]).map_err(|name| {
+        CatalogError::Invalid(format!("feed_types: `{name}` is no entity type of the stream"))
+    })?;
+    *chosen = closed.into_iter().map(|one| one.name.clone()).collect();
+    Ok(())
+}
+
+pub(super) fn check_integration(one: &Integration) -> Changed<()> {
+    check_text("name", &one.name, MAX_NAME_BYTES)?;
+    check_text("description", &one.description, MAX_DESCRIPTION_BYTES)?;
+    if one.max_connections == 0 {
+        return Err(CatalogError::Invalid("max_connections: must be above 0".into()));
+    }
+    let types = one.event_types.iter().flatten();
+    let is_type = |name: &String| {
+        outflow_model::id::EventType::check(name.as_bytes()).is_ok()
+            && *name == name.to_ascii_uppercase()
+    };
+    if types.clone().count() > MAX_EVENT_TYPES || !types.clone().all(is_type) {
+        return Err(CatalogError::Invalid("event_types: at most 1000 names in upper case".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Changes of webhooks: making, changing, removing them, and moving their places.
+//!
+//! Called by [`Hub`](crate::Hub) in turn with all changes of the catalog: durable first, shown after.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use outflow_model::{Meta, Offset, StreamName, Timestamp};
+use outflow_store::{Condition, Op, Put, ReadError};
+
+use super::{Webhook, WebhookId, note_key, subscription_name, view};
+use crate::catalog::change::{commit, keep_integration, unavailable};
+use crate::catalog::record;
+use crate::hub::Inner;
+use crate::subscription::change::{create_with, end_with};
+use crate::subscription::event::{envelope, header};
+use crate::subscription::headers;
+use crate::subscription::rewind::{reopen, rewind as rewind_subscription};
+use crate::subscription::{NewSubscription, Source, Sources, Subscription, SubscriptionSettings};
+use crate::{CatalogError, Integration, Start};
+
+/// What dead events' streams begin with: those that an endpoint will never take.
+const PARKED: &str = "webhook.parked:";
+/// The most parked events that are sent again at once.
+const MAX_RECOVERED: usize = 100_000;
+/// The longest URL that is stored, in bytes; the face wants less.
+const MAX_URL_BYTES: usize = 8 << 10;
+
+type Changed<T> = Result<T, CatalogError>;
+
+/// See [`Hub::set_webhook`](crate::Hub::set_webhook).
+pub(crate) async fn set(
+    inner: Arc<Inner>,
+    id: WebhookId,
+    webhook: Webhook,
+    start: Start,
+) -> Changed<Arc<Integration>> {
+    if webhook.url.len() > MAX_URL_BYTES {
+        return Err(CatalogError::Invalid("url: too long".into()));
+    }
+    let old = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
+    let one = Integration { webhook: Some(webhook.clone()), ..(*old).clone() };
+    let shown = view(&one)?;
+    let put = replacing(&inner, &one).await?;
+    let subscription = match &old.webhook {
+        Some(known) if known.stream != webhook.stream => {
+            let reason = "stream: it cannot be changed, as the place is in it; remove the webhook";
+            return Err(CatalogError::Invalid(reason.into()));
+        }
+        Some(_) => {
+            commit(&inner, vec![put]).await?;
+            subscription(&inner, &id)
+        }
+        None => Some(create_with(&inner, &id.0, place(&id, &webhook, start)?, vec![put]).await?),
+    };
+    let one = keep_integration(&inner, one);
+    if let Some(subscription) = subscription {
+        subscription.show(&inner, shown);
+    }
+    Ok(one)
+}
+
+/// The subscription that holds an endpoint's place, as it begins.
+fn place(id: &WebhookId, webhook: &Webhook, start: Start) -> Changed<NewSubscription> {
+    let parked = parked(id)?;
+    let source = Source { stream: webhook.stream.clone(), start, filter: None };
+    Ok(NewSubscription {
+        name: subscription_name(&id.1)?,
+        sources: Sources::Streams(vec![source]),
+        settings: SubscriptionSettings {
+            dead_letter: Some(parked),
+            description: format!("the webhook of {}", id.1),
+            ..SubscriptionSettings::default()
+        },
+        durable: true,
+    })
+}
+
+/// See [`Hub::remove_webhook`](crate::Hub::remove_webhook).
+pub(crate) async fn remove(inner: Arc<Inner>, id: WebhookId) -> Changed<bool> {
+    let old = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
+    if old.webhook.is_none() {
+        return Ok(false);
+    }
+    let one = Integration { webhook: None, ..(*old).clone() };
+    let ops = vec![replacing(&inner, &one).await?, forgetting(&id)];
+    match subscription(&inner, &id) {
+        Some(subscription) => end_with(&inner, &subscription, ops).await?,
+        None => commit(&inner, ops).await?,
+    }
+    keep_integration(&inner, one);
+    Ok(true)
+}
+
+/// See [`Hub::rewind_webhook`](crate::Hub::rewind_webhook).
+pub(crate) async fn rewind(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<()> {
+    let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
+    rewind_subscription(&inner, &subscription, start).await
+}
+
+/// See [`Hub::recover_webhook`](crate::Hub::recover_webhook).
+pub(crate) async fn recover(inner: Arc<Inner>, id: WebhookId, since: Timestamp) -> Changed<u64> {
+    let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
+    let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
+    let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
+    let found = inner.catalog.read().stream(&id.0, &parked(&id)?);
+    // It is made with the first event that is parked.
+    let Some(stream) = found else { return Ok(0) };
+    let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
+    let mut at = inner.engine.seek(stream.id, since).await.map_err(unavailable)?;
+    at = at.max(bounds.start);
+    let mut offsets = Vec::new();
+    while at < bounds.next && offsets.len() < MAX_RECOVERED {
+        let read = match inner.engine.read(stream.id, at, inner.options.read_chunk_bytes).await {
+            Ok(read) => read,
+            Err(ReadError::Damaged { resume, .. } | ReadError::Trimmed { start: resume }) => {
+                at = resume.max(at.next());
+                continue;
+            }
+            Err(error) => return Err(unavailable(error)),
+        };
+        for block in &read.blocks {
+            let (Ok(lines), Ok(metas)) = (block.lines(), block.metas()) else { continue };
+            let mut start = 0;
+            for meta in metas.iter() {
+                let line = lines.get(start..start + meta.line_len as usize).unwrap_or_default();
+                start += meta.line_len as usize;
+                let is_wanted = meta.offset >= at && meta.processed >= since;
+                offsets.extend(Some(&meta).filter(|_| is_wanted).and_then(|_| origin(&meta, line)));
+            }
+        }
+        at = read.next.max(at.next());
+    }
+    reopen(&inner, &subscription, &webhook.stream, &offsets).await
+}
+
+/// Which event of the webhook's stream a parked one is a copy of.
+fn origin(meta: &Meta, line: &[u8]) -> Option<Offset> {
+    let offset = header(envelope(meta, line), headers::DEAD_OFFSET)?;
+    offset.parse().ok().map(Offset::new)
+}
+
+/// The stream of the events that an endpoint refused.
+fn parked(id: &WebhookId) -> Changed<StreamName> {
+    let name = StreamName::new(&format!("{PARKED}{}", id.1));
+    name.map_err(|error| CatalogError::Invalid(format!("id: {error}")))
+}
+
+/// The subscription of an endpoint.
+pub(crate) fn subscription(inner: &Inner, id: &WebhookId) -> Option<Arc<Subscription>> {
+    let name = subscription_name(&id.1).ok()?;
+    inner.subscriptions.directory.read().find(&id.0, name.as_str())
+}
+
+/// What removes the note of an endpoint's health.
+pub(crate) fn forgetting(id: &WebhookId) -> Op {
+    Op::Put(Put { key: note_key(id), value: None, condition: Condition::Any })
+}
+
+/// Lets the endpoints of an integration that was changed see what it is entitled to now.
+pub(crate) fn look_again(inner: &Arc<Inner>, one: &Integration) {
+    let id = (one.project.clone(), one.id.clone());
+    if let Some(subscription) = subscription(inner, &id).filter(|_| one.webhook.is_some()) {
+        // The filter was read before it was stored.
+        subscription.show(inner, view(one).unwrap_or_default());
+    }
+}
+
+/// Lets all endpoints see what they are entitled to, when the hub opens.
+pub(crate) fn look_at_all(inner: &Arc<Inner>) {
+    let tenants = inner.catalog.read();
+    let all = tenants.tenants.values().flat_map(|tenant| tenant.integrations.values());
+    let all: Vec<Arc<Integration>> = all.cloned().collect();
+    drop(tenants);
+    all.iter().for_each(|one| look_again(inner, one));
+}
+
+/// What replaces an integration's record.
+async fn replacing(inner: &Inner, one: &Integration) -> Changed<Op> {
+    let key: Bytes = record::integration_key(&one.project, &one.id);
+    let entry = inner.engine.get(&key).await.map_err(unavailable)?.ok_or(CatalogError::NotFound)?;
+    let value = Some(record::of_integration(one));
+    Ok(Op::Put(Put { key, value, condition: Condition::Revision(entry.revision) }))
+}
