@@ -211,7 +211,8 @@ impl Auth {
         Ok(revoked > 0)
     }
 
-    /// Revokes all credentials of a project, its API keys first, or all of one of its integrations.
+    /// Revokes all credentials of a project, its webhooks' secrets and API keys first, or all of one of its
+    /// integrations.
     /// Says how many there were.
     ///
     /// # Errors
@@ -223,6 +224,7 @@ impl Auth {
     ) -> Result<usize, AuthError> {
         let (project, integration) = (project.clone(), integration.cloned());
         let keys = if integration.is_none() { self.api_keys(&project) } else { Vec::new() };
+        self.forget_webhooks(&project, integration.as_ref()).await?;
         let mut revoked = 0;
         for key in keys {
             revoked += usize::from(self.delete_api_key(&project, &key.id).await?);
@@ -305,7 +307,7 @@ impl Auth {
 }
 
 /// All entries under `prefix`.
-async fn scan(engine: &dyn Engine, prefix: &[u8]) -> Result<Vec<StateEntry>, AuthError> {
+pub(crate) async fn scan(engine: &dyn Engine, prefix: &[u8]) -> Result<Vec<StateEntry>, AuthError> {
     let mut all = Vec::new();
     let mut after = None;
     loop {

@@ -8,7 +8,7 @@
 //! user's name; and access tokens, which an API key signs and which say themselves what they open.
 //!
 //! Invariants: only SHA-256 of a secret is stored, but for the signing keys of API keys, which are
-//! shown to nobody; a secret is shown once, at issue; no type here prints one. Authentication answers from memory, in the same time and with the same result
+//! shown to nobody, and for what webhooks are signed with and sent; a secret is shown once, at issue; no type here prints one. Authentication answers from memory, in the same time and with the same result
 //! whether a credential is wrong, unknown, expired or revoked. A revocation is durable before
 //! anything acts on it.
 
@@ -26,6 +26,7 @@ pub mod secret;
 mod table;
 pub mod token;
 pub mod user;
+pub mod webhook;
 
 pub use access::{AccessError, AccessToken, Client};
 pub use api_key::{ApiKey, IssuedApiKey, NewApiKey, Revoke};
@@ -36,3 +37,4 @@ pub use presented::Presented;
 pub use rng::SystemRng;
 pub use scope::Scope;
 pub use secret::Secret;
+pub use webhook::WebhookSecrets;

@@ -12,3 +12,4 @@ mod credentials;
 mod redaction;
 mod tokens;
 mod users;
+mod webhooks;
