@@ -12,18 +12,35 @@
 //! [`wire`] writes the request and reads the answer, without a socket: the case and the order of the
 //! headers are the customer's, and what an endpoint may make the server read is bounded by the byte.
 //!
-//! Calls `auth` for secrets, and `model`.
+//! An event's way: `post` takes it of its endpoint's subscription, [`session`] decides which batch it
+//! is in and when that goes, `flight` makes, signs and sends the request, and what came of it goes
+//! the same way back, to an ack, a pause or the parked events. `attempts` tells of it; `note` is
+//! what outlasts the server; `settings` and `service` are the endpoints as `admin` sees them, [`options`] what the server sets.
+//!
+//! Calls `hub`, `auth` for secrets, and `model`.
 //!
 //! Invariants: the body of a batch is a function of its events alone, so one that is sent again has the
 //! same bytes and the same id; no secret is printed; what a tenant is told of a failure is the
 //! same whatever stands at an address that may not be reached.
 
 pub mod attempt;
+mod attempts;
 pub mod client;
+mod flight;
 pub mod guard;
 pub mod health;
+mod metrics;
+mod note;
+pub mod options;
 pub mod outcome;
+mod post;
 pub mod resolve;
 pub mod schedule;
+mod service;
+pub mod session;
+mod settings;
 pub mod signature;
 pub mod wire;
+
+pub use options::Options;
+pub use service::serve;

@@ -1,0 +1,140 @@
+//! A request under way, from the events of a batch to what came of it.
+//!
+//! Made by the post, run as a task of its own: packing and signing are work that a post must not do
+//! for all of its endpoints.
+//!
+//! Invariant: the post hears of the end of every flight, also of one whose task came to grief.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use outflow_hub::subscription::EventView;
+use outflow_hub::{CatalogError, Stream};
+use outflow_model::{ProjectId, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::attempt::{Attempt, Request, Target, Transport};
+use crate::outcome::{Failure, Outcome};
+use crate::session::BatchId;
+use crate::signature::{Message, MessageId, Signer};
+use crate::wire::{BatchSize, Body, Encoding, body};
+
+/// Which flight: of which endpoint, since it was taken on, and which batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FlightId {
+    pub(crate) endpoint: u64,
+    pub(crate) batch: BatchId,
+}
+
+/// What came of a flight.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub(crate) id: FlightId,
+    pub(crate) message: MessageId,
+    pub(crate) attempt: Attempt,
+    pub(crate) body_bytes: usize,
+}
+
+/// What is sent, before it is packed and signed.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) target: Arc<Target>,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) encoding: Encoding,
+    pub(crate) timeout: Duration,
+    pub(crate) message: MessageId,
+    /// The type of all its events, if they have the same.
+    pub(crate) event: Option<String>,
+    pub(crate) body: Bytes,
+    pub(crate) at: Timestamp,
+}
+
+impl Letter {
+    /// The request, packed and signed.
+    pub(crate) fn request(self) -> Request {
+        let Self { target, signer, encoding, timeout, message, event, body, at } = self;
+        let packed = match encoding {
+            Encoding::Gzip => body::gzip(&body).ok(),
+            Encoding::Identity => None,
+        };
+        let encoding = if packed.is_some() { encoding } else { Encoding::Identity };
+        let body = packed.unwrap_or(body);
+        let signed = Message {
+            id: &message,
+            at,
+            event: event.as_deref(),
+            endpoint: target.integration.as_str(),
+            body: &body,
+        };
+        let fields = signer.sign(&signed);
+        Request { target, fields, encoding, body, timeout }
+    }
+}
+
+/// The document of a batch, its message's id, and the type that all its events have.
+pub(crate) fn document(
+    project: &ProjectId,
+    size: BatchSize,
+    stream: &Stream,
+    events: &[&EventView],
+) -> Option<(Bytes, MessageId, Option<String>)> {
+    // What the session has put together is one batch, whatever its bytes.
+    let mut body = Body::new(size, usize::MAX);
+    for event in events {
+        if !body.push(event.line()) {
+            return None;
+        }
+    }
+    let place = |one: &&EventView| (stream.id, stream.created, one.offset());
+    let message = MessageId::of(project, events.iter().map(place));
+    let first = events.first()?.meta().type_hash;
+    let is_same = events.iter().all(|one| one.meta().type_hash == first);
+    let event = events.first().filter(|_| is_same).map(|one| one.event_type().to_owned());
+    Some((body.finish()?, message, event))
+}
+
+/// Tells the post when it is dropped, whatever has happened.
+struct Report {
+    landed: Option<Landed>,
+    tell: mpsc::UnboundedSender<Landed>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(landed) = self.landed.take() {
+            // The post may have stopped.
+            let _ = self.tell.send(landed);
+        }
+    }
+}
+
+/// Flies: notes what is to be noted first, sends, and reports to `tell`, whose length the post bounds
+/// by the flights that it starts.
+pub(crate) async fn fly(
+    id: FlightId,
+    letter: Letter,
+    noting: Option<impl Future<Output = Result<(), CatalogError>> + Send>,
+    transport: Arc<dyn Transport>,
+    tell: mpsc::UnboundedSender<Landed>,
+) {
+    let (message, body_bytes) = (letter.message.clone(), letter.body.len());
+    let broken = Attempt {
+        outcome: Outcome::of_failure(Failure::Broken),
+        status: None,
+        excerpt: Bytes::new(),
+        took: Duration::ZERO,
+    };
+    let landed = Some(Landed { id, message, attempt: broken, body_bytes });
+    let mut report = Report { landed, tell };
+    if let Some(noting) = noting
+        && let Err(error) = noting.await
+    {
+        // It is sent all the same: after a crash the batch may be cut elsewhere, and no event is lost.
+        tracing::warn!(%error, "a webhook's batch could not be noted");
+    }
+    let attempt = transport.attempt(letter.request()).await;
+    if let Some(landed) = &mut report.landed {
+        landed.attempt = attempt;
+    }
+}

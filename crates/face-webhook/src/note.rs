@@ -1,0 +1,96 @@
+//! The stored form of what must outlast the server of an endpoint's state: JSON with a version.
+//!
+//! Written when the state changes its class, never for a success after a success; read when the post
+//! takes an endpoint on.
+
+use bytes::Bytes;
+use outflow_model::{Offset, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::health::Failing;
+use crate::session::{Disabled, Note};
+
+/// The version written; a newer one is not read.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    v: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failing: Option<FailingRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disabled: Option<(String, i64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    at_hand: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FailingRecord {
+    since: i64,
+    failures: u32,
+    told: u8,
+}
+
+/// The stored form; `None`: there is nothing to remember.
+pub(crate) fn encode(note: &Note) -> Option<Bytes> {
+    if *note == Note::default() {
+        return None;
+    }
+    let record = Record {
+        v: VERSION,
+        failing: note.failing.map(|Failing { since, failures, told }| FailingRecord {
+            since: since.millis(),
+            failures,
+            told,
+        }),
+        next_attempt: note.next_attempt.map(Timestamp::millis),
+        disabled: note.disabled.map(|(why, at)| (why.as_str().into(), at.millis())),
+        at_hand: note.at_hand.iter().map(|offset| offset.get()).collect(),
+    };
+    // A plain struct of strings and numbers: writing it cannot fail.
+    serde_json::to_vec(&record).ok().map(Bytes::from)
+}
+
+/// Reads the stored form; `None`: it is of a newer version, or damaged.
+pub(crate) fn decode(value: &[u8]) -> Option<Note> {
+    let record: Record = serde_json::from_slice(value).ok()?;
+    if record.v > VERSION {
+        return None;
+    }
+    let disabled = match record.disabled {
+        Some((word, at)) => Some((Disabled::parse(&word)?, Timestamp::from_millis(at))),
+        None => None,
+    };
+    let failing = record.failing.map(|FailingRecord { since, failures, told }| Failing {
+        since: Timestamp::from_millis(since),
+        failures,
+        told,
+    });
+    let next_attempt = record.next_attempt.map(Timestamp::from_millis);
+    let at_hand = record.at_hand.into_iter().map(Offset::new).collect();
+    Some(Note { failing, next_attempt, disabled, at_hand })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_comes_back() {
+        let at = Timestamp::from_millis;
+        let note = Note {
+            failing: Some(Failing { since: at(1), failures: 7, told: 50 }),
+            next_attempt: Some(at(2)),
+            disabled: Some((Disabled::Failing, at(3))),
+            at_hand: vec![Offset::new(4), Offset::new(9)],
+        };
+        assert_eq!(decode(&encode(&note).unwrap()), Some(note));
+        assert_eq!(encode(&Note::default()), None);
+        assert_eq!(decode(br#"{"v":1}"#), Some(Note::default()));
+        for bad in [&b"{"[..], br#"{"v":2}"#, br#"{"v":1,"disabled":["odd",1]}"#] {
+            assert_eq!(decode(bad), None);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The post: endpoints, what they take of the hub, and the requests under way.
+//!
+//! A few tasks run one each, with its share of the endpoints; an endpoint has no task of its own. It
+//! is a consumer of its subscription while it sends or waits for events, and none while it waits
+//! for a time, is paused or disabled: then it costs its settings and a few offsets. What an endpoint
+//! does is decided by its [`Session`]; `dispatch` says which request goes next.
+//!
+//! Invariants: requests under way, and the bytes of their bodies, are bounded over all, for each host
+//! and for each endpoint; endpoints take turns; an endpoint that is slow holds up no other.
+
+mod dispatch;
+mod endpoint;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow_auth::Auth;
+use outflow_hub::subscription::{ConsumerId, Delivered, EventView};
+use outflow_hub::webhook::WebhookId;
+use outflow_hub::{Consumers, Delivery, Hub, Stream, WebhookAnswer, WebhookError, WebhookStatus};
+use outflow_model::{Grant, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::attempt::Transport;
+use crate::attempts::Log;
+use crate::flight::Landed;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::session::Input;
+use dispatch::Dispatch;
+use endpoint::Endpoint;
+
+/// How many events are taken of the hub at once.
+const TAKEN: usize = 1_000;
+/// The longest time without a look at the clock: it may be set forward.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long requests under way are waited for when the server stops.
+const LANDING: Duration = Duration::from_secs(5);
+
+/// What a post is asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The endpoint was made, changed or removed; `true`: what was disabled begins again.
+    Changed(WebhookId, bool),
+    /// Its place was moved.
+    Moved(WebhookId),
+    Retry(WebhookId, oneshot::Sender<Result<(), WebhookError>>),
+    Status(WebhookId, oneshot::Sender<Result<WebhookStatus, WebhookError>>),
+    Test(WebhookId, oneshot::Sender<Result<WebhookAnswer, WebhookError>>),
+    Resend {
+        id: WebhookId,
+        stream: Arc<Stream>,
+        events: Vec<EventView>,
+        answer: oneshot::Sender<Result<WebhookAnswer, WebhookError>>,
+    },
+}
+
+/// What posts share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) hub: Hub,
+    pub(crate) auth: Auth,
+    pub(crate) grant: Grant,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) options: Arc<Options>,
+    pub(crate) metrics: Metrics,
+    pub(crate) log: Log,
+}
+
+/// See the module.
+pub(crate) struct Post {
+    shared: Shared,
+    consumers: Consumers,
+    /// Whose consumers they are.
+    joined: HashMap<ConsumerId, u64>,
+    endpoints: HashMap<u64, Endpoint>,
+    names: HashMap<WebhookId, u64>,
+    next: u64,
+    timers: BTreeSet<(Timestamp, u64)>,
+    dispatch: Dispatch,
+    landings: mpsc::UnboundedReceiver<Landed>,
+    landed: mpsc::UnboundedSender<Landed>,
+    commands: mpsc::Receiver<Command>,
+}
+
+/// Why a post wakes.
+enum Woken {
+    Delivered(Delivered),
+    Landed(Landed),
+    Asked(Command),
+    Due,
+    Stopping,
+}
+
+impl Post {
+    pub(crate) fn new(shared: Shared, commands: mpsc::Receiver<Command>) -> Self {
+        let consumers = shared.hub.consumers(&shared.grant);
+        let (landed, landings) = mpsc::unbounded_channel();
+        let dispatch = Dispatch::new(&shared.options);
+        Self {
+            shared,
+            consumers,
+            joined: HashMap::new(),
+            endpoints: HashMap::new(),
+            names: HashMap::new(),
+            next: 0,
+            timers: BTreeSet::new(),
+            dispatch,
+            landings,
+            landed,
+            commands,
+        }
+    }
+
+    /// Serves until `stopping` is ready, these endpoints and those that are made.
+    pub(crate) async fn run(mut self, first: Vec<WebhookId>, stopping: impl Future<Output = ()>) {
+        for id in first {
+            self.take_on(&id, false).await;
+        }
+        let mut stopping = std::pin::pin!(stopping);
+        loop {
+            self.look_at_timers().await;
+            self.send();
+            let pause = self.pause();
+            let woken = async {
+                tokio::select! {
+                    Some(landed) = self.landings.recv() => Woken::Landed(landed),
+                    Some(command) = self.commands.recv() => Woken::Asked(command),
+                    delivered = self.consumers.next(TAKEN) => Woken::Delivered(delivered),
+                    () = tokio::time::sleep(pause) => Woken::Due,
+                }
+            };
+            // When the server drains, what is under way is settled before the hub takes it back.
+            let woken = tokio::select! {
+                biased;
+                () = &mut stopping => Woken::Stopping,
+                woken = woken => woken,
+            };
+            match woken {
+                Woken::Landed(landed) => self.land(landed).await,
+                Woken::Asked(command) => self.answer(command).await,
+                Woken::Delivered(Delivered::Events { consumer, events }) => {
+                    self.arrive(consumer, events).await;
+                }
+                Woken::Delivered(Delivered::Closed { consumer: Some(consumer), .. }) => {
+                    self.lose(consumer).await;
+                }
+                Woken::Due => {}
+                // The server is going away, or will.
+                Woken::Delivered(Delivered::Closed { consumer: None, .. }) | Woken::Stopping => {
+                    break;
+                }
+            }
+        }
+        self.stop().await;
+    }
+
+    /// Waits for what is under way, so that it need not be sent again.
+    async fn stop(mut self) {
+        let all = async {
+            while self.dispatch.in_flight() > 0 {
+                let Some(landed) = self.landings.recv().await else { break };
+                self.land(landed).await;
+            }
+        };
+        if tokio::time::timeout(LANDING, all).await.is_err() {
+            tracing::info!(
+                requests = self.dispatch.in_flight(),
+                "requests to webhooks were cut short; they are made again"
+            );
+        }
+    }
+
+    /// How long nothing is due.
+    fn pause(&self) -> Duration {
+        let Some((at, _)) = self.timers.first() else { return LOOK };
+        let left = at.millis().saturating_sub(self.now().millis());
+        Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LOOK)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.hub.clock().now()
+    }
+
+    async fn look_at_timers(&mut self) {
+        let now = self.now();
+        if self.timers.first().is_none_or(|(at, _)| *at > now) {
+            return;
+        }
+        // Each once: what is due again at once is looked at after others had their turn.
+        let later = self.timers.split_off(&(now.plus_millis(1), 0));
+        for (_, key) in std::mem::replace(&mut self.timers, later) {
+            if let Some(endpoint) = self.endpoints.get_mut(&key) {
+                endpoint.due = None;
+            }
+            self.tell(key, Input::Due).await;
+        }
+    }
+
+    async fn arrive(&mut self, consumer: ConsumerId, events: Vec<Delivery>) {
+        if let Some(&key) = self.joined.get(&consumer) {
+            self.tell(key, Input::Arrived(events)).await;
+        }
+    }
+
+    /// A consumer is no more: its subscription was deleted, or made anew.
+    async fn lose(&mut self, consumer: ConsumerId) {
+        let Some(key) = self.joined.remove(&consumer) else { return };
+        if let Some(endpoint) = self.endpoints.get_mut(&key) {
+            endpoint.consumer = None;
+            self.tell(key, Input::Lost).await;
+        }
+    }
+}
