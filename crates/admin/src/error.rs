@@ -12,7 +12,7 @@ use outflow_body::BodyError;
 use outflow_face::problem::Problem;
 use outflow_face::request_id::RequestId;
 use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
-use outflow_hub::{CatalogError, PublishError};
+use outflow_hub::{CatalogError, PublishError, WebhookError, WebhookFault};
 use outflow_model::ErrorCode;
 use serde_json::json;
 
@@ -88,6 +88,18 @@ impl From<CatalogError> for Refused {
             tracing::warn!(cause, "the catalog cannot be read or changed");
         }
         Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<WebhookError> for Refused {
+    fn from(error: WebhookError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<WebhookFault> for Refused {
+    fn from(fault: WebhookFault) -> Self {
+        Self::member(fault.pointer, fault.reason)
     }
 }
 

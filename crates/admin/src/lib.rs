@@ -40,6 +40,7 @@ mod stream;
 mod subscription;
 mod token;
 mod user;
+mod webhook;
 
 pub use error::{method_not_allowed, no_such_route};
 pub use publish::{Limits, is_frequent};

@@ -18,7 +18,7 @@ use crate::error::name_request;
 use crate::publish::{self, Door, Limits};
 use crate::{
     api_key, cursor, document, event_type, extraction, ingest_stream, integration, key,
-    landed_file, oauth, operator, project, stream, subscription, token, user,
+    landed_file, oauth, operator, project, stream, subscription, token, user, webhook,
 };
 
 /// Makes the router of these routes, and of the descriptions above their handlers the document
@@ -84,6 +84,17 @@ routes! {
     get "/v1/projects/{project}/integrations/{integration}/tokens" => token::list;
     post "/v1/projects/{project}/integrations/{integration}/tokens" => token::create;
     delete "/v1/projects/{project}/integrations/{integration}/tokens/{id}" => token::revoke;
+    get "/v1/projects/{project}/integrations/{integration}/webhook" => webhook::show;
+    put "/v1/projects/{project}/integrations/{integration}/webhook" => webhook::put;
+    delete "/v1/projects/{project}/integrations/{integration}/webhook" => webhook::delete;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/test" => webhook::test;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/rotate" => webhook::rotate;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/pause" => webhook::pause;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/resume" => webhook::resume;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/retry" => webhook::retry;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/replay" => webhook::replay;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/resend" => webhook::resend;
+    post "/v1/projects/{project}/integrations/{integration}/webhook/recover" => webhook::recover;
     get "/v1/projects/{project}/keys" => key::list;
     post "/v1/projects/{project}/keys" => key::create;
     delete "/v1/projects/{project}/keys/{id}" => key::revoke;

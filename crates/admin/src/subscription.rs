@@ -141,7 +141,7 @@ pub(crate) struct SubscriptionQuery {
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Counted {
     /// The events.
-    events: u64,
+    pub(crate) events: u64,
 }
 
 /// Where to move events.

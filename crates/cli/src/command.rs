@@ -22,6 +22,7 @@ use crate::subscription::{self, SubscriptionArgs};
 use crate::tail::{self, TailArgs};
 use crate::token::{self, TokenArgs};
 use crate::user::{self, UserArgs};
+use crate::webhook::{self, WebhookArgs};
 
 /// Puts the examples before the options: they are what most readers came for.
 pub(crate) const TEMPLATE: &str =
@@ -51,6 +52,8 @@ pub enum ClientCommand {
     Extraction(ExtractionArgs),
     /// Integrations: the connection points of a customer.
     Integration(IntegrationArgs),
+    /// Webhooks of integrations: where their events are POSTed to.
+    Webhook(WebhookArgs),
     /// Tokens of an integration, for reading.
     Token(TokenArgs),
     /// Keys of a project, for publishing, reading and managing.
@@ -88,6 +91,7 @@ async fn dispatch(command: ClientCommand, full: Command) -> ExitCode {
         ClientCommand::Subscription(args) => subscription::run(args).await,
         ClientCommand::Extraction(args) => extraction::run(args).await,
         ClientCommand::Integration(args) => integration::run(args).await,
+        ClientCommand::Webhook(args) => webhook::run(args).await,
         ClientCommand::Token(args) => token::run(args).await,
         ClientCommand::Key(args) => key::run(args).await,
         ClientCommand::ApiKey(args) => api_key::run(args).await,

@@ -39,6 +39,7 @@ mod subscription;
 mod tail;
 mod token;
 mod user;
+mod webhook;
 
 pub use command::{ClientCommand, run};
 pub use failure::Failure;

@@ -13,6 +13,7 @@ mod nearest;
 mod openwire;
 mod sse;
 mod stomp;
+mod webhook;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub(crate) use layer::Layers;
 pub(crate) use openwire::OpenWire;
 pub(crate) use sse::Sse;
 pub(crate) use stomp::{Stomp, TextRule};
+pub(crate) use webhook::Webhook;
 
 /// The defaults, with comments: what `config print` prints.
 pub(crate) const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -49,6 +51,7 @@ pub(crate) struct Config {
     pub(crate) mailbox: Mailbox,
     pub(crate) ingest: Ingest,
     pub(crate) landing: Landing,
+    pub(crate) webhook: Webhook,
     pub(crate) stomp: Stomp,
     pub(crate) openwire: OpenWire,
     pub(crate) destinations: Destinations,
@@ -230,6 +233,7 @@ impl Config {
         self.mailbox.check(&mut refuse);
         self.ingest.check(limits.max_event_bytes, &mut refuse);
         self.landing.check(&mut refuse);
+        self.webhook.check(&mut refuse);
         self.stomp.check(&mut refuse);
         self.openwire.check(&mut refuse);
         self.destinations.check(&mut refuse);

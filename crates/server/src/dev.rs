@@ -64,7 +64,8 @@ impl DevArgs {
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, StartError> {
-    let serve::Loaded { config, layers, level, handed } = loaded;
+    let serve::Loaded { mut config, layers, level, handed } = loaded;
+    config.webhook.allow_this_host();
     let mut signals =
         Signals::listen().map_err(|error| StartError::System { what: "signals", error })?;
     let core = Core::open(&config, args.ephemeral).await?;

@@ -2,6 +2,8 @@
 //!
 //! Called by `serve` and `dev`. The one place that names engines and faces.
 
+mod webhook;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,6 +82,14 @@ pub(crate) enum StartError {
     /// Landing cannot begin.
     #[error("landing.{0}")]
     Landing(#[from] crate::landing::LandingError),
+    /// Webhooks cannot be served.
+    #[error("webhook.{key}: {reason}")]
+    Webhook {
+        /// The configuration key.
+        key: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// The first operator's token cannot be kept.
     #[error(transparent)]
     Operator(#[from] crate::operator::OperatorError),
@@ -238,6 +248,10 @@ impl Core {
         let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
         let app = self.routes(config, &drain, stomp.as_ref().map(|(face, ..)| face))?;
         let lander = self.lander(config)?;
+        let mut own = vec![local(&http)?, local(&admin)?];
+        own.extend(stomp.as_ref().map(|(_, address, ..)| *address));
+        own.extend(openwire.as_ref().map(|(_, address, ..)| *address));
+        let webhooks = self.webhooks(config, own, &drain)?;
         let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
         let limits = http_limits(config);
         let addresses = (local(&http)?, local(&admin)?);
@@ -291,7 +305,12 @@ impl Core {
                     lander.run(stopping.reached(Phase::Draining)).await;
                 }
             };
-            tokio::join!(faces, stomp, openwire, landing);
+            let webhooks = async {
+                if let Some(webhooks) = webhooks {
+                    webhooks.await;
+                }
+            };
+            tokio::join!(faces, stomp, openwire, landing, webhooks);
         };
         // The admin listener stays until the end, so that a drain can be watched.
         let watched = Drain::new();

@@ -20,3 +20,4 @@ mod publish;
 mod stage;
 mod subscriptions;
 mod users;
+mod webhooks;

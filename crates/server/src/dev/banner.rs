@@ -50,7 +50,12 @@ fn text(facts: &Facts) -> String {
     };
     // The demonstration's own token reads and publishes only.
     let manage = match &facts.token_file {
-        Some(file) => format!("\n  outflow user list --token-file {}", file.display()),
+        Some(file) => {
+            let file = file.display();
+            format!(
+                "\n  outflow user list --token-file {file}\n  outflow webhook create {NAME} http://127.0.0.1:9000/ --batch 10 --token-file {file}\n  outflow webhook test {NAME} --token-file {file}\n  outflow tail webhook.attempts:{NAME} --from earliest"
+            )
+        }
         None => String::new(),
     };
     let stomp = facts.stomp.map(consumer).unwrap_or_default();

@@ -18,6 +18,7 @@ mod health;
 mod kill;
 mod kill_ingest;
 mod kill_queues;
+mod kill_webhooks;
 mod outflow;
 mod reader;
 mod reopen;

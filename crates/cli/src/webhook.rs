@@ -1,0 +1,254 @@
+//! `outflow webhook …`
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::api::Api;
+use crate::command::{EXIT_CODES, TEMPLATE};
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::output::{self, Column};
+use crate::project::confirmed;
+
+const EXAMPLES: &str = "Examples:
+  outflow webhook create warehouse https://example.com/hook --batch 10 --header 'Authorization: Bearer …'
+  outflow webhook test warehouse
+  outflow webhook show warehouse
+  outflow webhook replay warehouse --from 2026-03-01T00:00:00Z
+  outflow webhook rotate-secret warehouse
+  outflow tail webhook.attempts:warehouse --from earliest";
+
+const COLUMNS: [Column; 6] = [
+    ("integration", "/integration"),
+    ("url", "/url"),
+    ("state", "/state"),
+    ("backlog", "/backlog"),
+    ("failures", "/failures"),
+    ("next attempt", "/next_attempt"),
+];
+
+/// Arguments of `outflow webhook`.
+#[derive(Debug, Args)]
+#[command(help_template = TEMPLATE, before_help = EXAMPLES, after_help = EXIT_CODES)]
+pub struct WebhookArgs {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    action: WebhookAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum WebhookAction {
+    /// List the project's webhooks.
+    List,
+    /// Show an integration's webhook, how it is, and how much waits for it.
+    Show {
+        /// The integration.
+        id: String,
+    },
+    /// Give an integration a webhook, or replace its settings; a new secret is printed, this once.
+    Create {
+        /// The integration.
+        id: String,
+        /// Where events are POSTed to.
+        url: String,
+        #[command(flatten)]
+        settings: Box<WebhookSettings>,
+    },
+    /// Send a made-up event and print what came of it.
+    Test {
+        /// The integration.
+        id: String,
+    },
+    /// Replace the secret; the one before signs as well for a while.
+    RotateSecret {
+        /// The integration.
+        id: String,
+        /// For how many seconds; a day unless given.
+        #[arg(long, value_name = "SECONDS")]
+        overlap_s: Option<u64>,
+    },
+    /// Send nothing until it is resumed.
+    Pause {
+        /// The integration.
+        id: String,
+    },
+    /// Go on where it was paused or disabled.
+    Resume {
+        /// The integration.
+        id: String,
+    },
+    /// Make the next attempt now.
+    Retry {
+        /// The integration.
+        id: String,
+    },
+    /// Send everything from a place on again.
+    Replay {
+        /// The integration.
+        id: String,
+        /// `earliest`, `latest`, the offset of the first event, or an RFC 3339 time.
+        #[arg(long, value_name = "PLACE")]
+        from: String,
+    },
+    /// Send one message once more, past all that waits, and print what came of it.
+    Resend {
+        /// The integration.
+        id: String,
+        /// The offset of its first event.
+        #[arg(long, value_name = "OFFSET")]
+        first: String,
+        /// The offset of its last event; the first unless given.
+        #[arg(long, value_name = "OFFSET")]
+        last: Option<String>,
+    },
+    /// Send again what the endpoint has refused since a time.
+    Recover {
+        /// The integration.
+        id: String,
+        /// An RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        since: String,
+    },
+    /// Take an integration's webhook from it, with its place and its secrets.
+    Delete {
+        /// The integration.
+        id: String,
+        /// Really: this cannot be undone.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct WebhookSettings {
+    /// The stream; the project's default unless given.
+    #[arg(long, short, value_name = "NAME")]
+    stream: Option<String>,
+    /// Where a new one begins: `latest` or `earliest`.
+    #[arg(long, value_name = "PLACE")]
+    start: Option<String>,
+    /// How many events a request has at most: 1, 5, 10, 15, 20, 30, 50 or 100.
+    #[arg(long, value_name = "COUNT")]
+    batch: Option<u32>,
+    /// How many requests at once, in order for each key; unless given, all are in order.
+    #[arg(long, value_name = "COUNT")]
+    lanes: Option<u32>,
+    /// Pack bodies with gzip.
+    #[arg(long)]
+    gzip: bool,
+    /// Which events: a JSON array of filters.
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
+    filters: Option<Value>,
+    /// How requests are signed: standard, stripe, github or none.
+    #[arg(long, value_name = "STYLE")]
+    style: Option<String>,
+    /// A header that is added, `Name: value`; may be given again.
+    #[arg(long = "header", value_name = "HEADER", value_parser = parse_header)]
+    headers: Vec<(String, String)>,
+    /// How long an attempt may last, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    timeout_ms: Option<u64>,
+    /// After how many seconds of failure only it is disabled.
+    #[arg(long, value_name = "SECONDS")]
+    disable_after_s: Option<u64>,
+}
+
+fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written `Name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl WebhookSettings {
+    fn members(self, url: &str) -> Map<String, Value> {
+        let headers = Some(self.headers).filter(|headers| !headers.is_empty());
+        let given = [
+            ("url", Some(json!(url))),
+            ("stream", self.stream.map(Value::from)),
+            ("start", self.start.map(Value::from)),
+            ("batch", self.batch.map(Value::from)),
+            ("lanes", self.lanes.map(Value::from)),
+            ("gzip", Some(json!(self.gzip))),
+            ("filters", self.filters),
+            ("style", self.style.map(Value::from)),
+            ("headers", headers.map(|headers| json!(headers))),
+            ("timeout_ms", self.timeout_ms.map(Value::from)),
+            ("disable_after_s", self.disable_after_s.map(Value::from)),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.collect()
+    }
+}
+
+pub(crate) async fn run(args: WebhookArgs) -> Result<(), Failure> {
+    let api = Api::new(&args.connection)?;
+    let json = args.connection.json;
+    let project = api.project().await?;
+    let one = |id| ["v1", "projects", &project, "integrations", id, "webhook"];
+    let call = async |id: &str, verb: &str, body: Value| {
+        let path = ["v1", "projects", &project, "integrations", id, "webhook", verb];
+        api.call(Method::POST, &path, &body).await
+    };
+    let none = || json!({});
+    let answer = match args.action {
+        WebhookAction::List => return list(&api, json, &project).await,
+        WebhookAction::Delete { id, yes } => {
+            confirmed(yes, &format!("the webhook of {id} with its place"))?;
+            return api.delete(&one(&id)).await;
+        }
+        WebhookAction::Show { id } => api.get(&one(&id), &[]).await?,
+        WebhookAction::Create { id, url, settings } => {
+            let body = settings.members(&url).into();
+            api.call(Method::PUT, &one(&id), &body).await?
+        }
+        WebhookAction::Test { id } => return outcome(json, &call(&id, "test", none()).await?),
+        WebhookAction::Resend { id, first, last } => {
+            let body = json!({ "first_offset": first, "last_offset": last });
+            return outcome(json, &call(&id, "resend", body).await?);
+        }
+        WebhookAction::RotateSecret { id, overlap_s } => {
+            call(&id, "rotate", json!({ "overlap_s": overlap_s })).await?
+        }
+        WebhookAction::Pause { id } => call(&id, "pause", none()).await?,
+        WebhookAction::Resume { id } => call(&id, "resume", none()).await?,
+        WebhookAction::Retry { id } => call(&id, "retry", none()).await?,
+        WebhookAction::Recover { id, since } => {
+            call(&id, "recover", json!({ "since": since })).await?
+        }
+        WebhookAction::Replay { id, from } => call(&id, "replay", json!({ "from": from })).await?,
+    };
+    output::record(json, &answer)
+}
+
+/// Prints what came of a request; one that was not taken is a failure.
+fn outcome(json: bool, answer: &Value) -> Result<(), Failure> {
+    output::record(json, answer)?;
+    let taken = answer.get("taken").and_then(Value::as_bool).unwrap_or(false);
+    if taken { Ok(()) } else { Err(Failure::Input("the endpoint did not take it".into())) }
+}
+
+/// Lists the webhooks of those integrations that have one.
+async fn list(api: &Api, json: bool, project: &str) -> Result<(), Failure> {
+    let integrations = api.list(&["v1", "projects", project, "integrations"]).await?;
+    let mut webhooks = Vec::new();
+    for integration in integrations {
+        let Some(id) = integration.get("id").and_then(Value::as_str) else { continue };
+        let path = ["v1", "projects", project, "integrations", id, "webhook"];
+        match api.get(&path, &[]).await {
+            Ok(Value::Object(mut webhook)) => {
+                webhook.insert("integration".to_owned(), id.into());
+                webhooks.push(Value::Object(webhook));
+            }
+            // It has none.
+            Err(Failure::Refused(refusal)) if refusal.status == 404 => {}
+            Err(failure) => return Err(failure),
+            Ok(_) => return Err(Failure::Answer("a webhook that is no object".into())),
+        }
+    }
+    output::list(json, &webhooks, &COLUMNS)
+}
