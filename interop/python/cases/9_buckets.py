@@ -1,11 +1,13 @@
 """Landed files in a bucket of a server that speaks S3 (`moto`): a server of its own is killed and started
 while payloads come, and the store goes away meanwhile."""
 
+import atexit
 import collections
 import json
 import logging
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -26,6 +28,7 @@ SENDERS = 4
 PATIENCE = 90
 ACCESS, SECRET = "an-access-key", "a-secret-that-nobody-may-see"
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="outflow-buckets-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 STREAM = "is-SampleJson"
 
 
@@ -97,6 +100,8 @@ class Server:
             arguments += ["--set", setting]
         self.log = open(FOLDER / "log", "ab")
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.log)
+        # Also when a case fails. What has ended already is left alone.
+        atexit.register(self.process.kill)
         self.ready = json.loads(self.process.stdout.readline())
         self.url = "http://" + self.ready["http"]
 
