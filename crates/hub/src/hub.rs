@@ -105,7 +105,8 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
         && reaches_stream(grant, action, &stream.name);
     // One that was made before such names were refused must not pass for the server itself.
     let is_own = grant.integration.as_ref().is_none_or(|id| !is_reserved(id));
-    if allowed(grant, action, stream) && names_it && is_own {
+    let is_told = !webhook::is_of_another(grant, &stream.name);
+    if allowed(grant, action, stream) && names_it && is_own && is_told {
         Ok(())
     } else {
         Err(Denied::Forbidden)

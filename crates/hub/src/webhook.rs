@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use outflow_model::{
-    ErrorCode, Filter, IntegrationId, Offset, ProjectId, StreamName, SubscriptionName, Timestamp,
+    ErrorCode, Filter, Grant, IntegrationId, Offset, ProjectId, StreamName, SubscriptionName,
+    Timestamp,
 };
 use outflow_store::{Batch, Condition, Op, Put};
 
@@ -177,6 +178,17 @@ pub trait Webhooks: Debug + Send + Sync + 'static {
 
     /// Sends a made-up event, past all that waits.
     fn test<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, WebhookAnswer>;
+}
+
+/// What the streams begin with that tell of an endpoint: what it was sent, and what it refused.
+const TELLING: [&str; 2] = ["webhook.attempts:", "webhook.parked:"];
+
+/// Whether a stream tells of the endpoint of another integration than the grant's: answers of one
+/// customer's receivers are not for another.
+pub(crate) fn is_of_another(grant: &Grant, stream: &StreamName) -> bool {
+    let Some(own) = &grant.integration else { return false };
+    let of = TELLING.iter().find_map(|prefix| stream.as_str().strip_prefix(prefix));
+    of.is_some_and(|of| of != own.as_str())
 }
 
 /// The name of an endpoint's subscription.

@@ -9,6 +9,7 @@ use outflow_model::{Action, Grant, ProjectId, StreamName, SubscriptionName};
 use super::{Destination, DestinationError, Kind, VirtualTopics, name};
 use crate::hub::Denied;
 use crate::subscription::Sources;
+use crate::webhook::is_of_another;
 
 /// The project of a grant. Operators have none: destinations are a project's own affair.
 pub(super) fn project(grant: &Grant) -> Result<&ProjectId, DestinationError> {
@@ -84,6 +85,11 @@ pub(crate) fn may_consume(
     let listed =
         |stream: &StreamName| grant.streams.as_ref().is_none_or(|streams| streams.contains(stream));
     let own = |stream: &StreamName| reaches_stream(grant, Action::Read, stream);
+    if let Sources::Streams(all) = sources
+        && all.iter().any(|source| is_of_another(grant, &source.stream))
+    {
+        return Err(Denied::Forbidden);
+    }
     let queue = name::queue(name.as_str());
     let is_kept = grant.destinations.is_some();
     let reaches = match (sources, queue) {

@@ -1,7 +1,9 @@
 //! Webhooks in the catalog: their places come and go with them, and show what may be shown.
 
 use outflow_hub::subscription::{ConsumerOptions, Delivered, NewSubscription, Sources};
-use outflow_hub::{CatalogError, Integration, Options, Settle, Start, Webhook};
+use outflow_hub::{
+    CatalogError, Integration, NewStream, Options, Settle, Start, StreamSettings, Webhook,
+};
 use outflow_model::{Action, Grant, IntegrationId, Offset, SubscriptionName};
 
 use crate::world::{World, grant, integration, name, open, project_id, publisher, world};
@@ -151,6 +153,23 @@ async fn a_place_goes_with_its_webhook_and_nobody_else_takes_or_makes_one() {
     assert_eq!(world.hub.endpoints().len(), 0);
     let world = open(&world.clock, &world.engine, Options::default()).await;
     assert!(world.hub.projects().is_empty());
+}
+
+#[tokio::test]
+async fn what_tells_of_an_endpoint_is_not_for_another_integration() {
+    let world = world().await;
+    for kind in ["webhook.attempts", "webhook.parked"] {
+        for (of, is_own) in [("i", true), ("other", false)] {
+            let new = NewStream {
+                name: name(&format!("{kind}:{of}")),
+                settings: StreamSettings::default(),
+            };
+            let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
+            let reaches = |grant: &Grant| world.hub.reaches(grant, Action::Read, &stream);
+            assert_eq!(reaches(&grant("p", true, &[Action::Read])), is_own, "{}", stream.name);
+            assert!(reaches(&grant("p", false, &[Action::Read])), "{}", stream.name);
+        }
+    }
 }
 
 #[tokio::test]
