@@ -211,8 +211,8 @@ impl<E: Held> Session<E> {
         // With no room, what lands is waited for, and not a time.
         let room = if self.is_joined { self.rules.lanes } else { 1 };
         let has_room = self.lanes.flying() < room;
-        let sends = sends.filter(|_| self.is_open() && has_room).min();
-        sends.into_iter().chain(alert.filter(|_| self.disabled.is_none())).min()
+        let sends = sends.filter(|_| has_room).min();
+        sends.into_iter().chain(alert).min().filter(|_| self.is_open())
     }
 
     /// Whether it sends.
@@ -252,20 +252,28 @@ impl<E: Held> Session<E> {
                     self.leave();
                     self.lanes.forget();
                 }
+                let goes_on = self.rules.is_paused && !rules.is_paused;
                 self.rules = rules;
+                if goes_on {
+                    self.begin_anew();
+                }
             }
             Input::Retry => self.lanes.hurry(now),
             Input::Resumed => {
-                if self.disabled.take().is_some() {
-                    self.health = Health::default();
-                    self.outputs.push(Output::Store);
-                }
+                self.disabled = None;
+                self.begin_anew();
                 self.lanes.hurry(now);
             }
         }
         self.look_at_health(now);
         self.go_on(now);
         std::mem::take(&mut self.outputs)
+    }
+
+    /// The time in which nothing was sent is no time of failure.
+    fn begin_anew(&mut self) {
+        self.health = Health::default();
+        self.outputs.push(Output::Store);
     }
 
     /// An attempt has ended.
@@ -313,7 +321,7 @@ impl<E: Held> Session<E> {
     }
 
     fn look_at_health(&mut self, now: Timestamp) {
-        if self.disabled.is_some() {
+        if !self.is_open() {
             return;
         }
         if let Some(alert) = self.health.alert(now, self.rules.disable_after) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outflow_face_webhook::outcome::{Failure, Outcome};
 use outflow_face_webhook::schedule::{Schedule, Wish};
-use outflow_face_webhook::session::{BatchId, Held, Input, Note, Output, Rules, Session};
+use outflow_face_webhook::session::{BatchId, Disabled, Held, Input, Note, Output, Rules, Session};
 use outflow_face_webhook::wire::BatchSize;
 use outflow_model::rng::SeededRng;
 use outflow_model::{Offset, Rng as _, Timestamp};
@@ -69,6 +69,7 @@ struct World {
     attempted: BTreeMap<u64, Vec<u64>>,
     stored: Note,
     sends: u64,
+    alerts: Vec<u8>,
 }
 
 impl World {
@@ -87,6 +88,7 @@ impl World {
             attempted: BTreeMap::new(),
             stored: Note::default(),
             sends: 0,
+            alerts: Vec::new(),
         };
         world.tell(Input::Due);
         world
@@ -127,7 +129,7 @@ impl World {
         for output in self.session.apply(input, self.now, &self.rng) {
             match output {
                 Output::Join => {
-                    assert!(self.given.replace(BTreeSet::new()).is_none(), "joined twice")
+                    assert!(self.given.replace(BTreeSet::new()).is_none(), "joined twice");
                 }
                 Output::Leave => assert!(self.given.take().is_some(), "left twice"),
                 Output::Send { batch, is_noted } => self.send(batch, is_noted),
@@ -137,7 +139,8 @@ impl World {
                     self.settle(&events);
                 }
                 Output::Store => self.stored = self.session.note(),
-                Output::Alert(_) | Output::Disable(_) => {}
+                Output::Alert(alert) => self.alerts.push(alert.percent),
+                Output::Disable(_) => {}
             }
         }
     }
@@ -318,6 +321,43 @@ fn an_endpoint_that_waits_long_takes_nothing_and_comes_back_by_itself() {
     assert!(world.given.is_some());
     world.finish(|_| false);
     assert_eq!(world.session.note().failing, None);
+}
+
+#[test]
+fn one_that_only_fails_is_disabled_in_time_and_a_pause_is_no_failure() {
+    let day = 24 * 60 * MINUTE_MS;
+    let disable_after = Duration::from_secs(24 * 3_600);
+    let mut world = World::new(3, Rules { disable_after, ..rules(1, None) });
+    world.publish(3);
+    world.deliver(100);
+    world.land(|_, _| again());
+    // It is paused for longer than it may fail.
+    let paused = Rules { is_paused: true, ..world.rules.clone() };
+    world.tell(Input::Changed(paused));
+    world.pass(100 * day);
+    assert_eq!((world.session.next_due(), world.session.note().disabled), (None, None));
+    world.tell(Input::Changed(world.rules.clone()));
+    world.tell(Input::Resumed);
+    world.deliver(100);
+    world.land(|_, _| again());
+    assert!(world.session.is_open(), "the time begins anew");
+    // Now it does nothing but fail.
+    for _ in 0..3_000 {
+        if !world.session.is_open() {
+            break;
+        }
+        let due = world.session.next_due().expect("it tries again");
+        let millis = (due.millis() - world.now.millis()).max(1);
+        world.pass(millis);
+        world.deliver(100);
+        world.land(|_, _| again());
+    }
+    assert_eq!(world.stored.disabled.unwrap().0, Disabled::Failing);
+    let failing = world.stored.failing.unwrap();
+    let allowed = world.now.millis() - failing.since.millis();
+    assert!((day..day + 5 * MINUTE_MS).contains(&allowed), "{allowed}");
+    assert_eq!(world.alerts, [50, 70, 90, 100]);
+    assert_eq!(world.session.next_due(), None);
 }
 
 #[test]
