@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use outflow_hub::subscription::{ConsumerId, ConsumerOptions, EventView, Subscription};
+use outflow_hub::subscription::{
+    ConsumeError, ConsumerId, ConsumerOptions, EventView, Subscription,
+};
 use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Delivery, Settle, WebhookError, WebhookStatus};
 use outflow_model::{Offset, Timestamp};
@@ -120,6 +122,7 @@ impl Post {
                 endpoint.settings = settings;
             }
             self.tell(key, Input::Changed(rules)).await;
+            self.set_credit(key);
             if anew {
                 self.tell(key, Input::Resumed).await;
             }
@@ -233,6 +236,15 @@ impl Post {
         self.set_timer(key);
     }
 
+    /// Lets an endpoint take as many events as its settings want now.
+    fn set_credit(&mut self, key: u64) {
+        let Some(endpoint) = self.endpoints.get(&key) else { return };
+        if let Some(consumer) = endpoint.consumer {
+            let credit = u32::try_from(endpoint.session.credit()).unwrap_or(u32::MAX);
+            self.consumers.set_credit(consumer, credit);
+        }
+    }
+
     /// Makes an endpoint a consumer; one that cannot be is served no more.
     async fn join(&mut self, key: u64) -> bool {
         let Some(endpoint) = self.endpoints.get_mut(&key) else { return false };
@@ -247,7 +259,10 @@ impl Post {
             }
             Err(error) => {
                 let id = endpoint.id.clone();
-                tracing::debug!(project = %id.0, integration = %id.1, %error, "a webhook is served no more");
+                // Its place may be gone already; anything else is for operators to see.
+                if error != ConsumeError::NotFound && error != ConsumeError::ShuttingDown {
+                    tracing::warn!(project = %id.0, integration = %id.1, %error, "a webhook is served no more until it is changed");
+                }
                 self.leave(&id);
                 false
             }

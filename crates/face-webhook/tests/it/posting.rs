@@ -279,6 +279,19 @@ async fn batches_are_arrays_and_partial_ones_go_after_a_second() {
 }
 
 #[tokio::test]
+async fn new_settings_count_from_the_next_batch_on() {
+    let world = World::new(webhook(1)).await;
+    world.publish(&["A"]).await;
+    world.desk.requests(1).await;
+    let (project, id) = ids();
+    world.hub.set_webhook(&project, &id, webhook(50), Start::Latest).await.unwrap();
+    world.changed(false).await;
+    world.publish(&["B"; 50]).await;
+    let came = world.desk.requests(2).await;
+    assert_eq!(offsets(&came[1].1).len(), 50);
+}
+
+#[tokio::test]
 async fn only_what_the_integration_and_the_filter_show_is_sent() {
     let filter = Some(r#"[{"types":["OPEN","LOCATION"]}]"#.to_owned());
     let world = World::new(Webhook { filter, ..webhook(1) }).await;
