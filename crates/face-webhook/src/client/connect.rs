@@ -100,9 +100,8 @@ impl Connector {
     /// A connection to an address of the endpoint that may be reached.
     async fn reach_guarded(&self, endpoint: &Endpoint) -> Result<TcpStream, Failure> {
         let found = self.addresses(endpoint.host()).await;
-        let chosen = self.guard.choose(found, endpoint.port()).map_err(|denied| {
+        let chosen = self.guard.choose(found, endpoint.port()).inspect_err(|denied| {
             debug!(?endpoint, class = ?denied.class, "no address of an endpoint may be reached");
-            denied
         })?;
         let stream = dial(chosen).await.map_err(|_| Failure::Connect)?;
         let peer = stream.peer_addr().map_err(|_| Failure::Broken)?;

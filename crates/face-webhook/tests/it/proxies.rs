@@ -118,7 +118,8 @@ async fn whatever_a_proxy_refuses_is_a_connection_that_did_not_come_about() {
     for answer in answers {
         let proxy = Receiver::start(move |mut stream, _| async move {
             let mut some = [0; 512];
-            stream.read(&mut some).await.ok();
+            let asked = stream.read(&mut some).await;
+            assert!(asked.is_ok(), "{asked:?}");
             stream.write_all(answer).await.unwrap();
         })
         .await;
