@@ -1,19 +1,13 @@
-//! Connections: TCP and TLS on the face's own port. With its folder the only part of this face
-//! that knows a socket.
+//! Connections: TCP and TLS on the face's own port. The only part of this face that knows a socket.
 //!
 //! Called by `server`: [`OpenWire::new`] once, and [`OpenWire`] as [`Protocol`] for the listener.
-//! [`connection`] drives a session, [`socket`] is the way bytes come and go, [`work`] asks the hub.
-
-mod connection;
-mod flight;
-mod socket;
-mod wait;
-mod work;
+//! The broker session's [`Connection`] drives a session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use outflow_auth::Auth;
+use outflow_broker::{Connection, Socket, Terms};
 use outflow_face::{Drain, Peer, Protocol};
 use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
@@ -21,9 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::Options;
 use crate::metrics::Metrics;
-use crate::session::{Face, Live, Session};
-use connection::Connection;
-use socket::Socket;
+use crate::session::{Face, Live, Outbox, Session};
 
 /// The face. Clones are the same.
 #[derive(Debug, Clone)]
@@ -32,7 +24,7 @@ pub struct OpenWire(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     face: Arc<Face>,
-    drain: Drain,
+    terms: Arc<Terms>,
     next: AtomicU64,
 }
 
@@ -50,8 +42,15 @@ impl OpenWire {
         let broker =
             format!("ID:outflow-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
         let live = Live::default();
+        let terms = Arc::new(Terms {
+            hub: hub.clone(),
+            drain,
+            limits: options.limits.clone(),
+            silent: metrics.silent.clone(),
+            stalled: metrics.stalled.clone(),
+        });
         let face = Arc::new(Face { hub, auth, options, metrics, broker, live });
-        Self(Arc::new(Inner { face, drain, next: AtomicU64::new(1) }))
+        Self(Arc::new(Inner { face, terms, next: AtomicU64::new(1) }))
     }
 }
 
@@ -67,8 +66,8 @@ impl Protocol for OpenWire {
         tracing::debug!(session = number, peer = %peer.addr, transport, "connection opened");
         let open = inner.face.metrics.open.get_or_create_owned(&[("transport", transport)]);
         open.inc();
-        let socket = Socket::new(stream);
-        Connection::new(socket, session, Arc::clone(&inner.face), inner.drain.clone()).run().await;
+        let out = Outbox::new(inner.face.options.max_frame_bytes as u64);
+        Connection::new(Socket::new(stream), session, out, Arc::clone(&inner.terms)).run().await;
         open.dec();
     }
 }

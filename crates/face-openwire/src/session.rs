@@ -1,9 +1,8 @@
 //! One connection's state machine: what a command, a message or the hub's answer leads to.
 //!
-//! [`Session::apply`] takes one [`Input`] and appends commands to the [`Outbox`]; what it needs done
-//! that takes time comes back as [`Work`], whose result is another input. No I/O and no waiting:
-//! [`crate::listen`] drives it. [`batch`] gathers what the commands of one read come to, [`live`] is
-//! what connections know of each other.
+//! It is a broker session: [`outflow_broker::Connection`] drives it, and what does not depend on the
+//! wire is [`outflow_broker`]'s. [`answers`] gathers what the commands of one read are answered,
+//! [`live`] is what connections know of each other.
 //!
 //! Invariants: a command that asks for an answer gets one, when what it did is durable (or relaxed
 //! by choice); a command that fails changes nothing; a message acked twice is acked once.
@@ -11,12 +10,11 @@
 mod acknowledge;
 mod advisory;
 mod answer;
-pub mod batch;
+pub mod answers;
 mod connect;
 mod consume;
 mod deliver;
-pub mod heart;
-mod held;
+mod hear;
 mod live;
 mod outbox;
 mod remove;
@@ -26,31 +24,46 @@ mod temporary;
 mod transaction;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use outflow_auth::Auth;
+use outflow_broker::{
+    self as broker, Batch, Landing, Outbox as _, Outcome, Part, Read, Subscriptions, Targets,
+    Transactions, Wish,
+};
+use outflow_hub::Hub;
 use outflow_hub::destination::Destination;
-use outflow_hub::subscription::{ConsumerId, LeaseId};
-use outflow_hub::{CloseReason, Delivery, Hub, Stream, Subscription};
+use outflow_hub::subscription::SubscriptionId;
 use outflow_model::ErrorCode;
 use outflow_model::draft::Rules;
 use tokio::time::Instant;
 
 use crate::config::Options;
-use crate::error::Failure;
+use crate::error::{Failure, closes};
 use crate::metrics::Metrics;
-use crate::translate::wish::Wish;
-use crate::wire::{self, Command, ProducerId, WireError, WireFormat};
+use crate::translate::destination;
+use crate::translate::wish::Ask;
+use crate::wire::{
+    self, Command, ConsumerId, Decoder, KeepAliveInfo, ProducerId, TransactionId, WireFormat,
+};
 
 use advisory::Advised;
 pub use answer::Asked;
-use batch::{Batch, Landing, Outcome};
+use answers::Answers;
 pub use connect::Opening;
+use hear::Heard;
 pub use live::{Advice, Live, News, Seat};
 pub use outbox::Outbox;
-use send::Targets;
-use subscription::Subscriptions;
-pub use transaction::Transaction;
+use subscription::Own;
+
+type Input<'a> = broker::Input<'a, Session>;
+type Step = broker::Step<Session>;
+type Work = broker::Work<Session>;
+
+/// The largest frame of who has not logged in yet, in bytes.
+const BEFORE_LOGIN: u64 = 64 * 1024;
 
 /// What all sessions of the face share.
 #[derive(Debug)]
@@ -69,205 +82,15 @@ pub struct Face {
     pub live: Live,
 }
 
-/// What happens to a session.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// The client sent a command.
-    Command(&'a Command),
-    /// The client sent something that is none.
-    Fault(WireError),
-    /// [`Work::Resolve`] is done.
-    Resolved {
-        /// The destination as the client has it.
-        destination: wire::Destination,
-        /// Its streams.
-        streams: Result<Vec<Arc<Stream>>, Failure>,
-    },
-    /// [`Work::Open`] is done: the client id is ours, or another's.
-    Opened {
-        /// What was to be opened.
-        opening: Box<Opening>,
-        /// Why not.
-        refused: Option<Failure>,
-    },
-    /// [`Work::Subscribe`] is done.
-    Subscribed {
-        /// What was asked.
-        wish: Box<Wish>,
-        /// The consumers that serve it.
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
-    },
-    /// [`Work::Widen`] is done.
-    Widened {
-        /// Which consumer.
-        number: u32,
-        /// The consumers that serve it besides those it has.
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
-    },
-    /// [`Work::Make`] is done.
-    Made {
-        /// Who is answered.
-        asked: Asked,
-        /// What was made.
-        destination: Destination,
-        /// Whether it was.
-        result: Result<(), Failure>,
-    },
-    /// Work with nothing to tell but whether it worked is done.
-    Answered {
-        /// Who is answered.
-        asked: Asked,
-        /// Whether it worked.
-        result: Result<(), Failure>,
-    },
-    /// [`Work::Commit`] is done.
-    Committed {
-        /// What was to be committed.
-        transaction: Box<Transaction>,
-        /// Who is answered.
-        asked: Asked,
-        /// Whether it was.
-        result: Result<(), Failure>,
-    },
-    /// A batch is on the disk, or is not.
-    Landed {
-        /// Its answers.
-        landing: Landing,
-        /// What became of it.
-        outcome: Outcome,
-    },
-    /// A message for a consumer.
-    Delivered {
-        /// Whose.
-        consumer: ConsumerId,
-        /// What.
-        delivery: &'a Delivery,
-    },
-    /// A message for a browser; `None`: there are no more.
-    Browsed {
-        /// The browser.
-        consumer: ConsumerId,
-        /// What.
-        delivery: Option<&'a Delivery>,
-    },
-    /// Other connections made or removed something.
-    Told(Vec<Advice>),
-    /// The time that [`Session::due`] told has come.
-    Due(Instant),
-    /// A consumer has ended, or all have.
-    Closed {
-        /// Which; `None`: all.
-        consumer: Option<ConsumerId>,
-        /// Why.
-        reason: CloseReason,
-    },
-}
-
-/// What has to be done for a session by who drives it.
-#[derive(Debug)]
-pub enum Work {
-    /// Read and keep alive as agreed from now on.
-    Speak {
-        /// The agreed form.
-        format: WireFormat,
-        /// After how long without a byte a side is taken for dead.
-        inactivity: std::time::Duration,
-    },
-    /// Find the streams that sends to these destinations go to.
-    Resolve {
-        /// As the client has it.
-        destination: wire::Destination,
-        /// Element by element.
-        destinations: Vec<Destination>,
-    },
-    /// Take the client's ids for this connection.
-    Open(Box<Opening>),
-    /// Hand on what [`Session::take_batch`] gives.
-    Flush,
-    /// Add consumers, or begin to browse.
-    Subscribe(Box<Wish>),
-    /// Add consumers of the queues that were made since, for a consumer with wildcards.
-    Widen {
-        /// Which.
-        number: u32,
-        /// What it asked for.
-        wish: Box<Wish>,
-    },
-    /// Remove consumers.
-    Remove {
-        /// Which, each with the last message its user has seen.
-        consumers: Vec<(ConsumerId, Seen)>,
-        /// Who is answered.
-        asked: Asked,
-    },
-    /// Let consumers have so many messages unacked from now on.
-    Prefetch {
-        /// Which.
-        consumers: Vec<ConsumerId>,
-        /// How many.
-        prefetch: u32,
-    },
-    /// Delete a durable subscription.
-    Delete {
-        /// The client it is of.
-        client: String,
-        /// Its name.
-        name: String,
-        /// Who is answered.
-        asked: Asked,
-    },
-    /// Make a temporary destination.
-    Make {
-        /// Which.
-        destination: Destination,
-        /// Who is answered.
-        asked: Asked,
-    },
-    /// Remove a temporary destination.
-    Unmake {
-        /// Which.
-        destination: Destination,
-        /// Who is answered.
-        asked: Asked,
-    },
-    /// Commit.
-    Commit {
-        /// What.
-        transaction: Box<Transaction>,
-        /// Who is answered.
-        asked: Asked,
-    },
-    /// End the connection once everything before is answered.
-    Close,
-}
-
-/// Which of its messages the user of a consumer that goes has seen (reference `activemq.md` a4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// It is not known: any may have been.
-    Unknown,
-    /// Those up to this one; `None`: not one.
-    Through(Option<LeaseId>),
-}
-
-/// What follows from an input.
-#[derive(Debug)]
-#[must_use]
-pub enum Step {
-    /// Nothing but what was written.
-    Done,
-    /// The work; then what comes next.
-    Then(Work),
-    /// The work; then the same command again.
-    Again(Work),
-}
-
 /// One connection's state. See the module.
 #[derive(Debug)]
 pub struct Session {
     face: Arc<Face>,
     /// Its number among the server's connections, for the log.
     number: u64,
+    decoder: Decoder,
+    /// The command that waits for its work.
+    again: Option<Command>,
     /// Whether both sides have told what they can speak.
     has_agreed: bool,
     /// The version that both speak.
@@ -276,13 +99,18 @@ pub struct Session {
     sessions: HashSet<i64>,
     /// By producer, how many bytes it may have unanswered; 0: any.
     producers: HashMap<ProducerId, i32>,
-    subscriptions: Subscriptions,
+    subscriptions: Subscriptions<Own, wire::Destination>,
+    /// Of its subscriptions, by the client's ids for its consumers.
+    numbers: HashMap<ConsumerId, u32>,
+    /// How many pulls end at a certain time.
+    timed: usize,
     advised: Advised,
-    transactions: Vec<Transaction>,
-    targets: Targets,
+    heard: Option<Heard>,
+    transactions: Transactions<TransactionId>,
+    targets: Targets<wire::Destination>,
     /// The temporary destinations it has made.
     temporary: Vec<Destination>,
-    batch: Batch,
+    batch: Batch<Answers>,
     /// The rules of the moment, for the events of one batch.
     rules: Option<Rules>,
     /// Commands and messages not counted yet: metrics are touched once a batch.
@@ -298,17 +126,23 @@ impl Session {
     /// A session that expects WireFormatInfo.
     #[must_use]
     pub fn new(face: Arc<Face>, number: u64) -> Self {
+        let mut decoder = Decoder::new(WireFormat::initial(face.options.max_frame_bytes as u64));
+        decoder.bound(BEFORE_LOGIN);
         Self {
-            face,
             number,
+            decoder,
+            again: None,
             has_agreed: false,
             version: 1,
             opened: None,
             sessions: HashSet::new(),
             producers: HashMap::new(),
             subscriptions: Subscriptions::default(),
+            numbers: HashMap::new(),
+            timed: 0,
             advised: Advised::default(),
-            transactions: Vec::new(),
+            heard: None,
+            transactions: Transactions::new(face.options.limits.room),
             targets: Targets::default(),
             temporary: Vec::new(),
             batch: Batch::default(),
@@ -316,63 +150,13 @@ impl Session {
             commands: 0,
             sent: 0,
             delivered: 0,
+            face,
         }
-    }
-
-    /// Its number, for the log.
-    #[must_use]
-    pub const fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// The login, once there is one.
-    #[must_use]
-    pub fn opened(&self) -> Option<&Opening> {
-        self.opened.as_deref()
     }
 
     /// The connection's id; empty before its login.
     fn connection(&self) -> &str {
         self.opened.as_ref().map_or("", |opened| &opened.connection)
-    }
-
-    /// Takes what happened.
-    pub fn apply(&mut self, input: Input<'_>, out: &mut Outbox) -> Step {
-        match input {
-            Input::Command(command) => self.command(command, out),
-            Input::Fault(error) => self.fail(&error.into(), &Asked::silent(), out),
-            Input::Resolved { destination, streams } => {
-                self.targets.put(destination, streams);
-                Step::Done
-            }
-            Input::Opened { opening, refused } => self.opening(opening, refused, out),
-            Input::Subscribed { wish, consumers } => self.subscribed(wish, consumers, out),
-            Input::Widened { number, consumers } => {
-                let result = consumers.map(|added| self.subscriptions.extend(number, &added));
-                self.answer(result, &Asked::silent(), out)
-            }
-            Input::Made { asked, destination, result } => {
-                self.made(destination, result, &asked, out)
-            }
-            Input::Answered { asked, result } => self.answer(result, &asked, out),
-            Input::Committed { transaction, asked, result } => {
-                self.committed(&transaction, &result);
-                self.answer(result, &asked, out)
-            }
-            Input::Landed { landing, outcome } => self.landed(landing, outcome, out),
-            Input::Delivered { consumer, delivery } => self.deliver(consumer, delivery, out),
-            Input::Browsed { consumer, delivery } => self.browse(consumer, delivery, out),
-            Input::Told(advice) => self.told(&advice, out),
-            Input::Due(now) => self.end_pulls(now, out),
-            Input::Closed { consumer, reason } => self.ended(consumer, &reason, out),
-        }
-    }
-
-    /// What the commands so far came to; to be asked for whenever no more are at hand.
-    pub fn take_batch(&mut self) -> Option<Batch> {
-        self.count();
-        self.rules = None;
-        (!self.batch.is_empty()).then(|| std::mem::take(&mut self.batch))
     }
 
     fn command(&mut self, command: &Command, out: &mut Outbox) -> Step {
@@ -418,19 +202,19 @@ impl Session {
             _ => return Err(Failure::malformed("The server takes no such command")),
         }
         if asked.is_wanted() {
-            self.batch.answer(asked, batch::Part::Ready);
+            self.batch.answers.add(asked, Part::Ready);
         }
         Ok(Step::Done)
     }
 
     /// A batch is over: answers.
-    fn landed(&mut self, landing: Landing, outcome: Outcome, out: &mut Outbox) -> Step {
-        let failures = landing.write(outcome, out);
+    fn landed(&mut self, landing: &Landing<Answers>, outcome: Outcome, out: &mut Outbox) -> Step {
+        let failures = answers::write(landing, outcome, out);
         self.count_failures(&failures);
         if failures.iter().any(|failure| failure.code == ErrorCode::NotFound) {
             self.targets.forget();
         }
-        let closes = failures.iter().any(|failure| failure.closes);
+        let closes = failures.iter().any(closes);
         if closes { Step::Then(Work::Close) } else { Step::Done }
     }
 
@@ -446,7 +230,7 @@ impl Session {
             Ok(()) => Step::Done,
             Err(failure) => {
                 self.count_failures(std::slice::from_ref(&failure));
-                if failure.closes { Step::Then(Work::Close) } else { Step::Done }
+                if closes(&failure) { Step::Then(Work::Close) } else { Step::Done }
             }
         }
     }
@@ -469,6 +253,143 @@ impl Session {
             if *count > 0 {
                 total.inc_by(std::mem::take(count));
             }
+        }
+    }
+}
+
+impl broker::Session for Session {
+    // Answers name what they answer.
+    const IN_ORDER: bool = false;
+
+    type Outbox = Outbox;
+    type Answers = Answers;
+    type Asked = Asked;
+    type Spelling = wire::Destination;
+    type Ask = Ask;
+    type Opening = Opening;
+
+    fn name(&self) -> impl Display {
+        self.number
+    }
+
+    fn greet(&mut self, out: &mut Outbox) {
+        self.say_hello(out);
+    }
+
+    fn read(&mut self, input: &mut BytesMut, out: &mut Outbox) -> Read<Self> {
+        loop {
+            let command = match self.again.take() {
+                Some(command) => command,
+                None => match self.decoder.read(input) {
+                    Ok(Some(command)) => command,
+                    Ok(None) => return Read::Starved(Step::Done),
+                    Err(error) => {
+                        // What follows bytes that are no frame cannot be told apart.
+                        input.clear();
+                        return Read::More(self.fail(&error.into(), &Asked::silent(), out));
+                    }
+                },
+            };
+            match self.command(&command, out) {
+                // What a few bytes ask for may be much: the rest waits until it is written.
+                Step::Done if out.len() >= self.face.options.limits.output_bytes => {
+                    return Read::More(Step::Done);
+                }
+                Step::Done => {}
+                again @ Step::Again(_) => {
+                    self.again = Some(command);
+                    return Read::More(again);
+                }
+                then @ Step::Then(_) => return Read::More(then),
+            }
+        }
+    }
+
+    fn apply(&mut self, input: Input<'_>, out: &mut Outbox) -> Step {
+        match input {
+            Input::Resolved { spelling, streams } => {
+                self.targets.put(spelling, streams);
+                Step::Done
+            }
+            Input::Opened { opening, taken } => self.opening(opening, taken, out),
+            Input::Subscribed { ask, wish, consumers } => {
+                self.subscribed(ask, wish, consumers, out)
+            }
+            Input::Widened { number, consumers } => {
+                let result = consumers
+                    .map(|added| self.subscriptions.extend(number, &added, destination::write));
+                self.answer(result, &Asked::silent(), out)
+            }
+            Input::Made { asked, destination, result } => {
+                self.made(destination, result, &asked, out)
+            }
+            Input::Unmade { asked, destination, result } => {
+                self.unmade(&destination, result, &asked, out)
+            }
+            Input::Removed { asked, result } => self.answer(result, &asked, out),
+            Input::Committed { transaction, asked, result } => {
+                self.committed(&transaction, &result);
+                self.answer(result, &asked, out)
+            }
+            Input::Landed { landing, outcome } => self.landed(&landing, outcome, out),
+            Input::Delivered { consumer, delivery } => self.deliver(consumer, delivery, out),
+            Input::Browsed { consumer, delivery } => self.browse(consumer, delivery, out),
+            Input::Due(now) => self.end_pulls(now, out),
+            Input::Closed { consumer, reason } => self.ended(consumer, &reason, out),
+        }
+    }
+
+    fn take_batch(&mut self) -> Option<Batch<Answers>> {
+        self.count();
+        self.rules = None;
+        (!self.batch.is_empty()).then(|| std::mem::take(&mut self.batch))
+    }
+
+    fn opened(&self) -> Option<&Opening> {
+        self.opened.as_deref()
+    }
+
+    fn consumer_name(&self) -> String {
+        self.opened.as_ref().map(|opened| opened.client.clone()).unwrap_or_default()
+    }
+
+    fn widen(&self) -> Vec<(u32, Box<Wish>)> {
+        self.subscriptions.widen()
+    }
+
+    fn subscriptions_of(&self, number: u32) -> Vec<SubscriptionId> {
+        self.subscriptions.served_by(number)
+    }
+
+    fn take_temporary(&mut self) -> Vec<Destination> {
+        self.take_all_temporary()
+    }
+
+    fn beat(&mut self, out: &mut Outbox) {
+        self.say_alive(out);
+    }
+
+    fn ask_for_life(&mut self, out: &mut Outbox) {
+        let asks = KeepAliveInfo { response_required: true, ..KeepAliveInfo::default() };
+        out.send(&Command::KeepAliveInfo(asks));
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.first_due()
+    }
+
+    fn news(&mut self, writes: bool) -> impl Future<Output = ()> + Send {
+        self.hear(writes)
+    }
+
+    fn heard(&mut self, out: &mut Outbox) -> Option<Step> {
+        self.take_heard(out)
+    }
+
+    fn left(&mut self) {
+        // Whoever took the id over has waited until all is given back.
+        if let Some(opened) = self.opened.take() {
+            drop(opened.seat);
         }
     }
 }

@@ -36,18 +36,3 @@ pub mod letter;
 pub mod message;
 pub mod properties;
 pub mod wish;
-
-/// The type of events that came as messages.
-pub const MESSAGE_TYPE: &str = "MESSAGE";
-
-/// When an event expires, RFC 3339 (the hub's).
-pub const EXPIRES: &str = "outflow-expires";
-/// Before when an event is not delivered, RFC 3339 (the hub's).
-pub const DELIVER_AT: &str = "outflow-deliver-at";
-/// Which connection sent an event, where that connection has a consumer that does not want its own.
-pub const ORIGIN: &str = "outflow-origin";
-/// Which kind of message it is.
-pub const KIND: &str = "outflow-body";
-pub use outflow_hub::subscription::headers::TYPES;
-/// What the hub tells of dead letters begins so.
-pub const DEAD: &str = "outflow-dead-";

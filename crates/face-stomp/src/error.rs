@@ -2,36 +2,20 @@
 //!
 //! The specification says that an ERROR ends the connection; ActiveMQ ends it only when it cannot
 //! go on, and its clients depend on that (reference `activemq.md` b1, rule 11). [`closes`] is the
-//! one table of which is which. Nothing of the server's inside is in a frame.
+//! one table of which is which. Nothing of the server's inside is in a frame. Why things fail is the
+//! broker session's to say.
 
-use outflow_face::problem;
-use outflow_hub::destination::DestinationError;
-use outflow_hub::selector::SelectorError;
-use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
-use outflow_hub::{CatalogError, PublishError};
+pub use outflow_broker::Failure;
 use outflow_model::ErrorCode;
-use outflow_model::draft::EventError;
 
 use crate::session::Outbox;
 use crate::wire::{Version, WireError};
 
-/// Why a frame failed, in the words of its answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// The class.
-    pub code: ErrorCode,
-    /// The header `message`; ActiveMQ's words where it has some.
-    pub message: String,
-    /// Whether the connection ends.
-    pub closes: bool,
-}
-
-/// Whether a failure of class `code` ends the connection. Bytes that are not a frame, and frames
-/// that no connection may hold, end it whatever their class: see [`Failure::fatal`].
+/// Whether a failure ends the connection: what it says itself, else by its class. Bytes that are not
+/// a frame, and frames that no connection may hold, end it whatever their class.
 #[must_use]
-pub const fn closes(code: ErrorCode) -> bool {
-    match code {
+pub fn closes(failure: &Failure) -> bool {
+    failure.ends.unwrap_or(match failure.code {
         ErrorCode::Unauthenticated | ErrorCode::ShuttingDown | ErrorCode::Timeout => true,
         ErrorCode::Malformed
         | ErrorCode::Forbidden
@@ -45,63 +29,20 @@ pub const fn closes(code: ErrorCode) -> bool {
         | ErrorCode::Expired
         | ErrorCode::Unavailable
         | ErrorCode::Internal => false,
-    }
+    })
 }
 
-impl Failure {
-    /// A failure of class `code`.
-    #[must_use]
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), closes: closes(code) }
+/// Appends the ERROR frame. `receipt` is the frame's `receipt`, if it had one.
+pub fn write(failure: &Failure, out: &mut Outbox, version: Version, receipt: Option<&str>) {
+    let mut frame = out.begin(version, "ERROR");
+    frame.plain("content-type", "text/plain");
+    if let Some(receipt) = receipt {
+        frame.header("receipt-id", receipt);
     }
-
-    /// A frame that does not say what it must, or says it wrongly. The connection stays.
-    #[must_use]
-    pub fn malformed(message: impl Into<String>) -> Self {
-        Self::new(ErrorCode::Malformed, message)
-    }
-
-    /// A failure after which the connection ends.
-    #[must_use]
-    pub fn fatal(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { closes: true, ..Self::new(code, message) }
-    }
-
-    /// An ack of a message that the queue has taken back: its lease has ended, or it was purged.
-    #[must_use]
-    pub fn taken_back() -> Self {
-        Self::new(ErrorCode::NotFound, "the message was taken back before it was acked")
-    }
-
-    /// The same, but the connection stays.
-    #[must_use]
-    pub fn and_stays(self) -> Self {
-        Self { closes: false, ..self }
-    }
-
-    /// Appends the ERROR frame. `receipt` is the frame's `receipt`, if it had one.
-    pub fn write(&self, out: &mut Outbox, version: Version, receipt: Option<&str>) {
-        let mut frame = out.begin(version, "ERROR");
-        frame.plain("content-type", "text/plain");
-        if let Some(receipt) = receipt {
-            frame.header("receipt-id", receipt);
-        }
-        frame.header("message", &self.message);
-        let mut body = self.message.clone();
-        body.push_str(if self.code.is_retryable() { "\nTry again later.\n" } else { "\n" });
-        frame.body(body.as_bytes());
-    }
-
-    /// The label that metrics count it under.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        problem::name(self.code)
-    }
-}
-
-/// What a log should know and a client must not.
-fn unavailable(what: &'static str, reason: &str) {
-    tracing::error!(reason, "{what}");
+    frame.header("message", &failure.message);
+    let mut body = failure.message.clone();
+    body.push_str(if failure.code.is_retryable() { "\nTry again later.\n" } else { "\n" });
+    frame.body(body.as_bytes());
 }
 
 impl From<WireError> for Failure {
@@ -133,73 +74,5 @@ impl From<WireError> for Failure {
             WireError::NoName => (ErrorCode::Malformed, "A header has no name"),
         };
         Self::fatal(code, message)
-    }
-}
-
-impl From<EventError> for Failure {
-    fn from(error: EventError) -> Self {
-        let code = if error.too_large { ErrorCode::TooLarge } else { ErrorCode::Malformed };
-        Self::new(code, error.reason)
-    }
-}
-
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Self {
-        if let PublishError::Unavailable(reason) | PublishError::Uncertain(reason) = &error {
-            unavailable("messages were not stored", reason);
-        }
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<SettleError> for Failure {
-    fn from(error: SettleError) -> Self {
-        if let SettleError::Unavailable(reason) | SettleError::Uncertain(reason) = &error {
-            unavailable("acks were not stored", reason);
-        }
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<TransactionError> for Failure {
-    fn from(error: TransactionError) -> Self {
-        match error {
-            TransactionError::Publish(error) => error.into(),
-            TransactionError::Settle(error) => error.into(),
-            error @ TransactionError::TooLarge { .. } => Self::new(error.code(), error.to_string()),
-        }
-    }
-}
-
-impl From<ConsumeError> for Failure {
-    fn from(error: ConsumeError) -> Self {
-        if let ConsumeError::Unavailable(reason) = &error {
-            unavailable("a consumer was not added", reason);
-        }
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<CatalogError> for Failure {
-    fn from(error: CatalogError) -> Self {
-        if let CatalogError::Unavailable(reason) = &error {
-            unavailable("the catalog was not changed", reason);
-        }
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<DestinationError> for Failure {
-    fn from(error: DestinationError) -> Self {
-        if let DestinationError::Unavailable(reason) = &error {
-            unavailable("a destination was not found or made", reason);
-        }
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<SelectorError> for Failure {
-    fn from(error: SelectorError) -> Self {
-        Self::new(error.code(), format!("The selector is not valid: {error}"))
     }
 }

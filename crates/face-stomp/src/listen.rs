@@ -2,14 +2,10 @@
 //! only part of this face that knows a socket or axum.
 //!
 //! Called by `server`: [`Stomp::new`] once, [`Stomp`] as [`Protocol`] for the listener, and
-//! [`Stomp::router`] for the HTTP port. [`connection`] drives a session, [`link`] is the way bytes
-//! come and go, [`work`] asks the hub.
+//! [`Stomp::router`] for the HTTP port. The broker session's [`Connection`] drives a session;
+//! [`link`] is the way bytes come and go over a WebSocket.
 
-mod connection;
-mod flight;
 mod link;
-mod wait;
-mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +18,7 @@ use axum::routing::get;
 use http::HeaderMap;
 use http::header::ORIGIN;
 use outflow_auth::Auth;
+use outflow_broker::{Connection, Link, Session as _, Socket, Terms};
 use outflow_face::{Drain, Peer, Phase, Problem, Protocol};
 use outflow_hub::Hub;
 use outflow_model::ErrorCode;
@@ -32,9 +29,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Options;
 use crate::metrics::Metrics;
-use crate::session::{Face, Session};
-use connection::Connection;
-use link::{Bytes as ByteLink, Link, Sockets};
+use crate::session::{Face, Outbox, Session};
+use link::Sockets;
 
 /// The subprotocols of STOMP over WebSocket, the best first (reference `activemq.md` b3). Which
 /// version is spoken is CONNECT's to say.
@@ -50,7 +46,7 @@ pub struct Stomp(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     face: Arc<Face>,
-    drain: Drain,
+    terms: Arc<Terms>,
     /// What connections are called: this, and a number.
     prefix: String,
     next: AtomicU64,
@@ -72,9 +68,16 @@ impl Stomp {
         let slots = Arc::new(Semaphore::new(options.max_web_sockets.min(Semaphore::MAX_PERMITS)));
         // Names of temporary destinations must not come back after a restart.
         let prefix = format!("ID-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
+        let terms = Arc::new(Terms {
+            hub: hub.clone(),
+            drain,
+            limits: options.limits.clone(),
+            silent: metrics.silent.clone(),
+            stalled: metrics.stalled.clone(),
+        });
         let face = Arc::new(Face { hub, auth, options, metrics });
         let web_sockets = TaskTracker::new();
-        Self(Arc::new(Inner { face, drain, prefix, next: AtomicU64::new(1), web_sockets, slots }))
+        Self(Arc::new(Inner { face, terms, prefix, next: AtomicU64::new(1), web_sockets, slots }))
     }
 
     /// STOMP over WebSocket, at `/stomp`, `/ws` and `/`.
@@ -93,14 +96,20 @@ impl Stomp {
     }
 
     /// Speaks STOMP over `link` until either side is done.
-    async fn converse(&self, link: impl Link, transport: &'static str, peer: &str) {
+    async fn converse(
+        &self,
+        link: impl Link<Outbox>,
+        out: Outbox,
+        transport: &'static str,
+        peer: &str,
+    ) {
         let inner = &self.0;
         let number = inner.next.fetch_add(1, Ordering::Relaxed);
         let session = Session::new(Arc::clone(&inner.face), format!("{}-{number}", inner.prefix));
-        tracing::debug!(session = session.name(), peer, transport, "connection opened");
+        tracing::debug!(session = %session.name(), peer, transport, "connection opened");
         let open = inner.face.metrics.open.get_or_create_owned(&[("transport", transport)]);
         open.inc();
-        Connection::new(link, session, Arc::clone(&inner.face), inner.drain.clone()).run().await;
+        Connection::new(link, session, out, Arc::clone(&inner.terms)).run().await;
         open.dec();
     }
 }
@@ -111,7 +120,8 @@ impl Protocol for Stomp {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let transport = if peer.tls { "tls" } else { "tcp" };
-        self.converse(ByteLink::new(stream), transport, &peer.addr.to_string()).await;
+        let out = Outbox::new(false);
+        self.converse(Socket::new(stream), out, transport, &peer.addr.to_string()).await;
     }
 }
 
@@ -134,7 +144,7 @@ async fn upgrade(
             "there is nothing here but STOMP over WebSocket: connect with the subprotocol v12.stomp",
         );
     };
-    if stomp.0.drain.phase() != Phase::Serving {
+    if stomp.0.terms.drain.phase() != Phase::Serving {
         return problem(ErrorCode::ShuttingDown, "the server is shutting down; connect again");
     }
     let options = &stomp.0.face.options;
@@ -157,7 +167,9 @@ async fn upgrade(
             let tracker = stomp.0.web_sockets.clone();
             let conversation = async move {
                 let peer = peer.as_deref().unwrap_or("unknown");
-                stomp.converse(Sockets::new(socket), "websocket", peer).await;
+                // Each frame is a message of its own (reference b3).
+                let out = Outbox::new(true);
+                stomp.converse(Sockets::new(socket), out, "websocket", peer).await;
                 drop(slot);
             };
             tracker.track_future(conversation).await;

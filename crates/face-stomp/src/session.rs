@@ -1,48 +1,54 @@
 //! One connection's state machine: what a frame, a message or the hub's answer leads to.
 //!
-//! [`Session::apply`] takes one [`Input`] and appends frames to the [`Outbox`]; what it needs done
-//! that takes time comes back as [`Work`], whose result is another input. No I/O and no waiting:
-//! [`crate::listen`] drives it. `send`, `acknowledge`, `transaction` and `subscription` hold what
-//! their frames do; [`batch`] gathers what the frames of one read come to.
+//! It is a broker session: [`outflow_broker::Connection`] drives it, and what does not depend on the
+//! wire is [`outflow_broker`]'s. `send`, `acknowledge`, `transaction` and `deliver` hold what their
+//! frames do; [`answers`] gathers what the frames of one read are answered.
 //!
 //! Invariants: a RECEIPT is given only when what its frame did is durable (or relaxed by choice),
 //! and in the order of the frames, so each also tells of all before it; a message's ack id is used
 //! once; a frame that fails changes nothing.
 
+mod ack_id;
 mod acknowledge;
-pub mod batch;
+pub mod answers;
 mod connect;
 mod deliver;
-pub mod heart;
-mod held;
 mod outbox;
+pub mod promise;
 mod send;
 mod subscription;
 mod transaction;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
+use bytes::{Buf, BytesMut};
 use outflow_auth::Auth;
+use outflow_broker::{
+    self as broker, Batch, Part, Read, Subscriptions, Targets, Transactions, Wish,
+};
+use outflow_hub::Hub;
 use outflow_hub::destination::Destination;
-use outflow_hub::subscription::ConsumerId;
-use outflow_hub::{CloseReason, Delivery, Hub, Stream, Subscription};
+use outflow_hub::subscription::SubscriptionId;
 use outflow_model::draft::Rules;
 use outflow_model::{ErrorCode, Grant};
 
 use crate::config::Options;
-use crate::error::Failure;
+use crate::error::{self, Failure, closes};
 use crate::metrics::Metrics;
 use crate::translate;
-use crate::translate::wish::Wish;
-use crate::wire::{Frame, Version, WireError};
+use crate::translate::wish::Ask;
+use crate::wire::{Decoded, Decoder, Frame, Version};
 
-use batch::{Batch, Landing, Outcome};
-use heart::Promise;
-pub use held::AckId;
+pub use ack_id::AckId;
+use answers::Answers;
 pub use outbox::Outbox;
-use send::Targets;
-use subscription::Subscriptions;
-pub use transaction::Transaction;
+use promise::Promise;
+use subscription::Own;
+
+type Input<'a> = broker::Input<'a, Session>;
+type Step = broker::Step<Session>;
+type Work = broker::Work<Session>;
 
 /// What all sessions of the face share.
 #[derive(Debug)]
@@ -55,151 +61,6 @@ pub struct Face {
     pub options: Options,
     /// What is counted.
     pub metrics: Metrics,
-}
-
-/// What happens to a session.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// The client sent a frame.
-    Frame(&'a Frame<'a>),
-    /// The client sent something that is none.
-    Fault(WireError),
-    /// [`Work::Resolve`] is done.
-    Resolved {
-        /// The destination as it was spelt.
-        spelling: String,
-        /// Its streams.
-        streams: Result<Vec<Arc<Stream>>, Failure>,
-    },
-    /// [`Work::Open`] is done: the client id is ours, or another's.
-    Opened {
-        /// What was to be opened.
-        opening: Box<Opening>,
-        /// Why not.
-        refused: Option<Failure>,
-    },
-    /// [`Work::Subscribe`] is done.
-    Subscribed {
-        /// What was asked.
-        wish: Box<Wish>,
-        /// From where.
-        destinations: Vec<Destination>,
-        /// The consumers that serve it.
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
-    },
-    /// [`Work::Widen`] is done.
-    Widened {
-        /// Which subscription.
-        number: u32,
-        /// The consumers that serve it besides those it has.
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
-    },
-    /// [`Work::Unsubscribe`] is done.
-    Unsubscribed {
-        /// The receipt asked for.
-        receipt: Option<String>,
-        /// Whether it worked.
-        result: Result<(), Failure>,
-    },
-    /// [`Work::Commit`] is done.
-    Committed {
-        /// What was to be committed.
-        transaction: Box<Transaction>,
-        /// The receipt asked for.
-        receipt: Option<String>,
-        /// Whether it was.
-        result: Result<(), Failure>,
-    },
-    /// A batch is on the disk, or is not.
-    Landed {
-        /// Its answers.
-        landing: Landing,
-        /// What became of it.
-        outcome: Outcome,
-    },
-    /// A message for a consumer.
-    Delivered {
-        /// Whose.
-        consumer: ConsumerId,
-        /// What.
-        delivery: &'a Delivery,
-    },
-    /// A message for a browser; `None`: there are no more.
-    Browsed {
-        /// The browser.
-        consumer: ConsumerId,
-        /// What.
-        delivery: Option<&'a Delivery>,
-    },
-    /// A consumer has ended, or all have.
-    Closed {
-        /// Which; `None`: all.
-        consumer: Option<ConsumerId>,
-        /// Why.
-        reason: CloseReason,
-    },
-}
-
-/// What has to be done for a session by who drives it.
-#[derive(Debug)]
-pub enum Work {
-    /// Find the streams that sends to these destinations go to.
-    Resolve {
-        /// As it was spelt.
-        spelling: String,
-        /// What it means.
-        destinations: Vec<Destination>,
-    },
-    /// Take the client's id for this connection and speak as agreed from now on.
-    Open(Box<Opening>),
-    /// Hand on what [`Session::take_batch`] gives.
-    Flush,
-    /// Add consumers, or begin to browse.
-    Subscribe {
-        /// What is asked.
-        wish: Box<Wish>,
-        /// From where.
-        destinations: Vec<Destination>,
-    },
-    /// Add consumers of the queues that were made since, for a subscription with wildcards.
-    Widen {
-        /// Which.
-        number: u32,
-        /// What it asked for.
-        wish: Box<Wish>,
-        /// The destinations with wildcards.
-        destinations: Vec<Destination>,
-    },
-    /// Remove consumers.
-    Unsubscribe {
-        /// Which.
-        consumers: Vec<ConsumerId>,
-        /// The durable subscription to delete.
-        durable: Option<String>,
-        /// The receipt asked for.
-        receipt: Option<String>,
-    },
-    /// Commit.
-    Commit {
-        /// What.
-        transaction: Box<Transaction>,
-        /// The receipt asked for.
-        receipt: Option<String>,
-    },
-    /// End the connection once everything before is answered.
-    Close,
-}
-
-/// What follows from an input.
-#[derive(Debug)]
-#[must_use]
-pub enum Step {
-    /// Nothing but what was written.
-    Done,
-    /// The work; then what comes next.
-    Then(Work),
-    /// The work; then the same frame again.
-    Again(Work),
 }
 
 /// A login that was right.
@@ -215,20 +76,31 @@ pub struct Opening {
     pub client: Option<String>,
 }
 
+impl broker::Opening for Opening {
+    fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
+    fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+}
+
 /// One connection's state. See the module.
 #[derive(Debug)]
 pub struct Session {
     face: Arc<Face>,
     /// What the connection is called: unique in the server's life.
     name: String,
+    decoder: Decoder,
     version: Version,
     opened: Option<Box<Opening>>,
-    subscriptions: Subscriptions,
-    transactions: Vec<Transaction>,
-    targets: Targets,
+    subscriptions: Subscriptions<Own, String>,
+    transactions: Transactions<String>,
+    targets: Targets<String>,
     /// The temporary destinations it has used.
     temporary: Vec<Destination>,
-    batch: Batch,
+    batch: Batch<Answers>,
     /// The rules of the moment, for the events of one batch.
     rules: Option<Rules>,
     /// Frames and messages not counted yet: metrics are touched once a batch.
@@ -248,12 +120,12 @@ impl Session {
     #[must_use]
     pub fn new(face: Arc<Face>, name: String) -> Self {
         Self {
-            face,
             name,
+            decoder: Decoder::new(face.options.frame),
             version: Version::V1_0,
             opened: None,
             subscriptions: Subscriptions::default(),
-            transactions: Vec::new(),
+            transactions: Transactions::new(face.options.limits.room),
             targets: Targets::default(),
             temporary: Vec::new(),
             batch: Batch::default(),
@@ -261,67 +133,8 @@ impl Session {
             frames: 0,
             sent: 0,
             delivered: 0,
+            face,
         }
-    }
-
-    /// What the connection is called.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The temporary destinations it made, to be dropped at its end.
-    pub fn take_temporary(&mut self) -> Vec<Destination> {
-        std::mem::take(&mut self.temporary)
-    }
-
-    /// The login, once there is one.
-    #[must_use]
-    pub fn opened(&self) -> Option<&Opening> {
-        self.opened.as_deref()
-    }
-
-    /// Takes what happened.
-    pub fn apply(&mut self, input: Input<'_>, out: &mut Outbox) -> Step {
-        match input {
-            Input::Frame(frame) => self.frame(frame, out),
-            Input::Fault(error) => self.fail(&error.into(), None, out),
-            Input::Resolved { spelling, streams } => {
-                self.targets.put(spelling, streams);
-                Step::Done
-            }
-            Input::Opened { opening, refused } => self.opening(opening, refused, out),
-            Input::Subscribed { wish, destinations, consumers } => {
-                self.subscribed(wish, &destinations, consumers, out)
-            }
-            Input::Widened { number, consumers } => self.widened(number, consumers, out),
-            Input::Unsubscribed { receipt, result } => self.answer(result, receipt.as_deref(), out),
-            Input::Committed { transaction, receipt, result } => {
-                self.committed(&transaction, &result);
-                self.answer(result, receipt.as_deref(), out)
-            }
-            Input::Landed { landing, outcome } => {
-                let failures = landing.write(outcome, self.version, out);
-                self.count_failures(&failures);
-                if failures.iter().any(|failure| failure.code == ErrorCode::NotFound) {
-                    self.targets.forget();
-                }
-                match failures.iter().any(|failure| failure.closes) {
-                    true => Step::Then(Work::Close),
-                    false => Step::Done,
-                }
-            }
-            Input::Delivered { consumer, delivery } => self.deliver(consumer, delivery, out),
-            Input::Browsed { consumer, delivery } => self.browse(consumer, delivery, out),
-            Input::Closed { consumer, reason } => self.ended(consumer, &reason, out),
-        }
-    }
-
-    /// What the frames so far came to; to be asked for whenever no more frames are at hand.
-    pub fn take_batch(&mut self) -> Option<Batch> {
-        self.count();
-        self.rules = None;
-        (!self.batch.is_empty()).then(|| std::mem::take(&mut self.batch))
     }
 
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Outbox) -> Step {
@@ -341,7 +154,7 @@ impl Session {
             "ABORT" => self.abort(frame),
             "DISCONNECT" => {
                 let receipt = frame.header("receipt");
-                self.batch.receipt(self.version, receipt.as_deref(), batch::Part::Ready);
+                self.batch.answers.receipt(self.version, receipt.as_deref(), Part::Ready);
                 Ok(Step::Then(Work::Close))
             }
             other => {
@@ -358,11 +171,13 @@ impl Session {
         }
     }
 
-    /// Remembers those of `destinations` that end with the connection.
-    fn remember(&mut self, destinations: &[Destination]) -> Result<(), Failure> {
-        for one in destinations {
-            let own = translate::destination::own_alias(one, &self.name).is_some();
-            if !own || self.temporary.contains(one) {
+    /// Remembers those of `destinations` that end with the connection, and gives them.
+    fn remember(&mut self, destinations: &[Destination]) -> Result<Vec<Destination>, Failure> {
+        let is_own =
+            |one: &&Destination| translate::destination::own_alias(one, &self.name).is_some();
+        let own: Vec<Destination> = destinations.iter().filter(is_own).cloned().collect();
+        for one in &own {
+            if self.temporary.contains(one) {
                 continue;
             }
             if self.temporary.len() >= MAX_TEMPORARY {
@@ -372,7 +187,7 @@ impl Session {
             }
             self.temporary.push(one.clone());
         }
-        Ok(())
+        Ok(own)
     }
 
     const fn is_open(&self) -> bool {
@@ -383,11 +198,11 @@ impl Session {
     fn fail(&mut self, failure: &Failure, receipt: Option<&str>, out: &mut Outbox) -> Step {
         self.count_failures(std::slice::from_ref(failure));
         if self.is_open() {
-            self.batch.failure(self.version, failure, receipt);
+            self.batch.answers.failure(self.version, failure, receipt);
         } else {
-            failure.write(out, self.version, receipt);
+            error::write(failure, out, self.version, receipt);
         }
-        if failure.closes { Step::Then(Work::Close) } else { Step::Done }
+        if closes(failure) { Step::Then(Work::Close) } else { Step::Done }
     }
 
     /// Answers a frame that was done with all before it out of the way.
@@ -405,8 +220,8 @@ impl Session {
             }
             (Err(failure), receipt) => {
                 self.count_failures(std::slice::from_ref(&failure));
-                failure.write(out, self.version, receipt);
-                if failure.closes { Step::Then(Work::Close) } else { Step::Done }
+                error::write(&failure, out, self.version, receipt);
+                if closes(&failure) { Step::Then(Work::Close) } else { Step::Done }
             }
         }
     }
@@ -429,6 +244,123 @@ impl Session {
             if *count > 0 {
                 total.inc_by(std::mem::take(count));
             }
+        }
+    }
+}
+
+impl broker::Session for Session {
+    // A RECEIPT tells of all frames before its own, too.
+    const IN_ORDER: bool = true;
+
+    type Outbox = Outbox;
+    type Answers = Answers;
+    type Asked = Option<String>;
+    type Spelling = String;
+    type Ask = Ask;
+    type Opening = Opening;
+
+    fn name(&self) -> impl Display {
+        &*self.name
+    }
+
+    fn read(&mut self, input: &mut BytesMut, out: &mut Outbox) -> Read<Self> {
+        let mut decoder =
+            std::mem::replace(&mut self.decoder, Decoder::new(self.face.options.frame));
+        let mut used = 0;
+        let read = loop {
+            let rest = input.get(used..).unwrap_or_default();
+            match decoder.decode(rest) {
+                Ok(Decoded::Incomplete) => break Read::Starved(Step::Done),
+                Ok(Decoded::Idle(count)) => used += count,
+                Ok(Decoded::Frame(frame, len)) => match self.frame(&frame, out) {
+                    Step::Done => used += len,
+                    again @ Step::Again(_) => break Read::More(again),
+                    then @ Step::Then(_) => {
+                        used += len;
+                        break Read::More(then);
+                    }
+                },
+                Err(error) => {
+                    used = input.len();
+                    break Read::More(self.fail(&error.into(), None, out));
+                }
+            }
+        };
+        input.advance(used);
+        self.decoder = decoder;
+        read
+    }
+
+    fn apply(&mut self, input: Input<'_>, out: &mut Outbox) -> Step {
+        match input {
+            Input::Resolved { spelling, streams } => {
+                self.targets.put(spelling, streams);
+                Step::Done
+            }
+            Input::Opened { opening, taken } => self.opening(opening, taken, out),
+            Input::Subscribed { ask, wish, consumers } => {
+                self.subscribed(ask, wish, consumers, out)
+            }
+            Input::Widened { number, consumers } => self.widened(number, consumers, out),
+            Input::Removed { asked, result }
+            | Input::Made { asked, result, .. }
+            | Input::Unmade { asked, result, .. } => self.answer(result, asked.as_deref(), out),
+            Input::Committed { transaction, asked, result } => {
+                self.committed(&transaction, &result);
+                self.answer(result, asked.as_deref(), out)
+            }
+            Input::Landed { landing, outcome } => {
+                let failures = answers::write(&landing, outcome, self.version, out);
+                self.count_failures(&failures);
+                if failures.iter().any(|failure| failure.code == ErrorCode::NotFound) {
+                    self.targets.forget();
+                }
+                match failures.iter().any(closes) {
+                    true => Step::Then(Work::Close),
+                    false => Step::Done,
+                }
+            }
+            Input::Delivered { consumer, delivery } => self.deliver(consumer, delivery, out),
+            Input::Browsed { consumer, delivery } => self.browse(consumer, delivery, out),
+            Input::Closed { consumer, reason } => self.ended(consumer, &reason, out),
+            Input::Due(_) => Step::Done,
+        }
+    }
+
+    fn take_batch(&mut self) -> Option<Batch<Answers>> {
+        self.count();
+        self.rules = None;
+        (!self.batch.is_empty()).then(|| std::mem::take(&mut self.batch))
+    }
+
+    fn opened(&self) -> Option<&Opening> {
+        self.opened.as_deref()
+    }
+
+    fn consumer_name(&self) -> String {
+        let client = self.opened.as_ref().and_then(|opened| opened.client.clone());
+        client.unwrap_or_else(|| self.name.clone())
+    }
+
+    fn widen(&self) -> Vec<(u32, Box<Wish>)> {
+        self.subscriptions.widen()
+    }
+
+    fn subscriptions_of(&self, number: u32) -> Vec<SubscriptionId> {
+        self.subscriptions.served_by(number)
+    }
+
+    fn take_temporary(&mut self) -> Vec<Destination> {
+        std::mem::take(&mut self.temporary)
+    }
+
+    fn beat(&mut self, out: &mut Outbox) {
+        out.beat();
+    }
+
+    fn ask_for_life(&mut self, out: &mut Outbox) {
+        if broker::Outbox::is_empty(out) {
+            out.beat();
         }
     }
 }

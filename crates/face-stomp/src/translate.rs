@@ -33,19 +33,3 @@ pub mod letter;
 pub mod message;
 pub mod options;
 pub mod wish;
-
-/// The type of events that came as messages.
-pub const MESSAGE_TYPE: &str = "MESSAGE";
-
-/// When an event expires, RFC 3339 (the hub's).
-pub const EXPIRES: &str = "outflow-expires";
-/// Before when an event is not delivered, RFC 3339 (the hub's).
-pub const DELIVER_AT: &str = "outflow-deliver-at";
-/// Which connection sent an event, where that connection has a consumer that does not want its own.
-pub const ORIGIN: &str = "outflow-origin";
-/// Whether a message is text or bytes for JMS, where that does not follow from the rest.
-pub const KIND: &str = "outflow-body";
-/// The types of an OpenWire message's properties, which are texts here.
-pub const TYPES: &str = "outflow-types";
-/// What the hub tells of dead letters begins so.
-pub const DEAD: &str = "outflow-dead-";

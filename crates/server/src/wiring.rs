@@ -35,7 +35,7 @@ use crate::status::Status;
 
 /// How long bytes of a broker protocol's connection may stay unacknowledged until it counts as dead:
 /// shorter than a login waits for its client id
-/// ([`client_id_wait`](outflow_face_stomp::Options::client_id_wait)).
+/// ([`client_id_wait`](outflow_broker::Limits::client_id_wait)).
 const BROKER_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server could not start.
@@ -391,11 +391,14 @@ fn stomp_options(config: &Config) -> outflow_face_stomp::Options {
             body_bytes: config.limits.max_event_bytes,
             ..defaults.frame
         },
-        connect_timeout: Duration::from_millis(stomp.connect_timeout_ms),
+        limits: outflow_broker::Limits {
+            connect_timeout: Duration::from_millis(stomp.connect_timeout_ms),
+            write_stall: Duration::from_millis(stomp.write_stall_ms),
+            all_durable: stomp.all_durable,
+            ..defaults.limits.clone()
+        },
         min_heart_beat: Duration::from_millis(stomp.min_heart_beat_ms),
-        write_stall: Duration::from_millis(stomp.write_stall_ms),
         prefetch: stomp.prefetch,
-        all_durable: stomp.all_durable,
         text_rule: match stomp.text_rule {
             config::TextRule::ContentType => outflow_face_stomp::TextRule::ContentType,
             config::TextRule::ContentLength => outflow_face_stomp::TextRule::ContentLength,

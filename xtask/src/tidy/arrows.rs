@@ -20,6 +20,10 @@ fn row(name: &str) -> Option<Row> {
         "store" | "body" | "face" | "generator" | "testkit" | "bench" => Row::Only(&["model"]),
         "auth" | "hub" => Row::Only(&["store", "model"]),
         "landing" => Row::Only(&["hub", "model"]),
+        "broker" => Row::Only(&["face", "hub", "model"]),
+        "face-stomp" | "face-openwire" => {
+            Row::Only(&["broker", "face", "hub", "auth", "model"])
+        }
         "admin" => Row::Only(&["body", "face", "hub", "auth", "model"]),
         "cli" => Row::Only(&["model", "bench"]),
         "outflow" => Row::Anything,

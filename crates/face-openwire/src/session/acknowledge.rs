@@ -1,12 +1,11 @@
 //! MessageAck, of all kinds (reference `activemq.md` a4).
 
+use outflow_broker::{BoundAck, Entry, Part};
 use outflow_hub::Settle;
 use outflow_hub::subscription::LeaseId;
 use outflow_model::subset;
 
-use super::batch::Part;
-use super::held::Entry;
-use super::transaction::BoundAck;
+use super::transaction::refused;
 use super::{Asked, Outcomes, Session, Step};
 use crate::error::Failure;
 use crate::translate::id;
@@ -53,7 +52,7 @@ impl Session {
     pub(super) fn acknowledge(&mut self, ack: &MessageAck, asked: Asked) -> Outcomes {
         let kind = Kind::of(ack.ack_type)
             .ok_or_else(|| Failure::malformed("There is no such kind of acknowledgement"))?;
-        let number = ack.consumer_id.as_ref().and_then(|id| self.subscriptions.find(id));
+        let number = ack.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
         let meant = number.map(|number| self.meant(number, ack, kind)).unwrap_or_default();
         let part = match (number, &ack.transaction_id) {
             // Those of advisories, of browsers, and of messages that went elsewhere meanwhile.
@@ -76,20 +75,22 @@ impl Session {
             }
         };
         if asked.is_wanted() {
-            self.batch.answer(asked, part);
+            self.batch.answers.add(asked, part);
         }
         Ok(Step::Done)
     }
 
     /// The messages that an ack counts for, in order: those of them that are with the client.
-    fn meant(&self, number: u32, ack: &MessageAck, kind: Kind) -> Vec<(u64, Entry)> {
-        let Some(one) = self.subscriptions.get(number) else { return Vec::new() };
-        let lease = |id: &MessageId| match u64::try_from(id.broker_sequence_id) {
+    fn meant(&mut self, number: u32, ack: &MessageAck, kind: Kind) -> Vec<(u64, Entry)> {
+        let Some(one) = self.subscriptions.get_mut(number) else { return Vec::new() };
+        let mut lease = |id: &MessageId| match u64::try_from(id.broker_sequence_id) {
             Ok(lease) if lease > 0 => Some(lease),
             // Not every client gives the broker's sequence back.
             _ => one.held.find(subset::id_hash(id::to_event(id)?.as_bytes())),
         };
-        let Some(last) = ack.last_message_id.as_ref().and_then(lease) else { return Vec::new() };
+        let Some(last) = ack.last_message_id.as_ref().and_then(&mut lease) else {
+            return Vec::new();
+        };
         if kind == Kind::Individual {
             return one.held.range(last, last);
         }
@@ -105,7 +106,7 @@ impl Session {
     /// Lets the consumer have one more for each message that it has and did not ack yet.
     fn extend_window(&mut self, number: u32, meant: &[(u64, Entry)]) {
         let Some(one) = self.subscriptions.get_mut(number) else { return };
-        if one.prefetch == 0 {
+        if one.own.prefetch == 0 {
             return;
         }
         for (lease, entry) in meant {
@@ -146,16 +147,18 @@ impl Session {
         cause: Option<&str>,
         transaction: &TransactionId,
     ) -> Result<Part, Failure> {
-        self.check_transactions(0, meant.len())?;
-        self.open_transaction(transaction)?;
+        self.transactions
+            .check_acks(transaction, meant.len())
+            .map_err(|refusal| refused(refusal, transaction))?;
         self.extend_window(number, meant);
-        for (lease, entry) in meant {
-            if let Some(one) = self.subscriptions.get_mut(number) {
-                one.held.bind(*lease);
-            }
+        let acks = meant.iter().map(|(lease, Entry { consumer, .. })| {
             let answer = answer(*lease, cause);
-            let ack = BoundAck { number, lease: *lease, consumer: entry.consumer, answer };
-            self.open_transaction(transaction)?.acks.push(ack);
+            BoundAck { number, lease: *lease, consumer: *consumer, answer }
+        });
+        let bound = self.transactions.acknowledge(transaction, acks);
+        bound.map_err(|refusal| refused(refusal, transaction))?;
+        if let Some(one) = self.subscriptions.get_mut(number) {
+            meant.iter().for_each(|(lease, _)| one.held.bind(*lease));
         }
         Ok(Part::Ready)
     }

@@ -27,8 +27,8 @@ pub(super) struct Advised {
     consumers: Vec<(ConsumerId, Vec<String>)>,
     /// What the client was told of.
     known: HashSet<wire::Destination>,
-    /// News that the connection has not begun to wait for.
-    news: Option<News>,
+    /// What others make and remove.
+    pub(super) news: Option<News>,
     is_watching: bool,
 }
 
@@ -74,11 +74,6 @@ impl Session {
             self.tell(advice, out);
         }
         self.advised.consumers.splice(0..0, others);
-    }
-
-    /// What the connection has to wait for, once each time that changes.
-    pub fn take_news(&mut self) -> Option<News> {
-        self.advised.news.take()
     }
 
     /// Others made or removed destinations.

@@ -2,7 +2,7 @@
 //! nothing or a ConnectionError (reference `activemq.md` c4, Send and Errors).
 
 use super::Outbox;
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::wire::{Command, ConnectionError, ExceptionResponse, ProducerAck, ProducerId, Response};
 
 /// A command that may have asked for an answer.
@@ -47,12 +47,12 @@ impl Asked {
                 out.send(&Command::Response(Response { correlation_id, ..Response::default() }));
             }
             (Err(failure), Some(correlation_id)) => {
-                let exception = Some(failure.exception());
+                let exception = Some(error::exception(failure));
                 let answer = ExceptionResponse { correlation_id, exception, ..Default::default() };
                 out.send(&Command::ExceptionResponse(answer));
             }
             (Err(failure), None) => {
-                let exception = Some(failure.exception());
+                let exception = Some(error::exception(failure));
                 let error = ConnectionError { exception, ..ConnectionError::default() };
                 out.send(&Command::ConnectionError(error));
             }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::Presented;
+use outflow_broker::{self as broker, About, Rhythm};
+use outflow_hub::destination::ClientIdTaken;
 use outflow_model::{ErrorCode, Grant};
 
-use super::{Asked, Outbox, Outcomes, Session, Step, Work};
+use super::{Asked, Outbox, Outcomes, Seat, Session, Step, Work};
 use crate::error::Failure;
 use crate::wire::{
     BrokerId, BrokerInfo, Command, ConnectionControl, ConnectionInfo, KeepAliveInfo, Offer,
@@ -22,6 +24,19 @@ const CACHE_SIZE: u16 = 1024;
 /// When a client first looks whether something came, in milliseconds.
 const INITIAL_DELAY_MS: u64 = 10_000;
 
+/// The shortest duration of inactivity that is held to.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// What both sides are held to that agreed on a duration; zero: nothing (reference `activemq.md` c1,
+/// Keep-alive).
+///
+/// A client looks whether something came once in each duration, and writes as rarely as once in it:
+/// so the server writes three times in one, and gives the client two.
+fn rhythm(inactivity: Duration) -> Rhythm {
+    let inactivity = (!inactivity.is_zero()).then(|| inactivity.max(LEAST));
+    Rhythm { beat: inactivity.map(|one| one / 3), silence: inactivity.map(|one| one * 2) }
+}
+
 /// A login that was right.
 #[derive(Debug)]
 pub struct Opening {
@@ -31,15 +46,31 @@ pub struct Opening {
     pub connection: WireStr,
     /// The client's own id, which no other connection of its credential may have.
     pub client: String,
+    /// That the connection has this id.
+    pub(super) seat: Seat,
     /// Whether it takes a ConnectionControl.
     manageable: bool,
     /// Who is answered.
     asked: Asked,
 }
 
+impl broker::Opening for Opening {
+    fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
+    fn client(&self) -> Option<&str> {
+        Some(&self.client)
+    }
+
+    fn is_free(&self) -> impl Future<Output = ()> + Send {
+        self.seat.free()
+    }
+}
+
 impl Session {
     /// What the server can speak; the first frame of a connection.
-    pub fn greet(&self, out: &mut Outbox) {
+    pub(super) fn say_hello(&self, out: &mut Outbox) {
         match self.offer().to_info() {
             Ok(info) => out.send(&Command::WireFormatInfo(info)),
             Err(error) => tracing::error!(%error, "the server's offer could not be written"),
@@ -82,7 +113,8 @@ impl Session {
         self.version = format.version;
         out.speak(format.clone());
         out.send(&Command::BrokerInfo(self.broker_info()));
-        Ok(Step::Then(Work::Speak { format, inactivity }))
+        self.decoder.speak(format);
+        Ok(Step::Then(Work::Keep(rhythm(inactivity))))
     }
 
     fn broker_info(&self) -> BrokerInfo {
@@ -96,22 +128,16 @@ impl Session {
     /// A sign of life may ask for one.
     pub(super) fn keep_alive(&self, command: &Command, out: &mut Outbox) -> Step {
         if command.response_required() {
-            self.beat(out);
+            self.say_alive(out);
         }
         Step::Done
     }
 
     /// A sign of life, where one is understood.
-    pub fn beat(&self, out: &mut Outbox) {
+    pub(super) fn say_alive(&self, out: &mut Outbox) {
         if self.has_agreed {
             out.send(&Command::KeepAliveInfo(KeepAliveInfo::default()));
         }
-    }
-
-    /// Asks the client to show that it is still there.
-    pub fn ask_for_life(&self, out: &mut Outbox) {
-        let asks = KeepAliveInfo { response_required: true, ..KeepAliveInfo::default() };
-        out.send(&Command::KeepAliveInfo(asks));
     }
 
     /// Checks a login. What is wrong with it ends the connection.
@@ -136,6 +162,7 @@ impl Session {
             return Err(Failure::fatal(ErrorCode::Unauthenticated, message));
         };
         let opening = Opening {
+            seat: self.face.live.sit(&grant.credential, connection),
             grant: Arc::new(grant),
             connection: connection.into(),
             client: client.to_owned(),
@@ -149,13 +176,17 @@ impl Session {
     pub(super) fn opening(
         &mut self,
         mut opening: Box<Opening>,
-        refused: Option<Failure>,
+        taken: Option<ClientIdTaken>,
         out: &mut Outbox,
     ) -> Step {
         let asked = std::mem::take(&mut opening.asked);
-        if let Some(failure) = refused {
+        if taken.is_some() {
+            let (broker, client) = (&self.face.options.broker_name, &opening.client);
+            let message = format!("Broker: {broker} - Client: {client} already connected");
+            let failure = Failure::fatal(ErrorCode::Conflict, message).about(About::Client);
             return self.fail(&failure, &asked, out);
         }
+        self.decoder.bound(u64::MAX);
         self.face.metrics.connected.inc();
         tracing::info!(
             session = self.number,
@@ -175,11 +206,18 @@ impl Session {
         self.opened = Some(opening);
         Step::Done
     }
+}
 
-    /// Why a client id that another connection has is refused.
-    #[must_use]
-    pub fn client_id_taken(&self, client: &str) -> Failure {
-        let broker = &self.face.options.broker_name;
-        Failure::client_id(format!("Broker: {broker} - Client: {client} already connected"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_server_writes_thrice_in_what_was_agreed_and_gives_the_client_two() {
+        let agreed = rhythm(Duration::from_secs(3));
+        assert_eq!(agreed.beat, Some(Duration::from_secs(1)));
+        assert_eq!(agreed.silence, Some(Duration::from_secs(6)));
+        assert_eq!(rhythm(Duration::ZERO), Rhythm::default());
+        assert_eq!(rhythm(Duration::from_millis(1)).silence, Some(LEAST * 2));
     }
 }

@@ -1,18 +1,17 @@
 //! ConsumerInfo, SessionInfo, ProducerInfo, ConsumerControl and MessagePull.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use outflow_hub::Subscription;
-use outflow_hub::subscription::ConsumerId;
+use outflow_broker::session::Added;
+use outflow_broker::{About, Part, Wish};
 use outflow_model::ErrorCode;
 use tokio::time::Instant;
 
-use super::subscription::Pull;
-use super::{Asked, Outbox, Outcomes, Session, Step, Work, batch};
+use super::subscription::{Own, Pull};
+use super::{Asked, Outbox, Outcomes, Session, Step, Work};
 use crate::error::Failure;
-use crate::translate::destination::advisories;
-use crate::translate::wish::{Wish, prefetch};
+use crate::translate::destination::{self, advisories};
+use crate::translate::wish::{self, Ask, prefetch};
 use crate::wire::{
     Command, ConsumerControl, ConsumerInfo, MessageDispatch, MessagePull, ProducerInfo, SessionInfo,
 };
@@ -65,10 +64,10 @@ impl Session {
             self.advise(id.clone(), topics, &asked, out);
             return Ok(Step::Done);
         }
-        let wish = Wish::read(info, asked.clone(), &self.face.options)?;
-        if self.subscriptions.find(&wish.id).is_some() {
+        let (ask, wish) = wish::read(info, asked.clone(), &self.face.options)?;
+        if self.numbers.contains_key(&ask.id) {
             // A client that reconnects may say it twice.
-            self.batch.answer(asked, batch::Part::Ready);
+            self.batch.answers.add(asked, Part::Ready);
             return Ok(Step::Done);
         }
         // A queue that no connection made would be removed with none.
@@ -79,62 +78,53 @@ impl Session {
             let message = format!(
                 "Cannot use a temporary destination that this connection did not make: {foreign}"
             );
-            let class = "javax.jms.InvalidDestinationException";
-            return Err(Failure { class, ..Failure::new(ErrorCode::Forbidden, message) });
+            let failure = Failure::new(ErrorCode::Forbidden, message);
+            return Err(failure.about(About::Destination));
         }
-        Ok(Step::Then(Work::Subscribe(Box::new(wish))))
+        let temporary = Vec::new();
+        Ok(Step::Then(Work::Subscribe { ask, wish: Box::new(wish), temporary }))
     }
 
     /// The consumers are there.
     pub(super) fn subscribed(
         &mut self,
+        ask: Ask,
         wish: Box<Wish>,
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
+        consumers: Added,
         out: &mut Outbox,
     ) -> Step {
-        let asked = wish.asked.clone();
-        let result = consumers.map(|consumers| self.subscriptions.add(wish, &consumers));
+        let asked = ask.asked.clone();
+        let result = consumers.map(|consumers| {
+            let own = Own::new(ask, wish.prefetch);
+            let id = own.id.clone();
+            let number = self.subscriptions.add(wish, own, &consumers, destination::write);
+            self.numbers.insert(id, number);
+        });
         self.answer(result, &asked, out)
-    }
-
-    /// What has to be done now that a queue was made: each consumer with wildcards looks again.
-    #[must_use]
-    pub fn widen(&self) -> Vec<Work> {
-        let wide = self
-            .subscriptions
-            .iter()
-            .filter_map(|(number, one)| Some(Work::Widen { number, wish: one.grows.clone()? }));
-        wide.collect()
-    }
-
-    /// The hub's subscriptions that serve the consumer with this number.
-    #[must_use]
-    pub fn subscriptions_of(&self, number: u32) -> Vec<outflow_hub::subscription::SubscriptionId> {
-        self.subscriptions.served_by(number)
     }
 
     /// A consumer is changed: how many messages it may have.
     pub(super) fn control(&mut self, control: &ConsumerControl, asked: Asked) -> Step {
-        self.batch.answer(asked, batch::Part::Ready);
-        let number = control.consumer_id.as_ref().and_then(|id| self.subscriptions.find(id));
+        self.batch.answers.add(asked, Part::Ready);
+        let number = control.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
         let Some(one) = number.and_then(|number| self.subscriptions.get_mut(number)) else {
             return Step::Done;
         };
-        one.prefetch = prefetch(control.prefetch, &self.face.options);
+        one.own.prefetch = prefetch(control.prefetch, &self.face.options);
         if let Some(wish) = &mut one.grows {
-            wish.prefetch = one.prefetch;
+            wish.prefetch = one.own.prefetch;
         }
-        let (consumers, prefetch) = (one.consumers.clone(), one.prefetch);
+        let (consumers, prefetch) = (one.consumers.clone(), one.own.prefetch);
         Step::Then(Work::Prefetch { consumers, prefetch })
     }
 
     /// A consumer without prefetch asks for a message (reference `activemq.md` a4).
     pub(super) fn pull(&mut self, pull: &MessagePull) {
-        let number = pull.consumer_id.as_ref().and_then(|id| self.subscriptions.find(id));
+        let number = pull.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
         let Some(one) = number.and_then(|number| self.subscriptions.get_mut(number)) else {
             return;
         };
-        if one.prefetch > 0 {
+        if one.own.prefetch > 0 {
             return;
         }
         let wait = match pull.timeout {
@@ -146,34 +136,42 @@ impl Session {
         };
         // A time beyond all times is none.
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        if one.pull.replace(Pull { until }).is_none() {
+        if one.own.pull.replace(Pull { until }).is_none() {
             for consumer in &one.consumers {
                 self.batch.credit(*consumer, 1);
             }
         }
-        self.subscriptions.recount();
+        self.recount();
     }
 
     /// When the first pull ends, if one does.
-    #[must_use]
-    pub fn due(&self) -> Option<Instant> {
-        self.subscriptions.first_due()
+    pub(super) fn first_due(&self) -> Option<Instant> {
+        if self.timed == 0 {
+            return None;
+        }
+        self.subscriptions.iter().filter_map(|(_, one)| one.own.pull?.until).min()
+    }
+
+    /// Notes that pulls which end at a certain time came or went.
+    pub(super) fn recount(&mut self) {
+        let is_timed = |own: &Own| own.pull.is_some_and(|pull| pull.until.is_some());
+        self.timed = self.subscriptions.iter().filter(|(_, one)| is_timed(&one.own)).count();
     }
 
     /// Ends the pulls whose time is over: the client is told that there is nothing.
     pub(super) fn end_pulls(&mut self, now: Instant, out: &mut Outbox) -> Step {
-        for one in self.subscriptions.iter_mut() {
-            if one.pull.and_then(|pull| pull.until).is_some_and(|until| until <= now) {
-                one.pull = None;
+        for (_, one) in self.subscriptions.iter_mut() {
+            if one.own.pull.and_then(|pull| pull.until).is_some_and(|until| until <= now) {
+                one.own.pull = None;
                 for consumer in &one.consumers {
                     self.batch.credit(*consumer, -1);
                 }
-                let consumer_id = Some(one.id.clone());
+                let consumer_id = Some(one.own.id.clone());
                 let nothing = MessageDispatch { consumer_id, ..MessageDispatch::default() };
                 out.send(&Command::MessageDispatch(nothing));
             }
         }
-        self.subscriptions.recount();
+        self.recount();
         Step::Done
     }
 }

@@ -1,14 +1,15 @@
 //! Messages on their way to consumers.
 
+use outflow_broker::Entry;
+use outflow_broker::letter::{DEAD_STREAM, ORIGIN};
 use outflow_hub::destination::Destination;
 use outflow_hub::subscription::ConsumerId;
 use outflow_hub::{CloseReason, Delivery, Settle};
 use outflow_model::{ErrorCode, StreamName};
 
-use super::held::Entry;
 use super::{Asked, Outbox, Session, Step, Work};
 use crate::error::Failure;
-use crate::translate::{ORIGIN, destination, message};
+use crate::translate::{destination, message};
 use crate::wire::{self, Command, ConsumerControl, MessageDispatch};
 
 impl Session {
@@ -30,13 +31,13 @@ impl Session {
             }
             return Step::Done;
         }
-        let address = source.address(&delivery.stream);
+        let address = source.address(&delivery.stream, destination::write).clone();
         let original = died_in(delivery).or(address.original);
         let from = address.destination;
         let message = message::write(delivery, &self.face.broker, from.clone(), original);
         let reply_to = message.reply_to.clone();
         let dispatch = Command::MessageDispatch(MessageDispatch {
-            consumer_id: Some(one.id.clone()),
+            consumer_id: Some(one.own.id.clone()),
             destination: Some(from),
             redelivery_counter: message.redelivery_counter,
             message: Some(Box::new(message)),
@@ -46,7 +47,7 @@ impl Session {
             let entry = Entry::new(consumer, delivery.event.meta().id_hash);
             one.held.push(delivery.lease, entry);
             // Whoever asked for one message has it; other queues of a composite give none more.
-            if one.pull.take().is_some() {
+            if one.own.pull.take().is_some() {
                 for other in one.consumers.iter().filter(|other| **other != consumer) {
                     self.batch.credit(*other, -1);
                 }
@@ -89,7 +90,7 @@ impl Session {
         let Some((one, _)) = self.subscriptions.of_consumer(consumer) else { return Step::Done };
         one.consumers.retain(|other| *other != consumer);
         if one.consumers.is_empty() {
-            let consumer_id = Some(one.id.clone());
+            let consumer_id = Some(one.own.id.clone());
             let end = MessageDispatch { consumer_id, ..MessageDispatch::default() };
             out.send(&Command::MessageDispatch(end));
         }
@@ -115,9 +116,10 @@ impl Session {
         };
         if let Some(one) = self.subscriptions.end(consumer) {
             tracing::info!(session = self.number, ?reason, "a consumer was closed");
+            self.numbers.remove(&one.own.id);
             let control = ConsumerControl {
-                consumer_id: Some(one.id),
-                destination: Some(one.destination),
+                consumer_id: Some(one.own.id),
+                destination: Some(one.own.destination),
                 close: true,
                 ..ConsumerControl::default()
             };
@@ -129,6 +131,6 @@ impl Session {
 
 /// Where a dead letter was sent to.
 fn died_in(delivery: &Delivery) -> Option<wire::Destination> {
-    let stream = StreamName::new(&message::dead_of(&delivery.event)?).ok()?;
+    let stream = StreamName::new(&delivery.event.header(DEAD_STREAM)?).ok()?;
     Some(destination::write(&Destination::of_stream(&stream)))
 }

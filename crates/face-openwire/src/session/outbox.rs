@@ -22,18 +22,6 @@ impl Outbox {
         Self { encoder, bytes: BytesMut::new() }
     }
 
-    /// How many bytes wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether none do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// From the next command on the client is written to so.
     pub(crate) fn speak(&mut self, format: WireFormat) {
         self.encoder.speak(format);
@@ -53,21 +41,23 @@ impl Outbox {
             tracing::error!(%error, "a command of the server's own could not be written");
         }
     }
+}
 
-    /// The bytes that wait.
-    #[must_use]
-    pub fn waiting(&self) -> &[u8] {
+impl outflow_broker::Outbox for Outbox {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn waiting(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Drops the first `count` bytes that wait: they were sent.
-    pub fn take(&mut self, count: usize) {
+    fn take(&mut self, count: usize) {
         self.bytes.advance(count.min(self.bytes.len()));
     }
 
-    /// Gives back memory that an idle connection needs not.
-    pub(crate) fn shrink(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > KEPT_BYTES {
+    fn shrink(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
             self.bytes = BytesMut::new();
         }
     }

@@ -1,8 +1,10 @@
 //! RemoveInfo and RemoveSubscriptionInfo.
 
+use outflow_broker::Seen;
 use outflow_hub::subscription::LeaseId;
 
-use super::{Asked, Outcomes, Seen, Session, Step, Work};
+use super::subscription::Own;
+use super::{Asked, Outcomes, Session, Step, Work};
 use crate::error::Failure;
 use crate::wire::{Identity, RemoveInfo, RemoveSubscriptionInfo};
 
@@ -17,7 +19,7 @@ impl Session {
         let numbers: Vec<u32> = match &info.object_id {
             Some(Identity::ConsumerId(id)) => {
                 self.advised.remove(|known| known == id);
-                self.subscriptions.find(id).into_iter().collect()
+                self.numbers.get(id).copied().into_iter().collect()
             }
             Some(Identity::ProducerId(id)) => {
                 self.producers.remove(id);
@@ -27,8 +29,9 @@ impl Session {
                 self.sessions.remove(&id.value);
                 self.producers.retain(|producer, _| producer.session_id != id.value);
                 self.advised.remove(|known| known.session_id == id.value);
-                let of = |one: &super::subscription::Subscribed| one.id.session_id == id.value;
-                self.subscriptions.iter().filter(|(_, one)| of(one)).map(|(n, _)| n).collect()
+                let of = |own: &Own| own.id.session_id == id.value;
+                let all = self.subscriptions.iter().filter(|(_, one)| of(&one.own));
+                all.map(|(number, _)| number).collect()
             }
             Some(Identity::ConnectionId(_)) => {
                 self.producers.clear();
@@ -43,10 +46,13 @@ impl Session {
             _ if self.version < SAYS_SEEN => Seen::Unknown,
             last => Seen::Through(u64::try_from(last).ok().map(LeaseId)),
         };
-        let removed = numbers.into_iter().filter_map(|number| self.subscriptions.remove(number));
-        let consumers = removed.flat_map(|one| one.consumers).map(|one| (one, seen)).collect();
-        self.subscriptions.recount();
-        Step::Then(Work::Remove { consumers, asked })
+        let mut consumers = Vec::new();
+        for removed in numbers.into_iter().filter_map(|number| self.subscriptions.remove(number)) {
+            self.numbers.remove(&removed.own.id);
+            consumers.extend(removed.consumers.into_iter().map(|one| (one, seen)));
+        }
+        self.recount();
+        Step::Then(Work::Remove { consumers, durable: None, asked })
     }
 
     /// A durable subscription is deleted.
@@ -56,7 +62,7 @@ impl Session {
         };
         let own = self.opened.as_ref().map_or("", |opened| &opened.client);
         let client = info.client_id.as_deref().filter(|client| !client.is_empty()).unwrap_or(own);
-        let (client, name) = (client.to_owned(), name.to_owned());
-        Ok(Step::Then(Work::Delete { client, name, asked }))
+        let durable = Some((Some(client.to_owned()), name.to_owned()));
+        Ok(Step::Then(Work::Remove { consumers: Vec::new(), durable, asked }))
     }
 }

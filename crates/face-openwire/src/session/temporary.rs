@@ -1,10 +1,10 @@
 //! DestinationInfo: temporary destinations, which their connection makes and removes. All others
 //! are made when they are first used.
 
+use outflow_broker::Part;
 use outflow_hub::destination::Destination;
 use outflow_model::ErrorCode;
 
-use super::batch::Part;
 use super::live::Owner;
 use super::{Asked, Outbox, Outcomes, Session, Step, Work};
 use crate::error::Failure;
@@ -23,7 +23,7 @@ impl Session {
         let is_own = destination::is_own(&one, self.connection());
         match info.operation_type {
             0 if !one.kind.is_temporary() => {
-                self.batch.answer(asked, Part::Ready);
+                self.batch.answers.add(asked, Part::Ready);
                 Ok(Step::Done)
             }
             0 if is_own => {
@@ -36,9 +36,7 @@ impl Session {
                 Ok(Step::Then(Work::Make { destination: one, asked }))
             }
             1 if is_own => {
-                self.temporary.retain(|known| *known != one);
                 self.targets.forget();
-                self.untell(&one);
                 Ok(Step::Then(Work::Unmake { destination: one, asked }))
             }
             _ => {
@@ -68,6 +66,22 @@ impl Session {
         self.answer(result, asked, out)
     }
 
+    /// A temporary destination is gone, unless its removal failed: then it is at the connection's
+    /// end that it goes.
+    pub(super) fn unmade(
+        &mut self,
+        destination: &Destination,
+        result: Result<(), Failure>,
+        asked: &Asked,
+        out: &mut Outbox,
+    ) -> Step {
+        if result.is_ok() {
+            self.temporary.retain(|known| known != destination);
+            self.untell(destination);
+        }
+        self.answer(result, asked, out)
+    }
+
     fn untell(&self, destination: &Destination) {
         if let Some(opened) = &self.opened {
             let owner = Owner::of(&opened.grant);
@@ -76,7 +90,7 @@ impl Session {
     }
 
     /// The temporary destinations it has, to be dropped at its end.
-    pub fn take_temporary(&mut self) -> Vec<Destination> {
+    pub(super) fn take_all_temporary(&mut self) -> Vec<Destination> {
         let all = std::mem::take(&mut self.temporary);
         all.iter().for_each(|one| self.untell(one));
         all

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use outflow_broker::letter::{
+    DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, is_text, millis,
+};
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
-use outflow_model::Timestamp;
 
 use super::properties::Properties;
-use super::{DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES};
 use crate::translate::{destination, id};
 use crate::wire::{Destination, Message, MessageKind, body};
 
@@ -119,19 +120,6 @@ fn headers<'e>(
     said
 }
 
-/// Whether a media type means text.
-fn is_text(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence.starts_with("text/")
-        || matches!(essence.as_str(), "application/json" | "application/xml")
-        || essence.ends_with("+json")
-        || essence.ends_with("+xml")
-}
-
-fn millis(time: &str) -> i64 {
-    Timestamp::parse_rfc3339(time.as_bytes()).map_or(0, Timestamp::millis)
-}
-
 /// The body as messages of this kind have it.
 fn content(event: &EventView, kind: &MessageKind, is_message: bool) -> Option<Bytes> {
     let view = event.body();
@@ -148,10 +136,4 @@ fn content(event: &EventView, kind: &MessageKind, is_message: bool) -> Option<By
         MessageKind::Text => body::write_text(&String::from_utf8_lossy(&plain)).ok(),
         _ => Some(Bytes::copy_from_slice(&plain)),
     }
-}
-
-/// The name of the stream that a dead letter comes from.
-#[must_use]
-pub fn dead_of(event: &EventView) -> Option<Cow<'_, str>> {
-    event.header("outflow-dead-stream")
 }

@@ -7,9 +7,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use bytes::Bytes;
+use outflow_broker::letter::{Header, TYPES};
 
-use super::TYPES;
-use super::letter::Header;
 use crate::error::Failure;
 use crate::wire::primitive::{self, Map, Primitive};
 

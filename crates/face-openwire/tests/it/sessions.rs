@@ -268,7 +268,10 @@ async fn a_login_that_is_wrong_is_answered_and_ends() {
 #[tokio::test]
 async fn a_client_id_is_one_connections() {
     let options = outflow_face_openwire::Options {
-        client_id_wait: Duration::from_millis(200),
+        limits: outflow_broker::Limits {
+            client_id_wait: Duration::from_millis(200),
+            ..outflow_broker::Limits::default()
+        },
         ..outflow_face_openwire::Options::default()
     };
     let stand = Stand::with(options).await;

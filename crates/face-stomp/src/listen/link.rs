@@ -1,79 +1,16 @@
-//! The way bytes come and go: a byte stream (TCP, TLS) or a WebSocket. Both are streams of bytes to
-//! the session (reference `activemq.md` b3: clients cut frames as they like).
+//! The way bytes come and go over a WebSocket. It is a stream of bytes to the session as TCP is
+//! (reference `activemq.md` b3: clients cut frames as they like).
 
-use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::{Buf, BytesMut};
 use futures_util::{Sink, Stream};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use outflow_broker::{Link, Outbox as _};
 
 use crate::session::Outbox;
-
-/// A transport.
-pub(super) trait Link: Send + Unpin + 'static {
-    /// Whether the outbox must keep frames apart.
-    const BY_FRAME: bool;
-
-    /// Appends what has come to `input`; 0: the client sends no more. Nothing is lost when it is
-    /// not polled to the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>>;
-
-    /// Sends what waits in `out` and takes it out bit by bit; ready when all of it is on its way.
-    fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut Outbox) -> Poll<io::Result<()>>;
-
-    /// Whether something taken out before is not on its way yet.
-    fn has_unsent(&self) -> bool;
-
-    /// Ends the sending side.
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-}
-
-/// A byte stream.
-pub(super) struct Bytes<S> {
-    stream: S,
-    /// TLS keeps bytes until it is told not to.
-    unsent: bool,
-}
-
-impl<S> Bytes<S> {
-    pub(super) const fn new(stream: S) -> Self {
-        Self { stream, unsent: false }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for Bytes<S> {
-    const BY_FRAME: bool = false;
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
-        pin!(self.stream.read_buf(input)).poll(cx)
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut Outbox) -> Poll<io::Result<()>> {
-        while !out.is_empty() {
-            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, out.waiting()))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            out.take(count);
-            self.unsent = true;
-        }
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.unsent = false;
-        Poll::Ready(Ok(()))
-    }
-
-    fn has_unsent(&self) -> bool {
-        self.unsent
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
 
 /// A WebSocket: each STOMP frame is one message, text when it is UTF-8.
 pub(super) struct Sockets {
@@ -94,9 +31,7 @@ fn broken(error: axum::Error) -> io::Error {
     io::Error::other(error)
 }
 
-impl Link for Sockets {
-    const BY_FRAME: bool = true;
-
+impl Link<Outbox> for Sockets {
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
         while self.rest.is_empty() {
             match ready!(Pin::new(&mut self.socket).poll_next(cx)) {

@@ -1,13 +1,12 @@
 //! ACK and NACK, in the forms of all versions (reference `activemq.md` b1, rule 9).
 
+use outflow_broker::{BoundAck, Entry, Part};
 use outflow_hub::Settle;
 use outflow_hub::subscription::LeaseId;
 use outflow_model::{ErrorCode, subset};
 
-use super::batch::Part;
-use super::held::{AckId, Entry};
-use super::transaction::{BoundAck, unknown};
-use super::{Outcomes, Session, Step};
+use super::transaction::refused;
+use super::{AckId, Outcomes, Session, Step};
 use crate::error::Failure;
 use crate::translate::wish::AckMode;
 use crate::wire::{Frame, Version};
@@ -27,7 +26,7 @@ impl Session {
             Some(name) => self.bind(id, refuses, &name)?,
             None => self.settle(id, refuses),
         };
-        self.batch.receipt(self.version, receipt.as_deref(), part);
+        self.batch.answers.receipt(self.version, receipt.as_deref(), part);
         Ok(Step::Done)
     }
 
@@ -54,7 +53,7 @@ impl Session {
 
     fn is_open_at(&self, id: AckId) -> bool {
         let subscribed = self.subscriptions.get(id.subscription);
-        subscribed.is_some_and(|one| one.held.open(id.serial).is_some())
+        subscribed.is_some_and(|one| one.held.open(id.lease).is_some())
     }
 
     /// The first message with this id that is with the client.
@@ -63,67 +62,62 @@ impl Session {
         let mut named = self
             .subscriptions
             .iter_mut()
-            .filter(|(_, one)| subscription.is_none() || one.id.as_deref() == subscription);
+            .filter(|(_, one)| subscription.is_none_or(|id| one.own.is_called(id)));
         named.find_map(|(subscription, one)| {
-            Some(AckId { subscription, serial: one.held.find(hash)? })
+            Some(AckId { subscription, lease: one.held.find(hash)? })
         })
     }
 
     /// The messages that an ack of `id` counts for, in order.
     fn meant(&self, id: AckId) -> Vec<(u64, Entry)> {
         let Some(one) = self.subscriptions.get(id.subscription) else { return Vec::new() };
-        match one.mode {
-            AckMode::Client => one.held.through(id.serial).collect(),
-            AckMode::Auto | AckMode::Individual => {
-                one.held.open(id.serial).map(|entry| (id.serial, entry)).into_iter().collect()
-            }
+        match one.own.mode {
+            AckMode::Client => one.held.range(0, id.lease),
+            AckMode::Auto | AckMode::Individual => one.held.range(id.lease, id.lease),
         }
     }
 
     /// Settles now.
     fn settle(&mut self, id: AckId, refuses: bool) -> Part {
         let Some(one) = self.subscriptions.get_mut(id.subscription) else { return Part::Ready };
-        if one.mode != AckMode::Client {
+        if one.own.mode != AckMode::Client {
             // The usual case: one message, nothing gathered.
-            let Some(entry) = one.held.open(id.serial) else { return Part::Ready };
-            one.held.settle(id.serial);
+            let Some(entry) = one.held.open(id.lease) else { return Part::Ready };
+            one.held.settle(id.lease);
             self.face.metrics.settled.inc();
-            return self.batch.settle(entry.consumer, [answer(entry.lease, refuses)]);
+            return self.batch.settle(entry.consumer, [answer(id.lease, refuses)]);
         }
-        let through = !refuses && one.consumers.len() == 1 && one.held.is_free_through(id.serial);
         let meant = self.meant(id);
+        let Some(one) = self.subscriptions.get_mut(id.subscription) else { return Part::Ready };
         self.face.metrics.settled.inc_by(meant.len() as u64);
+        let through =
+            !refuses && one.consumers.len() == 1 && one.held.is_all_through(id.lease, meant.len());
         let mut part = Part::Ready;
-        if let (true, Some((_, last))) = (through, meant.last()) {
-            part = self.batch.settle(last.consumer, [Settle::AckThrough(last.lease)]);
+        if let (true, Some((lease, last))) = (through, meant.last()) {
+            part = self.batch.settle(last.consumer, [Settle::AckThrough(LeaseId(*lease))]);
         } else {
-            for (_, entry) in &meant {
-                let next = self.batch.settle(entry.consumer, [answer(entry.lease, refuses)]);
-                part = part.and(next);
+            for (lease, entry) in &meant {
+                part = part.and(self.batch.settle(entry.consumer, [answer(*lease, refuses)]));
             }
         }
-        if let Some(one) = self.subscriptions.get_mut(id.subscription) {
-            meant.iter().for_each(|(serial, _)| one.held.settle(*serial));
-        }
+        meant.iter().for_each(|(lease, _)| one.held.settle(*lease));
         part
     }
 
     /// Settles at COMMIT. The consumer gets as many messages more, or a transaction of more
     /// messages than are sent at once could not be completed.
     fn bind(&mut self, id: AckId, refuses: bool, name: &str) -> Result<Part, Failure> {
-        let transaction = self.transactions.iter().find(|one| one.name == name);
-        transaction.ok_or_else(|| unknown(name))?.check()?;
         let meant = self.meant(id);
-        self.check_bound_acks(meant.len())?;
-        for (serial, entry) in meant {
-            let id = AckId { subscription: id.subscription, serial };
-            if let Some(one) = self.subscriptions.get_mut(id.subscription) {
-                one.held.bind(serial);
-            }
-            let answer = answer(entry.lease, refuses);
-            let ack = BoundAck { id, consumer: entry.consumer, answer };
-            if let Some(transaction) = self.transactions.iter_mut().find(|one| one.name == name) {
-                transaction.acks.push(ack);
+        let number = id.subscription;
+        let acks = meant.iter().map(|(lease, Entry { consumer, .. })| {
+            let answer = answer(*lease, refuses);
+            BoundAck { number, lease: *lease, consumer: *consumer, answer }
+        });
+        let bound = self.transactions.acknowledge(name, acks);
+        bound.map_err(|refusal| refused(refusal, name))?;
+        for (lease, entry) in meant {
+            if let Some(one) = self.subscriptions.get_mut(number) {
+                one.held.bind(lease);
             }
             self.batch.credit(entry.consumer, 1);
         }
@@ -131,7 +125,8 @@ impl Session {
     }
 }
 
-fn answer(lease: LeaseId, refuses: bool) -> Settle {
+fn answer(lease: u64, refuses: bool) -> Settle {
+    let lease = LeaseId(lease);
     if refuses {
         Settle::DeadLetter { lease, cause: REFUSED.to_owned() }
     } else {

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use outflow_auth::Presented;
+use outflow_hub::destination::ClientIdTaken;
 use outflow_model::ErrorCode;
 
-use super::heart::Promise;
+use super::promise::Promise;
 use super::{Opening, Outbox, Outcomes, Session, Step, Work};
 use crate::error::Failure;
 use crate::wire::{Frame, Version};
@@ -57,13 +58,16 @@ impl Session {
     pub(super) fn opening(
         &mut self,
         opening: Box<Opening>,
-        refused: Option<Failure>,
+        taken: Option<ClientIdTaken>,
         out: &mut Outbox,
     ) -> Step {
-        if let Some(failure) = refused {
-            return self.fail(&failure, None, out);
+        if let Some(taken) = taken {
+            let client = opening.client.as_deref().unwrap_or_default();
+            let message = format!("Client: {client} already connected: {taken}");
+            return self.fail(&Failure::fatal(ErrorCode::Conflict, message), None, out);
         }
         self.version = opening.version;
+        self.decoder.speak(opening.version);
         let version = opening.version.as_str();
         self.face.metrics.connected.get_or_create(&[("version", version)]).inc();
         tracing::info!(
@@ -80,7 +84,8 @@ impl Session {
         frame.plain("session", opening.client.as_deref().unwrap_or(&self.name));
         frame.plain("version", version);
         frame.end();
+        let rhythm = opening.promise.rhythm(self.face.options.heart_beat_grace);
         self.opened = Some(opening);
-        Step::Done
+        Step::Then(Work::Keep(rhythm))
     }
 }

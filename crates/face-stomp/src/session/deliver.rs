@@ -1,38 +1,39 @@
 //! SUBSCRIBE, UNSUBSCRIBE, and the messages that follow.
 
-use std::sync::Arc;
-
+use outflow_broker::letter::{DEAD_STREAM, ORIGIN};
+use outflow_broker::session::Added;
+use outflow_broker::{Entry, Seen, Wish};
 use outflow_hub::destination::Destination;
-use outflow_hub::subscription::{ConsumerId, SubscriptionId};
-use outflow_hub::{CloseReason, Delivery, Subscription};
-use outflow_model::ErrorCode;
+use outflow_hub::subscription::ConsumerId;
+use outflow_hub::{CloseReason, Delivery};
+use outflow_model::{ErrorCode, StreamName};
 
-use super::held::{AckId, Entry};
-use super::subscription::{died_in, taken};
-use super::{Outbox, Outcomes, Session, Step, Work};
-use crate::error::Failure;
-use crate::translate::ORIGIN;
-use crate::translate::destination::{self, own_alias};
+use super::subscription::Own;
+use super::{AckId, Outbox, Outcomes, Session, Step, Work};
+use crate::error::{self, Failure};
+use crate::translate::destination::{self, own_alias, spell};
 use crate::translate::message::{self, Address};
-use crate::translate::wish::{self, AckMode, Wish};
+use crate::translate::wish::{self, AckMode, Ask};
 use crate::wire::{Frame, Version};
 
 impl Session {
     pub(super) fn subscribe(&mut self, frame: &Frame<'_>) -> Outcomes {
         let options = &self.face.options;
-        let wish = Wish::read(frame, self.version, options)?;
-        if let Some(id) = wish.id.as_deref()
-            && self.subscriptions.find(Some(id), None).is_some()
+        let ask = Ask::read(frame, self.version)?;
+        if let Some(id) = ask.id.as_deref()
+            && self.find_subscription(Some(id), None).is_some()
         {
-            return Err(taken(id));
+            let message = format!("There is a subscription with the id `{id}` already");
+            return Err(Failure::malformed(message));
         }
         if self.subscriptions.len() >= options.max_subscriptions {
             let max = options.max_subscriptions;
             let message = format!("A connection may have at most {max} subscriptions");
             return Err(Failure::new(ErrorCode::TooLarge, message));
         }
-        let destinations = destination::parse(&wish.destination, &self.name)?;
-        let foreign = destinations
+        let wish = ask.wish(frame, &self.name, options)?;
+        let foreign = wish
+            .destinations
             .iter()
             .any(|one| one.kind.is_temporary() && own_alias(one, &self.name).is_none());
         if foreign {
@@ -40,12 +41,12 @@ impl Session {
             return Err(Failure::new(ErrorCode::Forbidden, message));
         }
         if wish.durable.is_some() {
-            if destinations.iter().any(|one| one.kind.is_queue()) {
+            if wish.destinations.iter().any(|one| one.kind.is_queue()) {
                 return Err(Failure::malformed(
                     "Invalid Subscription: cannot durably subscribe to a Queue destination!",
                 ));
             }
-            if self.opened().is_none_or(|opened| opened.client.is_none()) {
+            if self.opened.as_ref().is_none_or(|opened| opened.client.is_none()) {
                 return Err(Failure::malformed(
                     "A durable subscription needs a client-id in CONNECT",
                 ));
@@ -54,50 +55,31 @@ impl Session {
         if wish.browser && self.version == Version::V1_0 {
             return Err(Failure::malformed("Queue browsers are not part of STOMP 1.0"));
         }
-        self.remember(&destinations)?;
-        Ok(Step::Then(Work::Subscribe { wish: Box::new(wish), destinations }))
+        let temporary = self.remember(&wish.destinations)?;
+        Ok(Step::Then(Work::Subscribe { ask, wish: Box::new(wish), temporary }))
     }
 
     /// The consumers are there: answers before the first message (rule 10).
     pub(super) fn subscribed(
         &mut self,
-        mut wish: Box<Wish>,
-        destinations: &[Destination],
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
+        ask: Ask,
+        wish: Box<Wish>,
+        consumers: Added,
         out: &mut Outbox,
     ) -> Step {
-        let receipt = wish.receipt.take();
+        let name = &self.name;
         let result = consumers.map(|consumers| {
-            self.subscriptions.add(wish, destinations, &consumers, self.version, &self.name);
+            let (own, spell) = (Own::new(&ask, self.version), |one: &Destination| spell(one, name));
+            self.subscriptions.add(wish, own, &consumers, spell);
         });
-        self.answer(result, receipt.as_deref(), out)
-    }
-
-    /// What has to be done now that a queue was made: each subscription with wildcards looks again.
-    #[must_use]
-    pub fn widen(&self) -> Vec<Work> {
-        let wide = self.subscriptions.iter().filter_map(|(number, one)| {
-            let (wish, destinations) = one.grows.as_deref()?.clone();
-            Some(Work::Widen { number, wish: Box::new(wish), destinations })
-        });
-        wide.collect()
-    }
-
-    /// The hub's subscriptions that serve the subscription with this number.
-    #[must_use]
-    pub fn subscriptions_of(&self, number: u32) -> Vec<SubscriptionId> {
-        self.subscriptions.served_by(number)
+        self.answer(result, ask.receipt.as_deref(), out)
     }
 
     /// Consumers were added to a subscription with wildcards.
-    pub(super) fn widened(
-        &mut self,
-        number: u32,
-        consumers: Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure>,
-        out: &mut Outbox,
-    ) -> Step {
+    pub(super) fn widened(&mut self, number: u32, consumers: Added, out: &mut Outbox) -> Step {
+        let name = &self.name;
         let result = consumers.map(|consumers| {
-            self.subscriptions.extend(number, &consumers, &self.name);
+            self.subscriptions.extend(number, &consumers, |one| spell(one, name));
         });
         self.answer(result, None, out)
     }
@@ -111,7 +93,7 @@ impl Session {
                 "Must specify the subscription id or the destination you are unsubscribing from",
             ));
         }
-        let found = self.subscriptions.find(id.as_deref(), destination);
+        let found = self.find_subscription(id.as_deref(), destination);
         let consumers = match found.and_then(|number| self.subscriptions.remove(number)) {
             Some(removed) => removed.consumers,
             None if durable.is_some() => Vec::new(),
@@ -119,8 +101,11 @@ impl Session {
                 return Err(Failure::new(ErrorCode::NotFound, "No subscription matched."));
             }
         };
-        let receipt = frame.header("receipt").map(std::borrow::Cow::into_owned);
-        Ok(Step::Then(Work::Unsubscribe { consumers, durable, receipt }))
+        let asked = frame.header("receipt").map(std::borrow::Cow::into_owned);
+        let consumers = consumers.into_iter().map(|one| (one, Seen::Unknown)).collect();
+        let client = self.opened.as_ref().and_then(|opened| opened.client.clone());
+        let durable = durable.map(|name| (client, name));
+        Ok(Step::Then(Work::Remove { consumers, durable, asked }))
     }
 
     /// Writes a message and remembers it until it is acked.
@@ -135,23 +120,22 @@ impl Session {
             return Step::Done;
         };
         if one.no_local && delivery.event.header(ORIGIN).is_some_and(|by| *by == *self.name) {
-            if one.mode != AckMode::Auto {
+            if one.own.mode != AckMode::Auto {
                 let ack = outflow_hub::Settle::Ack(delivery.lease);
                 self.batch.settle(consumer, [ack]);
             }
             return Step::Done;
         }
-        let ack = (one.mode != AckMode::Auto && !one.is_browser).then(|| {
-            let id = AckId { subscription: source.number, serial: one.held.next() };
-            one.held.push(Entry::new(consumer, delivery.lease, delivery.event.meta().id_hash));
-            id
+        let ack = (one.own.mode != AckMode::Auto && !one.is_browser).then(|| {
+            one.held.push(delivery.lease, Entry::new(consumer, delivery.event.meta().id_hash));
+            AckId { subscription: source.number, lease: delivery.lease.0 }
         });
         let died_in = died_in(delivery, &self.name);
-        let (destination, original) = source.spell(&delivery.stream, &self.name);
+        let from = source.address(&delivery.stream, |one| spell(one, &self.name));
         let address = Address {
-            lines: &one.lines,
-            destination,
-            original: died_in.as_deref().or(original),
+            lines: &one.own.lines,
+            destination: &from.destination,
+            original: died_in.as_deref().or(from.original.as_deref()),
             // Older clients know of no such header.
             ack: ack.filter(|_| self.version == Version::V1_2),
         };
@@ -177,8 +161,8 @@ impl Session {
         one.consumers.retain(|other| *other != consumer);
         if one.consumers.is_empty() {
             let mut frame = out.begin(self.version, "MESSAGE");
-            frame.plain("browser", "end").header("destination", &one.destination);
-            frame.lines(&one.lines).plain("message-id", "0").end();
+            frame.plain("browser", "end").header("destination", &one.own.destination);
+            frame.lines(&one.own.lines).plain("message-id", "0").end();
         }
         Step::Done
     }
@@ -198,7 +182,7 @@ impl Session {
             return Step::Then(Work::Close);
         };
         if let Some(one) = self.subscriptions.end(consumer) {
-            self.say_closed(reason, &one.destination, out);
+            self.say_closed(reason, &one.own.destination, out);
         }
         Step::Done
     }
@@ -221,6 +205,12 @@ impl Session {
         };
         let failure = Failure::new(code, message);
         self.count_failures(std::slice::from_ref(&failure));
-        failure.write(out, self.version, None);
+        error::write(&failure, out, self.version, None);
     }
+}
+
+/// Where a dead letter was sent to, as this client spells it.
+fn died_in(delivery: &Delivery, session: &str) -> Option<String> {
+    let stream = StreamName::new(&delivery.event.header(DEAD_STREAM)?).ok()?;
+    Some(spell(&Destination::of_stream(&stream), session))
 }

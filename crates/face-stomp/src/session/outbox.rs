@@ -27,18 +27,6 @@ impl Outbox {
         Self { starts: by_frame.then(Default::default), ..Self::default() }
     }
 
-    /// How many bytes wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.taken)
-    }
-
-    /// Whether none do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Begins a frame.
     pub fn begin(&mut self, version: Version, command: &str) -> FrameWriter<'_> {
         self.mark();
@@ -80,21 +68,24 @@ impl Outbox {
         }
     }
 
-    /// The bytes that wait.
-    #[must_use]
-    pub fn waiting(&self) -> &[u8] {
-        self.bytes.get(self.taken..).unwrap_or_default()
-    }
-
     /// The first frame that waits, whole.
     #[must_use]
     pub fn next_frame(&self) -> &[u8] {
         let end = self.starts.as_ref().and_then(|starts| starts.front().copied());
         self.bytes.get(self.taken..end.unwrap_or(self.bytes.len())).unwrap_or_default()
     }
+}
 
-    /// Drops the first `count` bytes that wait: they were sent.
-    pub fn take(&mut self, count: usize) {
+impl outflow_broker::Outbox for Outbox {
+    fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.taken)
+    }
+
+    fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    fn take(&mut self, count: usize) {
         self.taken += count;
         if self.taken < self.bytes.len() {
             let taken = self.taken;
@@ -113,8 +104,7 @@ impl Outbox {
         }
     }
 
-    /// Gives back memory that an idle connection needs not.
-    pub(crate) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if self.is_empty() && self.bytes.capacity() > KEPT_BYTES {
             self.bytes = Vec::new();
         }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use outflow_model::draft::{Body, EventError, NewEvent, Rules};
-use outflow_model::{Draft, ErrorCode, Rng, Timestamp};
+use outflow_broker::Letter as Event;
+use outflow_broker::letter::{Content, EXPIRES, KIND, ORIGIN, is_text, priority};
+use outflow_model::draft::Rules;
+use outflow_model::{ErrorCode, Timestamp};
 
-use super::{DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN};
 use crate::config::TextRule;
 use crate::error::Failure;
 use crate::wire::Frame;
@@ -55,18 +56,6 @@ pub fn kind_of(
     if text { Kind::Text } else { Kind::Bytes }
 }
 
-/// Whether a media type means text.
-fn is_text(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence.starts_with("text/")
-        || matches!(essence.as_str(), "application/json" | "application/xml")
-        || essence.ends_with("+json")
-        || essence.ends_with("+xml")
-}
-
-/// One header.
-type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
-
 /// A SEND frame, read: what the session decides by, and the event.
 #[derive(Debug)]
 pub struct Letter<'a> {
@@ -78,12 +67,8 @@ pub struct Letter<'a> {
     pub receipt: Option<Cow<'a, str>>,
     /// Whether it asks to be on the disk before it is answered.
     pub persistent: bool,
-    key: Option<Cow<'a, str>>,
-    occurred: Option<Timestamp>,
-    /// Two small vectors an event, this one and the references in [`Letter::push`]: what the
-    /// drafts take is a slice.
-    headers: Vec<Header<'a>>,
-    body: &'a [u8],
+    /// The event.
+    pub event: Event<'a, &'a [u8]>,
 }
 
 /// What a letter is read by.
@@ -116,10 +101,7 @@ impl<'a> Letter<'a> {
             transaction: None,
             receipt: None,
             persistent: false,
-            key: None,
-            occurred: None,
-            headers: Vec::with_capacity(frame.headers().size_hint().0),
-            body: frame.body(),
+            event: Event::new(Content::Either(frame.body()), frame.headers().size_hint().0),
         };
         let (mut counted, mut marked, mut media_type) = (false, None, None);
         for (name, value) in frame.headers() {
@@ -129,25 +111,19 @@ impl<'a> Letter<'a> {
                 "transaction" => drop(letter.transaction.get_or_insert(value)),
                 "content-length" => counted = true,
                 "destination" => {}
-                "JMSXGroupID" => drop(letter.key.get_or_insert(value)),
-                "timestamp" => letter.occurred = occurred(&value, reading.rules),
+                "JMSXGroupID" => drop(letter.event.key.get_or_insert(value)),
+                "timestamp" => {
+                    if let Ok(at) = value.trim().parse() {
+                        letter.event.happened(at, reading.rules);
+                    }
+                }
                 "expires" => {
                     let at = millis(&name, &value)?;
                     if at > 0 {
-                        letter.time(EXPIRES, Timestamp::from_millis(at));
+                        letter.event.time(EXPIRES, Timestamp::from_millis(at));
                     }
                 }
-                "priority" => letter.keep(name, Cow::Borrowed(priority(&value)?)),
-                "AMQ_SCHEDULED_DELAY" => {
-                    let delay = millis(&name, &value)?.max(0);
-                    letter.time(DELIVER_AT, reading.rules.now.plus_millis(delay));
-                }
-                "AMQ_SCHEDULED_PERIOD" | "AMQ_SCHEDULED_REPEAT" | "AMQ_SCHEDULED_CRON" => {
-                    return Err(Failure::malformed(format!(
-                        "{name} is not supported: a message is delivered once, after \
-                         AMQ_SCHEDULED_DELAY milliseconds"
-                    )));
-                }
+                "priority" => letter.event.keep(name, said_priority(&value)?.into()),
                 _ if DROPPED.contains(&&*name) => {}
                 _ => {
                     match &*name {
@@ -157,7 +133,7 @@ impl<'a> Letter<'a> {
                         _ => {}
                     }
                     let value = if name == "reply-to" { respell(value) } else { value };
-                    letter.keep(name, value);
+                    letter.event.keep(name, value);
                 }
             }
         }
@@ -166,21 +142,11 @@ impl<'a> Letter<'a> {
             if !counted || said { Kind::Text } else { Kind::Bytes }
         });
         letter.mark(kind, marked.is_some(), media_type == Some(true));
+        letter.event.schedule(reading.rules)?;
         if let Some(origin) = reading.origin {
-            letter.headers.push((ORIGIN.into(), origin.to_owned().into()));
+            letter.event.headers.push((ORIGIN.into(), origin.to_owned().into()));
         }
         Ok(letter)
-    }
-
-    /// Keeps a header; the first of a name counts (rule 5).
-    fn keep(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
-        if !self.headers.iter().any(|(known, _)| *known == name) {
-            self.headers.push((name, value));
-        }
-    }
-
-    fn time(&mut self, name: &'static str, at: Timestamp) {
-        self.keep(name.into(), at.to_string().into());
     }
 
     /// Writes the kind down where [`kind_of`] would find another.
@@ -189,54 +155,14 @@ impl<'a> Letter<'a> {
             return;
         }
         let media_type = says_text.then_some("text/plain");
-        let is_base64 = std::str::from_utf8(self.body).is_err();
+        let is_base64 = match &self.event.content {
+            Content::Bytes(body) | Content::Either(body) => std::str::from_utf8(body).is_err(),
+            Content::None | Content::Text(_) => false,
+        };
         if kind_of(None, media_type, is_base64, true) != kind {
-            self.keep(KIND.into(), kind.as_str().into());
+            self.event.keep(KIND.into(), kind.as_str().into());
         }
     }
-
-    /// The size of the body in bytes.
-    #[must_use]
-    pub const fn body_len(&self) -> usize {
-        self.body.len()
-    }
-
-    /// Appends the event to `draft`.
-    ///
-    /// # Errors
-    /// [`EventError`] when it is larger than events may be; the draft is as it was.
-    pub fn push(&self, draft: &mut Draft, rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
-        let headers: Vec<(&str, &str)> =
-            self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let mut event = NewEvent {
-            id: None,
-            event_type: MESSAGE_TYPE,
-            occurred: self.occurred,
-            key: self.key.as_deref().filter(|key| !key.is_empty()),
-            headers: &headers,
-            body: Body::Bytes(self.body),
-        };
-        let Ok(text) = std::str::from_utf8(self.body) else {
-            return draft.push(&event, rules, rng);
-        };
-        if is_one_line(self.body) {
-            event.body = Body::Json(self.body);
-            match draft.push(&event, rules, rng) {
-                Err(error) if !error.too_large => {}
-                done => return done,
-            }
-        }
-        event.body = Body::Text(text);
-        draft.push(&event, rules, rng)
-    }
-}
-
-/// Whether a body may be one line of JSON that stays as it is, byte for byte. Only objects and
-/// arrays: `5` or `true` alone is more likely a text.
-fn is_one_line(body: &[u8]) -> bool {
-    let pair = (body.first(), body.last());
-    matches!(pair, (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
-        && memchr::memchr2(b'\n', b'\r', body).is_none()
 }
 
 /// A header in milliseconds.
@@ -246,19 +172,10 @@ fn millis(name: &str, value: &str) -> Result<i64, Failure> {
     })
 }
 
-/// A priority, 0 to 9; what lies beyond is the nearest of them.
-fn priority(value: &str) -> Result<&'static str, Failure> {
-    const PRIORITIES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    let number: i64 = value
-        .trim()
-        .parse()
-        .map_err(|_| Failure::new(ErrorCode::Malformed, "The header priority is not a number"))?;
-    Ok(PRIORITIES.get(number.clamp(0, 9) as usize).copied().unwrap_or("4"))
-}
-
-/// When the client says that it happened; left to the server when it says nothing sensible.
-fn occurred(value: &str, rules: &Rules) -> Option<Timestamp> {
-    let at: i64 = value.trim().parse().ok()?;
-    let oldest = rules.now.millis().saturating_sub(rules.max_age_ms);
-    (at > oldest).then(|| Timestamp::from_millis(at))
+/// What a header says of the priority.
+fn said_priority(value: &str) -> Result<&'static str, Failure> {
+    let number = value.trim().parse();
+    number
+        .map(priority)
+        .map_err(|_| Failure::new(ErrorCode::Malformed, "The header priority is not a number"))
 }

@@ -1,12 +1,11 @@
 //! An event as a MESSAGE frame.
 
-use std::borrow::Cow;
-
+use outflow_broker::letter::{
+    DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, millis,
+};
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
-use outflow_model::Timestamp;
 
-use super::{DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES};
 use crate::session::{AckId, Outbox};
 use crate::wire::{FrameWriter, Version};
 
@@ -136,10 +135,6 @@ fn dead(frame: &mut FrameWriter<'_>, name: &str, value: &str) {
     }
 }
 
-fn millis(time: &str) -> i64 {
-    Timestamp::parse_rfc3339(time.as_bytes()).map_or(0, Timestamp::millis)
-}
-
 /// Ends the frame with the body as its publisher gave it.
 fn body(frame: &mut FrameWriter<'_>, event: &EventView, is_message: bool, says_type: bool) {
     let json = |frame: &mut FrameWriter<'_>, body: &[u8]| {
@@ -156,10 +151,4 @@ fn body(frame: &mut FrameWriter<'_>, event: &EventView, is_message: bool, says_t
         // An event without a body is told by its line: nothing of it is lost.
         BodyView::None => json(frame, event.line().trim_ascii_end()),
     }
-}
-
-/// The name of the stream or subscription that a dead letter comes from.
-#[must_use]
-pub fn dead_of(event: &EventView) -> Option<Cow<'_, str>> {
-    event.header("outflow-dead-stream")
 }

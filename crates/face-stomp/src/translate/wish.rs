@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use outflow_hub::destination::Destination;
+use outflow_broker::Wish;
 use outflow_hub::selector::{Dialect, Selector};
 
+use super::destination;
 use super::options::consumer;
 use crate::config::Options;
 use crate::error::Failure;
@@ -22,41 +23,25 @@ pub enum AckMode {
     Individual,
 }
 
-/// A SUBSCRIBE frame, read.
+/// What of a SUBSCRIBE frame its subscription keeps.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct Ask {
     /// The client's id of the subscription; `None` only in 1.0.
     pub id: Option<String>,
     /// From where, as spelt.
     pub destination: String,
     /// How messages are acked.
     pub mode: AckMode,
-    /// Which messages.
-    pub selector: Option<Selector>,
-    /// Whether it only looks.
-    pub browser: bool,
-    /// The name of a durable subscription to a topic.
-    pub durable: Option<String>,
-    /// Messages sent and not acked at once.
-    pub prefetch: u32,
-    /// The consumer's priority.
-    pub priority: u8,
-    /// Whether it wants all messages for itself.
-    pub exclusive: bool,
-    /// Whether a topic's subscriber wants what is retained, too.
-    pub retroactive: bool,
-    /// Whether it wants none of this connection's own messages.
-    pub no_local: bool,
     /// The receipt it asks for.
     pub receipt: Option<String>,
 }
 
-impl Wish {
+impl Ask {
     /// Reads `frame`. An ack mode that is not known is `auto`, as with ActiveMQ.
     ///
     /// # Errors
-    /// [`Failure`] says what is missing or wrong.
-    pub fn read(frame: &Frame<'_>, version: Version, options: &Options) -> Result<Self, Failure> {
+    /// [`Failure`] says what is missing.
+    pub fn read(frame: &Frame<'_>, version: Version) -> Result<Self, Failure> {
         let id = frame.header("id").map(Cow::into_owned);
         if id.is_none() && version != Version::V1_0 {
             return Err(Failure::malformed("SUBSCRIBE received without a subscription id!"));
@@ -66,52 +51,53 @@ impl Wish {
         let destination = destination.ok_or_else(|| {
             Failure::malformed("SUBSCRIBE received without a Destination specified!")
         })?;
-        let selector = frame.header("selector").or_else(|| consumer(&destination, "selector"));
-        let selector = selector.filter(|text| !text.trim().is_empty());
-        let selector =
-            selector.map(|text| Selector::parse(&text, Dialect::StringsAsNumbers)).transpose()?;
         let mode = match frame.header("ack").as_deref() {
             Some("client") => AckMode::Client,
             Some("client-individual") => AckMode::Individual,
             _ => AckMode::Auto,
         };
+        let receipt = frame.header("receipt").map(Cow::into_owned);
+        Ok(Self { id, destination, mode, receipt })
+    }
+
+    /// What `frame` wants, of a client of the connection called `session`.
+    ///
+    /// # Errors
+    /// [`Failure`] says what is wrong.
+    pub fn wish(
+        &self,
+        frame: &Frame<'_>,
+        session: &str,
+        options: &Options,
+    ) -> Result<Wish, Failure> {
+        let destination = &self.destination;
+        let selector = frame.header("selector").or_else(|| consumer(destination, "selector"));
+        let selector = selector.filter(|text| !text.trim().is_empty());
+        let selector =
+            selector.map(|text| Selector::parse(&text, Dialect::StringsAsNumbers)).transpose()?;
         let said = |name: &'static str| {
             let header = frame.header(&format!("activemq.{name}"));
-            header.or_else(|| consumer(&destination, name))
+            header.or_else(|| consumer(destination, name))
         };
         let number = |name| said(name).map(|value| number(name, &value)).transpose();
         let is_true = |name| said(name).is_some_and(|value| is_true(&value));
         let prefetch = number("prefetchSize")?.unwrap_or(options.prefetch);
         let priority = number("priority")?.unwrap_or(0);
         let (exclusive, retroactive) = (is_true("exclusive"), is_true("retroactive"));
-        let no_local = is_true("noLocal");
-        Ok(Self {
-            id,
-            mode,
+        let destinations = destination::parse(destination, session)?;
+        Ok(Wish {
             selector,
             browser: frame.header("browser").is_some_and(|value| self::is_true(&value)),
             durable: durable(frame),
             // Without any nothing could be sent: STOMP has no way to ask for one message.
-            prefetch: prefetch.clamp(1, options.max_prefetch),
+            prefetch: prefetch.clamp(1, options.limits.max_prefetch),
             priority: u8::try_from(priority.min(127)).unwrap_or(127),
             exclusive,
             retroactive,
-            no_local,
-            receipt: frame.header("receipt").map(Cow::into_owned),
-            destination,
+            no_local: Wish::no_local(is_true("noLocal"), &destinations),
+            auto_ack: self.mode == AckMode::Auto,
+            destinations,
         })
-    }
-
-    /// Those of its destinations that may come to stand for more queues than now. A browser sees
-    /// what there is.
-    pub fn grows_with<'d>(
-        &self,
-        destinations: &'d [Destination],
-    ) -> impl Iterator<Item = &'d Destination> {
-        let browser = self.browser;
-        destinations
-            .iter()
-            .filter(move |one| !browser && one.kind.is_queue() && one.has_wildcards())
     }
 }
 

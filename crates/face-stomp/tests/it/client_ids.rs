@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use outflow_broker::Limits;
 use outflow_face_stomp::Options;
 
 use crate::stand::{Client, Frame, Stand};
 
 fn patient(wait: Duration) -> Options {
-    Options { client_id_wait: wait, ..Options::default() }
+    Options { limits: Limits { client_id_wait: wait, ..Limits::default() }, ..Options::default() }
 }
 
 /// A connection that has sent CONNECT with the id `dup`.

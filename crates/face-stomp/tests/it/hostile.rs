@@ -1,5 +1,6 @@
 //! Clients that mean harm, or are broken: each is answered or closed, the others go on.
 
+use outflow_broker::{Limits, Room};
 use outflow_face_stomp::Options;
 use outflow_face_stomp::wire::FrameLimits;
 
@@ -15,11 +16,12 @@ fn small() -> Options {
             body_bytes: 4096,
         },
         max_subscriptions: 3,
-        max_transactions: 2,
-        max_transaction_bytes: 2048,
-        max_transaction_messages: 10,
-        connect_timeout: std::time::Duration::from_millis(300),
-        write_stall: std::time::Duration::from_millis(500),
+        limits: Limits {
+            room: Room { transactions: 2, bytes: 2048, messages: 10 },
+            connect_timeout: std::time::Duration::from_millis(300),
+            write_stall: std::time::Duration::from_millis(500),
+            ..Limits::default()
+        },
         ..Options::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Transactions that fail: nothing of them is applied, and COMMIT says so.
 
+use outflow_broker::{Limits, Room};
 use outflow_face_stomp::Options;
 
 use crate::stand::{Client, Stand};
@@ -21,7 +22,13 @@ async fn rest(stand: &Stand, queue: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_refused_send_dooms_its_transaction() {
-    let options = Options { max_transaction_bytes: 2_000, ..Options::default() };
+    let options = Options {
+        limits: Limits {
+            room: Room { bytes: 2_000, ..Limits::default().room },
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
     let stand = Stand::with(options).await;
     let mut client = stand.connect("1.2").await;
     let large = "x".repeat(3_000);

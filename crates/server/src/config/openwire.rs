@@ -26,14 +26,18 @@ pub(crate) struct OpenWire {
 impl OpenWire {
     /// As the face has them.
     pub(crate) fn options(&self) -> outflow_face_openwire::Options {
+        let defaults = outflow_face_openwire::Options::default();
         outflow_face_openwire::Options {
+            limits: outflow_broker::Limits {
+                connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+                write_stall: Duration::from_millis(self.write_stall_ms),
+                all_durable: self.all_durable,
+                ..defaults.limits
+            },
             broker_name: self.broker_name.clone(),
-            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
             inactivity: Duration::from_millis(self.inactivity_ms),
-            write_stall: Duration::from_millis(self.write_stall_ms),
             max_frame_bytes: self.max_frame_bytes,
-            all_durable: self.all_durable,
-            ..outflow_face_openwire::Options::default()
+            ..defaults
         }
     }
 

@@ -1,9 +1,9 @@
-//! Drives one session: bytes in, commands to the session, its work to the hub, commands and bytes out.
+//! Drives one session: bytes in, commands to the session, its work to the hub, answers and bytes out.
 //!
 //! One task per connection, one timer in it. Several batches are on their way to the disk at once;
 //! a question that must be answered before the next command makes commands wait, but not messages,
-//! keep-alives or what is being written. Nothing is read, and no message taken, while too much waits
-//! to be written or committed: a slow client or disk slows its own connection only.
+//! signs of life or what is being written. Nothing is read, and no message taken, while too much
+//! waits to be written or committed: a slow client or disk slows its own connection only.
 //!
 //! Invariant: an idle connection holds no buffers.
 
@@ -19,38 +19,47 @@ use bytes::BytesMut;
 use outflow_face::{Drain, Phase};
 use outflow_hub::destination::{ClaimNews, ClientClaim};
 use outflow_hub::subscription::{Browse, ConsumerId, Consumers, Delivered};
-use outflow_hub::{CloseReason, Delivery};
-use outflow_model::Grant;
-use tokio::io::{AsyncRead, AsyncWrite};
+use outflow_hub::{CloseReason, Delivery, Hub};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::flight::{self, Flight};
-use super::socket::Socket;
-use super::wait::{self, Browsed, Io, Moved, READ_BYTES};
-use super::work::{Done, Job};
-use crate::session::batch::Batch;
-use crate::session::heart::Heart;
-use crate::session::{Advice, Face, Input, News, Outbox, Seat, Session, Step, Work};
-use crate::wire::{Command, Decoder, WireFormat};
+use crate::batch::Batch;
+use crate::flight::{self, Flight};
+use crate::heart::{Heart, Rhythm};
+use crate::limits::Limits;
+use crate::link::{self, Io, Link, Moved, READ_BYTES};
+use crate::session::{Input, Opening as _, Outbox as _, Read, Session, Step, Work};
+use crate::wait::{self, Browsed};
+use crate::work::{Asker, Done, Job};
 
-/// How many messages are taken from the hub at once.
-pub(super) const MESSAGES: usize = 256;
 /// How long a closed connection's last bytes may take.
 const LINGER: Duration = Duration::from_secs(1);
-/// The largest frame of who has not logged in yet, in bytes.
-const BEFORE_LOGIN: u64 = 64 * 1024;
+
+/// What all connections of a face are held to.
+#[derive(Debug)]
+pub struct Terms {
+    /// The hub.
+    pub hub: Hub,
+    /// When connections end.
+    pub drain: Drain,
+    /// What they may cost.
+    pub limits: Limits,
+    /// Counts connections cut because nothing came from the client for too long.
+    pub silent: Counter,
+    /// Counts connections cut because the client took no bytes.
+    pub stalled: Counter,
+}
 
 /// What woke the connection.
-enum Event {
+enum Event<S: Session> {
     Moved(Moved),
     Landed,
-    Done(Done),
+    Done(Done<S>),
     Delivered(Delivered),
     Browsed(Browsed),
     Claim(ClaimNews),
-    TakenOver,
-    Told(Vec<Advice>),
+    News,
     QueuesMade,
     Timer,
     Stop,
@@ -58,61 +67,54 @@ enum Event {
 }
 
 /// What waits until it can be begun.
-enum Queued {
-    Batch(Batch),
-    Work(Work),
+enum Queued<S: Session> {
+    Batch(Batch<S::Answers>),
+    Work(Work<S>),
+    /// Add consumers of the queues that were made since, for a subscription with wildcards.
+    Widen(u32, Box<crate::wish::Wish>),
 }
 
 /// See the module.
-pub(super) struct Connection<S> {
-    socket: Socket<S>,
-    face: Arc<Face>,
-    drain: Drain,
-    session: Session,
-    decoder: Decoder,
+pub struct Connection<L, S: Session> {
+    link: L,
+    terms: Arc<Terms>,
+    session: S,
     input: BytesMut,
     /// The size of the next read.
     chunk: usize,
     /// Whether there is no whole command at hand.
     starved: bool,
-    out: Outbox,
+    out: S::Outbox,
     consumers: Option<Consumers>,
     messages: Option<(ConsumerId, std::vec::IntoIter<Delivery>)>,
     browsers: VecDeque<(ConsumerId, Browse)>,
     next_browser: u32,
     /// Changes with every queue that is made; only where a subscription has wildcards.
     queues_made: Option<watch::Receiver<u64>>,
-    flights: VecDeque<Flight>,
-    queued: VecDeque<Queued>,
-    job: Option<Job>,
+    flights: VecDeque<Flight<S::Answers>>,
+    queued: VecDeque<Queued<S>>,
+    job: Option<Job<S>>,
     heart: Heart,
     /// When the socket last took bytes, or had none to take.
     took: Instant,
     deadline: Option<Instant>,
     claim: Option<ClientClaim>,
-    seat: Option<Seat>,
-    news: Option<News>,
-    /// The command that waits for its work.
-    again: Option<Command>,
     /// Whether somebody asked if the client still lives, and it has said nothing since.
     asked: bool,
     closing: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
-    pub(super) fn new(socket: Socket<S>, session: Session, face: Arc<Face>, drain: Drain) -> Self {
+impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
+    /// A connection that has said nothing yet.
+    pub fn new(link: L, session: S, out: S::Outbox, terms: Arc<Terms>) -> Self {
         let now = Instant::now();
-        let mut decoder = Decoder::new(WireFormat::initial(face.options.max_frame_bytes as u64));
-        decoder.bound(BEFORE_LOGIN);
         Self {
-            socket,
-            decoder,
+            link,
             session,
-            drain,
             input: BytesMut::new(),
             chunk: READ_BYTES,
             starved: true,
-            out: Outbox::new(face.options.max_frame_bytes as u64),
+            out,
             consumers: None,
             messages: None,
             browsers: VecDeque::new(),
@@ -121,37 +123,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             flights: VecDeque::new(),
             queued: VecDeque::new(),
             job: None,
-            heart: Heart::new(Duration::ZERO, now),
+            heart: Heart::new(Rhythm::default(), now),
             took: now,
-            deadline: Some(now + face.options.connect_timeout),
+            deadline: Some(now + terms.limits.connect_timeout),
             claim: None,
-            seat: None,
-            news: None,
-            again: None,
             asked: false,
             closing: false,
-            face,
+            terms,
         }
     }
 
     /// Talks until either side is done.
-    pub(super) async fn run(mut self) {
+    pub async fn run(mut self) {
         self.session.greet(&mut self.out);
         let ended = self.talk().await;
         self.leave().await;
         if ended {
             // Whoever takes longer has lost nothing that was promised.
-            let _ = tokio::time::timeout(LINGER, wait::linger(&mut self.socket)).await;
+            let _ = tokio::time::timeout(LINGER, link::linger(&mut self.link)).await;
         }
-        tracing::debug!(session = self.session.number(), "connection ended");
+        tracing::debug!(session = %self.session.name(), "connection ended");
     }
 
     /// Talks to the end; false: it was cut.
     async fn talk(&mut self) -> bool {
-        let drain = self.drain.clone();
+        let terms = Arc::clone(&self.terms);
         let mut timer = Box::pin(sleep_until(Instant::now()));
-        let mut stop = std::pin::pin!(drain.reached(Phase::Stopping));
-        let mut cut = std::pin::pin!(drain.reached(Phase::Now));
+        let mut stop = std::pin::pin!(terms.drain.reached(Phase::Stopping));
+        let mut cut = std::pin::pin!(terms.drain.reached(Phase::Now));
         let mut stopped = false;
         loop {
             self.advance().await;
@@ -178,8 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             && self.queued.is_empty()
             && self.job.is_none()
             && self.flights.is_empty()
-            && self.out.is_empty()
-            && !self.socket.has_unsent()
+            && !self.is_writing()
     }
 
     /// Gives back what the connection held in the hub.
@@ -188,20 +186,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             claim.dead();
         }
         self.consumers = None;
-        self.drop_temporary().await;
-        // Whoever took the id over waits until all is given back.
-        self.seat = None;
-    }
-
-    async fn drop_temporary(&mut self) {
         let temporary = self.session.take_temporary();
-        let Some(opened) = self.session.opened() else { return };
-        for destination in temporary {
-            let dropped = self.face.hub.drop_temporary(&opened.grant, &destination).await;
-            if let Err(error) = dropped {
-                tracing::warn!(%error, "a temporary destination was left behind");
+        if let Some(asker) = self.asker() {
+            for destination in temporary {
+                let dropped = asker.hub.drop_temporary(&asker.grant, &destination).await;
+                if let Err(error) = dropped {
+                    tracing::warn!(%error, "a temporary destination was left behind");
+                }
             }
         }
+        self.session.left();
     }
 
     /// Does everything that needs no waiting for others.
@@ -216,66 +210,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                     return;
                 }
                 if let Some(queued) = self.queued.pop_front() {
-                    self.begin(queued).await;
+                    self.begin(queued);
                 }
                 continue;
             }
             if self.starved || !self.takes_commands() {
                 return;
             }
-            self.read_commands();
+            match self.session.read(&mut self.input, &mut self.out) {
+                Read::Starved(step) => {
+                    self.starved = true;
+                    self.follow(step);
+                }
+                Read::More(step) => self.follow(step),
+            }
         }
     }
 
     /// Whether commands may come: not while one waits for an answer, nor while too much is under way.
     fn takes_commands(&self) -> bool {
-        let options = &self.face.options;
         !self.closing
             && self.job.is_none()
             && self.queued.is_empty()
-            && self.flights.len() < options.max_in_flight
-            && self.out.len() < options.output_bytes
-    }
-
-    /// Gives the session the whole commands of the input.
-    fn read_commands(&mut self) {
-        let step = loop {
-            let command = match self.again.take() {
-                Some(command) => command,
-                None => match self.decoder.read(&mut self.input) {
-                    Ok(Some(command)) => command,
-                    Ok(None) => {
-                        self.starved = true;
-                        break Step::Done;
-                    }
-                    Err(error) => {
-                        // What follows bytes that are no frame cannot be told apart.
-                        self.input.clear();
-                        break self.session.apply(Input::Fault(error), &mut self.out);
-                    }
-                },
-            };
-            match self.session.apply(Input::Command(&command), &mut self.out) {
-                // What a few bytes ask for may be much: the rest waits until it is written.
-                Step::Done if self.out.len() >= self.face.options.output_bytes => break Step::Done,
-                Step::Done => {}
-                again @ Step::Again(_) => {
-                    self.again = Some(command);
-                    break again;
-                }
-                then @ Step::Then(_) => break then,
-            }
-        };
-        self.follow(step);
-        if let Some(news) = self.session.take_news() {
-            self.news = Some(news);
-        }
+            && self.flights.len() < self.terms.limits.max_in_flight
+            && self.out.len() < self.terms.limits.output_bytes
     }
 
     /// Writes messages that were taken from the hub, while there is room.
     fn write_messages(&mut self) {
         let Some((consumer, messages)) = &mut self.messages else { return };
-        while self.out.len() < self.face.options.output_bytes {
+        while self.out.len() < self.terms.limits.output_bytes {
             let Some(delivery) = messages.next() else {
                 self.messages = None;
                 return self.follow(Step::Done);
@@ -286,39 +250,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     }
 
     /// Queues what follows from an input, behind what was gathered before.
-    fn follow(&mut self, step: Step) {
+    fn follow(&mut self, step: Step<S>) {
         if let Some(batch) = self.session.take_batch() {
             self.queued.push_back(Queued::Batch(batch));
         }
         match step {
             Step::Done | Step::Again(Work::Flush) | Step::Then(Work::Flush) => {}
-            // The next frame is read so already.
-            Step::Then(Work::Speak { format, inactivity }) => {
-                self.decoder.speak(format);
-                self.heart = Heart::new(inactivity, Instant::now());
-            }
+            Step::Then(Work::Keep(rhythm)) => self.heart = Heart::new(rhythm, Instant::now()),
             Step::Then(work) | Step::Again(work) => self.queued.push_back(Queued::Work(work)),
         }
     }
 
-    fn apply(&mut self, input: Input<'_>) {
+    fn apply(&mut self, input: Input<'_, S>) {
         let step = self.session.apply(input, &mut self.out);
         self.follow(step);
     }
 
-    fn grant(&self) -> Option<Arc<Grant>> {
-        self.session.opened().map(|opened| Arc::clone(&opened.grant))
+    fn asker(&self) -> Option<Asker> {
+        let grant = Arc::clone(self.session.opened()?.grant());
+        Some(Asker { hub: self.terms.hub.clone(), grant })
     }
 
-    fn client(&self) -> String {
-        self.session.opened().map(|opened| opened.client.clone()).unwrap_or_default()
+    fn client(&self) -> Option<String> {
+        Some(self.session.opened()?.client()?.to_owned())
     }
 
     /// Takes what happened; false: the connection is at its end.
-    async fn take(&mut self, event: Event) -> bool {
+    async fn take(&mut self, event: Event<S>) -> bool {
         match event {
             Event::Moved(Moved::Read(0)) => {
-                // The client may have closed its side only, and wait for receipts; but its id is
+                // The client may have closed its side only, and wait for answers; but its id is
                 // free for whoever asks.
                 if let Some(claim) = &self.claim {
                     claim.dead();
@@ -340,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 self.out.shrink();
             }
             Event::Moved(Moved::Broken(error)) => {
-                tracing::debug!(session = self.session.number(), %error, "the socket is broken");
+                tracing::debug!(session = %self.session.name(), %error, "the socket is broken");
                 return false;
             }
             Event::Landed => {
@@ -368,21 +329,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 }
                 self.apply(Input::Browsed { consumer, delivery: delivery.as_deref() });
             }
-            Event::Claim(ClaimNews::TakenOver) | Event::TakenOver | Event::Cut => return false,
+            Event::Claim(ClaimNews::TakenOver) | Event::Cut => return false,
             Event::Claim(ClaimNews::Asked) => {
                 // A byte that nobody acknowledges ends the connection of a client that is gone.
                 self.asked = true;
                 self.session.ask_for_life(&mut self.out);
             }
-            Event::Told(advice) => {
-                if advice.is_empty() {
-                    self.news = None;
-                }
-                self.apply(Input::Told(advice));
-            }
+            Event::News => match self.session.heard(&mut self.out) {
+                Some(step) => self.follow(step),
+                None => return false,
+            },
             Event::QueuesMade => {
-                let work = self.session.widen();
-                self.queued.extend(work.into_iter().map(Queued::Work));
+                let wide = self.session.widen().into_iter();
+                self.queued.extend(wide.map(|(number, wish)| Queued::Widen(number, wish)));
             }
             Event::Timer => return self.tick(),
             Event::Stop => {
@@ -392,47 +351,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         true
     }
 
-    async fn finish(&mut self, done: Done) {
+    async fn finish(&mut self, done: Done<S>) {
         match done {
             Done::Enqueued { parcels, acks, landing } => {
                 let acks = flight::settle(self.consumers.as_mut(), &acks);
                 self.flights.push_back(Flight::new(parcels, acks, landing));
             }
-            Done::Claimed { opening, seat, claim } => {
-                self.seat = Some(seat);
-                self.opened(opening, claim);
-            }
-            Done::Resolved { destination, streams } => {
-                self.apply(Input::Resolved { destination, streams });
-            }
-            Done::Found { wish, found } => {
+            Done::Claimed { opening, claim } => self.opened(opening, Some(claim)),
+            Done::Found { ask, wish, found } => {
                 let consumers = match found {
                     Ok(found) => self.subscribe(&wish, found).await,
                     Err(failure) => Err(failure),
                 };
-                self.apply(Input::Subscribed { wish, consumers });
+                self.apply(Input::Subscribed { ask, wish, consumers });
             }
             Done::Widened { number, wish, found } => self.widen(number, &wish, found).await,
-            Done::Answered { asked, result } => self.apply(Input::Answered { asked, result }),
-            Done::Made { asked, destination, result } => {
-                self.apply(Input::Made { asked, destination, result });
-            }
-            Done::Committed { transaction, asked, result } => {
-                self.apply(Input::Committed { transaction, asked, result });
-            }
+            Done::Told(input) => self.apply(input),
         }
     }
 
     /// Waits for what happens next.
-    async fn next(&mut self, timer: Pin<&mut Sleep>) -> Event {
+    async fn next(&mut self, timer: Pin<&mut Sleep>) -> Event<S> {
         let reads = self.takes_commands();
-        let delivers = self.out.len() < self.face.options.output_bytes
+        let delivers = self.out.len() < self.terms.limits.output_bytes
             && !self.closing
             && self.messages.is_none();
-        let most = self.face.options.read_bytes;
-        let Self { socket, out, input, chunk, consumers, browsers, flights, job, .. } = self;
-        let Self { claim, seat, news, queues_made, .. } = self;
-        let io = Io { socket, out, input, chunk, most, reads };
+        let most = self.terms.limits.read_bytes;
+        let Self { link, out, input, chunk, consumers, browsers, flights, job, .. } = self;
+        let Self { claim, session, queues_made, .. } = self;
+        let io = Io { link, out, input, chunk, most, reads };
         tokio::select! {
             // A client that never stops sending keeps nothing else from happening, its revocation
             // least of all; what else happens ends when the output is full. What a client has sent
@@ -441,11 +388,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             () = wait::landed(flights) => Event::Landed,
             done = wait::answered(job) => Event::Done(done),
             news = wait::claim_news(claim.as_ref()) => Event::Claim(news),
-            () = wait::taken_over(seat.as_ref()) => Event::TakenOver,
+            () = session.news(delivers) => Event::News,
             () = wait::queues_made(queues_made) => Event::QueuesMade,
             delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),
             browsed = wait::browsed(browsers), if delivers => Event::Browsed(browsed),
-            advice = wait::told(news), if delivers => Event::Told(advice),
             moved = io.next() => Event::Moved(moved),
             () = timer => Event::Timer,
         }
@@ -453,22 +399,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
 }
 
 /// Whether everything before it has to be answered first.
-const fn is_barrier(queued: &Queued) -> bool {
+const fn is_barrier<S: Session>(queued: &Queued<S>) -> bool {
     match queued {
-        Queued::Batch(_)
-        | Queued::Work(
+        Queued::Batch(_) | Queued::Widen(..) => false,
+        // An answer in order is written at once, so all before it must have been.
+        Queued::Work(Work::Subscribe { .. }) => S::IN_ORDER,
+        Queued::Work(
             Work::Resolve { .. }
-            | Work::Widen { .. }
             | Work::Prefetch { .. }
-            | Work::Speak { .. }
-            | Work::Subscribe(_)
+            | Work::Keep(_)
             | Work::Make { .. }
             | Work::Flush,
         ) => false,
         Queued::Work(
             Work::Open(_)
             | Work::Remove { .. }
-            | Work::Delete { .. }
             | Work::Unmake { .. }
             | Work::Commit { .. }
             | Work::Close,

@@ -3,77 +3,67 @@
 //!
 //! Called by [`super`] with what the session asked for, in its order.
 
-use std::sync::Arc;
-
-use outflow_hub::Subscription;
 use outflow_hub::destination::{ClientClaim, ClientIdTaken};
 use outflow_hub::subscription::{ConsumerId, ConsumerOptions, SettleError};
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::super::flight::{self, Flight};
-use super::super::work::{self, Found};
 use super::{Connection, Queued};
-use crate::error::Failure;
-use crate::session::batch::Batch;
-use crate::session::{Input, Opening, Seen, Work};
-use crate::translate::wish::Wish;
+use crate::batch::Batch;
+use crate::failure::Failure;
+use crate::flight::{self, Flight};
+use crate::link::Link;
+use crate::session::{Added, Input, Opening as _, Seen, Session, Work};
+use crate::wish::Wish;
+use crate::work::{self, Found};
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
+impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
     /// Begins what was queued.
-    pub(super) async fn begin(&mut self, queued: Queued) {
-        let hub = self.face.hub.clone();
+    pub(super) fn begin(&mut self, queued: Queued<S>) {
         let work = match queued {
             Queued::Batch(batch) => return self.begin_batch(batch),
-            Queued::Work(Work::Open(opening)) => {
-                let seat = self.face.live.sit(&opening.grant.credential, &opening.connection);
-                let patience = self.face.options.client_id_wait;
-                self.job = Some(work::claim(hub, opening, seat, patience));
+            Queued::Widen(number, wish) => {
+                self.job = self.asker().map(|asker| asker.widen(number, wish));
                 return;
             }
+            Queued::Work(Work::Open(opening)) => return self.open(opening),
             Queued::Work(work) => work,
         };
         // Before the login there is no other work but the end.
-        let Some(grant) = self.grant() else {
+        let Some(asker) = self.asker() else {
             self.closing = true;
             return;
         };
         match work {
-            Work::Resolve { destination, destinations } => {
-                self.job = Some(work::resolve(hub, grant, destination, destinations));
+            Work::Resolve { spelling, destinations, temporary } => {
+                self.job = Some(asker.resolve(spelling, destinations, temporary));
             }
-            Work::Subscribe(wish) => {
+            Work::Subscribe { ask, wish, temporary } => {
                 if self.queues_made.is_none() && wish.grows() {
                     // Before they are looked up, so that none is made unseen.
-                    self.queues_made = hub.queues_made(&grant);
+                    self.queues_made = asker.hub.queues_made(&asker.grant);
                 }
-                self.job = Some(work::find(hub, grant, self.client(), wish));
+                self.job = Some(asker.find(self.client(), ask, wish, temporary));
             }
-            Work::Widen { number, wish } => {
-                self.job = Some(work::widen(hub, grant, number, wish));
-            }
-            Work::Remove { consumers, asked } => {
+            Work::Remove { consumers, durable, asked } => {
                 for (consumer, seen) in consumers {
                     self.remove(consumer, seen);
                 }
-                self.apply(Input::Answered { asked, result: Ok(()) });
+                match durable {
+                    None => self.apply(Input::Removed { asked, result: Ok(()) }),
+                    Some((client, name)) => self.job = Some(asker.delete(client, name, asked)),
+                }
             }
             Work::Prefetch { consumers, prefetch } => {
                 if let Some(hub) = &mut self.consumers {
                     consumers.iter().for_each(|consumer| hub.set_credit(*consumer, prefetch));
                 }
             }
-            Work::Delete { client, name, asked } => {
-                self.job = Some(work::delete(hub, grant, client, name, asked));
-            }
-            Work::Make { destination, asked } => {
-                self.job = Some(work::make(hub, grant, destination, asked));
-            }
+            Work::Make { destination, asked } => self.job = Some(asker.make(destination, asked)),
             Work::Unmake { destination, asked } => {
-                self.job = Some(work::unmake(hub, grant, destination, asked));
+                self.job = Some(asker.unmake(destination, asked));
             }
             Work::Commit { mut transaction, asked } => {
                 let ready = match &mut self.consumers {
-                    Some(consumers) => work::gather(&hub, &grant, consumers, &mut transaction),
+                    Some(consumers) => transaction.gather(&asker.hub, &asker.grant, consumers),
                     None => Err(SettleError::NotFound.into()),
                 };
                 self.job = Some(work::commit(ready, transaction, asked));
@@ -86,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 self.browsers.clear();
                 self.claim = None;
             }
-            Work::Open(_) | Work::Flush | Work::Speak { .. } => {}
+            Work::Open(_) | Work::Flush | Work::Keep(_) => {}
         }
     }
 
@@ -102,42 +92,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         }
     }
 
-    /// Speaks as agreed, unless the client id is another's.
+    /// The login was right: takes the client id, where there is one.
+    fn open(&mut self, opening: Box<S::Opening>) {
+        match opening.client().map(str::to_owned) {
+            Some(client) => {
+                let (hub, patience) = (self.terms.hub.clone(), self.terms.limits.client_id_wait);
+                self.job = Some(work::claim(hub, opening, client, patience));
+            }
+            None => self.opened(opening, None),
+        }
+    }
+
+    /// Goes on as logged in, unless the client id is another's.
     pub(super) fn opened(
         &mut self,
-        opening: Box<Opening>,
-        claim: Result<ClientClaim, ClientIdTaken>,
+        opening: Box<S::Opening>,
+        claim: Option<Result<ClientClaim, ClientIdTaken>>,
     ) {
-        let refused = match claim {
-            Err(ClientIdTaken) => Some(self.session.client_id_taken(&opening.client)),
+        let taken = match claim.transpose() {
+            Err(taken) => Some(taken),
             Ok(claim) => {
-                self.claim = Some(claim);
-                self.decoder.bound(u64::MAX);
+                self.claim = claim;
                 self.deadline = None;
-                self.consumers = Some(self.face.hub.consumers(&opening.grant));
+                self.consumers = Some(self.terms.hub.consumers(opening.grant()));
                 None
             }
         };
-        self.apply(Input::Opened { opening, refused });
+        self.apply(Input::Opened { opening, taken });
     }
 
-    fn begin_batch(&mut self, mut batch: Batch) {
+    fn begin_batch(&mut self, mut batch: Batch<S::Answers>) {
         if let Some(consumers) = &mut self.consumers {
             for (consumer, n) in &batch.credit {
                 consumers.change_credit(*consumer, *n);
             }
         }
         let landing = batch.landing();
-        if let (false, Some(grant)) = (batch.parcels.is_empty(), self.grant()) {
-            let hub = self.face.hub.clone();
-            self.job = Some(work::enqueue(hub, grant, batch.parcels, batch.acks, landing));
+        if let (false, Some(asker)) = (batch.parcels.is_empty(), self.asker()) {
+            self.job = Some(asker.enqueue(batch.parcels, batch.acks, landing));
         } else {
             let acks = flight::settle(self.consumers.as_mut(), &batch.acks);
             self.flights.push_back(Flight::new(Vec::new(), acks, landing));
         }
     }
 
-    /// Adds consumers of the queues that a consumer with wildcards has none of yet.
+    /// Adds consumers of the queues that a subscription with wildcards has none of yet.
     pub(super) async fn widen(
         &mut self,
         number: u32,
@@ -155,13 +154,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         self.apply(Input::Widened { number, consumers });
     }
 
-    /// Adds the consumers that serve a client's.
-    pub(super) async fn subscribe(
-        &mut self,
-        wish: &Wish,
-        found: Vec<Found>,
-    ) -> Result<Vec<(ConsumerId, Arc<Subscription>)>, Failure> {
-        let client = self.client();
+    /// Adds the consumers that serve a subscription.
+    pub(super) async fn subscribe(&mut self, wish: &Wish, found: Vec<Found>) -> Added {
+        let name = self.session.consumer_name();
         let Some(consumers) = &mut self.consumers else {
             return Err(SettleError::NotFound.into());
         };
@@ -179,8 +174,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 credit: wish.prefetch,
                 priority: wish.priority,
                 exclusive: wish.exclusive,
-                auto_ack: false,
-                name: client.clone(),
+                auto_ack: wish.auto_ack,
+                name: name.clone(),
                 lease: None,
                 selector: wish.selector.clone().filter(|_| selects),
             };

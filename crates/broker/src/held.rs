@@ -1,20 +1,20 @@
-//! The messages that a consumer's client has got and not acked yet.
+//! The messages that a client has got from one of its subscriptions and not acked yet.
 //!
-//! A message is known by its lease, which goes to the client as the message's
-//! `brokerSequenceId` and comes back in its acks; leases only grow, so a range of acks is a range
-//! of leases (reference `activemq.md` a4).
+//! A message is known by its lease, which goes to the client and comes back in its acks. Leases of a
+//! connection only grow, so what was delivered before is what has a smaller one. What is acked is
+//! forgotten at once, in whatever order: one message that is held for long keeps nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outflow_hub::subscription::{ConsumerId, LeaseId};
 
 /// One message with the client.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Whose it is in the hub.
-    pub(super) consumer: ConsumerId,
-    /// The hash of its id, for clients that do not give the sequence back.
-    pub(super) id_hash: u128,
+    pub consumer: ConsumerId,
+    /// The hash of its id, for clients that ack by that.
+    pub id_hash: u128,
     /// Whether the client was let have one more for it, before it is acked.
     is_extended: bool,
     /// Whether it was acked in a transaction that is open.
@@ -22,36 +22,61 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) const fn new(consumer: ConsumerId, id_hash: u128) -> Self {
+    /// A message of a consumer.
+    #[must_use]
+    pub const fn new(consumer: ConsumerId, id_hash: u128) -> Self {
         Self { consumer, id_hash, is_extended: false, is_bound: false }
     }
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub struct Held {
     entries: BTreeMap<u64, Entry>,
+    /// The same by the hash of their ids; only once a client has acked so.
+    by_id: Option<BTreeSet<(u128, u64)>>,
 }
 
 impl Held {
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Adds a message.
-    pub(super) fn push(&mut self, lease: LeaseId, entry: Entry) {
+    pub fn push(&mut self, lease: LeaseId, entry: Entry) {
+        if let Some(by_id) = &mut self.by_id {
+            by_id.insert((entry.id_hash, lease.0));
+        }
         self.entries.insert(lease.0, entry);
     }
 
+    /// The message with this lease, if it is with the client.
+    #[must_use]
+    pub fn open(&self, lease: u64) -> Option<Entry> {
+        self.entries.get(&lease).filter(|entry| !entry.is_bound).copied()
+    }
+
     /// The first message with this id that is with the client.
-    pub(super) fn find(&self, id_hash: u128) -> Option<u64> {
-        let mut open = self.entries.iter().filter(|(_, entry)| !entry.is_bound);
-        open.find(|(_, entry)| entry.id_hash == id_hash).map(|(lease, _)| *lease)
+    pub fn find(&mut self, id_hash: u128) -> Option<u64> {
+        let entries = &self.entries;
+        let by_id = self.by_id.get_or_insert_with(|| {
+            entries.iter().map(|(lease, entry)| (entry.id_hash, *lease)).collect()
+        });
+        let mut copies = by_id.range((id_hash, 0)..=(id_hash, u64::MAX)).map(|(_, lease)| *lease);
+        copies.find(|lease| entries.get(lease).is_some_and(|entry| !entry.is_bound))
     }
 
     /// The messages with the client from `first` to `last`, in order.
-    pub(super) fn range(&self, first: u64, last: u64) -> Vec<(u64, Entry)> {
+    #[must_use]
+    pub fn range(&self, first: u64, last: u64) -> Vec<(u64, Entry)> {
         if first > last {
             return Vec::new();
         }
@@ -59,29 +84,32 @@ impl Held {
         entries.map(|(lease, entry)| (*lease, *entry)).collect()
     }
 
-    /// Whether `count` messages up to `last` are all there is up to it.
-    pub(super) fn is_all_through(&self, last: u64, count: usize) -> bool {
+    /// Whether `count` messages up to `last` are all there is up to it, bound ones included.
+    #[must_use]
+    pub fn is_all_through(&self, last: u64, count: usize) -> bool {
         self.entries.range(..=last).count() == count
     }
 
     /// Notes that the client may have one more for it; false: it was noted before.
-    pub(super) fn extend(&mut self, lease: u64) -> bool {
+    pub fn extend(&mut self, lease: u64) -> bool {
         let entry = self.entries.get_mut(&lease);
         entry.is_some_and(|entry| !std::mem::replace(&mut entry.is_extended, true))
     }
 
     /// The message is acked.
-    pub(super) fn settle(&mut self, lease: u64) {
-        self.entries.remove(&lease);
+    pub fn settle(&mut self, lease: u64) {
+        if let (Some(entry), Some(by_id)) = (self.entries.remove(&lease), &mut self.by_id) {
+            by_id.remove(&(entry.id_hash, lease));
+        }
     }
 
     /// The message is acked when its transaction is committed.
-    pub(super) fn bind(&mut self, lease: u64) {
+    pub fn bind(&mut self, lease: u64) {
         self.mark(lease, true);
     }
 
     /// The transaction is not: the message is with the client again.
-    pub(super) fn release(&mut self, lease: u64) {
+    pub fn release(&mut self, lease: u64) {
         self.mark(lease, false);
     }
 
@@ -116,7 +144,16 @@ mod tests {
         assert_eq!(open(&held, 9, 5), Vec::<u64>::new());
         assert!(held.is_all_through(9, 3) && !held.is_all_through(9, 2));
         held.settle(5);
+        assert!(held.open(5).is_none());
         assert_eq!(open(&held, 0, 9), [3, 9]);
+    }
+
+    #[test]
+    fn one_message_that_is_held_for_long_keeps_nothing_else() {
+        let mut held = held(0..1_000);
+        (1..1_000).for_each(|lease| held.settle(lease));
+        assert_eq!(held.len(), 1);
+        assert_eq!(open(&held, 0, 1_000), [0]);
     }
 
     #[test]
@@ -137,11 +174,17 @@ mod tests {
 
     #[test]
     fn copies_of_one_message_are_found_one_after_the_other() {
-        let mut held = held([1, 4]);
+        let mut held = held(0..6);
         assert_eq!(held.find(1), Some(1));
-        held.bind(1);
+        held.settle(1);
+        assert_eq!(held.find(1), Some(4));
+        held.bind(4);
+        assert_eq!(held.find(1), None);
+        held.release(4);
         assert_eq!(held.find(1), Some(4));
         held.settle(4);
         assert_eq!(held.find(1), None);
+        held.push(LeaseId(7), Entry::new(ConsumerId(1), 1));
+        assert_eq!(held.find(1), Some(7));
     }
 }

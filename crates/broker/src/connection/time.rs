@@ -4,27 +4,24 @@
 
 use std::pin::Pin;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use super::Connection;
-use crate::session::Input;
-use crate::session::heart::Due;
+use crate::heart::Due;
+use crate::link::Link;
+use crate::session::{Input, Outbox as _, Session};
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
+impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
     /// The timer fired; false: the client is gone or of no use.
     pub(super) fn tick(&mut self) -> bool {
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            tracing::info!(session = self.session.number(), "nobody logged in in time");
+            tracing::info!(session = %self.session.name(), "nobody logged in in time");
             return false;
         }
-        if self.is_writing() && self.took + self.face.options.write_stall <= now {
-            self.face.metrics.stalled.inc();
-            tracing::info!(
-                session = self.session.number(),
-                "the client took no bytes for too long"
-            );
+        if self.is_writing() && self.took + self.terms.limits.write_stall <= now {
+            self.terms.stalled.inc();
+            tracing::info!(session = %self.session.name(), "the client took no bytes for too long");
             return false;
         }
         if self.session.due().is_some_and(|due| due <= now) {
@@ -35,11 +32,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             // What was not read cannot be missed.
             Due::Silent if !self.takes_commands() => self.heart.read(now),
             Due::Silent => {
-                self.face.metrics.silent.inc();
-                tracing::info!(
-                    session = self.session.number(),
-                    "the client was silent for too long"
-                );
+                self.terms.silent.inc();
+                tracing::info!(session = %self.session.name(), "the client was silent for too long");
                 return false;
             }
             Due::Beat => {
@@ -55,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
 
     /// Whether bytes wait for the socket.
     pub(super) fn is_writing(&self) -> bool {
-        !self.out.is_empty() || self.socket.has_unsent()
+        !self.out.is_empty() || self.link.has_unsent()
     }
 
     /// Sets the timer to what is due next, if that is earlier than what it is set to.
@@ -68,12 +62,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             Due::At(at) => at,
             Due::Beat | Due::Silent => now,
         };
-        let stall = self.is_writing().then(|| self.took + self.face.options.write_stall);
-        let due = [Some(due), self.deadline, stall, self.session.due()]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(due);
+        let stall = self.is_writing().then(|| self.took + self.terms.limits.write_stall);
+        let all = [Some(due), self.deadline, stall, self.session.due()];
+        let due = all.into_iter().flatten().min().unwrap_or(due);
         if timer.is_elapsed() || due < timer.deadline() {
             timer.reset(due);
         }

@@ -1,29 +1,85 @@
-//! What a connection waits for. Each wait can be dropped and begun anew: nothing is lost.
+//! The way bytes come and go, and the reading and writing of them.
 
-use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use outflow_hub::Delivery;
-use outflow_hub::destination::{ClaimNews, ClientClaim};
-use outflow_hub::subscription::{Browse, ConsumerId, Consumers, Delivered};
-use tokio::sync::watch;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-use super::connection::MESSAGES;
-use super::flight::Flight;
-use super::link::Link;
-use super::work::{Done, Job};
 use crate::session::Outbox;
 
 /// The first size of a read.
-pub(super) const READ_BYTES: usize = 2 << 10;
+pub(crate) const READ_BYTES: usize = 2 << 10;
 /// How much is read past after the end.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// A transport that takes from an outbox `O`.
+pub trait Link<O>: Send + Unpin + 'static {
+    /// Appends what has come to `input`; 0: the client sends no more. Nothing is lost when it is
+    /// not polled to the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>>;
+
+    /// Sends what waits in `out` and takes it out bit by bit; ready when all of it is on its way.
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut O) -> Poll<io::Result<()>>;
+
+    /// Whether something taken out before is not on its way yet.
+    fn has_unsent(&self) -> bool;
+
+    /// Ends the sending side.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// A byte stream: TCP or TLS.
+#[derive(Debug)]
+pub struct Socket<S> {
+    stream: S,
+    /// TLS keeps bytes until it is told not to.
+    unsent: bool,
+}
+
+impl<S> Socket<S> {
+    /// A link over a stream.
+    pub const fn new(stream: S) -> Self {
+        Self { stream, unsent: false }
+    }
+}
+
+impl<S, O> Link<O> for Socket<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    O: Outbox,
+{
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
+        pin!(self.stream.read_buf(input)).poll(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &mut O) -> Poll<io::Result<()>> {
+        while !out.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, out.waiting()))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            out.take(count);
+            self.unsent = true;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.unsent = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.unsent
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// What came of the socket.
-pub(super) enum Moved {
+pub(crate) enum Moved {
     /// So many bytes came; 0: the client sends no more.
     Read(usize),
     /// Bytes were taken.
@@ -32,22 +88,22 @@ pub(super) enum Moved {
     Broken(io::Error),
 }
 
-/// The socket and its buffers.
-pub(super) struct Io<'a, L> {
-    pub(super) link: &'a mut L,
-    pub(super) out: &'a mut Outbox,
-    pub(super) input: &'a mut BytesMut,
+/// The link and its buffers.
+pub(crate) struct Io<'a, L, O> {
+    pub(crate) link: &'a mut L,
+    pub(crate) out: &'a mut O,
+    pub(crate) input: &'a mut BytesMut,
     /// The size of the next read: it follows what comes.
-    pub(super) chunk: &'a mut usize,
+    pub(crate) chunk: &'a mut usize,
     /// The most it may become.
-    pub(super) most: usize,
+    pub(crate) most: usize,
     /// Whether to read at all.
-    pub(super) reads: bool,
+    pub(crate) reads: bool,
 }
 
-impl<L: Link> Io<'_, L> {
-    /// Waits until the socket has taken or given something.
-    pub(super) async fn next(mut self) -> Moved {
+impl<L: Link<O>, O: Outbox> Io<'_, L, O> {
+    /// Waits until the socket has taken or given something. A call that is dropped loses nothing.
+    pub(crate) async fn next(mut self) -> Moved {
         poll_fn(|cx| self.poll(cx)).await
     }
 
@@ -99,64 +155,9 @@ impl<L: Link> Io<'_, L> {
     }
 }
 
-/// Waits until the first flight is over.
-pub(super) async fn landed(flights: &mut VecDeque<Flight>) {
-    match flights.front_mut() {
-        Some(flight) => poll_fn(|cx| flight.poll(cx)).await,
-        None => pending().await,
-    }
-}
-
-/// Waits for the answer to the question under way.
-pub(super) async fn answered(job: &mut Option<Job>) -> Done {
-    match job {
-        Some(job) => job.as_mut().await,
-        None => pending().await,
-    }
-}
-
-/// Waits until another connection asks for the client id, or has it.
-pub(super) async fn claim_news(claim: Option<&ClientClaim>) -> ClaimNews {
-    match claim {
-        Some(claim) => claim.news().await,
-        None => pending().await,
-    }
-}
-
-/// Waits until a queue was made.
-pub(super) async fn queues_made(made: &mut Option<watch::Receiver<u64>>) {
-    let changed = match made {
-        Some(made) => made.changed().await.is_ok(),
-        None => false,
-    };
-    if !changed {
-        // Nobody asks; the hub, which tells of them, lives longer than the connection.
-        pending::<()>().await;
-    }
-}
-
-/// Waits for messages.
-pub(super) async fn delivered(consumers: &mut Option<Consumers>) -> Delivered {
-    match consumers {
-        Some(consumers) => consumers.next(MESSAGES).await,
-        None => pending().await,
-    }
-}
-
-/// A browser with its next message; `None`: it has seen all.
-pub(super) type Browsed = (ConsumerId, Option<Box<Delivery>>);
-
-/// Waits for the next message of the first browser.
-pub(super) async fn browsed(browsers: &mut VecDeque<(ConsumerId, Browse)>) -> Browsed {
-    match browsers.front_mut() {
-        Some((consumer, browse)) => (*consumer, browse.next().await.map(Box::new)),
-        None => pending().await,
-    }
-}
-
 /// Ends the sending side and reads past what still comes, so that the client sees the last answers:
 /// closing a socket with unread bytes resets it.
-pub(super) async fn linger<L: Link>(link: &mut L) {
+pub(crate) async fn linger<O, L: Link<O>>(link: &mut L) {
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let mut left = LINGER_BYTES;
     let _ = poll_fn(|cx| link.poll_close(cx)).await;

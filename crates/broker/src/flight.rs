@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use outflow_hub::publish::Publishing;
 use outflow_hub::subscription::{Consumers, SettleError, Settling};
 
-use crate::error::Failure;
-use crate::session::batch::{Acks, Landing, Outcome};
+use crate::batch::{Acks, Landing, Outcome};
+use crate::failure::Failure;
 
 /// One part of a batch.
 enum Part<F> {
@@ -35,7 +35,7 @@ impl<F> Part<F> {
 }
 
 /// Acks of one consumer that were applied.
-pub(super) struct Settled {
+pub(crate) struct Settled {
     settling: Result<Settling, Failure>,
     /// The places among them of those that it does not hold any more.
     unknown: Vec<usize>,
@@ -43,20 +43,20 @@ pub(super) struct Settled {
 
 /// See the module. Only the first of a connection's flights is polled: what lands behind it is
 /// answered behind it.
-pub(super) struct Flight {
+pub(crate) struct Flight<A> {
     parcels: Vec<Part<Publishing>>,
     acks: Vec<Part<Settling>>,
     unknown: Vec<Vec<usize>>,
-    landing: Landing,
+    landing: Landing<A>,
     /// How many of the parts, parcels first, are over.
     over: usize,
 }
 
-impl Flight {
-    pub(super) fn new(
+impl<A> Flight<A> {
+    pub(crate) fn new(
         parcels: Vec<Result<Publishing, Failure>>,
         acks: Vec<Settled>,
-        landing: Landing,
+        landing: Landing<A>,
     ) -> Self {
         let (acks, unknown): (Vec<_>, _) =
             acks.into_iter().map(|one| (one.settling, one.unknown)).unzip();
@@ -73,7 +73,7 @@ impl Flight {
     }
 
     /// Waits until all of it is over.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let acks = self.over.checked_sub(self.parcels.len());
             let polled = match acks {
@@ -89,7 +89,7 @@ impl Flight {
     }
 
     /// What became of it, once it is over.
-    pub(super) fn land(self) -> (Landing, Outcome) {
+    pub(crate) fn land(self) -> (Landing<A>, Outcome) {
         let outcome = Outcome {
             parcels: self.parcels.into_iter().map(Part::result).collect(),
             acks: self.acks.into_iter().map(Part::result).collect(),
@@ -100,7 +100,7 @@ impl Flight {
 }
 
 /// Applies acks, each consumer's in one go.
-pub(super) fn settle(consumers: Option<&mut Consumers>, acks: &[Acks]) -> Vec<Settled> {
+pub(crate) fn settle(consumers: Option<&mut Consumers>, acks: &[Acks]) -> Vec<Settled> {
     let Some(consumers) = consumers else {
         let gone = || Settled { settling: Err(SettleError::NotFound.into()), unknown: Vec::new() };
         return acks.iter().map(|_| gone()).collect();
@@ -109,7 +109,7 @@ pub(super) fn settle(consumers: Option<&mut Consumers>, acks: &[Acks]) -> Vec<Se
 }
 
 /// Applies the acks of one consumer. What the hub has taken back meanwhile (its queue was purged,
-/// its lease ended) does not keep the rest from being acked, and is not told to be.
+/// its lease ended) does not keep the rest from being acked.
 fn settle_one(consumers: &mut Consumers, acks: &Acks) -> Settled {
     match consumers.settle_held(acks.consumer, &acks.answers) {
         Ok((settling, unknown)) => Settled { settling: Ok(settling), unknown },
