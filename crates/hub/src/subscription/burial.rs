@@ -32,6 +32,9 @@ const BYTES_AT_ONCE: usize = 4 << 20;
 /// After how long a failed burial is tried again.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// The cause of an event whose time was over.
+pub(crate) const EXPIRED: &str = "expired";
+
 /// An event given up.
 #[derive(Debug)]
 pub(crate) struct Dying {
@@ -73,7 +76,9 @@ pub(crate) async fn letters(
         };
         let found = find(inner, subscription, &dying).await;
         let found = found.map_err(|error| SettleError::Unavailable(error.to_string()))?;
-        let Some((view, from)) = found else { continue };
+        let Some((view, from)) = found.filter(|(view, _)| !is_forgotten(&dying, view)) else {
+            continue;
+        };
         let target = target(inner, subscription, name.filter(|name| *name != from.name)).await;
         let target = target.map_err(|error| SettleError::Unavailable(error.to_string()))?;
         let Some(stream) = target else { continue };
@@ -119,6 +124,7 @@ async fn bury(
             break;
         }
         match find(inner, subscription, dying).await {
+            Ok(Some((view, _))) if is_forgotten(dying, &view) => {}
             Ok(Some((view, stream))) => copy(subscription, &mut draft, dying, &view, &stream),
             // It was lost before it could be buried.
             Ok(None) => {}
@@ -141,6 +147,7 @@ async fn bury(
         }
     }
     let count = draft.len() as u64;
+    let name = name.filter(|_| count > 0);
     let outcome = match target(inner, subscription, name).await {
         Ok(stream) => store(inner, subscription, &batch, stream, draft).await,
         Err(error) => Err(SettleError::Unavailable(error.to_string())),
@@ -269,6 +276,14 @@ pub(crate) async fn view_at(
         }
     }
     Ok(None)
+}
+
+/// Whether an event is not worth a dead letter: its time is over, and its sender did not ask for it
+/// to be kept. Messages of brokers' clients say so; any other event is kept.
+fn is_forgotten(dying: &Dying, view: &EventView) -> bool {
+    dying.cause == EXPIRED
+        && view.event_type() == headers::MESSAGE_TYPE
+        && view.header(headers::PERSISTENT).is_none_or(|said| !said.eq_ignore_ascii_case("true"))
 }
 
 /// Adds a dead letter to the draft.

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use outflow_model::{Grant, Timestamp};
 
+use super::burial::EXPIRED;
 use super::hand::{Hand, Leased, Owner};
 use super::queue::{Alarm, Queue};
 use super::settle::{Settling, after};
@@ -350,8 +351,8 @@ impl Queue {
         let (Some(stream), Some(event), false) = (stream, event, entry.expires <= now) else {
             // Its stream is gone, or its time is over.
             hand.holds = hand.holds.saturating_sub(1);
-            hand.extension = hand.extension.saturating_sub(1);
-            let cause = if entry.expires <= now { "expired" } else { "damaged" };
+            // Its consumer has seen nothing of it, so it may have another for it.
+            let cause = if entry.expires <= now { EXPIRED } else { "damaged" };
             self.bury(feed, entry, cause.into(), None);
             return None;
         };
@@ -370,7 +371,13 @@ impl Queue {
             if let Some(deadline) = deadline {
                 self.alarms.insert((deadline, Alarm::Lease { hand: key, lease }));
             }
-            hand.leased.push_back(Leased { lease, feed, entry: Some(entry), deadline });
+            hand.leased.push_back(Leased {
+                lease,
+                feed,
+                entry: Some(entry),
+                deadline,
+                was_extended: false,
+            });
         }
         deliveries = deliveries.saturating_add(self.give(feed, offset));
         Some(Delivery {

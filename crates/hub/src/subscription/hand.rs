@@ -62,6 +62,8 @@ pub(crate) struct Leased {
     /// The event, without its content; `None`: settled, and not yet swept.
     pub(crate) entry: Option<Entry>,
     pub(crate) deadline: Option<Timestamp>,
+    /// Whether its consumer lost credit beyond its window when it was taken out of its hands.
+    pub(crate) was_extended: bool,
 }
 
 /// See the module.
@@ -210,7 +212,9 @@ impl Hand {
     }
 
     /// Gives a lease back that a transaction had taken.
-    pub(crate) fn restore(&mut self, leased: Leased) {
+    pub(crate) fn restore(&mut self, mut leased: Leased) {
+        let lost = u32::from(std::mem::take(&mut leased.was_extended));
+        self.extension = self.extension.saturating_add(lost);
         let at = self.leased.partition_point(|other| other.lease < leased.lease);
         if self.leased.get(at).is_some_and(|other| other.lease == leased.lease) {
             if let Some(place) = self.leased.get_mut(at) {

@@ -22,6 +22,10 @@ pub const TYPES: &str = "outflow-types";
 /// What stands before the name of a property that is also the name of a header with a meaning of its
 /// own.
 pub const PROPERTY: &str = "property:";
+/// The type of events that brokers' clients sent as messages.
+pub(crate) const MESSAGE_TYPE: &str = "MESSAGE";
+/// Whether such a message is to be kept whatever happens: `true`, or not.
+pub(crate) const PERSISTENT: &str = "persistent";
 /// Why an event is among the dead letters.
 pub const DEAD_CAUSE: &str = "outflow-dead-cause";
 /// The stream a dead letter came from.

@@ -14,7 +14,7 @@ use outflow_store::ReadError;
 use tokio::sync::oneshot;
 
 use super::apart::Apart;
-use super::burial::view_at;
+use super::burial::{EXPIRED, view_at};
 use super::entry::{Entry, NEVER};
 use super::queue::{Alarm, Queue};
 use super::settle::{Told, after};
@@ -161,7 +161,7 @@ impl Queue {
             // Neither done nor apart: ready, or in a consumer's hands.
             let entry = self.take_ready(key, offset).ok_or(LeaseError::Held { until: None })?;
             if entry.expires <= now {
-                self.bury(key, entry, "expired".into(), None);
+                self.bury(key, entry, EXPIRED.into(), None);
                 return Err(LeaseError::Gone);
             }
             return Ok((key, entry));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use outflow_model::Timestamp;
 
+use super::burial::EXPIRED;
 use super::entry::NEVER;
 use super::queue::Queue;
 use super::{Subscription, load};
@@ -43,7 +44,7 @@ impl Queue {
         let count = over.len();
         for (key, offset) in over {
             if let Some(entry) = self.take_ready(key, offset) {
-                self.bury(key, entry, "expired".into(), None);
+                self.bury(key, entry, EXPIRED.into(), None);
             }
         }
         count

@@ -197,12 +197,19 @@ impl Queue {
                     .hands
                     .get(&key)
                     .and_then(|hand| hand.find(lease).and_then(|at| hand.leased.get(at)?.deadline));
+                let extension =
+                    |queue: &Self| queue.hands.get(&key).map_or(0, |hand| hand.extension);
+                let before = extension(self);
                 let Some((feed, entry)) = self.release(key, LeaseId(lease)) else { continue };
+                let was_extended = extension(self) < before;
                 let mark = Entry { body: None, ..entry.clone() };
                 if let Some(feed) = self.feed_mut(feed) {
                     feed.apart.insert(entry.offset, (mark, Apart::Settling));
                 }
-                taken.push((answer.clone(), Leased { lease, feed, entry: Some(entry), deadline }));
+                taken.push((
+                    answer.clone(),
+                    Leased { lease, feed, entry: Some(entry), deadline, was_extended },
+                ));
             }
         }
         self.queue_up(key);

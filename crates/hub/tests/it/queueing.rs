@@ -497,6 +497,64 @@ async fn scheduled_events_appear_and_expired_ones_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_expired_while_it_waited_takes_no_credit() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(0)).await.unwrap();
+    consumers.change_credit(id, 1);
+    let expires = outflow_model::Timestamp::from_millis(crate::world::NOW + 30_000);
+    let headers = format!(r#"{{"outflow-expires":"{expires}"}}"#);
+    world.publish(&[&format!(r#"{{"type":"CUSTOM","headers":{headers},"body":{{"n":0}}}}"#)]).await;
+    world.clock.advance(40_000);
+    world.publish_numbers(1, 2).await;
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [1]);
+    silent(&mut consumers).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_failed_takes_no_credit() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 5).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(1)).await.unwrap();
+    consumers.change_credit(id, 2);
+    let got = events(&mut consumers, 3).await;
+    let mut transaction = world.hub.transaction(&user());
+    transaction.settle(&mut consumers, id, &acks(&got[..2])).unwrap();
+    world.engine.fail_next(AppendError::Full);
+    transaction.commit().await.unwrap_err();
+    consumers.change_credit(id, 1);
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [3]);
+    silent(&mut consumers).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_message_is_a_dead_letter_only_if_it_was_to_be_kept() {
+    let world = world().await;
+    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
+    let subscription = world.subscribe_with(settings).await;
+    let expires = outflow_model::Timestamp::from_millis(crate::world::NOW + 30_000);
+    let message = |persistent: &str, n: u64| {
+        let headers = format!(r#""outflow-expires":"{expires}"{persistent}"#);
+        format!(r#"{{"type":"MESSAGE","headers":{{{headers}}},"body":{{"n":{n}}}}}"#)
+    };
+    world.publish(&[&message("", 0)]).await;
+    world.publish(&[&message(r#","persistent":"true""#, 1)]).await;
+    world.publish(&[&message(r#","persistent":"false""#, 2)]).await;
+    world.clock.advance(40_000);
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&subscription, with_credit(1)).await.unwrap();
+    silent(&mut consumers).await;
+    let letters = new("dead", &["dead"], SubscriptionSettings::default());
+    let letters = world.hub.create_subscription(&project_id("p"), letters).await.unwrap();
+    consumers.add(&letters, with_credit(10)).await.unwrap();
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [1]);
+    silent(&mut consumers).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn peeks_wait_for_events_and_of_several_takers_one_wins() {
     let world = world().await;
     let subscription = world.subscribe().await;

@@ -9,6 +9,7 @@ use outflow_model::Timestamp;
 
 use super::Queue;
 use crate::subscription::DeliveryOrder;
+use crate::subscription::burial::EXPIRED;
 use crate::subscription::entry::{Entry, NEVER};
 use crate::subscription::feed::Feed;
 use crate::subscription::hand::Hand;
@@ -30,7 +31,7 @@ impl Queue {
             }
             if entry.expires <= now {
                 if let Some(entry) = self.pop(key) {
-                    self.bury(key, entry, "expired".into(), None);
+                    self.bury(key, entry, EXPIRED.into(), None);
                 }
                 continue;
             }
@@ -77,7 +78,7 @@ impl Queue {
             && first.expires <= now
         {
             let Some(entry) = self.pop(key) else { break };
-            self.bury(key, entry, "expired".into(), None);
+            self.bury(key, entry, EXPIRED.into(), None);
         }
     }
 
