@@ -267,3 +267,29 @@ impl Outcome {
         unknown.iter().any(|at| places.contains(at)).then(Failure::taken_back)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_to_several_streams_fails_with_its_own_parcels_only() {
+        let landing = Landing { answers: (), joint: Joint(vec![0, 1, 1, 2]) };
+        let refused = Failure::malformed("the first is refused");
+        let outcome =
+            Outcome { parcels: vec![Err(refused.clone()), Ok(()), Ok(())], ..Outcome::default() };
+        let of = |from, to| landing.failure(&outcome, Part::Parcels { from, to });
+        assert_eq!(of(0, 2), Some(refused));
+        assert_eq!(of(2, 4), None);
+        assert_eq!(landing.failure(&outcome, Part::Parcel(1)), None);
+    }
+
+    #[test]
+    fn acks_are_answered_by_what_became_of_them() {
+        let landing = Landing { answers: (), joint: Joint::default() };
+        let outcome = Outcome { acks: vec![Ok(())], unknown: vec![vec![2]], ..Outcome::default() };
+        let of = |from, to| landing.failure(&outcome, Part::Acks { index: 0, from, to });
+        assert_eq!(of(0, 2), None);
+        assert_eq!(of(1, 3), Some(Failure::taken_back()));
+    }
+}

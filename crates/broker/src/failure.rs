@@ -29,6 +29,8 @@ pub enum About {
     RolledBack,
     /// A transaction over several servers.
     Distributed,
+    /// Something that is not there to be removed.
+    Unregistered,
     /// A message that the queue has taken back before it was acked.
     TakenBack,
 }

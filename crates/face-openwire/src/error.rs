@@ -20,6 +20,7 @@ pub const fn class(failure: &Failure) -> &'static str {
         About::Client => "javax.jms.InvalidClientIDException",
         About::Transaction => "javax.jms.JMSException",
         About::RolledBack => "javax.jms.TransactionRolledBackException",
+        About::Unregistered => "java.lang.IllegalStateException",
         About::Distributed => "javax.transaction.xa.XAException",
     }
 }

@@ -10,7 +10,7 @@
 //! consumers, [`translate`] makes a message of each, [`wire`] writes it into one buffer, which is one
 //! write; the acks of one read are settled together.
 //!
-//! Called by `server`; calls `hub`, `auth`, `face` and `model`.
+//! Called by `server`; calls `broker`, `hub`, `auth`, `face` and `model`.
 //!
 //! Invariants: a command that asks for a response gets one, given only when what it did is durable
 //! (or relaxed by choice); a connection costs one task, one timer and, when idle, no buffers; nothing

@@ -43,7 +43,6 @@ use tokio::time::Instant;
 use crate::config::Options;
 use crate::error::{Failure, closes};
 use crate::metrics::Metrics;
-use crate::translate::destination;
 use crate::translate::wish::Ask;
 use crate::wire::{
     self, Command, ConsumerId, Decoder, KeepAliveInfo, ProducerId, TransactionId, WireFormat,
@@ -194,7 +193,7 @@ impl Session {
             Command::ProducerInfo(info) => self.add_producer(info)?,
             Command::ConsumerInfo(info) => return self.add_consumer(info, asked, out),
             Command::ConsumerControl(control) => return Ok(self.control(control, asked)),
-            Command::RemoveInfo(info) => return Ok(self.remove(info, asked)),
+            Command::RemoveInfo(info) => return self.remove(info, asked),
             Command::DestinationInfo(info) => return self.destination(info, asked),
             Command::RemoveSubscriptionInfo(info) => return self.delete_durable(info, asked),
             Command::TransactionInfo(info) => return self.transaction(info, asked, out),
@@ -315,11 +314,7 @@ impl broker::Session for Session {
             Input::Subscribed { ask, wish, consumers } => {
                 self.subscribed(ask, wish, consumers, out)
             }
-            Input::Widened { number, consumers } => {
-                let result = consumers
-                    .map(|added| self.subscriptions.extend(number, &added, destination::write));
-                self.answer(result, &Asked::silent(), out)
-            }
+            Input::Widened { number, consumers } => self.widened(number, consumers, out),
             Input::Made { asked, destination, result } => {
                 self.made(destination, result, &asked, out)
             }

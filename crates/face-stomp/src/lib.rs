@@ -14,7 +14,7 @@
 //! [`translate`] writes each as a MESSAGE frame into one buffer, which is one write; the acks of one
 //! read are settled together.
 //!
-//! Called by `server`; calls `hub`, `auth`, `face` and `model`.
+//! Called by `server`; calls `broker`, `hub`, `auth`, `face` and `model`.
 //!
 //! Invariants: a RECEIPT is given only for what is durable, in the order of the frames; an ERROR
 //! closes the connection exactly when it cannot go on; a connection costs one task, one timer and, when

@@ -54,6 +54,9 @@ impl Session {
             .ok_or_else(|| Failure::malformed("There is no such kind of acknowledgement"))?;
         let number = ack.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
         let meant = number.map(|number| self.meant(number, ack, kind)).unwrap_or_default();
+        if meant.is_empty() && self.is_missed(ack, number, kind, &asked) {
+            return self.miss(ack, &asked);
+        }
         let part = match (number, &ack.transaction_id) {
             // Those of advisories, of browsers, and of messages that went elsewhere meanwhile.
             (None, _) => Part::Ready,
@@ -76,6 +79,41 @@ impl Session {
         };
         if asked.is_wanted() {
             self.batch.answers.add(asked, part);
+        }
+        Ok(Step::Done)
+    }
+
+    /// Whether an ack that counts for nothing which is with the client is a fault. It was taken back
+    /// meanwhile, or the client has it from a connection before.
+    ///
+    /// In a transaction it is: what is sent for the message must not be stored while the message
+    /// comes again. Alone it is none where the message is done (reference `activemq.md` a4).
+    fn is_missed(&self, ack: &MessageAck, number: Option<u32>, kind: Kind, asked: &Asked) -> bool {
+        let is_ours = match (number, &ack.consumer_id) {
+            // A browser's messages are not its own.
+            (Some(number), _) => !self.subscriptions.get(number).is_some_and(|one| one.is_browser),
+            (None, Some(id)) => !self.advised.has(id),
+            (None, None) => true,
+        };
+        is_ours
+            && match kind {
+                Kind::Standard | Kind::Individual => ack.transaction_id.is_some(),
+                Kind::Delivered | Kind::Poison | Kind::Redelivered | Kind::Expired => {
+                    asked.is_wanted() && number.is_some()
+                }
+                Kind::Unmatched => false,
+            }
+    }
+
+    /// Refuses an ack. A client that does not wait for its answer learns of it by the commit.
+    fn miss(&mut self, ack: &MessageAck, asked: &Asked) -> Outcomes {
+        let message = "Could not correlate acknowledgment with dispatched message";
+        let failure = Failure::malformed(message);
+        if asked.is_wanted() {
+            return Err(failure);
+        }
+        if let Some(id) = &ack.transaction_id {
+            self.transactions.doom(id, &failure);
         }
         Ok(Step::Done)
     }

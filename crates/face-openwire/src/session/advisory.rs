@@ -37,6 +37,10 @@ impl Advised {
         self.consumers.len()
     }
 
+    pub(super) fn has(&self, id: &ConsumerId) -> bool {
+        self.consumers.iter().any(|(known, _)| known == id)
+    }
+
     pub(super) fn remove(&mut self, is_it: impl Fn(&ConsumerId) -> bool) {
         self.consumers.retain(|(id, _)| !is_it(id));
     }

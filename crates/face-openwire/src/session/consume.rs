@@ -53,17 +53,20 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcomes {
         let max = self.face.options.max_consumers;
-        if self.subscriptions.len() + self.advised.len() >= max {
-            let message = format!("A connection may have at most {max} consumers");
-            return Err(Failure::new(ErrorCode::TooLarge, message));
-        }
+        let check = |count: usize| {
+            let message = || format!("A connection may have at most {max} consumers");
+            if count < max { Ok(()) } else { Err(Failure::new(ErrorCode::TooLarge, message())) }
+        };
         if let (Some(id), Some(destination)) = (&info.consumer_id, &info.destination)
             && let Some(topics) = advisories(destination)
         {
+            // They are counted apart: a client has one that its user knows nothing of.
+            check(self.advised.len())?;
             let topics = topics.into_iter().map(str::to_owned).collect();
             self.advise(id.clone(), topics, &asked, out);
             return Ok(Step::Done);
         }
+        check(self.subscriptions.len())?;
         let (ask, wish) = wish::read(info, asked.clone(), &self.face.options)?;
         if self.numbers.contains_key(&ask.id) {
             // A client that reconnects may say it twice.
@@ -101,6 +104,18 @@ impl Session {
             self.numbers.insert(id, number);
         });
         self.answer(result, &asked, out)
+    }
+
+    /// Consumers were added to one with wildcards: one that has asked for a message may get it from
+    /// them, too.
+    pub(super) fn widened(&mut self, number: u32, consumers: Added, out: &mut Outbox) -> Step {
+        let result = consumers.map(|added| {
+            self.subscriptions.extend(number, &added, destination::write);
+            if self.subscriptions.get(number).is_some_and(|one| one.own.pull.is_some()) {
+                added.iter().for_each(|(consumer, _)| self.batch.credit(*consumer, 1));
+            }
+        });
+        self.answer(result, &Asked::silent(), out)
     }
 
     /// A consumer is changed: how many messages it may have.

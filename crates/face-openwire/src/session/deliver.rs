@@ -28,6 +28,7 @@ impl Session {
         if one.no_local && delivery.event.header(ORIGIN).is_some_and(|by| *by == *connection) {
             if !one.is_browser {
                 self.batch.settle(consumer, [Settle::Ack(delivery.lease)]);
+                self.still_pulls(consumer);
             }
             return Step::Done;
         }
@@ -46,12 +47,6 @@ impl Session {
         if !one.is_browser {
             let entry = Entry::new(consumer, delivery.event.meta().id_hash);
             one.held.push(delivery.lease, entry);
-            // Whoever asked for one message has it; other queues of a composite give none more.
-            if one.own.pull.take().is_some() {
-                for other in one.consumers.iter().filter(|other| **other != consumer) {
-                    self.batch.credit(*other, -1);
-                }
-            }
         }
         if let Some(reply_to) = reply_to {
             // The client sends only to temporary destinations that it was told of.
@@ -61,7 +56,27 @@ impl Session {
             return self.bury(consumer, delivery, &error.to_string());
         }
         self.delivered += 1;
+        self.has_pulled(consumer);
         Step::Done
+    }
+
+    /// Whoever asked for one message has it; other queues of a composite give none more.
+    fn has_pulled(&mut self, consumer: ConsumerId) {
+        let Some((one, _)) = self.subscriptions.of_consumer(consumer) else { return };
+        if one.own.pull.take().is_some() {
+            for other in one.consumers.iter().filter(|other| **other != consumer) {
+                self.batch.credit(*other, -1);
+            }
+        }
+    }
+
+    /// A message came that the client does not get: whoever asked for one still waits for it.
+    fn still_pulls(&mut self, consumer: ConsumerId) {
+        if let Some((one, _)) = self.subscriptions.of_consumer(consumer)
+            && one.own.pull.is_some()
+        {
+            self.batch.credit(consumer, 1);
+        }
     }
 
     /// A message that no frame can hold goes to the dead letters.
@@ -73,6 +88,7 @@ impl Session {
             one.held.settle(delivery.lease.0);
             let (lease, cause) = (delivery.lease, cause.to_owned());
             self.batch.settle(consumer, [Settle::DeadLetter { lease, cause }]);
+            self.still_pulls(consumer);
         }
         Step::Done
     }

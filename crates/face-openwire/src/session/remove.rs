@@ -1,7 +1,8 @@
 //! RemoveInfo and RemoveSubscriptionInfo.
 
-use outflow_broker::Seen;
+use outflow_broker::{About, Seen};
 use outflow_hub::subscription::LeaseId;
+use outflow_model::ErrorCode;
 
 use super::subscription::Own;
 use super::{Asked, Outcomes, Session, Step, Work};
@@ -15,18 +16,21 @@ const SAYS_SEEN: u8 = 5;
 
 impl Session {
     /// A consumer, producer, session or the connection ends.
-    pub(super) fn remove(&mut self, info: &RemoveInfo, asked: Asked) -> Step {
+    pub(super) fn remove(&mut self, info: &RemoveInfo, asked: Asked) -> Outcomes {
+        let mut missing = None;
         let numbers: Vec<u32> = match &info.object_id {
             Some(Identity::ConsumerId(id)) => {
+                let number = self.numbers.get(id).copied();
+                missing = (number.is_none() && !self.advised.has(id)).then_some("a consumer");
                 self.advised.remove(|known| known == id);
-                self.numbers.get(id).copied().into_iter().collect()
+                number.into_iter().collect()
             }
             Some(Identity::ProducerId(id)) => {
-                self.producers.remove(id);
+                missing = self.producers.remove(id).is_none().then_some("a producer");
                 Vec::new()
             }
             Some(Identity::SessionId(id)) => {
-                self.sessions.remove(&id.value);
+                missing = (!self.sessions.remove(&id.value)).then_some("a session");
                 self.producers.retain(|producer, _| producer.session_id != id.value);
                 self.advised.remove(|known| known.session_id == id.value);
                 let of = |own: &Own| own.id.session_id == id.value;
@@ -41,6 +45,11 @@ impl Session {
             }
             _ => Vec::new(),
         };
+        // A client that does not wait for the answer wants it gone, and it is.
+        if let Some(what) = missing.filter(|_| asked.is_wanted()) {
+            let message = format!("Cannot remove {what} that had not been registered");
+            return Err(Failure::new(ErrorCode::NotFound, message).about(About::Unregistered));
+        }
         let seen = match info.last_delivered_sequence_id {
             UNKNOWN => Seen::Unknown,
             _ if self.version < SAYS_SEEN => Seen::Unknown,
@@ -52,7 +61,7 @@ impl Session {
             consumers.extend(removed.consumers.into_iter().map(|one| (one, seen)));
         }
         self.recount();
-        Step::Then(Work::Remove { consumers, durable: None, asked })
+        Ok(Step::Then(Work::Remove { consumers, durable: None, asked }))
     }
 
     /// A durable subscription is deleted.

@@ -4,7 +4,9 @@
 //! a colon and the header's name, with semicolons between them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write;
+use std::ops::Range;
 
 use bytes::Bytes;
 use outflow_broker::letter::{Header, TYPES};
@@ -59,8 +61,8 @@ pub(super) fn read(map: &Bytes, headers: &mut Vec<Header<'_>>) -> Result<(), Fai
             Primitive::Short(value) => ("s", value.to_string()),
             Primitive::Int(value) => ("i", value.to_string()),
             Primitive::Long(value) => ("l", value.to_string()),
-            Primitive::Float(value) => ("f", value.to_string()),
-            Primitive::Double(value) => ("d", value.to_string()),
+            Primitive::Float(value) => ("f", java(&format!("{value:e}"), value.abs().into())),
+            Primitive::Double(value) => ("d", java(&format!("{value:e}"), value.abs())),
             Primitive::Char(unit) => ("c", unit.to_string()),
             Primitive::Bytes(_) | Primitive::Map(_) | Primitive::List(_) => {
                 let message = format!("The property {name} is neither a text nor a number");
@@ -82,17 +84,59 @@ pub(super) fn read(map: &Bytes, headers: &mut Vec<Header<'_>>) -> Result<(), Fai
     Ok(())
 }
 
+/// A number as Java's `Double.toString` and `Float.toString` write it, which is what clients of
+/// other faces got from ActiveMQ: `shortest` has the fewest digits that tell it apart, as `1.5e-7`.
+fn java(shortest: &str, size: f64) -> String {
+    let Some((digits, exponent)) = shortest.split_once('e') else {
+        return match shortest {
+            "inf" => "Infinity".to_owned(),
+            "-inf" => "-Infinity".to_owned(),
+            other => other.to_owned(),
+        };
+    };
+    if size != 0.0 && !(1e-3..1e7).contains(&size) {
+        let point = if digits.contains('.') { "" } else { ".0" };
+        return format!("{digits}{point}E{exponent}");
+    }
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let digits = digits.replace('.', "");
+    // Between -3 and 6 here; what is behind the point begins after so many digits.
+    let whole = exponent.parse::<i32>().unwrap_or(0) + 1;
+    let Ok(whole) = usize::try_from(whole) else {
+        return format!("{sign}0.{}{digits}", "0".repeat(whole.unsigned_abs() as usize));
+    };
+    let padded = format!("{digits:0<whole$}");
+    let (before, after) = padded.split_at(whole.min(padded.len()));
+    let or_zero = |digits: &str| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() };
+    format!("{sign}{}.{}", or_zero(before), or_zero(after))
+}
+
+/// How many properties a message has that is not looked through name by name.
+const MANY: usize = 16;
+
 /// The properties of a message that is being written.
 #[derive(Debug, Default)]
 pub(super) struct Properties<'a> {
-    types: Option<Cow<'a, str>>,
+    types: Cow<'a, str>,
+    /// Where in `types` names stand, in their order, each with its type.
+    typed: Vec<(Range<usize>, u8)>,
     map: Vec<(Cow<'a, str>, Primitive)>,
+    /// The names in `map`, once there are many.
+    seen: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Properties<'a> {
     /// Takes what [`TYPES`] says.
     pub(super) fn types(&mut self, types: Cow<'a, str>) {
-        self.types = Some(types);
+        let mut at = 0;
+        for one in types.split(';') {
+            if let [letter, b':', ..] = one.as_bytes() {
+                self.typed.push((at + 2..at + one.len(), *letter));
+            }
+            at += one.len() + 1;
+        }
+        self.typed.sort_by(|(a, _), (b, _)| types.get(a.clone()).cmp(&types.get(b.clone())));
+        self.types = types;
     }
 
     /// Adds a text.
@@ -102,18 +146,32 @@ impl<'a> Properties<'a> {
 
     /// Adds the property that a header is; the first of a name counts.
     pub(super) fn push(&mut self, header: Cow<'a, str>, value: Cow<'a, str>) {
-        let letter = self.types.as_deref().and_then(|types| {
-            let mut types = types.split(';').filter_map(|one| one.split_once(':'));
-            types.find(|(_, name)| *name == header).map(|(letter, _)| letter)
-        });
-        let typed = letter.and_then(|letter| typed(letter, &value));
+        let typed = self.letter(&header).and_then(|letter| typed(letter, &value));
         let name = match header.strip_prefix(PREFIX) {
             Some(name) => Cow::Owned(name.to_owned()),
             None => header,
         };
-        if !self.map.iter().any(|(known, _)| *known == name) {
+        if self.is_new(&name) {
             self.map.push((name, typed.unwrap_or_else(|| Primitive::Text(value.into()))));
         }
+    }
+
+    /// The type of the property that a header is, where it is no text.
+    fn letter(&self, header: &str) -> Option<u8> {
+        let name = |range: &Range<usize>| self.types.get(range.clone()).unwrap_or_default();
+        let at = self.typed.binary_search_by(|(range, _)| name(range).cmp(header)).ok()?;
+        self.typed.get(at).map(|(_, letter)| *letter)
+    }
+
+    /// Whether there is no property of this name yet.
+    fn is_new(&mut self, name: &Cow<'a, str>) -> bool {
+        if self.map.len() < MANY {
+            return !self.map.iter().any(|(known, _)| known == name);
+        }
+        if self.seen.is_empty() {
+            self.seen.extend(self.map.iter().map(|(name, _)| name.clone()));
+        }
+        self.seen.insert(name.clone())
     }
 
     /// As messages have them; `None`: there are none.
@@ -127,16 +185,16 @@ impl<'a> Properties<'a> {
 }
 
 /// The value of a property that is no text; `None`: it is none of its type.
-fn typed(letter: &str, text: &str) -> Option<Primitive> {
+fn typed(letter: u8, text: &str) -> Option<Primitive> {
     Some(match letter {
-        "z" => Primitive::Bool(text.parse().ok()?),
-        "b" => Primitive::Byte(text.parse().ok()?),
-        "s" => Primitive::Short(text.parse().ok()?),
-        "i" => Primitive::Int(text.parse().ok()?),
-        "l" => Primitive::Long(text.parse().ok()?),
-        "f" => Primitive::Float(text.parse().ok()?),
-        "d" => Primitive::Double(text.parse().ok()?),
-        "c" => Primitive::Char(text.parse().ok()?),
+        b'z' => Primitive::Bool(text.parse().ok()?),
+        b'b' => Primitive::Byte(text.parse().ok()?),
+        b's' => Primitive::Short(text.parse().ok()?),
+        b'i' => Primitive::Int(text.parse().ok()?),
+        b'l' => Primitive::Long(text.parse().ok()?),
+        b'f' => Primitive::Float(text.parse().ok()?),
+        b'd' => Primitive::Double(text.parse().ok()?),
+        b'c' => Primitive::Char(text.parse().ok()?),
         _ => return None,
     })
 }
@@ -177,6 +235,50 @@ mod tests {
         ];
         assert_eq!(through(&map), map);
         assert_eq!(through(&Map::new()), Map::new());
+    }
+
+    #[test]
+    fn numbers_are_written_as_java_writes_them() {
+        // As `Double.toString` of JDK 19 and later has them.
+        for (number, text) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-2.5, "-2.5"),
+            (100.0, "100.0"),
+            (1_234_567.0, "1234567.0"),
+            (9_999_999.5, "9999999.5"),
+            (1e7, "1.0E7"),
+            (12_345_678.9, "1.23456789E7"),
+            (0.001, "0.001"),
+            (0.012_5, "0.0125"),
+            (0.000_999, "9.99E-4"),
+            (1e300, "1.0E300"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(java(&format!("{number:e}"), number.abs()), text);
+            let read = typed(b'd', text);
+            let Some(Primitive::Double(read)) = read else { panic!("{read:?}") };
+            assert_eq!(read.to_bits(), number.to_bits(), "{text}");
+        }
+        assert_eq!(java(&format!("{:e}", 0.1_f32), 0.1), "0.1");
+    }
+
+    #[test]
+    fn of_many_properties_the_first_of_a_name_counts() {
+        let mut properties = Properties::default();
+        let names: Vec<String> = (0..40).map(|n| format!("n{n}")).collect();
+        let types: Vec<String> = names.iter().map(|name| format!("i:{name}")).collect();
+        properties.types(types.join(";").into());
+        for (round, value) in [(0, "1"), (1, "2")] {
+            for name in &names {
+                properties.push(name.as_str().into(), value.into());
+            }
+            assert_eq!(properties.map.len(), 40, "round {round}");
+        }
+        assert!(properties.map.iter().all(|(_, value)| *value == Primitive::Int(1)));
     }
 
     #[test]

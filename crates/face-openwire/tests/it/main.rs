@@ -13,6 +13,7 @@ mod check;
 mod frames;
 mod golden;
 mod hostile;
+mod missing;
 mod primitive;
 mod round_trip;
 mod sessions;

@@ -1,0 +1,150 @@
+//! Acks and removals of what is not there, and credit that must not get lost (reference
+//! `activemq.md` a4).
+
+use outflow_face_openwire::Options;
+use outflow_face_openwire::wire::{
+    Command, ConnectionId, ConsumerId, Destination, DestinationKind, Identity, LocalTransactionId,
+    MessageAck, MessageDispatch, MessageId, MessagePull, RemoveInfo, TransactionId,
+    TransactionInfo,
+};
+
+use crate::stand::{Client, Stand, Thrown, queue, text_of};
+
+const POISON: i8 = 1;
+const STANDARD: i8 = 2;
+const BEGIN: i8 = 0;
+const COMMIT: i8 = 2;
+
+/// A message that the server has never sent.
+fn unknown(of: &MessageDispatch) -> MessageDispatch {
+    let mut unknown = of.clone();
+    let message = unknown.message.as_mut().unwrap();
+    let broker_sequence_id = 1 << 40;
+    message.message_id = Some(MessageId { broker_sequence_id, ..MessageId::default() });
+    unknown
+}
+
+async fn remove(client: &mut Client, id: Identity) -> Result<(), Thrown> {
+    let command_id = client.number();
+    let info = RemoveInfo {
+        command_id,
+        response_required: true,
+        object_id: Some(id),
+        last_delivered_sequence_id: -2,
+    };
+    client.ask(command_id, Command::RemoveInfo(info)).await
+}
+
+async fn transact(client: &mut Client, id: &TransactionId, kind: i8) -> Result<(), Thrown> {
+    let command_id = client.number();
+    let info = TransactionInfo {
+        command_id,
+        response_required: true,
+        transaction_id: Some(id.clone()),
+        kind,
+        ..TransactionInfo::default()
+    };
+    client.ask(command_id, Command::TransactionInfo(info)).await
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_that_there_is_nothing_to_ack_or_remove() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:none:1").await;
+    let message = client.text(&queue("q"), "there");
+    client.publish(message).await.unwrap();
+    let id = client.consume(1, &queue("q"), 10).await.unwrap();
+    let got = client.dispatch().await;
+    let none = unknown(&got);
+    let (class, message) = client.ack(POISON, &none, &none).await.unwrap_err();
+    assert_eq!(class, "javax.jms.JMSException");
+    assert!(message.contains("Could not correlate acknowledgment"), "{message}");
+    // What is done already may be acked again.
+    client.ack(STANDARD, &got, &got).await.unwrap();
+    client.ack(STANDARD, &got, &got).await.unwrap();
+    remove(&mut client, Identity::ConsumerId(id.clone())).await.unwrap();
+    let (class, message) = remove(&mut client, Identity::ConsumerId(id)).await.unwrap_err();
+    assert_eq!(class, "java.lang.IllegalStateException");
+    assert!(message.contains("had not been registered"), "{message}");
+}
+
+#[tokio::test]
+async fn a_transaction_that_acks_what_the_client_has_not_is_rolled_back() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:lost:1").await;
+    let message = client.text(&queue("in"), "work");
+    client.publish(message).await.unwrap();
+    client.consume(1, &queue("in"), 10).await.unwrap();
+    let got = client.dispatch().await;
+    let connection_id = Some(ConnectionId { value: Some("ID:lost:1".into()) });
+    let id = TransactionId::Local(LocalTransactionId { value: 1, connection_id });
+    transact(&mut client, &id, BEGIN).await.unwrap();
+    let mut result = client.text(&queue("out"), "of work that comes again");
+    result.transaction_id = Some(id.clone());
+    client.send(&Command::Message(Box::new(result))).await;
+    // As it came on a connection before: the lease is not this one's.
+    let message_id = unknown(&got).message.unwrap().message_id;
+    client
+        .send(&Command::MessageAck(MessageAck {
+            consumer_id: got.consumer_id.clone(),
+            transaction_id: Some(id.clone()),
+            ack_type: STANDARD,
+            first_message_id: message_id.clone(),
+            last_message_id: message_id,
+            message_count: 1,
+            ..MessageAck::default()
+        }))
+        .await;
+    let (class, _) = transact(&mut client, &id, COMMIT).await.unwrap_err();
+    assert_eq!(class, "javax.jms.TransactionRolledBackException");
+    let last = client.text(&queue("out"), "later");
+    client.publish(last).await.unwrap();
+    client.consume(2, &queue("out"), 10).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "later");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_message_of_any_queue_gets_that_of_a_new_one() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:wide:1").await;
+    let id: ConsumerId = client.consume(1, &queue("wide.*"), 0).await.unwrap();
+    let pull = MessagePull { consumer_id: Some(id), timeout: 0, ..MessagePull::default() };
+    client.send(&Command::MessagePull(pull)).await;
+    for text in ["first", "second"] {
+        let message = client.text(&queue("wide.new"), text);
+        client.publish(message).await.unwrap();
+    }
+    assert_eq!(text_of(&client.dispatch().await), "first");
+}
+
+#[tokio::test]
+async fn the_consumer_that_a_client_has_for_itself_is_not_its_users() {
+    let stand = Stand::with(Options { max_consumers: 1, ..Options::default() }).await;
+    let mut client = stand.connect("ID:few:1").await;
+    let topic = |name: &str| Destination::new(DestinationKind::Topic, name);
+    client.consume(1, &topic("ActiveMQ.Advisory.TempQueue"), 1000).await.unwrap();
+    client.consume(2, &queue("q"), 10).await.unwrap();
+    for (value, destination) in [(3, queue("r")), (4, topic("ActiveMQ.Advisory.TempTopic"))] {
+        let (class, _) = client.consume(value, &destination, 10).await.unwrap_err();
+        assert_eq!(class, "javax.jms.ResourceAllocationException");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_message_does_not_get_less_for_one_that_no_frame_can_hold() {
+    let max = 64 << 10;
+    let stand = Stand::with(Options { max_frame_bytes: max, ..Options::default() }).await;
+    // What comes out says its destination twice: one that just goes in does not.
+    let mut client = stand.dial_as("ID:bury:1", 12, false).await;
+    let secret = stand.secret.clone();
+    client.login(&secret, None).await.unwrap();
+    let queue = queue(&"q".repeat(200));
+    let id = client.consume(1, &queue, 0).await.unwrap();
+    let pull = MessagePull { consumer_id: Some(id), timeout: 0, ..MessagePull::default() };
+    client.send(&Command::MessagePull(pull)).await;
+    let large = client.text(&queue, &"x".repeat(max - 500));
+    client.publish(large).await.unwrap();
+    let small = client.text(&queue, "small");
+    client.publish(small).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "small");
+}
