@@ -120,9 +120,22 @@ pub(crate) struct Limits {
     pub(crate) held_body_bytes: usize,
     pub(crate) inflight_bytes: usize,
     pub(crate) publish_wait_ms: u64,
+    pub(crate) max_transaction_bytes: usize,
+    pub(crate) max_transaction_messages: usize,
     pub(crate) max_readers: usize,
     pub(crate) tail_bytes: usize,
     pub(crate) tail_total_bytes: usize,
+}
+
+impl Limits {
+    /// What open transactions of a connection may hold, where `room` says how many there may be.
+    pub(crate) const fn room(&self, room: outflow_broker::Room) -> outflow_broker::Room {
+        outflow_broker::Room {
+            bytes: self.max_transaction_bytes,
+            messages: self.max_transaction_messages,
+            ..room
+        }
+    }
 }
 
 /// Section `stream`.
@@ -215,6 +228,8 @@ impl Config {
             ("limits.max_batch_events", limits.max_batch_events, 1, 10_000_000),
             ("limits.held_body_bytes", limits.held_body_bytes, 1 << 10, 64 << 30),
             ("limits.inflight_bytes", limits.inflight_bytes, 1 << 20, 16 << 30),
+            ("limits.max_transaction_bytes", limits.max_transaction_bytes, 1 << 10, 1 << 30),
+            ("limits.max_transaction_messages", limits.max_transaction_messages, 1, 10_000_000),
             ("limits.max_readers", limits.max_readers, 1, 10_000_000),
             ("limits.tail_bytes", limits.tail_bytes, 64 << 10, 1 << 30),
             ("limits.tail_total_bytes", limits.tail_total_bytes, 1 << 20, 64 << 30),
@@ -236,6 +251,10 @@ impl Config {
         self.webhook.check(&mut refuse);
         self.stomp.check(&mut refuse);
         self.openwire.check(&mut refuse);
+        refuse(
+            self.openwire.also_stomp && !self.stomp.enabled,
+            "openwire.also_stomp: stomp.enabled has to be true".into(),
+        );
         self.destinations.check(&mut refuse);
         refuse(
             self.drain.deadline_ms < self.drain.within_ms,

@@ -14,7 +14,7 @@ use axum::extract::Request;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use outflow_auth::{Auth, SystemRng};
-use outflow_face::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
+use outflow_face::{App, ByFirstByte, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 use outflow_face_openwire::OpenWire;
 use outflow_face_stomp::Stomp;
 use outflow_hub::Hub;
@@ -199,7 +199,7 @@ impl Core {
     /// OpenWire, and its metrics.
     fn openwire(&mut self, config: &Config, drain: &Drain) -> OpenWire {
         let names = self.registry.sub_registry_with_prefix("outflow");
-        let options = config.openwire.options();
+        let options = config.openwire.options(&config.limits);
         OpenWire::new(self.hub.clone(), self.auth.clone(), options, drain.clone(), names)
     }
 
@@ -257,6 +257,7 @@ impl Core {
         let addresses = (local(&http)?, local(&admin)?);
         let mut certificates: Vec<Tls> = tls.iter().cloned().collect();
         let faces = outflow_face::serve(http, tls, app, limits.clone(), drain.clone(), counters);
+        let shared = stomp.as_ref().map(|(face, ..)| face.clone());
         let mut stomp_address = None;
         let mut stomp_faces = None;
         if let Some((face, address, listener, tls, counters)) = stomp {
@@ -285,6 +286,14 @@ impl Core {
                 ..limits.socket()
             };
             let drain = drain.clone();
+            let face = ByFirstByte {
+                usual: face,
+                other: shared.filter(|_| config.openwire.also_stomp),
+                // OpenWire's begins with the length of a small frame, in four bytes.
+                is_other: |byte| byte != 0,
+                patience: Duration::from_millis(config.openwire.connect_timeout_ms),
+                drain: drain.clone(),
+            };
             openwire_faces =
                 Some(outflow_face::serve_protocol(listener, tls, face, limits, drain, counters));
         }
@@ -394,6 +403,7 @@ fn stomp_options(config: &Config) -> outflow_face_stomp::Options {
         limits: outflow_broker::Limits {
             connect_timeout: Duration::from_millis(stomp.connect_timeout_ms),
             write_stall: Duration::from_millis(stomp.write_stall_ms),
+            room: config.limits.room(defaults.limits.room),
             all_durable: stomp.all_durable,
             ..defaults.limits.clone()
         },
@@ -416,6 +426,7 @@ fn hub_options(config: &Config) -> outflow_hub::Options {
         tail_total_bytes: limits.tail_total_bytes,
         inflight_bytes: limits.inflight_bytes,
         publish_wait: Duration::from_millis(limits.publish_wait_ms),
+        max_transaction_bytes: limits.max_transaction_bytes,
         max_event_bytes: limits.max_event_bytes,
         max_depth: limits.max_depth,
         max_sessions: limits.max_readers,

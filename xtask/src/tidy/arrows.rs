@@ -21,9 +21,7 @@ fn row(name: &str) -> Option<Row> {
         "auth" | "hub" => Row::Only(&["store", "model"]),
         "landing" => Row::Only(&["hub", "model"]),
         "broker" => Row::Only(&["face", "hub", "model"]),
-        "face-stomp" | "face-openwire" => {
-            Row::Only(&["broker", "face", "hub", "auth", "model"])
-        }
+        "face-stomp" | "face-openwire" => Row::Only(&["broker", "face", "hub", "auth", "model"]),
         "admin" => Row::Only(&["body", "face", "hub", "auth", "model"]),
         "cli" => Row::Only(&["model", "bench"]),
         "outflow" => Row::Anything,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::TlsFiles;
+use super::{Limits, TlsFiles};
 
 /// Section `openwire`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -14,8 +14,9 @@ pub(crate) struct OpenWire {
     pub(crate) listen: SocketAddr,
     pub(crate) allow_plaintext: bool,
     pub(crate) max_connections: usize,
+    pub(crate) also_stomp: bool,
     broker_name: String,
-    connect_timeout_ms: u64,
+    pub(crate) connect_timeout_ms: u64,
     inactivity_ms: u64,
     write_stall_ms: u64,
     max_frame_bytes: usize,
@@ -25,12 +26,13 @@ pub(crate) struct OpenWire {
 
 impl OpenWire {
     /// As the face has them.
-    pub(crate) fn options(&self) -> outflow_face_openwire::Options {
+    pub(crate) fn options(&self, limits: &Limits) -> outflow_face_openwire::Options {
         let defaults = outflow_face_openwire::Options::default();
         outflow_face_openwire::Options {
             limits: outflow_broker::Limits {
                 connect_timeout: Duration::from_millis(self.connect_timeout_ms),
                 write_stall: Duration::from_millis(self.write_stall_ms),
+                room: limits.room(defaults.limits.room),
                 all_durable: self.all_durable,
                 ..defaults.limits
             },

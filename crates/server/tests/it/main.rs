@@ -22,5 +22,6 @@ mod kill_webhooks;
 mod outflow;
 mod reader;
 mod reopen;
+mod shared_port;
 mod stomp;
 mod verify;
