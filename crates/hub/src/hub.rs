@@ -30,6 +30,7 @@ use crate::open::Reader;
 use crate::subscription::clockwork::Clockwork;
 use crate::subscription::directory::{Directory, Subscriptions};
 use crate::subscription::metrics::Largest;
+use crate::subscription::prepared::Prepared;
 use crate::subscription::wake::{Bells, Observer};
 use crate::tail::Tails;
 use crate::webhook::{self, Webhooks};
@@ -148,7 +149,8 @@ impl Hub {
         let directory = Directory::load(&*engine, &catalog).await?;
         let bells = Arc::new(Bells::default());
         engine.observe(Arc::new(Observer { tails: tails.clone(), bells: bells.clone() }));
-        let subscriptions = Subscriptions::new(clock.now(), bells, registry);
+        let mut subscriptions = Subscriptions::new(clock.now(), bells, registry);
+        subscriptions.prepared = Prepared::load(&*engine, &directory).await?;
         *subscriptions.directory.write() = directory;
         let inner = Inner {
             engine,

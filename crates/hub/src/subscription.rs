@@ -29,6 +29,7 @@ mod patrol;
 pub mod pattern;
 mod peek;
 mod place;
+pub mod prepared;
 mod properties;
 mod purge;
 mod queue;
@@ -59,6 +60,7 @@ pub use delivery::{
 pub use error::{ConsumeError, LeaseError, SettleError, TransactionError};
 pub use event::{BodyView, EventView};
 pub use pattern::{PatternError, StreamPattern};
+pub use prepared::PreparedError;
 pub use settings::{DeliveryOrder, NewSubscription, Source, Sources, SubscriptionSettings};
 pub use settle::Settling;
 pub use transaction::Transaction;

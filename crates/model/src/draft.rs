@@ -12,6 +12,7 @@
 mod batch;
 mod copy;
 mod envelope;
+mod keep;
 mod keyed;
 mod render;
 

@@ -91,6 +91,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     }
     ops.extend(subscriber::drop_all(&inner, &id).await?);
     ops.extend(subscription::follow::project_ending(&inner, &id));
+    ops.extend(inner.subscriptions.prepared.project_ending(&id));
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
     // Last, so that all that can fail from here on is seen to.
     let (jobs, removals) = inner.extractions.stop_all(&id);
@@ -106,6 +107,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     inner.extractions.forget(&jobs);
     inner.catalog.write().tenants.remove(&id);
     subscription::follow::project_ended(&inner, &id);
+    inner.subscriptions.prepared.project_ended(&id);
     inner.subscribers.project_ended(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
     let keyed = streams.iter().filter(|stream| stream.settings.entities.is_some());

@@ -173,7 +173,7 @@ async fn store(
     let part = Part { done: batch.iter().map(|dying| (dying.feed, dying.offset)).collect() };
     let publishes = stream.filter(|_| !draft.is_empty()).map(|stream| (stream, draft));
     let parts = BTreeMap::from([(Ordered(subscription.clone()), part)]);
-    let joint = Joint { publishes: publishes.into_iter().collect(), parts };
+    let joint = Joint { publishes: publishes.into_iter().collect(), parts, ops: Vec::new() };
     let after = |_: &Arc<Subscription>, queue: &mut Queue, stored: bool| {
         for dying in batch {
             if stored {

@@ -19,6 +19,7 @@ use super::feed::Feed;
 use super::load::Recent;
 use super::metrics::SubscriptionMetrics;
 use super::place::{self, Place};
+use super::prepared::Prepared;
 use super::wake::Bells;
 use super::writing::{self, Orphans};
 use super::{Sources, Subscription, SubscriptionId, record};
@@ -57,6 +58,8 @@ pub(crate) struct Subscriptions {
     pub(crate) clockwork: Arc<Clockwork>,
     pub(crate) recent: Recent,
     pub(crate) orphans: Orphans,
+    /// The transactions that wait for their outcome.
+    pub(crate) prepared: Prepared,
     /// The next lease's number.
     pub(crate) leases: AtomicU64,
     /// The next number of a subscription that does not last.
@@ -78,6 +81,7 @@ impl Subscriptions {
             clockwork: Arc::default(),
             recent: Recent::default(),
             orphans,
+            prepared: Prepared::default(),
             leases: AtomicU64::new(millis << 22),
             passing: AtomicU32::new(FIRST_PASSING),
             queues_made: Mutex::default(),

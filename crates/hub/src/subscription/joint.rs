@@ -36,6 +36,8 @@ pub(crate) struct Part {
 pub(crate) struct Joint {
     pub(crate) publishes: Vec<(Arc<Stream>, Draft)>,
     pub(crate) parts: BTreeMap<Ordered, Part>,
+    /// What else is stored with it.
+    pub(crate) ops: Vec<Op>,
 }
 
 /// A joint that is queued.
@@ -166,7 +168,7 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Tried, PublishErro
         return Ok(Tried::Waits(waits));
     }
     let (mut receipts, mut trips) = (Vec::new(), Vec::new());
-    let mut ops = Vec::new();
+    let mut ops = std::mem::take(&mut joint.ops);
     for (stream, draft) in &mut joint.publishes {
         let Some(order) = orders.get_mut(&stream.id) else { continue };
         let dedup = publish::dedup_of(stream, draft);

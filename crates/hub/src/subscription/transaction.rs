@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use outflow_model::{Draft, Grant};
+use outflow_store::Op;
 
 use super::burial;
 use super::directory::Ordered;
@@ -28,21 +29,22 @@ const QUIET: std::time::Duration = std::time::Duration::from_millis(500);
 /// How many answers a transaction may hold.
 const MAX_ANSWERS: usize = 100_000;
 
-/// Answers of one consumer.
-struct Answered {
-    subscription: Arc<Subscription>,
-    hand: u64,
-    answer: Settle,
-    leased: Leased,
+/// One answer, and the event that it is of.
+pub(super) struct Answered {
+    pub(super) subscription: Arc<Subscription>,
+    /// Whose the event was.
+    pub(super) hand: u64,
+    pub(super) answer: Settle,
+    pub(super) leased: Leased,
 }
 
 /// See the module. Dropping it aborts it.
 pub struct Transaction {
-    inner: Arc<Inner>,
-    grant: Grant,
-    publishes: Vec<(Arc<Stream>, Draft)>,
-    bytes: usize,
-    answers: Vec<Answered>,
+    pub(super) inner: Arc<Inner>,
+    pub(super) grant: Grant,
+    pub(super) publishes: Vec<(Arc<Stream>, Draft)>,
+    pub(super) bytes: usize,
+    pub(super) answers: Vec<Answered>,
 }
 
 impl fmt::Debug for Transaction {
@@ -114,7 +116,13 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<Vec<Receipt>, TransactionError> {
         let (inner, publishes) = (self.inner.clone(), std::mem::take(&mut self.publishes));
         let answers = std::mem::take(&mut self.answers);
-        let task = tokio::spawn(async move { run(&inner, publishes, answers).await });
+        let task = tokio::spawn(async move {
+            let stored = store(&inner, publishes, answers, Vec::new()).await;
+            stored.map_err(|(error, answers)| {
+                give_back(&inner, answers);
+                error
+            })
+        });
         let cut = |_| Err(SettleError::Uncertain("the commit was cut short".into()).into());
         task.await.unwrap_or_else(cut)
     }
@@ -130,7 +138,7 @@ impl Drop for Transaction {
 }
 
 /// Gives leases back to those who held them.
-fn give_back(inner: &Arc<Inner>, answers: Vec<Answered>) {
+pub(super) fn give_back(inner: &Arc<Inner>, answers: Vec<Answered>) {
     for Answered { subscription, hand, leased, .. } in answers {
         let mut queue = subscription.queue.lock();
         queue.give_lease_back(hand, leased);
@@ -138,21 +146,20 @@ fn give_back(inner: &Arc<Inner>, answers: Vec<Answered>) {
     }
 }
 
-async fn run(
+/// Stores it with `ops`. When it fails nothing was, and the answers are still to be given.
+pub(super) async fn store(
     inner: &Arc<Inner>,
     mut publishes: Vec<(Arc<Stream>, Draft)>,
     answers: Vec<Answered>,
-) -> Result<Vec<Receipt>, TransactionError> {
+    ops: Vec<Op>,
+) -> Result<Vec<Receipt>, (TransactionError, Vec<Answered>)> {
     let count = publishes.len();
     let letters = match burial::letters(inner, &refused(&answers)).await {
         Ok(letters) => letters,
-        Err(error) => {
-            give_back(inner, answers);
-            return Err(error.into());
-        }
+        Err(error) => return Err((error.into(), answers)),
     };
     publishes.extend(letters);
-    let mut joint = Joint { publishes, parts: BTreeMap::new() };
+    let mut joint = Joint { publishes, parts: BTreeMap::new(), ops };
     for answered in &answers {
         let part = joint.parts.entry(Ordered(answered.subscription.clone())).or_default();
         let offset = answered.leased.entry.as_ref().map(|entry| entry.offset);
@@ -180,10 +187,7 @@ async fn run(
             requeue(inner, answers);
             Ok(receipts)
         }
-        Err(error) => {
-            give_back(inner, answers);
-            Err(error)
-        }
+        Err(error) => Err((error, answers)),
     }
 }
 

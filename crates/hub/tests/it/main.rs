@@ -25,6 +25,7 @@ mod limits;
 mod live;
 mod opening;
 mod peeking;
+mod prepared;
 mod publishing;
 mod queue_model;
 mod queueing;
