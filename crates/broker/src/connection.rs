@@ -416,6 +416,8 @@ const fn is_barrier<S: Session>(queued: &Queued<S>) -> bool {
             | Work::Remove { .. }
             | Work::Unmake { .. }
             | Work::Commit { .. }
+            | Work::Prepare { .. }
+            | Work::Conclude { .. }
             | Work::Close,
         ) => true,
     }

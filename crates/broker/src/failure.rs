@@ -6,7 +6,7 @@
 use outflow_face::problem;
 use outflow_hub::destination::DestinationError;
 use outflow_hub::selector::SelectorError;
-use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
+use outflow_hub::subscription::{ConsumeError, PreparedError, SettleError, TransactionError};
 use outflow_hub::{CatalogError, PublishError};
 use outflow_model::ErrorCode;
 use outflow_model::draft::EventError;
@@ -130,6 +130,18 @@ impl From<TransactionError> for Failure {
             TransactionError::Publish(error) => error.into(),
             TransactionError::Settle(error) => error.into(),
             error @ TransactionError::TooLarge { .. } => Self::new(error.code(), error.to_string()),
+        }
+    }
+}
+
+impl From<PreparedError> for Failure {
+    fn from(error: PreparedError) -> Self {
+        match error {
+            PreparedError::Transaction(error) => error.into(),
+            PreparedError::Unknown => {
+                Self::new(error.code(), error.to_string()).about(About::Transaction)
+            }
+            other => Self::new(other.code(), other.to_string()),
         }
     }
 }

@@ -210,6 +210,28 @@ pub enum Input<'a, S: Session> {
         /// Whether it was.
         result: Result<(), Failure>,
     },
+    /// [`Work::Prepare`] is done.
+    Prepared {
+        /// What was to be prepared.
+        transaction: Box<Transaction>,
+        /// Its name.
+        name: Vec<u8>,
+        /// Who is answered.
+        asked: S::Asked,
+        /// Whether it was.
+        result: Result<(), Failure>,
+    },
+    /// [`Work::Conclude`] is done.
+    Concluded {
+        /// What was to be ended.
+        name: Vec<u8>,
+        /// Whether it was to be committed.
+        commits: bool,
+        /// Who is answered.
+        asked: S::Asked,
+        /// Whether it was.
+        result: Result<(), Failure>,
+    },
     /// A batch is on the disk, or is not.
     Landed {
         /// Its answers.
@@ -303,6 +325,24 @@ pub enum Work<S: Session> {
     Commit {
         /// What.
         transaction: Box<Transaction>,
+        /// Who is answered.
+        asked: S::Asked,
+    },
+    /// Store a transaction, to be ended by its name.
+    Prepare {
+        /// What.
+        transaction: Box<Transaction>,
+        /// The name.
+        name: Vec<u8>,
+        /// Who is answered.
+        asked: S::Asked,
+    },
+    /// End a transaction that was prepared, by whatever connection.
+    Conclude {
+        /// Which.
+        name: Vec<u8>,
+        /// Whether it is committed, or rolled back.
+        commits: bool,
         /// Who is answered.
         asked: S::Asked,
     },

@@ -218,6 +218,42 @@ impl Asker {
     }
 }
 
+impl Asker {
+    /// Ends a transaction that was prepared.
+    pub(crate) fn conclude<S: Session>(
+        self,
+        name: Vec<u8>,
+        commits: bool,
+        asked: S::Asked,
+    ) -> Job<S> {
+        Box::pin(async move {
+            let result = if commits {
+                self.hub.commit_prepared(&self.grant, &name).await.map(drop)
+            } else {
+                self.hub.roll_back_prepared(&self.grant, &name).await
+            };
+            let result = result.map_err(Failure::from);
+            Done::Told(Input::Concluded { name, commits, asked, result })
+        })
+    }
+}
+
+/// Stores what `ready` holds of `transaction`.
+pub(crate) fn prepare<S: Session>(
+    ready: Result<Ready, Failure>,
+    transaction: Box<Transaction>,
+    name: Vec<u8>,
+    asked: S::Asked,
+) -> Job<S> {
+    Box::pin(async move {
+        let result = match ready {
+            Ok(ready) => ready.prepare(&name).await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        Done::Told(Input::Prepared { transaction, name, asked, result })
+    })
+}
+
 /// Commits what `ready` holds of `transaction`.
 pub(crate) fn commit<S: Session>(
     ready: Result<Ready, Failure>,

@@ -17,8 +17,10 @@
 //! is allocated from a number that a peer wrote; no class that a peer names is ever looked up:
 //! exceptions are names and texts.
 //!
-//! Deliberate deviations from ActiveMQ: there are no distributed (XA) transactions, and whoever
-//! begins one is told so; of the advisories only those of temporary destinations are told; a
+//! Deliberate deviations from ActiveMQ: a branch of a distributed (XA) transaction is worked on by
+//! the connection that began it, until it is prepared; of the advisories those of connections,
+//! consumers, producers and destinations are told, of queues and topics the first use by a client of
+//! this face, not the removal, and nothing to who may not read or is kept to streams; a
 //! transaction of which a message or ack was refused is not committed; queues are not made or removed
 //! by DestinationInfo, but on first use and by operators; a client id that another connection has is
 //! refused only once that one has shown that it lives, or was given the time to; a message whose

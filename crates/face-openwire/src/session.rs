@@ -14,9 +14,11 @@ pub mod answers;
 mod connect;
 mod consume;
 mod deliver;
+mod distributed;
 mod hear;
 mod live;
 mod outbox;
+mod presence;
 mod remove;
 mod send;
 mod subscription;
@@ -52,9 +54,11 @@ use advisory::Advised;
 pub use answer::Asked;
 use answers::Answers;
 pub use connect::Opening;
+use distributed::Prepared;
 use hear::Heard;
 pub use live::{Advice, Live, News, Seat};
 pub use outbox::Outbox;
+pub use presence::Word;
 use subscription::Own;
 
 type Input<'a> = broker::Input<'a, Session>;
@@ -106,6 +110,8 @@ pub struct Session {
     advised: Advised,
     heard: Option<Heard>,
     transactions: Transactions<TransactionId>,
+    /// What the branches that it has prepared acked.
+    prepared: Prepared,
     targets: Targets<wire::Destination>,
     /// The temporary destinations it has made.
     temporary: Vec<Destination>,
@@ -142,6 +148,7 @@ impl Session {
             advised: Advised::default(),
             heard: None,
             transactions: Transactions::new(face.options.limits.room),
+            prepared: Prepared::new(),
             targets: Targets::default(),
             temporary: Vec::new(),
             batch: Batch::default(),
@@ -307,6 +314,9 @@ impl broker::Session for Session {
     fn apply(&mut self, input: Input<'_>, out: &mut Outbox) -> Step {
         match input {
             Input::Resolved { spelling, streams } => {
+                if streams.is_ok() {
+                    self.use_destinations(&spelling);
+                }
                 self.targets.put(spelling, streams);
                 Step::Done
             }
@@ -324,7 +334,14 @@ impl broker::Session for Session {
             Input::Removed { asked, result } => self.answer(result, &asked, out),
             Input::Committed { transaction, asked, result } => {
                 self.committed(&transaction, &result);
+                let result = distributed::committed(result, &asked);
                 self.answer(result, &asked, out)
+            }
+            Input::Prepared { transaction, name, asked, result } => {
+                self.prepared(*transaction, name, result, &asked, out)
+            }
+            Input::Concluded { name, commits, asked, result } => {
+                self.concluded(&name, commits, result, &asked, out)
             }
             Input::Landed { landing, outcome } => self.landed(&landing, outcome, out),
             Input::Delivered { consumer, delivery } => self.deliver(consumer, delivery, out),

@@ -305,6 +305,8 @@ impl broker::Session for Session {
             Input::Removed { asked, result }
             | Input::Made { asked, result, .. }
             | Input::Unmade { asked, result, .. } => self.answer(result, asked.as_deref(), out),
+            // STOMP knows no transactions over several servers, and asks for none.
+            Input::Prepared { .. } | Input::Concluded { .. } => Step::Done,
             Input::Committed { transaction, asked, result } => {
                 self.committed(&transaction, &result);
                 self.answer(result, asked.as_deref(), out)

@@ -4,7 +4,7 @@
 //! Called by [`super`] with what the session asked for, in its order.
 
 use outflow_hub::destination::{ClientClaim, ClientIdTaken};
-use outflow_hub::subscription::{ConsumerId, ConsumerOptions, SettleError};
+use outflow_hub::subscription::{ConsumerId, ConsumerOptions, SettleError, Transaction as Ready};
 
 use super::{Connection, Queued};
 use crate::batch::Batch;
@@ -12,8 +12,9 @@ use crate::failure::Failure;
 use crate::flight::{self, Flight};
 use crate::link::Link;
 use crate::session::{Added, Input, Opening as _, Seen, Session, Work};
+use crate::transaction::Transaction;
 use crate::wish::Wish;
-use crate::work::{self, Found};
+use crate::work::{self, Asker, Found};
 
 impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
     /// Begins what was queued.
@@ -62,11 +63,15 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 self.job = Some(asker.unmake(destination, asked));
             }
             Work::Commit { mut transaction, asked } => {
-                let ready = match &mut self.consumers {
-                    Some(consumers) => transaction.gather(&asker.hub, &asker.grant, consumers),
-                    None => Err(SettleError::NotFound.into()),
-                };
+                let ready = self.gather(&asker, &mut transaction);
                 self.job = Some(work::commit(ready, transaction, asked));
+            }
+            Work::Prepare { mut transaction, name, asked } => {
+                let ready = self.gather(&asker, &mut transaction);
+                self.job = Some(work::prepare(ready, transaction, name, asked));
+            }
+            Work::Conclude { name, commits, asked } => {
+                self.job = Some(asker.conclude(name, commits, asked));
             }
             Work::Close => {
                 self.closing = true;
@@ -77,6 +82,14 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 self.claim = None;
             }
             Work::Open(_) | Work::Flush | Work::Keep(_) => {}
+        }
+    }
+
+    /// Puts a transaction together.
+    fn gather(&mut self, asker: &Asker, transaction: &mut Transaction) -> Result<Ready, Failure> {
+        match &mut self.consumers {
+            Some(consumers) => transaction.gather(&asker.hub, &asker.grant, consumers),
+            None => Err(SettleError::NotFound.into()),
         }
     }
 

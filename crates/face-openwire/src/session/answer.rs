@@ -3,7 +3,9 @@
 
 use super::Outbox;
 use crate::error::{self, Failure};
-use crate::wire::{Command, ConnectionError, ExceptionResponse, ProducerAck, ProducerId, Response};
+use crate::wire::{
+    Command, ConnectionError, ExceptionResponse, IntegerResponse, ProducerAck, ProducerId, Response,
+};
 
 /// A command that may have asked for an answer.
 #[derive(Debug, Clone, Default)]
@@ -12,19 +14,20 @@ pub struct Asked {
     command: Option<i32>,
     /// The producer whose window gets the message's size back.
     window: Option<(ProducerId, i32)>,
+    is_of_branch: bool,
 }
 
 impl Asked {
     /// What the head of a command asks for.
     #[must_use]
     pub fn by(command_id: i32, response_required: bool) -> Self {
-        Self { command: response_required.then_some(command_id), window: None }
+        Self { command: response_required.then_some(command_id), ..Self::silent() }
     }
 
     /// Nothing.
     #[must_use]
     pub const fn silent() -> Self {
-        Self { command: None, window: None }
+        Self { command: None, window: None, is_of_branch: false }
     }
 
     /// The same, and the window of a producer.
@@ -37,6 +40,24 @@ impl Asked {
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
         self.command.is_some() || self.window.is_some()
+    }
+
+    /// Writes that it worked, with a number that came of it.
+    pub(super) fn write_number(&self, result: i32, out: &mut Outbox) {
+        if let Some(correlation_id) = self.command {
+            let answer = IntegerResponse { correlation_id, result, ..IntegerResponse::default() };
+            out.send(&Command::IntegerResponse(answer));
+        }
+    }
+
+    /// The same, about a distributed transaction.
+    pub(super) fn of_branch(self) -> Self {
+        Self { is_of_branch: true, ..self }
+    }
+
+    /// Whether it is about a distributed transaction: those have failures of their own.
+    pub(super) const fn is_of_branch(&self) -> bool {
+        self.is_of_branch
     }
 
     /// Writes the answer.

@@ -204,6 +204,7 @@ impl Session {
             out.send(&Command::ConnectionControl(control));
         }
         self.opened = Some(opening);
+        self.arrive();
         Step::Done
     }
 }

@@ -43,6 +43,7 @@ impl Session {
             return Err(Failure::new(ErrorCode::TooLarge, message));
         }
         self.producers.insert(id.clone(), info.window_size);
+        self.introduce_producer(info);
         Ok(())
     }
 
@@ -97,6 +98,9 @@ impl Session {
         out: &mut Outbox,
     ) -> Step {
         let asked = ask.asked.clone();
+        if consumers.is_ok() {
+            self.introduce(&ask, &wish);
+        }
         let result = consumers.map(|consumers| {
             let own = Own::new(ask, wish.prefetch);
             let id = own.id.clone();

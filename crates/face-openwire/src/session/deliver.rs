@@ -10,7 +10,7 @@ use outflow_model::{ErrorCode, StreamName};
 use super::{Asked, Outbox, Session, Step, Work};
 use crate::error::Failure;
 use crate::translate::{destination, message};
-use crate::wire::{self, Command, ConsumerControl, MessageDispatch};
+use crate::wire::{self, Command, ConsumerControl, Identity, MessageDispatch};
 
 impl Session {
     /// Writes a message and remembers it until it is acked.
@@ -133,6 +133,7 @@ impl Session {
         if let Some(one) = self.subscriptions.end(consumer) {
             tracing::info!(session = self.number, ?reason, "a consumer was closed");
             self.numbers.remove(&one.own.id);
+            self.say_goodbye(&Identity::from(one.own.id.clone()));
             let control = ConsumerControl {
                 consumer_id: Some(one.own.id),
                 destination: Some(one.own.destination),

@@ -18,6 +18,9 @@ impl Session {
     /// A consumer, producer, session or the connection ends.
     pub(super) fn remove(&mut self, info: &RemoveInfo, asked: Asked) -> Outcomes {
         let mut missing = None;
+        if let Some(identity) = &info.object_id {
+            self.say_goodbye(identity);
+        }
         let numbers: Vec<u32> = match &info.object_id {
             Some(Identity::ConsumerId(id)) => {
                 let number = self.numbers.get(id).copied();

@@ -91,6 +91,7 @@ impl Session {
 
     /// The temporary destinations it has, to be dropped at its end.
     pub(super) fn take_all_temporary(&mut self) -> Vec<Destination> {
+        self.depart();
         let all = std::mem::take(&mut self.temporary);
         all.iter().for_each(|one| self.untell(one));
         all

@@ -1,46 +1,43 @@
 //! TransactionInfo.
 
-use outflow_broker::{About, Part, Refusal, Transaction};
+use outflow_broker::{About, BoundAck, Part, Refusal, Transaction};
 use outflow_model::ErrorCode;
 
-use super::{Asked, Outbox, Outcomes, Session, Step, Work};
+use super::{Asked, Outbox, Outcomes, Session, Step, Work, distributed};
 use crate::error::Failure;
-use crate::wire::{Command, DataArrayResponse, TransactionId, TransactionInfo};
+use crate::wire::{Command, TransactionId, TransactionInfo};
 
-const BEGIN: i8 = 0;
-const COMMIT_ONE_PHASE: i8 = 2;
-const ROLLBACK: i8 = 4;
+pub(super) const BEGIN: i8 = 0;
+pub(super) const COMMIT_ONE_PHASE: i8 = 2;
+pub(super) const ROLLBACK: i8 = 4;
 const RECOVER: i8 = 5;
-const END: i8 = 7;
+pub(super) const END: i8 = 7;
 
 /// A transaction as clients show it.
-fn name(id: &TransactionId) -> String {
+pub(super) fn name(id: &TransactionId) -> String {
     match id {
         TransactionId::Local(id) => {
             let connection = id.connection_id.as_ref().and_then(|id| id.value.as_deref());
             format!("TX:{}:{}", connection.unwrap_or_default(), id.value)
         }
-        TransactionId::Xa(_) => "XID".to_owned(),
+        TransactionId::Xa(id) => id.to_string(),
     }
 }
 
 /// The failure of a transaction that is not open.
-fn unknown(id: &TransactionId) -> Failure {
+pub(super) fn unknown(id: &TransactionId) -> Failure {
     let message = format!("Transaction '{}' has not been started.", name(id));
-    Failure::new(ErrorCode::NotFound, message).about(About::Transaction)
-}
-
-/// The failure of a distributed transaction.
-fn distributed() -> Failure {
-    let message = "The server has no distributed transactions; use local ones";
-    Failure::new(ErrorCode::UnsupportedMedia, message).about(About::Distributed)
+    let failure = Failure::new(ErrorCode::NotFound, message).about(About::Transaction);
+    match id {
+        TransactionId::Local(_) => failure,
+        TransactionId::Xa(_) => distributed::told(&failure, distributed::UNKNOWN),
+    }
 }
 
 /// Why a command is not taken into the transaction `id`.
 pub(super) fn refused(refusal: Refusal, id: &TransactionId) -> Failure {
     match (refusal, id) {
-        (Refusal::Unknown, TransactionId::Xa(_)) => distributed(),
-        (Refusal::Unknown, TransactionId::Local(_)) => unknown(id),
+        (Refusal::Unknown, _) => unknown(id),
         (Refusal::Doomed(cause), _) => {
             let message = format!("{} can only be rolled back: {cause}", name(id));
             Failure::new(cause.code, message)
@@ -57,18 +54,14 @@ impl Session {
         out: &mut Outbox,
     ) -> Outcomes {
         if info.kind == RECOVER {
-            // What was never prepared cannot be recovered.
-            let data = Some(Vec::new());
-            let correlation_id = info.command_id;
-            let none = DataArrayResponse { correlation_id, data, ..DataArrayResponse::default() };
-            out.send(&Command::DataArrayResponse(none));
+            self.recover(info.command_id, out);
             return Ok(Step::Done);
         }
         let Some(id) = &info.transaction_id else {
             return Err(Failure::malformed("A transaction needs an id"));
         };
         match (info.kind, id) {
-            (_, TransactionId::Xa(_)) => Err(distributed()),
+            (kind, TransactionId::Xa(branch)) => self.distributed(kind, id, branch, asked, out),
             (BEGIN, _) => self.begin(id, asked),
             (COMMIT_ONE_PHASE, _) => self.commit(id, asked),
             (ROLLBACK, _) => self.roll_back(id, asked),
@@ -76,11 +69,11 @@ impl Session {
                 self.batch.answers.add(asked, Part::Ready);
                 Ok(Step::Done)
             }
-            _ => Err(distributed()),
+            _ => Err(Failure::malformed("A local transaction is not prepared")),
         }
     }
 
-    fn begin(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
+    pub(super) fn begin(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
         // A client that reconnects may say it twice.
         self.transactions.begin(id.clone())?;
         self.batch.answers.add(asked, Part::Ready);
@@ -99,7 +92,7 @@ impl Session {
         }
     }
 
-    fn commit(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
+    pub(super) fn commit(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
         let transaction = self.transactions.take(id).ok_or_else(|| unknown(id))?;
         if let Some(cause) = &transaction.doomed {
             let message = format!("{} was rolled back: {cause}", name(id));
@@ -115,7 +108,7 @@ impl Session {
         Ok(Step::Then(Work::Commit { transaction, asked }))
     }
 
-    fn roll_back(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
+    pub(super) fn roll_back(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
         let transaction = self.transactions.take(id).ok_or_else(|| unknown(id))?;
         self.release(&transaction);
         self.batch.answers.add(asked, Part::Ready);
@@ -124,24 +117,28 @@ impl Session {
 
     /// Settles what a commit acked; what one that failed acked is with the client again.
     pub(super) fn committed(&mut self, transaction: &Transaction, result: &Result<(), Failure>) {
-        if result.is_err() {
-            return self.release(transaction);
-        }
-        for ack in &transaction.acks {
-            if let Some(one) = self.subscriptions.get_mut(ack.number) {
-                one.held.settle(ack.lease);
-            }
-        }
-        self.face.metrics.settled.inc_by(transaction.acks.len() as u64);
+        self.settle_bound(&transaction.acks, result.is_ok());
     }
 
-    /// What it acked is with the client again, which hands it to its user once more by itself. The
-    /// window stays as wide as it was made for it, once a message.
-    fn release(&mut self, transaction: &Transaction) {
-        for ack in &transaction.acks {
+    /// What it acked is with the client again.
+    pub(super) fn release(&mut self, transaction: &Transaction) {
+        self.settle_bound(&transaction.acks, false);
+    }
+
+    /// What was acked in a transaction is done, or with the client again, which hands it to its user
+    /// once more by itself. The window stays as wide as it was made for it, once a message.
+    pub(super) fn settle_bound(&mut self, acks: &[BoundAck], is_done: bool) {
+        for ack in acks {
             if let Some(one) = self.subscriptions.get_mut(ack.number) {
-                one.held.release(ack.lease);
+                if is_done {
+                    one.held.settle(ack.lease);
+                } else {
+                    one.held.release(ack.lease);
+                }
             }
+        }
+        if is_done {
+            self.face.metrics.settled.inc_by(acks.len() as u64);
         }
     }
 }

@@ -8,8 +8,10 @@
     reason = "test code, helpers included, fails by panicking"
 )]
 
+mod advisories;
 #[path = "../../examples/vectors/check.rs"]
 mod check;
+mod distributed;
 mod frames;
 mod golden;
 mod hostile;

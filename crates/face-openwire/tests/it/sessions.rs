@@ -225,22 +225,6 @@ async fn a_transaction_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_distributed_transaction_is_refused_as_such() {
-    let stand = Stand::new().await;
-    let mut client = stand.connect("ID:xa:1").await;
-    let command_id = client.number();
-    let info = TransactionInfo {
-        command_id,
-        response_required: true,
-        transaction_id: Some(TransactionId::Xa(Default::default())),
-        kind: 0,
-        ..TransactionInfo::default()
-    };
-    let (class, _) = client.ask(command_id, Command::TransactionInfo(info)).await.unwrap_err();
-    assert_eq!(class, "javax.transaction.xa.XAException");
-}
-
-#[tokio::test]
 async fn a_connection_id_is_taken_over_and_its_messages_come_again() {
     let stand = Stand::new().await;
     let mut first = stand.connect("ID:over:1").await;
