@@ -44,6 +44,10 @@ const BROWSER_HINT: &str =
     "no Chromium on this machine: `apt-get install chromium` brings its cases";
 /// Idle times of half a minute, reconnects and restarts add up; a driver that needs more hangs.
 const DRIVER_LIMIT: Duration = Duration::from_secs(420);
+/// How many times drivers that kill the server do so, where they are not told by themselves.
+pub(crate) const KILL_ROUNDS: &str = "OUTFLOW_KILL_ROUNDS";
+/// What each of these may take.
+const ROUND_LIMIT: Duration = Duration::from_secs(4);
 
 impl Client {
     fn name(self) -> &'static str {
@@ -127,9 +131,13 @@ impl Authority {
     /// How a server is told to use it.
     fn arguments(&self) -> Vec<String> {
         let set = |key: &str, file: &str| {
-            ["--set".to_owned(), format!("http.tls.{key}={}", self.folder.join(file).display())]
+            ["--set".to_owned(), format!("{key}={}", self.folder.join(file).display())]
         };
-        [set("cert_file", "server.pem"), set("key_file", "server.key")].concat()
+        let of = |face: &str| {
+            let certificate = set(&format!("{face}.tls.cert_file"), "server.pem");
+            [certificate, set(&format!("{face}.tls.key_file"), "server.key")].concat()
+        };
+        [of("http"), of("openwire")].concat()
     }
 }
 
@@ -198,13 +206,23 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
                 .env("OUTFLOW_STOMP", stand.stomp().to_string())
                 .env("OUTFLOW_OPENWIRE", stand.openwire().to_string())
                 .env("OUTFLOW_TLS_URL", format!("https://localhost:{}", secured.http().port()))
+                .env("OUTFLOW_TLS_OPERATOR_TOKEN", secured.token())
+                .env(
+                    "OUTFLOW_OPENWIRE_TLS",
+                    format!("ssl://localhost:{}", secured.openwire().port()),
+                )
                 .env("OUTFLOW_CA", tls.folder.join("ca.pem"))
                 .env("OUTFLOW_TRUST_STORE", tls.folder.join("trust.p12"));
-            let cases = driver::run(&mut command, DRIVER_LIMIT)?;
+            let cases = driver::run(&mut command, DRIVER_LIMIT + ROUND_LIMIT * kill_rounds())?;
             tally.cases.extend(cases.into_iter().map(|case| (client.name(), case)));
         }
     }
     Ok(tally)
+}
+
+/// How many kills were asked for; none unless they were.
+fn kill_rounds() -> u32 {
+    std::env::var(KILL_ROUNDS).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// The groups to run. The browser alone is not installed here and may be missing: a run of all

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::fault::{During as _, Fault};
+use crate::interop::KILL_ROUNDS;
 use crate::stage::{Stages, execute};
 use crate::suite::cargo;
 use crate::workspace::Workspace;
@@ -46,7 +47,12 @@ fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fa
     }
     if plan.kill_rounds > 0 {
         stages.run("kill -9 rounds", || {
-            long_test(workspace, "outflow", "OUTFLOW_KILL_ROUNDS", plan.kill_rounds)
+            long_test(workspace, "outflow", KILL_ROUNDS, plan.kill_rounds)
+        })?;
+        stages.run("kill -9 rounds under Java clients", || {
+            let mut again = Command::new(std::env::current_exe().during("finding xtask")?);
+            let rounds = plan.kill_rounds.to_string();
+            execute(again.args(["interop", "openwire"]).env(KILL_ROUNDS, rounds))
         })?;
     }
     if plan.reopen_mib > 0 {
