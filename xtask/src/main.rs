@@ -41,7 +41,9 @@ usage: cargo xtask <command>
   soak [--kill-rounds N] [--sim-seeds N] [--subscription-cases N] [--fuzz-minutes N] [--bench]
                             the long versions of what the tests do briefly
   bench --peers [--runs N] [--seconds N]
-                            our queues beside Debian's ActiveMQ and RabbitMQ, where installed";
+                            our queues beside Debian's ActiveMQ and RabbitMQ, where installed
+  bench --openwire [--runs N] [--messages N]
+                            ActiveMQ's Java client on us and on Debian's ActiveMQ, in turn";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +70,9 @@ fn run(arguments: &[String]) -> Result<(), Fault> {
         ("openwire-vectors", [file]) => openwire_vectors::run(&Workspace::load()?, file),
         ("bench", [peers, flags @ ..]) if peers == "--peers" => {
             peers::run(&Workspace::load()?, flags)
+        }
+        ("bench", [openwire, flags @ ..]) if openwire == "--openwire" => {
+            peers::openwire::run(&Workspace::load()?, flags)
         }
         ("soak", flags) => soak::run(&Workspace::load()?, flags),
         _ => Err(Fault::new(USAGE)),

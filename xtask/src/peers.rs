@@ -6,6 +6,7 @@
 //! left out: this is a comparison, not a test.
 
 mod activemq;
+pub(crate) mod openwire;
 mod rabbitmq;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -31,6 +32,8 @@ const ENDED_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Peer {
     name: &'static str,
     address: SocketAddr,
+    /// Where it speaks OpenWire, if it does.
+    openwire: Option<SocketAddr>,
     login: &'static str,
     child: Child,
     /// The process that does the work, where `child` only started it.

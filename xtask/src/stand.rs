@@ -48,6 +48,8 @@ pub(crate) struct Stand {
     stomp: SocketAddr,
     openwire: SocketAddr,
     control: SocketAddr,
+    /// The process that was started first; kills and restarts have others follow.
+    pid: u32,
     token: String,
     orders: mpsc::Sender<Order>,
     keeper: Option<thread::JoinHandle<()>>,
@@ -73,6 +75,7 @@ impl Stand {
         let token = fs::read_to_string(server.recipe.folder.join("data/operator-token"))
             .during("reading the operator token")?;
 
+        let pid = server.child.as_ref().map_or(0, Child::id);
         let listener = TcpListener::bind("127.0.0.1:0").during("opening the control port")?;
         let control = listener.local_addr().during("asking for the control port")?;
         let (orders, inbox) = mpsc::channel();
@@ -86,6 +89,7 @@ impl Stand {
             stomp: ready.stomp,
             openwire: ready.openwire,
             control,
+            pid,
             token: token.trim().to_owned(),
             orders,
             keeper: Some(keeper),
@@ -103,6 +107,10 @@ impl Stand {
 
     pub(crate) fn control(&self) -> SocketAddr {
         self.control
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     pub(crate) fn stomp(&self) -> SocketAddr {

@@ -1,6 +1,7 @@
-//! Debian's ActiveMQ: KahaDB, every write synced, STOMP only.
+//! Debian's ActiveMQ: KahaDB, every write synced, STOMP and OpenWire.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -20,9 +21,9 @@ pub(super) fn start(folder: &Path) -> Result<Option<Peer>, Fault> {
         fs::remove_dir_all(&base).during("emptying ActiveMQ's folder")?;
     }
     fs::create_dir_all(&base).during("making ActiveMQ's folder")?;
-    let address = free_port()?;
+    let (address, openwire) = (free_port()?, free_port()?);
     let configuration = base.join("activemq.xml");
-    let text = configured(&base.join("data"), &address.to_string());
+    let text = configured(&base.join("data"), address, openwire);
     fs::write(&configuration, text).during("writing ActiveMQ's configuration")?;
     let log = base.join("broker.log");
     let output = File::create(&log).during("making ActiveMQ's log")?;
@@ -41,10 +42,13 @@ pub(super) fn start(folder: &Path) -> Result<Option<Peer>, Fault> {
         .spawn()
         .during("starting ActiveMQ")?;
     let pid = child.id();
-    Peer { name: "ActiveMQ", address, login: "admin", child, pid, sweep: None }.wait(&log).map(Some)
+    let openwire = Some(openwire);
+    let peer =
+        Peer { name: "ActiveMQ", address, openwire, login: "admin", child, pid, sweep: None };
+    peer.wait(&log).map(Some)
 }
 
-fn configured(data: &Path, address: &str) -> String {
+fn configured(data: &Path, stomp: SocketAddr, openwire: SocketAddr) -> String {
     let data = data.display();
     format!(
         r#"<beans xmlns="http://www.springframework.org/schema/beans"
@@ -58,7 +62,8 @@ fn configured(data: &Path, address: &str) -> String {
       <kahaDB directory="{data}/kahadb" journalDiskSyncStrategy="ALWAYS"/>
     </persistenceAdapter>
     <transportConnectors>
-      <transportConnector name="stomp" uri="stomp://{address}"/>
+      <transportConnector name="stomp" uri="stomp://{stomp}"/>
+      <transportConnector name="openwire" uri="tcp://{openwire}"/>
     </transportConnectors>
   </broker>
 </beans>

@@ -49,7 +49,15 @@ pub(super) fn start(folder: &Path) -> Result<Option<Peer>, Fault> {
     // Erlang's name server stays when the broker ends.
     let mut sweep = Command::new("epmd");
     sweep.args(["-port", &names, "-kill"]);
-    let peer = Peer { name: "RabbitMQ", address, login: "guest", child, pid, sweep: Some(sweep) };
+    let peer = Peer {
+        name: "RabbitMQ",
+        address,
+        openwire: None,
+        login: "guest",
+        child,
+        pid,
+        sweep: Some(sweep),
+    };
     let mut peer = peer.wait(&log)?;
     let worker = fs::read_to_string(base.join("pid")).during("asking for RabbitMQ's process")?;
     peer.pid = worker.trim().parse().during("reading RabbitMQ's process")?;
