@@ -39,8 +39,8 @@ pub mod schedule;
 mod service;
 pub mod session;
 mod settings;
-pub mod signature;
 pub mod wire;
 
 pub use options::Options;
+pub use outflow_webhook_wire::signature;
 pub use service::serve;

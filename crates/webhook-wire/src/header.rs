@@ -1,7 +1,7 @@
 //! The headers that a customer adds to its requests, and those that the server adds itself.
 //!
 //! Checked when an endpoint is configured (reference `trust_ux.md` 1.3, SSRF rule 8); written by
-//! [`request`](super::request) in the case and the order in which they were given.
+//! whoever sends, in the case and the order in which they were given.
 //!
 //! Invariant: no header ends a line or a message, or says something about the message's framing. Values
 //! are credentials more often than not: none is printed.

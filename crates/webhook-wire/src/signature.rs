@@ -18,13 +18,13 @@ pub mod stripe;
 
 use std::fmt;
 
-use outflow_auth::Secret;
+pub use outflow_auth::{Secret, SystemRng};
 use outflow_model::Timestamp;
 
 pub use message::{Message, MessageId};
 pub use secret::SecretError;
 
-use crate::wire::Field;
+use crate::header::Field;
 
 /// The most old secrets that sign beside the present one (reference: 10 with Svix).
 pub const MAX_OLD: usize = 10;

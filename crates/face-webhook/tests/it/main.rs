@@ -16,7 +16,6 @@ mod hostile;
 mod posting;
 mod proxies;
 mod session_model;
-mod signatures;
 mod ssrf;
 mod stand;
 mod urls;

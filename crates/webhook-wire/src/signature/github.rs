@@ -11,7 +11,7 @@ use ring::hmac;
 
 use super::secret::{SecretError, check_text};
 use super::{Message, MessageId, hex};
-use crate::wire::Field;
+use crate::header::Field;
 
 /// What a batch of events of several types is said to be of.
 const MIXED: &str = "events";

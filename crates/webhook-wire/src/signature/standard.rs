@@ -15,7 +15,7 @@ use super::secret::{
     ED25519_PREFIX, HMAC_PREFIX, MAX_TEXT_BYTES, MIN_BYTES, PUBLIC_PREFIX, SecretError,
 };
 use super::{Message, seconds};
-use crate::wire::Field;
+use crate::header::Field;
 
 /// How long the seed of an Ed25519 key is, in bytes.
 const SEED_BYTES: usize = 32;

@@ -10,7 +10,7 @@ use ring::hmac;
 
 use super::secret::{SecretError, check_text};
 use super::{Message, hex, seconds};
-use crate::wire::Field;
+use crate::header::Field;
 
 /// What one secret signs with.
 pub struct Key(hmac::Key);

@@ -1,12 +1,12 @@
 //! Signatures against the vectors of reference `trust_ux.md` 1.3, and what they are made of.
 
 use outflow_auth::Secret;
-use outflow_face_webhook::signature::standard::Key;
-use outflow_face_webhook::signature::{
-    MAX_OLD, Message, MessageId, SecretError, Signer, Style, secret,
-};
 use outflow_model::Timestamp;
 use outflow_model::rng::SeededRng;
+use outflow_webhook_wire::signature::standard::Key;
+use outflow_webhook_wire::signature::{
+    MAX_OLD, Message, MessageId, SecretError, Signer, Style, secret,
+};
 
 const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const FIRST_ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
