@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::ingest_stream::{self, IngestStreamArgs};
 use crate::integration::{self, IntegrationArgs};
 use crate::key::{self, KeyArgs};
+use crate::listen::{self, ListenArgs};
 use crate::operator::{self, OperatorArgs};
 use crate::output;
 use crate::project::{self, ProjectArgs};
@@ -37,6 +38,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage
 pub enum ClientCommand {
     /// Print the events of a stream as they come.
     Tail(TailArgs),
+    /// Forward the events of a stream to a program on this machine, as a webhook would.
+    Listen(ListenArgs),
     /// Publish events from a file or standard input.
     Publish(PublishArgs),
     /// Projects: the tenants, each with its own streams and credentials.
@@ -84,6 +87,7 @@ pub fn run(command: ClientCommand, full: Command) -> Pin<Box<dyn Future<Output =
 async fn dispatch(command: ClientCommand, full: Command) -> ExitCode {
     let result = match command {
         ClientCommand::Tail(args) => tail::run(args).await,
+        ClientCommand::Listen(args) => listen::run(args).await,
         ClientCommand::Publish(args) => publish::run(args).await,
         ClientCommand::Project(args) => project::run(args).await,
         ClientCommand::Stream(args) => stream::run(args).await,

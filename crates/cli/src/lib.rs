@@ -29,6 +29,7 @@ mod ingest_stream;
 mod integration;
 mod key;
 mod landed_file;
+mod listen;
 mod operator;
 mod output;
 mod project;

@@ -4,7 +4,7 @@
 //! printed, or, before the first, at the place that the server named when it answered. Events that
 //! are damaged on the server are passed over, never in silence.
 
-mod lines;
+pub(crate) mod lines;
 mod mark;
 mod pretty;
 
@@ -90,7 +90,7 @@ enum Format {
     Pretty,
 }
 
-fn parse_place(text: &str) -> Result<String, String> {
+pub(crate) fn parse_place(text: &str) -> Result<String, String> {
     let is_offset = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_word = matches!(text, "earliest" | "latest");
     if is_word || is_offset || Timestamp::parse_rfc3339(text.as_bytes()).is_some() {
@@ -99,15 +99,24 @@ fn parse_place(text: &str) -> Result<String, String> {
     Err("it is none of: earliest, latest, an offset, an RFC 3339 time".to_owned())
 }
 
-fn parse_filter(text: &str) -> Result<String, String> {
+pub(crate) fn parse_filter(text: &str) -> Result<String, String> {
     serde_json::from_str::<&serde_json::value::RawValue>(text)
         .map(|json| json.get().to_owned())
         .map_err(|error| format!("it is not JSON: {error}"))
 }
 
+/// What becomes of the events that come.
+pub(crate) trait Sink {
+    /// Takes one stored line, with its newline. It counts as done once this has ended.
+    async fn take(&mut self, line: &[u8]) -> Result<(), Failure>;
+
+    /// Nothing more has come for the moment.
+    fn flush(&mut self) -> Result<(), Failure>;
+}
+
 /// What is asked for, and how far it has come.
 #[derive(Debug)]
-struct Tail {
+pub(crate) struct Tail {
     api: Api,
     project: String,
     stream: String,
@@ -153,6 +162,30 @@ impl Tail {
             damaged: 0,
             left: args.count,
         })
+    }
+
+    /// A stream's events that pass `filters`, from `place` on and without an end: for commands that do something
+    /// else with events than print them.
+    pub(crate) fn following(
+        api: Api,
+        project: String,
+        stream: String,
+        place: String,
+        filters: Option<String>,
+    ) -> Self {
+        Self {
+            api,
+            project,
+            stream,
+            subscription: None,
+            filters,
+            cursor: None,
+            mark: None,
+            follow: true,
+            place,
+            damaged: 0,
+            left: None,
+        }
     }
 
     async fn open(&mut self) -> Result<Response, Failure> {
@@ -211,11 +244,11 @@ impl Tail {
         Ok(None)
     }
 
-    /// Prints what comes until the connection ends; `true` when nothing more is wanted.
-    async fn print(
+    /// Gives what comes to `sink` until the connection ends; `true` when nothing more is wanted.
+    async fn read(
         &mut self,
         mut response: Response,
-        printer: &mut Printer,
+        sink: &mut impl Sink,
     ) -> Result<bool, Failure> {
         let mut lines = Lines::default();
         loop {
@@ -226,7 +259,7 @@ impl Tail {
                 Err(_) => return Err(self.api.silent()),
             };
             for line in lines.add(&chunk)? {
-                printer.print(line)?;
+                sink.take(line).await?;
                 if let Some(offset) = lines::offset(line) {
                     offset.clone_into(&mut self.place);
                     if let Some(mark) = &mut self.mark {
@@ -236,13 +269,13 @@ impl Tail {
                 if let Some(left) = &mut self.left {
                     *left = left.saturating_sub(1);
                     if *left == 0 {
-                        printer.flush()?;
+                        sink.flush()?;
                         return Ok(true);
                     }
                 }
             }
             lines.keep_rest(&chunk);
-            printer.flush()?;
+            sink.flush()?;
             if let Some(mark) = &mut self.mark {
                 mark.move_now_and_then().await?;
             }
@@ -274,8 +307,10 @@ impl Printer {
                 .map(|count| bar(count, "{wide_bar} {pos}/{len} events {per_sec} {eta}")),
         }
     }
+}
 
-    fn print(&mut self, line: &[u8]) -> Result<(), Failure> {
+impl Sink for Printer {
+    async fn take(&mut self, line: &[u8]) -> Result<(), Failure> {
         match &self.pretty {
             Some(pretty) => pretty.write(line, &mut self.out)?,
             None => std::io::Write::write_all(&mut self.out, line)?,
@@ -327,8 +362,8 @@ pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
     }
 }
 
-/// Reads and prints until nothing more is wanted, across broken connections.
-async fn follow(tail: &mut Tail, printer: &mut Printer) -> Result<(), Failure> {
+/// Reads until nothing more is wanted, across broken connections.
+pub(crate) async fn follow(tail: &mut Tail, sink: &mut impl Sink) -> Result<(), Failure> {
     let mut pause = FIRST_PAUSE;
     let mut was_open = false;
     let mut next = None;
@@ -341,11 +376,11 @@ async fn follow(tail: &mut Tail, printer: &mut Printer) -> Result<(), Failure> {
         let ended = match opened {
             Ok(response) => {
                 was_open = true;
-                tail.print(response, printer).await
+                tail.read(response, sink).await
             }
             Err(failure) => Err(failure),
         };
-        printer.flush()?;
+        sink.flush()?;
         let ended = match ended {
             // A look at a subscription has no place to go on from.
             ended if tail.subscription.is_some() => return ended.map(drop),

@@ -9,5 +9,6 @@
 )]
 
 mod arguments;
+mod listen;
 mod server;
 mod tls;
