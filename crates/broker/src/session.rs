@@ -71,6 +71,9 @@ pub trait Session: Debug + Sized + Send + 'static {
     /// The hub's subscriptions that serve the subscription with this number.
     fn subscriptions_of(&self, number: u32) -> Vec<SubscriptionId>;
 
+    /// Shows each of its open transactions.
+    fn each_transaction(&mut self, see: &mut dyn FnMut(&mut Transaction));
+
     /// The temporary destinations it made, to be dropped at its end.
     fn take_temporary(&mut self) -> Vec<Destination>;
 

@@ -50,6 +50,10 @@ pub struct Transaction {
     bytes: usize,
     /// How many events `sends` has.
     events: usize,
+    /// What it acked of consumers that have gone since, or why that cannot be done.
+    secured: Option<Result<Ready, Failure>>,
+    /// How many these are.
+    secured_acks: usize,
     /// Why it cannot be committed: the first of its commands that was refused.
     pub doomed: Option<Failure>,
 }
@@ -62,7 +66,7 @@ impl Transaction {
     }
 
     const fn messages(&self) -> usize {
-        self.acks.len() + self.events
+        self.acks.len() + self.secured_acks + self.events
     }
 
     /// Adds an event; consecutive ones of a stream become one draft.
@@ -90,6 +94,30 @@ impl Transaction {
         Ok(())
     }
 
+    /// Sees to it that what it acked of a consumer that goes does not go back to its queue: programs
+    /// close their consumers before a transaction manager ends the transaction.
+    pub(crate) fn secure(
+        &mut self,
+        hub: &Hub,
+        grant: &Grant,
+        consumers: &mut Consumers,
+        leaving: ConsumerId,
+    ) {
+        let is_left = |ack: &BoundAck| ack.consumer == leaving;
+        let answers: Vec<Settle> =
+            self.acks.iter().filter(|ack| is_left(ack)).map(|ack| ack.answer.clone()).collect();
+        if answers.is_empty() {
+            return;
+        }
+        let so_far = self.secured.take().unwrap_or_else(|| Ok(hub.transaction(grant)));
+        self.secured = Some(so_far.and_then(|mut ready| {
+            ready.settle(consumers, leaving, &answers)?;
+            Ok(ready)
+        }));
+        self.acks.retain(|ack| !is_left(ack));
+        self.secured_acks += answers.len();
+    }
+
     /// Puts it together: what it sends, then what it acks.
     pub(crate) fn gather(
         &mut self,
@@ -97,7 +125,7 @@ impl Transaction {
         grant: &Grant,
         consumers: &mut Consumers,
     ) -> Result<Ready, Failure> {
-        let mut ready = hub.transaction(grant);
+        let mut ready = self.secured.take().unwrap_or_else(|| Ok(hub.transaction(grant)))?;
         for (stream, draft) in self.sends.drain(..) {
             ready.publish(&stream, draft)?;
         }
@@ -252,6 +280,11 @@ impl<N: PartialEq> Transactions<N> {
         self.addable(name)?.acks.extend(acks);
         self.messages += count;
         Ok(())
+    }
+
+    /// All that are open.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Transaction> {
+        self.open.iter_mut().map(|(_, transaction)| transaction)
     }
 
     /// A command that belongs to it was refused: it can only be rolled back any more.

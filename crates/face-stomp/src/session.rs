@@ -25,7 +25,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use outflow_auth::Auth;
 use outflow_broker::{
-    self as broker, Batch, Part, Read, Subscriptions, Targets, Transactions, Wish,
+    self as broker, Batch, Part, Read, Subscriptions, Targets, Transaction, Transactions, Wish,
 };
 use outflow_hub::Hub;
 use outflow_hub::destination::Destination;
@@ -350,6 +350,10 @@ impl broker::Session for Session {
 
     fn subscriptions_of(&self, number: u32) -> Vec<SubscriptionId> {
         self.subscriptions.served_by(number)
+    }
+
+    fn each_transaction(&mut self, see: &mut dyn FnMut(&mut Transaction)) {
+        self.transactions.iter_mut().for_each(see);
     }
 
     fn take_temporary(&mut self) -> Vec<Destination> {

@@ -46,6 +46,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             }
             Work::Remove { consumers, durable, asked } => {
                 for (consumer, seen) in consumers {
+                    self.secure(&asker, consumer);
                     self.remove(consumer, seen);
                 }
                 match durable {
@@ -83,6 +84,14 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             }
             Work::Open(_) | Work::Flush | Work::Keep(_) => {}
         }
+    }
+
+    /// Keeps what open transactions acked of a consumer that goes.
+    fn secure(&mut self, asker: &Asker, leaving: ConsumerId) {
+        let Some(consumers) = &mut self.consumers else { return };
+        self.session.each_transaction(&mut |transaction| {
+            transaction.secure(&asker.hub, &asker.grant, consumers, leaving);
+        });
     }
 
     /// Puts a transaction together.

@@ -2,7 +2,8 @@
 //! a5, Transactions).
 
 use outflow_face_openwire::wire::{
-    Command, MessageAck, MessageDispatch, TransactionId, TransactionInfo, XaTransactionId,
+    Command, Identity, MessageAck, MessageDispatch, RemoveInfo, TransactionId, TransactionInfo,
+    XaTransactionId,
 };
 
 use crate::stand::{Client, Stand, Thrown, queue, text_of};
@@ -128,6 +129,40 @@ async fn a_branch_that_was_prepared_is_ended_by_another_connection() {
         assert_eq!(order(&mut other, &id, end).await, Ok(None));
         assert_eq!(recover(&mut other).await, []);
         assert_eq!(first(&stand, queue).await, text);
+    }
+}
+
+#[tokio::test]
+async fn what_a_branch_acked_outlives_the_consumer_that_took_it() {
+    for (prepares, end, queue, text) in [
+        (true, COMMIT_TWO_PHASE, "out", "sent"),
+        (true, ROLLBACK, "q", "taken"),
+        (false, COMMIT_ONE_PHASE, "out", "sent"),
+        (false, ROLLBACK, "q", "taken"),
+    ] {
+        let stand = Stand::new().await;
+        let (mut client, taken) = taker(&stand, "ID:xa:1").await;
+        let id = branch("g");
+        work(&mut client, &id, &taken, "sent").await;
+        // A program closes its consumer before the transaction manager ends the branch.
+        let command_id = client.number();
+        let gone = RemoveInfo {
+            command_id,
+            response_required: true,
+            object_id: taken.consumer_id.clone().map(Identity::from),
+            last_delivered_sequence_id: -2,
+        };
+        client.ask(command_id, Command::RemoveInfo(gone)).await.unwrap();
+        if prepares {
+            assert_eq!(order(&mut client, &id, PREPARE).await, Ok(Some(0)));
+        }
+        assert_eq!(order(&mut client, &id, end).await, Ok(None));
+        let last = client.text(&crate::stand::queue("q"), "last");
+        client.publish(last).await.unwrap();
+        assert_eq!(first(&stand, queue).await, text);
+        if end != ROLLBACK {
+            assert_eq!(first(&stand, "q").await, "last", "what was acked is gone");
+        }
     }
 }
 
