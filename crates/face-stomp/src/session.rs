@@ -299,7 +299,7 @@ impl broker::Session for Session {
             }
             Input::Opened { opening, taken } => self.opening(opening, taken, out),
             Input::Subscribed { ask, wish, consumers } => {
-                self.subscribed(ask, wish, consumers, out)
+                self.subscribed(&ask, wish, consumers, out)
             }
             Input::Widened { number, consumers } => self.widened(number, consumers, out),
             Input::Removed { asked, result }

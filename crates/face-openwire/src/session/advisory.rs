@@ -82,13 +82,13 @@ impl Session {
     /// Adds a consumer of advisories, and tells it what there is.
     pub(super) fn advise(
         &mut self,
-        id: ConsumerId,
+        id: &ConsumerId,
         topics: Vec<String>,
         asked: &Asked,
         out: &mut Outbox,
     ) {
         asked.write(Ok(()), out);
-        if self.advised.consumers.iter().any(|(known, _)| *known == id) {
+        if self.advised.consumers.iter().any(|(known, _)| known == id) {
             // A client that reconnects may say it twice.
             return;
         }
@@ -102,7 +102,7 @@ impl Session {
         // What is there now is told to the new one only.
         let others = std::mem::replace(&mut self.advised.consumers, vec![(id.clone(), topics)]);
         for advice in &there {
-            self.tell(advice, Some(&id), out);
+            self.tell(advice, Some(id), out);
         }
         self.advised.consumers.splice(0..0, others);
     }

@@ -64,7 +64,7 @@ impl Session {
             // They are counted apart: a client has one that its user knows nothing of.
             check(self.advised.len())?;
             let topics = topics.into_iter().map(str::to_owned).collect();
-            self.advise(id.clone(), topics, &asked, out);
+            self.advise(id, topics, &asked, out);
             return Ok(Step::Done);
         }
         check(self.subscriptions.len())?;

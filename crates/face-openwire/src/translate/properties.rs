@@ -164,6 +164,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Whether there is no property of this name yet.
+    #[expect(clippy::ptr_arg, reason = "it is kept, as cheaply as it came")]
     fn is_new(&mut self, name: &Cow<'a, str>) -> bool {
         if self.map.len() < MANY {
             return !self.map.iter().any(|(known, _)| known == name);

@@ -37,21 +37,16 @@ async fn order(client: &mut Client, id: &XaTransactionId, kind: i8) -> Result<Op
             ..TransactionInfo::default()
         }))
         .await;
-    loop {
-        match client.read().await.unwrap() {
-            Command::Response(answer) if answer.correlation_id == command_id => return Ok(None),
-            Command::IntegerResponse(answer) if answer.correlation_id == command_id => {
-                return Ok(Some(answer.result));
-            }
-            Command::ExceptionResponse(answer) => {
-                let thrown = answer.exception.unwrap();
-                return Err((
-                    thrown.class.unwrap().to_string(),
-                    thrown.message.unwrap().to_string(),
-                ));
-            }
-            other => panic!("{other:?}"),
+    match client.read().await.unwrap() {
+        Command::Response(answer) if answer.correlation_id == command_id => Ok(None),
+        Command::IntegerResponse(answer) if answer.correlation_id == command_id => {
+            Ok(Some(answer.result))
         }
+        Command::ExceptionResponse(answer) => {
+            let thrown = answer.exception.unwrap();
+            Err((thrown.class.unwrap().to_string(), thrown.message.unwrap().to_string()))
+        }
+        other => panic!("{other:?}"),
     }
 }
 

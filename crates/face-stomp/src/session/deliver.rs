@@ -62,14 +62,14 @@ impl Session {
     /// The consumers are there: answers before the first message (rule 10).
     pub(super) fn subscribed(
         &mut self,
-        ask: Ask,
+        ask: &Ask,
         wish: Box<Wish>,
         consumers: Added,
         out: &mut Outbox,
     ) -> Step {
         let name = &self.name;
         let result = consumers.map(|consumers| {
-            let (own, spell) = (Own::new(&ask, self.version), |one: &Destination| spell(one, name));
+            let (own, spell) = (Own::new(ask, self.version), |one: &Destination| spell(one, name));
             self.subscriptions.add(wish, own, &consumers, spell);
         });
         self.answer(result, ask.receipt.as_deref(), out)
