@@ -29,6 +29,8 @@ pub enum BenchCommand {
     Idle(Options),
     /// Mailboxes: round trips of peek, lock and confirm.
     Mailbox(Options),
+    /// Webhooks: one endpoint in batches of 1, 10 and 100, 1,000 with one stalled, idle ones.
+    Webhook(Options),
     /// Queues over STOMP: publish with receipts, consume, mirror, idle. Any broker may be measured.
     Stomp(StompOptions),
 }
@@ -118,7 +120,8 @@ impl BenchCommand {
             | Self::Extraction(options)
             | Self::Latency(options)
             | Self::Idle(options)
-            | Self::Mailbox(options) => options,
+            | Self::Mailbox(options)
+            | Self::Webhook(options) => options,
             Self::Stomp(stomp) => &stomp.options,
         }
     }

@@ -1,5 +1,5 @@
 //! The load generator behind `outflow bench`: durable publish and ingest, replay, live fan-out, idle
-//! readers and publish-to-reader latency, extractions, queues over STOMP, and mailboxes, measured from outside
+//! readers and publish-to-reader latency, extractions, queues over STOMP, mailboxes and webhooks, measured from outside
 //! over real sockets.
 //!
 //! Called by `cli`; calls no crate of the product, only its HTTP doors. One thread drives all
@@ -23,6 +23,7 @@ mod replay;
 mod report;
 mod stomp;
 mod target;
+mod webhook;
 mod wire;
 mod workload;
 
@@ -114,6 +115,9 @@ async fn measure(command: &BenchCommand) -> Result<(), BenchError> {
     }
     if all || matches!(command, BenchCommand::Stomp(_)) {
         stomp::measure(&target, options, &mut report).await?;
+    }
+    if all || matches!(command, BenchCommand::Webhook(_)) {
+        webhook::measure(&target, options, &mut report).await?;
     }
     report.finish()
 }

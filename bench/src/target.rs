@@ -255,6 +255,31 @@ impl Target {
         Ok(name)
     }
 
+    /// Makes an integration whose webhook gets a stream's events, and returns its name.
+    pub(crate) async fn make_webhook(
+        &self,
+        stream: &str,
+        url: &str,
+        batch: u64,
+        start: &str,
+    ) -> Result<String, BenchError> {
+        self.streams.set(self.streams.get() + 1);
+        let name = format!("bench-{}-{}", std::process::id(), self.streams.get());
+        let body = format!(r#"{{"id":"{name}"}}"#);
+        self.expect_success(&self.project_request("POST", "/integrations", &body)).await?;
+        let body =
+            format!(r#"{{"url":"{url}","stream":"{stream}","batch":{batch},"start":"{start}"}}"#);
+        let path = format!("/integrations/{name}/webhook");
+        self.expect_success(&self.project_request("PUT", &path, &body)).await?;
+        Ok(name)
+    }
+
+    /// Takes an integration away, and its webhook.
+    pub(crate) async fn drop_integration(&self, name: &str) -> Result<(), BenchError> {
+        let path = format!("/integrations/{name}");
+        self.expect_success(&self.project_request("DELETE", &path, "")).await
+    }
+
     /// Gives the disk back.
     pub(crate) async fn drop_stream(&self, name: &str) -> Result<(), BenchError> {
         // Of an ingest stream, what has not landed goes as well.

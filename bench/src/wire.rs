@@ -10,8 +10,8 @@ use crate::{BenchError, During as _};
 
 /// An answer's head is never this long here.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Nor is the answer to a publish.
-const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Nor is the answer to a publish, or a batch of events.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// One keep-alive connection with at most one request in flight.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ fn status(head: &[u8]) -> Result<u16, BenchError> {
     code.ok_or_else(|| BenchError::Answer(String::from_utf8_lossy(head).into_owned()))
 }
 
-fn content_length(head: &[u8]) -> Result<usize, BenchError> {
+pub(crate) fn content_length(head: &[u8]) -> Result<usize, BenchError> {
     let missing = || BenchError::Answer("an answer without a length".to_owned());
     let text = std::str::from_utf8(head).map_err(|_| missing())?;
     let value = text.lines().find_map(|line| {
