@@ -26,15 +26,18 @@ enum Client {
     Chromium,
     /// ActiveMQ's Java client, in several versions.
     OpenWire,
+    /// Receivers of webhooks, and the libraries that they verify with.
+    Webhook,
 }
 
-const ALL: [Client; 7] = [
+const ALL: [Client; 8] = [
     Client::Python,
     Client::Node,
     Client::Java,
     Client::OpenWire,
     Client::Curl,
     Client::Deflate,
+    Client::Webhook,
     Client::Chromium,
 ];
 /// What the browser is called.
@@ -59,6 +62,7 @@ impl Client {
             Self::Deflate => "deflate",
             Self::Chromium => "chromium",
             Self::OpenWire => "openwire",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -81,6 +85,7 @@ impl Client {
             Self::Deflate => &[Self::Python, Self::Node, Self::Java],
             Self::Chromium => &[Self::Node],
             Self::OpenWire => &[Self::OpenWire],
+            Self::Webhook => &[Self::Webhook],
         }
     }
 }

@@ -1,0 +1,83 @@
+"""Receivers that fail, stall and reset: order is kept, nothing is lost, and no other receiver waits."""
+
+import json
+import time
+
+from hooks import FINE, Receiver, hook
+from stand import case, event, report
+
+FAILING = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+
+
+def numbers(requests):
+    return [json.loads(one.body)["body"]["n"] for one in requests]
+
+
+def events(count):
+    return (event(type="CUSTOM", body={"n": n}) for n in range(count))
+
+
+def comes_through(answer, **settings):
+    """Every second attempt is answered so; all events come, each twice, in order."""
+
+    def run():
+        receiver = Receiver(lambda number: answer if number % 2 == 0 else FINE)
+        with hook(receiver.url, **settings) as made:
+            made.publish(*events(4))
+            found = numbers(receiver.take(8, within=30))
+        assert found == [0, 0, 1, 1, 2, 2, 3, 3], found
+
+    return run
+
+
+report("500 is tried again in order", comes_through(FAILING))
+report("a reset is tried again in order", comes_through("reset"))
+report("a redirect is tried again and not followed", comes_through(b"HTTP/1.1 302 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
+report("an endless head is tried again", comes_through(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000))
+
+
+@case
+def a_bomb_and_a_body_without_end_are_not_read():
+    answers = [
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1073741824\r\n\r\n" + b"\0" * 100_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n" + b"x" * 100_000,
+    ]
+    receiver = Receiver(lambda number: answers[number % 2])
+    with hook(receiver.url) as made:
+        made.publish(*events(4))
+        assert numbers(receiver.take(4)) == [0, 1, 2, 3]
+
+
+@case
+def a_stalled_receiver_holds_up_no_other():
+    stalled, fine = Receiver(lambda _: "stall"), Receiver()
+    with hook(stalled.url) as held, hook(fine.url) as other:
+        held.publish(*events(3))
+        stalled.take(1)
+        begun = time.monotonic()
+        for n in range(20):
+            other.publish(event(type="CUSTOM", body={"n": n}))
+            assert numbers(fine.take(1)) == [n]
+        took = time.monotonic() - begun
+        assert took < 5, took
+        assert stalled.is_quiet(0.5), "one attempt at a time"
+    return f"{took * 1000 / 20:.1f} ms each"
+
+
+@case
+def what_is_refused_is_set_aside_and_the_next_goes_on():
+    refusing = b"HTTP/1.1 400 No\r\nContent-Length: 3\r\n\r\nbad"
+    receiver = Receiver(lambda number: refusing if number == 1 else FINE)
+    with hook(receiver.url) as made:
+        made.publish(*events(4))
+        assert numbers(receiver.take(4)) == [0, 1, 2, 3]
+
+
+@case
+def gone_ends_it():
+    receiver = Receiver(lambda _: b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
+    with hook(receiver.url) as made:
+        made.publish(*events(2))
+        receiver.take(1)
+        assert receiver.is_quiet(2)
+        assert made.state()["state"] == "disabled", made.state()
