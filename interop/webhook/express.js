@@ -7,7 +7,11 @@ const express = require("express");
 const [secret, library] = process.argv.slice(2);
 const verify = {
   standardwebhooks: (body, headers) => new (require("standardwebhooks").Webhook)(secret).verify(body, headers),
-  svix: (body, headers) => new (require("svix").Webhook)(secret).verify(body, headers),
+  // Verifies and does not parse.
+  svix: (body, headers) => {
+    new (require("svix").Webhook)(secret).verify(body, headers);
+    return JSON.parse(body);
+  },
   // Neither library knows v1a: what the specification says, by Node's own Ed25519.
   ed25519: (body, headers) => {
     const key = Buffer.from(secret.slice("whsk_".length), "base64").subarray(32);

@@ -1,14 +1,17 @@
 """The request of the seed's example, by a raw socket: every byte of its head, every member of its body."""
 
+import datetime
 import json
 import re
 
 from hooks import Receiver, hook
 from stand import case
 
+# The example's is older than what is taken; now, in the same form.
+NOW = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 EVENT = {
     "id": "7e7f5990-d277-4636-b22c-912cb2ca2ec9",
-    "occurred": "2016-12-08T21:27:01.125Z",
+    "occurred": NOW,
     "device": {
         "ios_channel": "1819298f-065f-46f1-81a0-1fea91f65ce7",
         "attributes": {"locale_variant": "", "app_version": "1.2.3", "push_opt_in": "false"},
