@@ -172,7 +172,7 @@ pub enum Input<'a, S: Session> {
         /// The consumers that serve it.
         consumers: Added,
     },
-    /// [`Work::Widen`] is done.
+    /// More consumers for a subscription whose wildcard took in new queues.
     Widened {
         /// Which subscription.
         number: u32,

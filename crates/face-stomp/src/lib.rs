@@ -26,7 +26,7 @@
 //! before the connection is closed; `message-id` is the event's id; the composite of a copy is not
 //! told. A transaction of which a SEND, ACK or NACK was refused is not committed. A client id that
 //! another connection has is refused only once that one has shown that it lives, or was given the
-//! time to ([`config::Options::client_id_wait`]). Names of queues have no empty elements.
+//! time to ([`client_id_wait`](outflow_broker::Limits::client_id_wait)). Names of queues have no empty elements.
 //!
 //! As with ActiveMQ, an escape that the version does not define stands for itself, though the
 //! specification calls it fatal: clients that never escape send Windows paths. An `ack` that is not

@@ -3,7 +3,7 @@
 //! A few tasks run one each, with its share of the endpoints; an endpoint has no task of its own. It
 //! is a consumer of its subscription while it sends or waits for events, and none while it waits
 //! for a time, is paused or disabled: then it costs its settings and a few offsets. What an endpoint
-//! does is decided by its [`Session`]; `dispatch` says which request goes next.
+//! does is decided by its [`Session`](crate::session::Session); `dispatch` says which request goes next.
 //!
 //! Invariants: requests under way, and the bytes of their bodies, are bounded over all, for each host
 //! and for each endpoint; endpoints take turns; an endpoint that is slow holds up no other.
