@@ -89,6 +89,15 @@ fn failed(error: fjall::Error) -> io::Error {
     }
 }
 
+/// The first key after all that begin with `prefix`; `None` when there is none.
+fn end_of(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
+    let mut end = prefix.get(..=kept)?.to_vec();
+    let last = end.last_mut()?;
+    *last += 1;
+    Some(end)
+}
+
 impl FjallState {
     /// Opens or makes the state in `dir`.
     ///
@@ -170,12 +179,19 @@ impl State for FjallState {
             Some(after) if after >= prefix => Excluded(after),
             _ => Included(prefix),
         };
+        // Bounded above: behind the prefix may lie a million marks of removed entries, all of which
+        // would be gone over to find one that is there.
+        let end = end_of(prefix);
+        let to = end.as_deref().map_or(Unbounded, Excluded);
+        if matches!((from, to), (Included(from) | Excluded(from), Excluded(to)) if from >= to) {
+            return Ok(Vec::new());
+        }
         let mut found = Vec::new();
-        for guard in self.entries.range::<&[u8], _>((from, Unbounded)) {
-            let (key, stored) = guard.into_inner().map_err(failed)?;
-            if found.len() >= limit || !key.starts_with(prefix) {
+        for guard in self.entries.range::<&[u8], _>((from, to)) {
+            if found.len() >= limit {
                 break;
             }
+            let (key, stored) = guard.into_inner().map_err(failed)?;
             found.push(entry(Bytes::copy_from_slice(&key), &stored).ok_or_else(damaged)?);
         }
         Ok(found)
