@@ -1,5 +1,5 @@
-//! `/v1/openapi.json`: the OpenAPI 3.1 document of this interface, and of the routes that another
-//! crate serves (`reading.rs`).
+//! `/v1/openapi.json`: the OpenAPI 3.1 document of this interface, and of the routes that other
+//! crates serve (`publishing.rs`, `reading.rs`).
 //!
 //! The document is a file of the repository. The tests make it from the descriptions above the
 //! handlers and fail while the two differ: so the server carries nothing that makes documents.
@@ -31,6 +31,7 @@ mod tests {
 
     use super::TEXT;
     use crate::error::{ProblemPlace, ProblemSchema};
+    use crate::publishing::Publishing;
     use crate::reading::Reading;
     use crate::router::{Described, ROUTES};
 
@@ -44,6 +45,7 @@ mod tests {
     /// The document that the descriptions make.
     fn described() -> utoipa::openapi::OpenApi {
         let mut routes = Described::openapi();
+        routes.merge(Publishing::openapi());
         routes.merge(Reading::openapi());
         let mut paths = routes.paths;
         for item in paths.paths.values_mut() {

@@ -12,7 +12,7 @@ use outflow_body::BodyError;
 use outflow_face::problem::Problem;
 use outflow_face::request_id::RequestId;
 use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
-use outflow_hub::{CatalogError, PublishError, WebhookError, WebhookFault};
+use outflow_hub::{CatalogError, PublishError, Unreached, WebhookError, WebhookFault};
 use outflow_model::ErrorCode;
 use serde_json::json;
 
@@ -28,11 +28,6 @@ impl Refused {
     /// The answer for what does not exist and for what is someone else's.
     pub(crate) fn missing(what: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
-    }
-
-    /// Whether it is the answer for what does not exist.
-    pub(crate) fn is_missing(&self) -> bool {
-        matches!(self.0.code, ErrorCode::NotFound)
     }
 
     /// A member of the request that breaks a rule; `pointer` is a JSON pointer to it.
@@ -71,8 +66,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Writes the request's id into a refusal. Around every route but publishing, which does it
-/// itself and saves the wrapping.
+/// Writes the request's id into a refusal. Around every route.
 pub(crate) async fn name_request(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
@@ -103,26 +97,9 @@ impl From<WebhookFault> for Refused {
     }
 }
 
-impl From<PublishError> for Refused {
-    fn from(error: PublishError) -> Self {
-        match &error {
-            PublishError::Unavailable(cause) | PublishError::Uncertain(cause) => {
-                tracing::warn!(cause, "events were not taken");
-            }
-            PublishError::Entity { index, place, reason } => {
-                let place = json!({ "pointer": format!("/{index}{place}"), "detail": reason });
-                let detail = format!("{error}; nothing of the body was published");
-                return Self::new(error.code(), detail).place(place);
-            }
-            PublishError::Keyed
-            | PublishError::Ingest
-            | PublishError::NotFound
-            | PublishError::Forbidden
-            | PublishError::TooLarge { .. }
-            | PublishError::Refused(_)
-            | PublishError::Exhausted => {}
-        }
-        Self::new(error.code(), error.to_string())
+impl From<Unreached> for Refused {
+    fn from(unreached: Unreached) -> Self {
+        Self::new(unreached.code(), unreached.to_string())
     }
 }
 

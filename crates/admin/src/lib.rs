@@ -1,7 +1,7 @@
-//! The interface of operators and publishers: JSON over HTTP under `/v1`.
+//! The interface of operators: JSON over HTTP under `/v1`.
 //!
 //! Called by `server`, which merges [`router()`] with the faces' routes on one port. Calls `hub` for
-//! the catalog and for publishing, `auth` for credentials, `face` for bodies and problems.
+//! the catalog, `auth` for credentials, `face` for bodies and problems.
 //!
 //! Every route needs `Authorization: Bearer <token>` but `/v1/openapi.json` and the exchange of
 //! client secrets for tokens ([`oauth`]), which has a form of its own. What a caller may do
@@ -11,8 +11,7 @@
 //! a JSON pointer ([`error`]). What comes in and what goes out are separate types, unknown members
 //! are refused, and a secret is in the answer that creates it and nowhere else.
 //!
-//! One event's way in: [`publish`] reads the body, splits it into JSON values, renders each into a
-//! draft, and the hub answers when the draft is durable.
+//! Publishing is part of this interface and its document, and is served by `face-publish`.
 
 mod access;
 mod api_key;
@@ -32,7 +31,8 @@ mod oauth;
 mod operator;
 mod page;
 mod project;
-mod publish;
+#[cfg(test)]
+mod publishing;
 #[cfg(test)]
 mod reading;
 mod router;
@@ -43,5 +43,4 @@ mod user;
 mod webhook;
 
 pub use error::{method_not_allowed, no_such_route};
-pub use publish::{Limits, is_frequent};
 pub use router::router;

@@ -15,7 +15,6 @@ use outflow_hub::Hub;
 
 use crate::access::Admin;
 use crate::error::name_request;
-use crate::publish::{self, Door, Limits};
 use crate::{
     api_key, cursor, document, event_type, extraction, ingest_stream, integration, key,
     landed_file, oauth, operator, project, stream, subscription, token, user, webhook,
@@ -29,19 +28,17 @@ macro_rules! routes {
             Router::new()$(.route($path, $method(served($first $(:: $rest)+))))*
         }
 
-        /// The descriptions of these routes and of [`publish`].
+        /// The descriptions of these routes.
         #[cfg(test)]
         #[derive(utoipa::OpenApi)]
-        #[openapi(paths($($first $(:: $rest)+,)* publish::publish))]
+        #[openapi(paths($($first $(:: $rest)+),*))]
         pub(crate) struct Described;
 
         /// The method and path of each.
         #[cfg(test)]
-        pub(crate) const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)* ("post", PUBLISH)];
+        pub(crate) const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path),)*];
     };
 }
-
-const PUBLISH: &str = "/v1/projects/{project}/streams/{stream}/events";
 
 routes! {
     get "/v1/projects" => project::list;
@@ -119,12 +116,8 @@ routes! {
 
 /// The routes of this interface, without fallbacks: `server` sets those on the merged router with
 /// [`crate::no_such_route`] and [`crate::method_not_allowed`].
-pub fn router(hub: Hub, auth: Auth, limits: Limits) -> Router {
-    configuration()
-        .layer(from_fn(name_request))
-        // Outside the layer, whose wrapping would cost every publish.
-        .route(PUBLISH, post(publish::publish))
-        .with_state(Admin::new(hub, auth, Door::new(limits)))
+pub fn router(hub: Hub, auth: Auth) -> Router {
+    configuration().layer(from_fn(name_request)).with_state(Admin::new(hub, auth))
 }
 
 /// A handler behind a pointer, so that what the router does with handlers is compiled once and not

@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outflow_auth::{Auth, Presented};
 use outflow_body::{BodyError, Encoding};
+use outflow_face::bearer;
 use outflow_face::request_id::RequestId;
 use outflow_face::sparingly::Sparingly;
 use outflow_hub::{Hub, IngestFormat, IngestMode, Stream};
@@ -170,12 +171,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Head
         }
         (value, None) => Ok(value),
     }
-}
-
-/// The token of a `Bearer` header; the scheme in any case (RFC 9110 11.1).
-fn bearer(header: &HeaderValue) -> Option<&str> {
-    let (scheme, token) = header.to_str().ok()?.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The ingest stream of this id, if the caller may write to it.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use outflow_auth::{Auth, Presented};
+use outflow_face::bearer;
 use outflow_model::{Grant, Timestamp};
 use serde::Deserialize;
 
@@ -34,7 +35,7 @@ pub fn grant(
         // Whoever passed the request on may have looked at another than we would.
         return Err(Refusal::malformed("the request has several `Authorization` headers"));
     }
-    let in_header = first.map(|value| value.to_str().ok().and_then(bearer));
+    let in_header = first.map(bearer);
     let token = match (in_header, in_url) {
         (Some(token), _) => token,
         (None, Some(token)) => Some(token).filter(|token| ends_soon(token, now, longest)),
@@ -42,11 +43,6 @@ pub fn grant(
     };
     let presented = Presented::Bearer { project: None, token: token.unwrap_or_default() };
     auth.authenticate(&presented).ok_or_else(Refusal::unauthenticated)
-}
-
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Whether `token` is a JWT that says it ends within `longest` from `now`.

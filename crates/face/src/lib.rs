@@ -12,6 +12,7 @@
 //! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
 
 pub mod app;
+mod bearer;
 pub mod counters;
 mod deadline;
 pub mod drain;
@@ -26,6 +27,7 @@ pub mod sparingly;
 pub mod tls;
 
 pub use app::App;
+pub use bearer::bearer;
 pub use counters::Counters;
 pub use drain::{Drain, Phase};
 pub use first_byte::ByFirstByte;

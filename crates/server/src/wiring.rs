@@ -163,7 +163,7 @@ impl Core {
             heartbeat: Duration::from_millis(config.stream.heartbeat_ms),
             ..outflow_face_ndjson::Options::default()
         };
-        let door = outflow_admin::Limits {
+        let door = outflow_face_publish::Limits {
             body_bytes: config.limits.max_body_bytes,
             events: config.limits.max_batch_events,
             held_bytes: config.limits.held_body_bytes,
@@ -176,7 +176,8 @@ impl Core {
         let app = ndjson
             .clone()
             .merge(ingest)
-            .merge(outflow_admin::router(hub.clone(), auth.clone(), door))
+            .merge(outflow_face_publish::router(hub.clone(), auth.clone(), door))
+            .merge(outflow_admin::router(hub.clone(), auth.clone()))
             .merge(outflow_face_sse::router(hub.clone(), auth.clone(), config.sse.options(), names))
             .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
@@ -344,7 +345,8 @@ impl Core {
 
 /// Which requests are too many for a tracing span each.
 fn is_frequent(method: &Method, path: &str) -> bool {
-    outflow_admin::is_frequent(method, path) || outflow_face_ingest::is_frequent(method, path)
+    outflow_face_publish::is_frequent(method, path)
+        || outflow_face_ingest::is_frequent(method, path)
 }
 
 /// What no route has: one of Airship's behind a prefix, or nothing.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use axum::body::Body;
 use http::Method;
-use outflow_admin::Limits;
+use outflow_face_publish::Limits;
 use outflow_model::StreamId;
 use outflow_store::{AppendError, Engine};
 use serde_json::{Value, json};
@@ -238,4 +238,29 @@ async fn who_finds_no_room_waits_for_it_and_not_for_ever() {
     stage.engine.commit_all();
     assert_eq!(first.await.unwrap().status(), 200);
     assert_eq!(stage.publish("{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn answers_have_the_members_that_the_document_names() {
+    let stage = Stage::new().await;
+    let document = stage.get("/v1/openapi.json").await.json();
+    let named = |schema: &str| -> Vec<String> {
+        let members = &document["components"]["schemas"][schema]["properties"];
+        members.as_object().unwrap().keys().cloned().collect()
+    };
+    let members = |answer: &Value| -> Vec<String> {
+        let mut members: Vec<_> = answer.as_object().unwrap().keys().cloned().collect();
+        members.sort();
+        members
+    };
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    let listed = stage.publish("{}").await.json();
+    assert_eq!(members(&listed), ["events"]);
+    assert_eq!(members(&listed["events"][0]), sorted(named("PublishedEvent")));
+    let path = "/v1/projects/acme/streams/events/events?summary=true";
+    let counted = stage.call(Method::POST, path, Some(&stage.operator), "{}").await.json();
+    assert_eq!(members(&counted), sorted(named("Summary")));
 }

@@ -7,9 +7,9 @@ use axum::body::Body;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use outflow_admin::Limits;
 use outflow_auth::{Auth, CredentialKind, NewCredential};
 use outflow_face::App;
+use outflow_face_publish::Limits;
 use outflow_hub::{Hub, Options};
 use outflow_model::clock::ManualClock;
 use outflow_model::rng::SeededRng;
@@ -75,11 +75,12 @@ impl Stage {
             expires: None,
         };
         let operator = auth.issue(operator).await.unwrap().secret.expose().to_owned();
-        let router = outflow_admin::router(hub.clone(), auth, limits)
+        let router = outflow_admin::router(hub.clone(), auth.clone())
+            .merge(outflow_face_publish::router(hub.clone(), auth, limits))
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         let stage = Self {
-            app: App::identified(router, rng, outflow_admin::is_frequent),
+            app: App::identified(router, rng, outflow_face_publish::is_frequent),
             hub,
             engine,
             clock,

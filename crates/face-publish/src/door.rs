@@ -13,8 +13,8 @@ use outflow_model::ErrorCode;
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use super::Limits;
-use crate::error::Refused;
+use crate::config::Limits;
+use crate::error::Refusal;
 
 /// How much a compressed body is expected to grow at most; what grows more is still bounded by
 /// the limit of one body.
@@ -28,7 +28,7 @@ const PROJECT_PART: usize = 4;
 
 /// The way in: limits, and the room that is left for bodies.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub struct Door {
     limits: Limits,
     room: Arc<Semaphore>,
     share_units: usize,
@@ -38,13 +38,15 @@ pub(crate) struct Door {
 
 /// Room for one body, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub struct Held {
     _share: OwnedSemaphorePermit,
     _room: OwnedSemaphorePermit,
 }
 
 impl Door {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// A door where nothing is held yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         let limits = Limits { body_bytes: limits.body_bytes.clamp(1, 1 << 30), ..limits };
         let held = limits.held_bytes.max(limits.body_bytes);
         let share_units = units_of((held / PROJECT_PART).max(limits.body_bytes));
@@ -52,18 +54,23 @@ impl Door {
         Self { limits, room, share_units, shares: Mutex::default() }
     }
 
-    pub(crate) const fn limits(&self) -> Limits {
+    /// What bounds it.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
         self.limits
     }
 
     /// Waits for room for a body of `sent` bytes, if the client said, in order of arrival. Until
     /// then nothing of it is read, so TCP holds the client back.
-    pub(crate) async fn room(
+    ///
+    /// # Errors
+    /// 503 when there is no room within five seconds.
+    pub async fn room(
         &self,
         project: &str,
         sent: Option<u64>,
         encoding: Encoding,
-    ) -> Result<Held, Refused> {
+    ) -> Result<Held, Refusal> {
         let limit = self.limits.body_bytes as u64;
         let expected = match (sent, encoding) {
             (Some(bytes), Encoding::Identity) => bytes,
@@ -80,7 +87,7 @@ impl Door {
         }
         match tokio::time::timeout(ROOM_WAIT, self.wait(share, units)).await {
             Ok(Ok(held)) => Ok(held),
-            Ok(Err(_)) | Err(_) => Err(Refused::new(
+            Ok(Err(_)) | Err(_) => Err(Refusal::new(
                 ErrorCode::Unavailable,
                 "too much is being published just now; try again",
             )),

@@ -1,7 +1,7 @@
 //! The answers to a publish, written by hand into one buffer.
 //!
-//! Called by [`super::publish`]. The types that are only described, never built, keep the OpenAPI
-//! document true; a test holds the hand-written text to them.
+//! Called by [`crate::listen`]. `admin` describes them in its document, and its tests hold these
+//! texts to it.
 
 use std::io::Write;
 
@@ -11,88 +11,23 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use outflow_hub::{Placed, Receipt};
 use outflow_model::Draft;
-use serde::{Deserialize, Serialize};
 
 /// The most events that are answered one by one.
-pub(crate) const MAX_LISTED: usize = 1000;
+pub const MAX_LISTED: usize = 1000;
 
 /// What one entry of the answer takes, about: its fixed parts, an offset and a UUID.
 const ENTRY_BYTES: usize = 110;
 
-/// The answer to a publish: `events` for small batches, the counts for large ones.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
-#[serde(untagged)]
-#[expect(dead_code, reason = "described in the document; the text is written by hand")]
-pub(crate) enum Published {
-    /// Every event, in the order of the request.
-    Listed {
-        /// The events.
-        events: Vec<PublishedEvent>,
-    },
-    /// The batch as a whole.
-    Summary(Summary),
-}
-
-/// Where an event is.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PublishedEvent {
-    /// Its offset; of a copy, the first one's.
-    offset: String,
-    /// Its id: the publisher's, or the one that the server made.
-    id: String,
-    /// Whether it was taken before, and is not stored again.
-    duplicate: bool,
-}
-
-/// A batch as a whole.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Summary {
-    /// How many events there were.
-    count: u64,
-    /// The lowest offset that was given; null if all were copies.
-    first: Option<String>,
-    /// The highest offset that was given; null if all were copies.
-    last: Option<String>,
-    /// How many were copies.
-    duplicates: u64,
-}
-
-/// An event as publishers send it; members that are not named here are kept as they are.
-#[cfg(test)]
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = Event)]
-pub(crate) struct EventInput {
-    /// The same on every copy: up to 128 printable ASCII characters. Made by the server if absent.
-    #[schema(max_length = 128)]
-    id: Option<String>,
-    /// Up to 64 printable ASCII characters; `EVENT` if absent.
-    #[schema(max_length = 64, example = "ORDER_PLACED")]
-    r#type: Option<String>,
-    /// When it happened (RFC 3339); the time it is taken if absent or too far ahead.
-    #[schema(format = DateTime)]
-    occurred: Option<String>,
-    /// What it is about; events of one key are in order wherever they go.
-    key: Option<String>,
-    /// Names and values.
-    headers: Option<std::collections::BTreeMap<String, String>>,
-    /// Any JSON value; kept byte for byte.
-    body: Option<serde_json::Value>,
-}
-
 /// The ids of a draft's events, kept for the answer while the draft goes its way.
 #[derive(Debug)]
-pub(crate) struct Ids {
+pub struct Ids {
     text: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Ids {
-    pub(crate) fn of(draft: &Draft) -> Self {
+    /// Those of `draft`.
+    pub fn of(draft: &Draft) -> Self {
         let mut ids = Self {
             text: Vec::with_capacity(draft.len() * 40),
             ends: Vec::with_capacity(draft.len()),
@@ -115,12 +50,12 @@ impl Ids {
 }
 
 /// `{"events":[{"offset":"…","id":"…","duplicate":false},…]}`
-pub(crate) fn listed(receipt: &Receipt, ids: &Ids) -> Response {
+pub fn listed(receipt: &Receipt, ids: &Ids) -> Response {
     json(write_listed(receipt, ids))
 }
 
 /// `{"count":n,"first":"…","last":"…","duplicates":n}`
-pub(crate) fn summary(receipt: &Receipt) -> Response {
+pub fn summary(receipt: &Receipt) -> Response {
     json(write_summary(receipt))
 }
 
@@ -181,30 +116,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_what_the_document_says() {
+    fn events_are_listed_or_counted() {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
         let offset = |n: u64| Offset::new(1_000_000_000_000_000 + n);
         let placed = |n, duplicate| Placed { offset: offset(n), duplicate };
         let receipt = Receipt { events: vec![placed(7, true), placed(8, false), placed(9, false)] };
         let ids = Ids { text: b"abc".to_vec(), ends: vec![1, 2, 3] };
-        let mut answer: serde_json::Value =
-            serde_json::from_slice(&write_listed(&receipt, &ids)).unwrap();
-        let events: Vec<PublishedEvent> = serde_json::from_value(answer["events"].take()).unwrap();
-        let seen: Vec<_> =
-            events.iter().map(|event| (&*event.offset, &*event.id, event.duplicate)).collect();
         assert_eq!(
-            seen,
-            [
-                ("1000000000000007", "a", true),
-                ("1000000000000008", "b", false),
-                ("1000000000000009", "c", false)
-            ]
+            text(write_listed(&receipt, &ids)),
+            r#"{"events":[{"offset":"1000000000000007","id":"a","duplicate":true},{"offset":"1000000000000008","id":"b","duplicate":false},{"offset":"1000000000000009","id":"c","duplicate":false}]}"#
         );
-        let summary: Summary = serde_json::from_slice(&write_summary(&receipt)).unwrap();
-        assert_eq!((summary.count, summary.duplicates), (3, 1));
-        assert_eq!(summary.first.as_deref(), Some("1000000000000008"));
-        assert_eq!(summary.last.as_deref(), Some("1000000000000009"));
+        assert_eq!(
+            text(write_summary(&receipt)),
+            r#"{"count":3,"first":"1000000000000008","last":"1000000000000009","duplicates":1}"#
+        );
         let copies = Receipt { events: vec![placed(7, true)] };
-        let summary: Summary = serde_json::from_slice(&write_summary(&copies)).unwrap();
-        assert_eq!((summary.first, summary.duplicates), (None, 1));
+        assert_eq!(
+            text(write_summary(&copies)),
+            r#"{"count":1,"first":null,"last":null,"duplicates":1}"#
+        );
     }
 }
