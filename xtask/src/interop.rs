@@ -10,7 +10,7 @@ use crate::driver::{self, Case};
 use crate::fault::{During as _, Fault};
 use crate::stage::{Stages, execute};
 use crate::stand::{Recipe, Stand};
-use crate::suite::cargo;
+use crate::suite::{OPTIONAL, cargo};
 use crate::workspace::Workspace;
 
 /// One folder of `interop/`.
@@ -159,8 +159,7 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> Result<(), Fault
 
 /// Builds the server that the clients meet: with all its features.
 pub(crate) fn build(workspace: &Workspace) -> Result<(), Fault> {
-    let features = ["--features", "object-stores"];
-    execute(cargo(workspace).args(["build", "--locked", "-p", "outflow"]).args(features))
+    execute(cargo(workspace).args(["build", "--locked", "--workspace"]).args(OPTIONAL))
 }
 
 /// Installs what the chosen drivers need, with the machine's own package clients.

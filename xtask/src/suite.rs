@@ -10,6 +10,11 @@ use crate::stage::{Stages, execute};
 use crate::tidy;
 use crate::workspace::Workspace;
 
+/// What is off unless asked for. It only adds, so everything is tested with it, in one build of the
+/// whole workspace that the real clients are driven against as well; that all compiles without it is
+/// seen by clippy.
+pub(crate) const OPTIONAL: [&str; 2] = ["--features", "outflow/object-stores"];
+
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Fault> {
     let mut stages = Stages::default();
     let result = all(workspace, &mut stages);
@@ -24,34 +29,22 @@ fn all(workspace: &Workspace, stages: &mut Stages) -> Result<interop::Tally, Fau
     stages.run("tidy", || tidy::run(workspace))?;
     stages.run("licences", || licences::run(workspace, None))?;
     stages.run("clippy", || {
-        execute(cargo(workspace).args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        let lint = ["clippy", "--workspace", "--all-targets", "--locked"];
+        let strict = ["--", "-D", "warnings"];
+        execute(cargo(workspace).args(lint).args(strict))?;
+        execute(cargo(workspace).args(lint).args(OPTIONAL).args(strict))
     })?;
     stages.run("doc", || {
         let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
         execute(cargo(workspace).args(doc).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     stages.run("build", || {
-        execute(cargo(workspace).args(["build", "--workspace", "--all-targets", "--locked"]))
+        let build = ["build", "--workspace", "--all-targets", "--locked"];
+        execute(cargo(workspace).args(build).args(OPTIONAL))
     })?;
     stages.run("unit and integration tests", || {
-        execute(cargo(workspace).args(["test", "--workspace", "--all-targets", "--locked"]))
-    })?;
-    // A feature that is off unless asked for; last, as it builds what no other stage has.
-    stages.run("object stores", || {
-        let features = ["--features", "object-stores", "--all-targets", "--locked"];
-        let lint = ["clippy", "-p", "outflow-landing", "-p", "outflow"];
-        let strict = ["--", "-D", "warnings"];
-        execute(cargo(workspace).args(lint).args(features).args(strict))?;
-        execute(cargo(workspace).args(["test", "-p", "outflow-landing"]).args(features))?;
-        interop::build(workspace)
+        let test = ["test", "--workspace", "--all-targets", "--locked"];
+        execute(cargo(workspace).args(test).args(OPTIONAL))
     })?;
     stages.run("interop: install clients", || interop::install(workspace, None))?;
     stages.run("interop: run clients", || interop::drive(workspace, None))
