@@ -1,7 +1,8 @@
 //! Signatures: how a receiver knows who sent a batch.
 //!
 //! Called once for each attempt. [`secret`] draws and reads secrets, [`standard`], [`stripe`] and
-//! [`github`] are the styles of reference `trust_ux.md` 1.3, [`message`] is what they sign.
+//! [`github`] are the styles of reference `trust_ux.md` 1.3, [`text`] is the key of the latter two, and
+//! [`message`] is what they sign.
 //!
 //! While a secret is being replaced, the old one signs as well, up to a time; receivers take a message
 //! that either has signed. The style of GitHub has room for one signature: there the new secret
@@ -15,6 +16,7 @@ pub mod message;
 pub mod secret;
 pub mod standard;
 pub mod stripe;
+pub mod text;
 
 use std::fmt;
 
@@ -68,8 +70,8 @@ impl Style {
 /// A key of any style.
 enum Key {
     Standard(standard::Key),
-    Stripe(stripe::Key),
-    GitHub(github::Key),
+    Stripe(text::Key),
+    GitHub(text::Key),
 }
 
 /// Signs the messages of one endpoint. See the module.
@@ -111,8 +113,8 @@ impl Signer {
     fn add(&mut self, secret: &Secret, until: Option<Timestamp>) -> Result<(), SecretError> {
         let key = match self.style {
             Style::Standard => Key::Standard(standard::Key::parse(secret)?),
-            Style::Stripe => Key::Stripe(stripe::Key::parse(secret)?),
-            Style::GitHub => Key::GitHub(github::Key::parse(secret)?),
+            Style::Stripe => Key::Stripe(text::Key::parse(secret)?),
+            Style::GitHub => Key::GitHub(text::Key::parse(secret)?),
             Style::Unsigned => return Ok(()),
         };
         self.keys.push((key, until));
@@ -138,11 +140,11 @@ impl Key {
         if let Self::Standard(key) = self { Some(key) } else { None }
     }
 
-    const fn as_stripe(&self) -> Option<&stripe::Key> {
+    const fn as_stripe(&self) -> Option<&text::Key> {
         if let Self::Stripe(key) = self { Some(key) } else { None }
     }
 
-    const fn as_github(&self) -> Option<&github::Key> {
+    const fn as_github(&self) -> Option<&text::Key> {
         if let Self::GitHub(key) = self { Some(key) } else { None }
     }
 }

@@ -3,38 +3,14 @@
 //! Reference `trust_ux.md` 1.3. `X-GitHub-Delivery` is a GUID, the same when a message is sent
 //! again: here it is made of the message's id.
 
-use std::fmt;
-
-use outflow_auth::Secret;
 use ring::digest::{SHA256, digest};
-use ring::hmac;
 
-use super::secret::{SecretError, check_text};
-use super::{Message, MessageId, hex};
+use super::text::Key;
+use super::{Message, MessageId};
 use crate::header::Field;
 
 /// What a batch of events of several types is said to be of.
 const MIXED: &str = "events";
-
-/// What one secret signs with.
-pub struct Key(hmac::Key);
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
-impl Key {
-    /// The key of a secret.
-    ///
-    /// # Errors
-    /// [`SecretError`].
-    pub fn parse(secret: &Secret) -> Result<Self, SecretError> {
-        check_text(secret.expose())?;
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes())))
-    }
-}
 
 /// The headers of a message; there is room for one signature.
 pub(super) fn fields(key: Option<&Key>, message: &Message<'_>) -> Vec<Field> {
@@ -43,8 +19,8 @@ pub(super) fn fields(key: Option<&Key>, message: &Message<'_>) -> Vec<Field> {
         Field::new("X-GitHub-Delivery", &guid(message.id)),
         Field::new("X-GitHub-Hook-ID", message.endpoint),
     ];
-    if let Some(Key(key)) = key {
-        let signature = hex(hmac::sign(key, message.body).as_ref());
+    if let Some(key) = key {
+        let signature = key.sign(&[message.body]);
         fields.push(Field::new("X-Hub-Signature-256", &format!("sha256={signature}")));
     }
     fields
