@@ -18,7 +18,7 @@ pub mod endpoint;
 pub mod subnet;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 
 pub use address::Class;
@@ -113,8 +113,7 @@ impl Guard {
         let address = to.ip().to_canonical();
         let is_own = |own: &SocketAddr| {
             let ip = own.ip().to_canonical();
-            let is_here = address.is_loopback() || address.is_unspecified();
-            own.port() == to.port() && (ip == address || (ip.is_unspecified() && is_here))
+            own.port() == to.port() && (ip == address || (ip.is_unspecified() && is_here(address)))
         };
         if self.own.iter().any(is_own) {
             return Err(Denied { class: None });
@@ -134,4 +133,23 @@ impl Guard {
             None => Ok(()),
         }
     }
+}
+
+/// Whether an address is one of this host's: then what is sent to it is sent from it. Nothing is sent to
+/// find out, and it is asked only where the port is one of the server's own.
+fn is_here(address: IpAddr) -> bool {
+    if address.is_loopback() || address.is_unspecified() {
+        return true;
+    }
+    let any = match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let from = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    };
+    // Where there is no way to it, nobody is reached.
+    from().is_ok_and(|from| from.ip().to_canonical() == address)
 }

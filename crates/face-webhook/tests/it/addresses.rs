@@ -2,7 +2,7 @@
 //! through.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use outflow_face_webhook::guard::Class::{
     self, Benchmark, Broadcast, Cloud, Documentation, LinkLocal, Loopback, Multicast, Private,
@@ -237,6 +237,26 @@ fn the_servers_own_doors_are_closed_whatever_is_allowed() {
     for to in ["127.0.0.1:8081", "203.0.113.7:443", "203.0.113.8:61613", "[::1]:443"] {
         assert_eq!(check(to), Ok(()), "{to}");
     }
+}
+
+#[test]
+fn the_servers_own_doors_are_closed_at_every_address_of_the_host() {
+    // Where packets for elsewhere would leave from; none is sent.
+    let found = ["192.0.2.1:9", "8.8.8.8:9", "[2001:db8::1]:9"].map(|to| {
+        let to: SocketAddr = to.parse().unwrap();
+        let any: IpAddr = if to.is_ipv4() { ip("0.0.0.0") } else { ip("::") };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(to).ok()?;
+        socket.local_addr().ok().map(|from| from.ip())
+    });
+    let here: BTreeSet<IpAddr> = found.into_iter().flatten().chain([ip("127.0.0.1")]).collect();
+    let own = vec!["0.0.0.0:8080".parse().unwrap(), "[::]:8080".parse().unwrap()];
+    let guard = Guard { own, ..allowing(&["0.0.0.0/0", "::/0"]) };
+    for address in here {
+        assert_eq!(guard.check((address, 8080).into()), Err(Denied { class: None }), "{address}");
+        assert_eq!(guard.check((address, 8081).into()), Ok(()), "{address}");
+    }
+    assert_eq!(guard.check("8.8.8.8:8080".parse().unwrap()), Ok(()));
 }
 
 #[test]
