@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use crate::stand::{LOOPBACK, Receiver, client, names, options, post, request};
+use crate::stand::{LOOPBACK, Receiver, client, come_through, names, options, post, request};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -133,7 +133,7 @@ async fn an_answer_that_nobody_asked_for_is_no_answer_to_the_next_request() {
             said.notify_one();
             // Until it was said, and has come through.
             said.notified().await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            come_through().await;
         }
         let second = post(&client, &receiver.url("/"), "{}").await.unwrap();
         assert_eq!((second.status, receiver.accepted()), (500, 2), "{is_late}");

@@ -17,7 +17,7 @@ use outflow_face_webhook::wire::{Answer, Encoding, Headers};
 use outflow_model::clock::SystemClock;
 use outflow_model::{IntegrationId, ProjectId};
 use rustls::RootCertStore;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -132,6 +132,16 @@ impl Receiver {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://receiver.test:{}{path}", self.at.port())
     }
+}
+
+/// Waits until what was written to connections of this host before is known at their other ends: a byte
+/// that is written after it has come.
+pub(crate) async fn come_through() {
+    let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+    let connecting = TcpStream::connect(listener.local_addr().unwrap());
+    let (writer, accepted) = tokio::join!(connecting, listener.accept());
+    writer.unwrap().write_u8(1).await.unwrap();
+    accepted.unwrap().0.read_u8().await.unwrap();
 }
 
 /// The next request of a connection, whole; empty: the connection has ended.
