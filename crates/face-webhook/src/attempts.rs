@@ -5,7 +5,7 @@
 //! needed. Nobody waits for it.
 //!
 //! Invariants: a log that falls behind, or cannot be written, holds up no request: what there is no
-//! room for is counted and left out; what it says of an endpoint is what its own project may know.
+//! room for is counted and left out, attempts before alerts; what it says of an endpoint is what its own project may know.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::options::Options;
 
 /// How many entries may wait to be written.
 const WAITING: usize = 4_096;
+/// How many of these places no attempt takes: alerts find room however many attempts there are.
+const FOR_ALERTS: usize = 512;
 /// How many are written together.
 const TOGETHER: usize = 256;
 /// How many bytes of attempts are kept for an endpoint.
@@ -82,6 +84,11 @@ impl Log {
 
     /// Adds an entry, if there is room.
     pub(crate) fn tell(&self, id: &WebhookId, entry: Entry) {
+        let is_attempt = matches!(entry, Entry::Attempt(_));
+        if is_attempt && self.entries.capacity() <= FOR_ALERTS {
+            self.metrics.untold.inc();
+            return;
+        }
         if self.entries.try_send((id.clone(), entry)).is_err() {
             self.metrics.untold.inc();
         }

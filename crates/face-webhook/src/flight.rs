@@ -15,10 +15,14 @@ use outflow_model::{ProjectId, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::attempt::{Attempt, Request, Target, Transport};
+use crate::metrics::Metrics;
 use crate::outcome::{Failure, Outcome};
 use crate::session::BatchId;
 use crate::signature::{Message, MessageId, Signer};
 use crate::wire::{BatchSize, Body, Encoding, body};
+
+/// The largest body that is packed on a thread that serves others, in bytes: a fraction of a millisecond.
+const PACKED_AT_ONCE: usize = 16 << 10;
 
 /// Which flight: of which endpoint, since it was taken on, and which batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,6 @@ pub(crate) struct Landed {
     pub(crate) id: FlightId,
     pub(crate) message: MessageId,
     pub(crate) attempt: Attempt,
-    pub(crate) body_bytes: usize,
 }
 
 /// What is sent, before it is packed and signed.
@@ -51,8 +54,16 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
-    /// The request, packed and signed.
-    pub(crate) fn request(self) -> Request {
+    /// The request, packed and signed; `None`, never in practice: that came to grief.
+    pub(crate) async fn pack(self) -> Option<Request> {
+        if self.encoding == Encoding::Gzip && self.body.len() > PACKED_AT_ONCE {
+            // Megabytes take long enough to hold up what else this thread serves.
+            return tokio::task::spawn_blocking(move || self.request()).await.ok();
+        }
+        Some(self.request())
+    }
+
+    fn request(self) -> Request {
         let Self { target, signer, encoding, timeout, message, event, body, at } = self;
         let packed = match encoding {
             Encoding::Gzip => body::gzip(&body).ok(),
@@ -95,13 +106,36 @@ pub(crate) fn document(
 }
 
 /// Tells the post when it is dropped, whatever has happened.
-struct Report {
+pub(crate) struct Report {
     landed: Option<Landed>,
     tell: mpsc::UnboundedSender<Landed>,
+    metrics: Metrics,
+}
+
+impl Report {
+    /// The report of a flight, which is under way from now on. `tell` is the post's, which bounds its
+    /// length by the flights that it starts.
+    pub(crate) fn new(
+        id: FlightId,
+        letter: &Letter,
+        tell: mpsc::UnboundedSender<Landed>,
+        metrics: &Metrics,
+    ) -> Self {
+        let broken = Attempt {
+            outcome: Outcome::of_failure(Failure::Broken),
+            status: None,
+            excerpt: Bytes::new(),
+            took: Duration::ZERO,
+        };
+        let landed = Some(Landed { id, message: letter.message.clone(), attempt: broken });
+        metrics.in_flight.inc();
+        Self { landed, tell, metrics: metrics.clone() }
+    }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
+        self.metrics.in_flight.dec();
         if let Some(landed) = self.landed.take() {
             // The post may have stopped.
             let _ = self.tell.send(landed);
@@ -109,31 +143,21 @@ impl Drop for Report {
     }
 }
 
-/// Flies: notes what is to be noted first, sends, and reports to `tell`, whose length the post bounds
-/// by the flights that it starts.
+/// Flies: notes what is to be noted first, sends, and reports.
 pub(crate) async fn fly(
-    id: FlightId,
     letter: Letter,
     noting: Option<impl Future<Output = Result<(), CatalogError>> + Send>,
     transport: Arc<dyn Transport>,
-    tell: mpsc::UnboundedSender<Landed>,
+    mut report: Report,
 ) {
-    let (message, body_bytes) = (letter.message.clone(), letter.body.len());
-    let broken = Attempt {
-        outcome: Outcome::of_failure(Failure::Broken),
-        status: None,
-        excerpt: Bytes::new(),
-        took: Duration::ZERO,
-    };
-    let landed = Some(Landed { id, message, attempt: broken, body_bytes });
-    let mut report = Report { landed, tell };
     if let Some(noting) = noting
         && let Err(error) = noting.await
     {
         // It is sent all the same: after a crash the batch may be cut elsewhere, and no event is lost.
         tracing::warn!(%error, "a webhook's batch could not be noted");
     }
-    let attempt = transport.attempt(letter.request()).await;
+    let Some(request) = letter.pack().await else { return };
+    let attempt = transport.attempt(request).await;
     if let Some(landed) = &mut report.landed {
         landed.attempt = attempt;
     }

@@ -3,7 +3,8 @@
 //! Told of every attempt's end. Operators hear of it at 50, 70, 90 and 100 per cent of the time that
 //! is allowed; at 100 the endpoint is disabled. One success, and it is well.
 //!
-//! Invariants: each alert is given once, the later ones for the earlier ones when they come due
+//! Invariants: an endpoint is disabled by an attempt that fails when the time is over, never by the time
+//! alone: while nothing is sent, or the server is down, nothing fails; each alert is given once, the later ones for the earlier ones when they come due
 //! together; what is kept is what [`Failing`] says, so that a restart neither forgets nor repeats
 //! one; a clock that is set back postpones, and never disables.
 
@@ -12,7 +13,9 @@ use std::time::Duration;
 use outflow_model::Timestamp;
 
 /// At which parts of the time operators hear of it, in per cent.
-const STEPS: [u8; 4] = [50, 70, 90, 100];
+const STEPS: [u8; 4] = [50, 70, 90, DISABLES];
+/// At which it is disabled.
+const DISABLES: u8 = 100;
 
 /// An endpoint that fails: what is stored of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl Alert {
     /// Whether the time is over.
     #[must_use]
     pub const fn disables(&self) -> bool {
-        self.percent >= 100
+        self.percent >= DISABLES
     }
 }
 
@@ -76,20 +79,22 @@ impl Health {
     }
 
     /// The alert that is due, if one is; it counts as given. `allowed` is the time after which an
-    /// endpoint is disabled.
-    pub fn alert(&mut self, now: Timestamp, allowed: Duration) -> Option<Alert> {
+    /// endpoint is disabled, `has_failed`: an attempt has failed just now.
+    pub fn alert(&mut self, now: Timestamp, allowed: Duration, has_failed: bool) -> Option<Alert> {
         let failing = self.failing.as_mut()?;
-        let is_due = |percent: &u8| failing.at(*percent, allowed) <= now;
+        let is_due = |percent: &u8| {
+            failing.at(*percent, allowed) <= now && (has_failed || *percent < DISABLES)
+        };
         let percent = STEPS.into_iter().rev().find(is_due).filter(|at| *at > failing.told)?;
         failing.told = percent;
         Some(Alert { percent, since: failing.since, failures: failing.failures })
     }
 
-    /// When the next alert is due, if nothing succeeds before.
+    /// When the next alert is due that needs no attempt, if nothing succeeds before.
     #[must_use]
     pub fn next_alert(&self, allowed: Duration) -> Option<Timestamp> {
         let failing = self.failing?;
-        let next = STEPS.into_iter().find(|percent| *percent > failing.told);
+        let next = STEPS.into_iter().find(|step| *step > failing.told && *step < DISABLES);
         next.map(|percent| failing.at(percent, allowed))
     }
 }
@@ -114,7 +119,7 @@ mod tests {
     }
 
     fn percent(health: &mut Health, hours: i64) -> Option<u8> {
-        health.alert(at(hours), ALLOWED).map(|alert| alert.percent)
+        health.alert(at(hours), ALLOWED, true).map(|alert| alert.percent)
     }
 
     #[test]
@@ -124,15 +129,24 @@ mod tests {
         assert_eq!((health.fail(at(1)), health.fail(at(2))), (1, 2));
         let mut seen = Vec::new();
         while let Some(due) = health.next_alert(ALLOWED) {
-            assert_eq!(health.alert(due.plus_millis(-1), ALLOWED), None);
-            let alert = health.alert(due, ALLOWED).unwrap();
+            assert_eq!(health.alert(due.plus_millis(-1), ALLOWED, false), None);
+            let alert = health.alert(due, ALLOWED, false).unwrap();
             assert_eq!((alert.since, alert.failures), (at(1), 2));
-            assert_eq!(health.alert(due, ALLOWED), None, "twice");
+            assert_eq!(health.alert(due, ALLOWED, false), None, "twice");
             seen.push((due, alert.percent, alert.disables()));
         }
-        let expected =
-            [(at(51), 50, false), (at(71), 70, false), (at(91), 90, false), (at(101), 100, true)];
-        assert_eq!(seen, expected);
+        assert_eq!(seen, [(at(51), 50, false), (at(71), 70, false), (at(91), 90, false)]);
+    }
+
+    #[test]
+    fn the_time_alone_disables_nothing() {
+        let mut health = Health::default();
+        health.fail(at(0));
+        assert_eq!(health.alert(at(5_000), ALLOWED, false).map(|one| one.percent), Some(90));
+        assert_eq!(health.alert(at(6_000), ALLOWED, false), None);
+        health.fail(at(6_001));
+        let last = health.alert(at(6_001), ALLOWED, true).unwrap();
+        assert!(last.disables() && last.failures == 2 && last.since == at(0));
     }
 
     #[test]
@@ -174,6 +188,6 @@ mod tests {
         health.fail(at(1_000));
         assert_eq!(percent(&mut health, 0), None);
         assert_eq!(percent(&mut health, -1_000_000), None);
-        assert_eq!(health.alert(at(1_000), Duration::MAX), None);
+        assert_eq!(health.alert(at(1_000), Duration::MAX, true), None);
     }
 }

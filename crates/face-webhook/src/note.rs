@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::Failing;
 use crate::session::{Disabled, Note};
+use crate::wire::BatchSize;
 
 /// The version written; a newer one is not read.
 const VERSION: u32 = 1;
@@ -24,6 +25,9 @@ struct Record {
     disabled: Option<(String, i64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     at_hand: Vec<u64>,
+    /// How many events batches had at most when that one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,6 +52,7 @@ pub(crate) fn encode(note: &Note) -> Option<Bytes> {
         next_attempt: note.next_attempt.map(Timestamp::millis),
         disabled: note.disabled.map(|(why, at)| (why.as_str().into(), at.millis())),
         at_hand: note.at_hand.iter().map(|offset| offset.get()).collect(),
+        size: note.size.map(|size| size.get() as u64),
     };
     // A plain struct of strings and numbers: writing it cannot fail.
     serde_json::to_vec(&record).ok().map(Bytes::from)
@@ -69,8 +74,14 @@ pub(crate) fn decode(value: &[u8]) -> Option<Note> {
         told,
     });
     let next_attempt = record.next_attempt.map(Timestamp::from_millis);
-    let at_hand = record.at_hand.into_iter().map(Offset::new).collect();
-    Some(Note { failing, next_attempt, disabled, at_hand })
+    let at_hand: Vec<Offset> = record.at_hand.into_iter().map(Offset::new).collect();
+    let size = match record.size {
+        Some(events) => Some(BatchSize::new(events).ok()?),
+        None => None,
+    };
+    let fits = |size: BatchSize| size.get() >= at_hand.len();
+    let is_good = size.is_none_or(fits);
+    is_good.then_some(Note { failing, next_attempt, disabled, at_hand, size })
 }
 
 #[cfg(test)]
@@ -85,11 +96,13 @@ mod tests {
             next_attempt: Some(at(2)),
             disabled: Some((Disabled::Failing, at(3))),
             at_hand: vec![Offset::new(4), Offset::new(9)],
+            size: BatchSize::new(5).ok(),
         };
         assert_eq!(decode(&encode(&note).unwrap()), Some(note));
         assert_eq!(encode(&Note::default()), None);
         assert_eq!(decode(br#"{"v":1}"#), Some(Note::default()));
-        for bad in [&b"{"[..], br#"{"v":2}"#, br#"{"v":1,"disabled":["odd",1]}"#] {
+        let bad = [&b"{"[..], br#"{"v":2}"#, br#"{"v":1,"disabled":["odd",1]}"#];
+        for bad in bad.into_iter().chain([&br#"{"v":1,"at_hand":[1],"size":7}"#[..]]) {
             assert_eq!(decode(bad), None);
         }
     }

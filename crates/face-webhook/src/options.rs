@@ -13,7 +13,7 @@ pub struct Options {
     pub guard: Arc<Guard>,
     /// How many requests are under way at once.
     pub max_in_flight: usize,
-    /// How many of them to one host and port.
+    /// How many of one project's to one host and port.
     pub max_per_host: usize,
     /// How many bytes of bodies are under way at once; one body always may.
     pub max_body_bytes: usize,
@@ -21,6 +21,10 @@ pub struct Options {
     pub max_batch_bytes: usize,
     /// How many events of an endpoint with lanes by key wait at most behind others of their key.
     pub max_apart: usize,
+    /// About how many bytes of events all endpoints hold in memory.
+    pub max_held_bytes: usize,
+    /// About how many of them one endpoint does; two batches always may be.
+    pub max_endpoint_bytes: usize,
     /// How long an attempt may last.
     pub timeout: Duration,
     /// When what failed is tried again.
@@ -42,7 +46,9 @@ impl Default for Options {
             max_per_host: 32,
             max_body_bytes: 64 << 20,
             max_batch_bytes: 4 << 20,
-            max_apart: 1_000,
+            max_apart: 10_000,
+            max_held_bytes: 256 << 20,
+            max_endpoint_bytes: 8 << 20,
             timeout: Duration::from_secs(15),
             schedule: Schedule::default(),
             disable_after: Duration::from_secs(5 * 24 * HOUR),

@@ -3,13 +3,19 @@
 //! A few tasks run one each, with its share of the endpoints; an endpoint has no task of its own. It
 //! is a consumer of its subscription while it sends or waits for events, and none while it waits
 //! for a time, is paused or disabled: then it costs its settings and a few offsets. What an endpoint
-//! does is decided by its [`Session`](crate::session::Session); `dispatch` says which request goes next.
+//! does is decided by its [`Session`](crate::session::Session); `turns` says which request goes next,
+//! `dispatch` makes it, and `memory` says whose events are too many.
 //!
-//! Invariants: requests under way, and the bytes of their bodies, are bounded over all, for each host
-//! and for each endpoint; endpoints take turns; an endpoint that is slow holds up no other.
+//! Invariants: requests under way, and the bytes of their bodies, are bounded over all, for each project,
+//! host and endpoint; so are the bytes of the events that are held; projects take turns, and the
+//! endpoints of each; an endpoint that is slow holds up none of another project; what could not be read
+//! is tried again.
 
 mod dispatch;
 mod endpoint;
+mod memory;
+mod quota;
+mod turns;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,13 +34,16 @@ use crate::flight::Landed;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::session::Input;
-use dispatch::Dispatch;
 use endpoint::Endpoint;
+use memory::Memory;
+use turns::Turns;
 
 /// How many events are taken of the hub at once.
 const TAKEN: usize = 1_000;
 /// The longest time without a look at the clock: it may be set forward.
 const LOOK: Duration = Duration::from_secs(1);
+/// After how long what could not be read is read again, in milliseconds.
+const AGAIN_MS: i64 = 5_000;
 /// How long requests under way are waited for when the server stops.
 const LANDING: Duration = Duration::from_secs(5);
 
@@ -78,7 +87,11 @@ pub(crate) struct Post {
     names: HashMap<WebhookId, u64>,
     next: u64,
     timers: BTreeSet<(Timestamp, u64)>,
-    dispatch: Dispatch,
+    /// Those that could not be taken on, by when that is tried again; `true`: what was disabled begins
+    /// again then.
+    postponed: HashMap<WebhookId, (Timestamp, bool)>,
+    turns: Turns,
+    memory: Memory,
     landings: mpsc::UnboundedReceiver<Landed>,
     landed: mpsc::UnboundedSender<Landed>,
     commands: mpsc::Receiver<Command>,
@@ -97,7 +110,8 @@ impl Post {
     pub(crate) fn new(shared: Shared, commands: mpsc::Receiver<Command>) -> Self {
         let consumers = shared.hub.consumers(&shared.grant);
         let (landed, landings) = mpsc::unbounded_channel();
-        let dispatch = Dispatch::new(&shared.options);
+        let turns = Turns::new(&shared.options);
+        let memory = Memory::new(shared.options.max_held_bytes / shared.options.posts.max(1));
         Self {
             shared,
             consumers,
@@ -106,7 +120,9 @@ impl Post {
             names: HashMap::new(),
             next: 0,
             timers: BTreeSet::new(),
-            dispatch,
+            postponed: HashMap::new(),
+            turns,
+            memory,
             landings,
             landed,
             commands,
@@ -121,7 +137,9 @@ impl Post {
         let mut stopping = std::pin::pin!(stopping);
         loop {
             self.look_at_timers().await;
-            self.send();
+            self.take_on_postponed().await;
+            self.make_room().await;
+            self.send().await;
             let pause = self.pause();
             let woken = async {
                 tokio::select! {
@@ -159,14 +177,14 @@ impl Post {
     /// Waits for what is under way, so that it need not be sent again.
     async fn stop(mut self) {
         let all = async {
-            while self.dispatch.in_flight() > 0 {
+            while self.turns.in_flight() > 0 {
                 let Some(landed) = self.landings.recv().await else { break };
                 self.land(landed).await;
             }
         };
         if tokio::time::timeout(LANDING, all).await.is_err() {
             tracing::info!(
-                requests = self.dispatch.in_flight(),
+                requests = self.turns.in_flight(),
                 "requests to webhooks were cut short; they are made again"
             );
         }
@@ -198,6 +216,26 @@ impl Post {
         }
     }
 
+    /// Tries again what could not be read.
+    async fn take_on_postponed(&mut self) {
+        if self.postponed.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let due = self.postponed.extract_if(|_, (at, _)| *at <= now);
+        let due: Vec<(WebhookId, bool)> = due.map(|(id, (_, anew))| (id, anew)).collect();
+        for (id, anew) in due {
+            self.take_on(&id, anew).await;
+        }
+    }
+
+    /// Has events given back while there are too many of them.
+    async fn make_room(&mut self) {
+        while let Some(key) = self.memory.next_to_give() {
+            self.tell(key, Input::Shed).await;
+        }
+    }
+
     async fn arrive(&mut self, consumer: ConsumerId, events: Vec<Delivery>) {
         if let Some(&key) = self.joined.get(&consumer) {
             self.tell(key, Input::Arrived(events)).await;
@@ -211,5 +249,12 @@ impl Post {
             endpoint.consumer = None;
             self.tell(key, Input::Lost).await;
         }
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        // Also when it came to grief, and another goes on.
+        self.shared.metrics.endpoints.dec_by(i64::try_from(self.endpoints.len()).unwrap_or(0));
     }
 }

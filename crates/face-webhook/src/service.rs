@@ -6,6 +6,7 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use outflow_auth::{Auth, SystemRng};
 use outflow_hub::webhook::{Asking, WebhookId};
@@ -14,9 +15,11 @@ use outflow_hub::{
 };
 use outflow_model::id::NameError;
 use outflow_model::{Action, CredentialId, Grant, Offset};
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::attempt::Transport;
 use crate::attempts::Log;
@@ -27,12 +30,17 @@ use crate::settings;
 
 /// How many commands may wait for a post.
 const COMMANDS: usize = 1_024;
+/// How long a post that came to grief pauses before it begins again.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// The ways to the posts. One that is begun again has a new one.
+type Posts = [Mutex<mpsc::Sender<Command>>];
 
 /// What `admin` asks. See the module.
 struct Service {
     hub: Hub,
     options: Arc<Options>,
-    posts: Vec<mpsc::Sender<Command>>,
+    posts: Arc<Posts>,
 }
 
 impl fmt::Debug for Service {
@@ -60,8 +68,9 @@ impl Service {
     }
 
     async fn send(&self, id: &WebhookId, command: Command) {
-        if let Some(post) = self.posts.get(post_of(id, self.posts.len())) {
-            // A post that has stopped needs to know nothing any more.
+        let post = self.posts.get(post_of(id, self.posts.len())).map(|post| post.lock().clone());
+        if let Some(post) = post {
+            // A post that has stopped needs to know nothing any more; one that begins looks at all.
             let _ = post.send(command).await;
         }
     }
@@ -134,7 +143,7 @@ pub fn serve<S, F>(
     stopping: F,
 ) -> Result<impl Future<Output = ()> + Send + use<S, F>, NameError>
 where
-    F: Fn() -> S,
+    F: Fn() -> S + Send + Sync + 'static,
     S: Future<Output = ()> + Send + 'static,
 {
     let metrics = Metrics::register(registry);
@@ -154,28 +163,28 @@ where
     let shared =
         Shared { hub: hub.clone(), auth, grant, transport, options: options.clone(), metrics, log };
     let count = options.posts.max(1);
-    let (mut posts, mut runs) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for at in 0..count {
-        let (send, commands) = mpsc::channel(COMMANDS);
-        posts.push(send);
-        runs.push((at, Post::new(shared.clone(), commands), stopping()));
-    }
-    drop(shared);
-    hub.set_webhooks(Arc::new(Service { hub: hub.clone(), options, posts }));
+    let (posts, commands): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(COMMANDS)).unzip();
+    let posts: Arc<Posts> = posts.into_iter().map(Mutex::new).collect();
+    hub.set_webhooks(Arc::new(Service { hub: hub.clone(), options, posts: Arc::clone(&posts) }));
+    let stopping = Arc::new(stopping);
     Ok(async move {
-        // After the service is there to be told of changes: none is missed.
-        let ids = hub.endpoints().into_iter().map(|one| (one.project.clone(), one.id.clone()));
-        let ids: Vec<WebhookId> = ids.collect();
         let log = tokio::spawn(writing);
         // Each is a task, so that all cores serve them.
         let mut tasks = JoinSet::new();
-        for (at, post, stopping) in runs {
-            let own = ids.iter().filter(|id| post_of(id, count) == at).cloned().collect();
-            tasks.spawn(post.run(own, stopping));
+        for (at, commands) in commands.into_iter().enumerate() {
+            let mut commands = Some(commands);
+            let (shared, posts, stopping) = (shared.clone(), posts.clone(), stopping.clone());
+            tasks.spawn(keep_running(move || {
+                let commands = commands.take().unwrap_or_else(|| anew(&posts, at));
+                let post = Post::new(shared.clone(), commands);
+                // After it is there to be told of changes: none is missed.
+                post.run(endpoints(&shared.hub, at, count), stopping())
+            }));
         }
+        drop(shared);
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a post came to grief: its webhooks are served after a restart");
+                tracing::error!(%error, "webhooks are served no more");
             }
         }
         // It ends when no post is left to tell it anything.
@@ -183,4 +192,57 @@ where
             tracing::warn!("the log of webhooks' attempts came to grief");
         }
     })
+}
+
+/// A new way to the post `at`, which the last one went away with.
+fn anew(posts: &Posts, at: usize) -> mpsc::Receiver<Command> {
+    let (send, commands) = mpsc::channel(COMMANDS);
+    if let Some(post) = posts.get(at) {
+        *post.lock() = send;
+    }
+    commands
+}
+
+/// The endpoints that the post `at` of so many serves.
+fn endpoints(hub: &Hub, at: usize, count: usize) -> Vec<WebhookId> {
+    let ids = hub.endpoints().into_iter().map(|one| (one.project.clone(), one.id.clone()));
+    ids.filter(|id| post_of(id, count) == at).collect()
+}
+
+/// Runs what `begin` gives, again when it comes to grief: what it held goes back to the hub with it.
+async fn keep_running<F>(mut begin: impl FnMut() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        // Ends with this future, as a task by itself would not.
+        let mut run = JoinSet::new();
+        run.spawn(begin());
+        match run.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(%error, "a post of webhooks came to grief; it begins again");
+                sleep(RECOVERY).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_to_grief_is_begun_again_and_what_ends_is_not() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        keep_running(move || {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            async move { assert!(number == 2, "the {number}th comes to grief") }
+        })
+        .await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+    }
 }

@@ -1,136 +1,56 @@
 //! One endpoint as a state machine: what is sent next, and what becomes of it.
 //!
 //! Driven by `post`, which has the sockets, the hub and the clock; tested against a model
-//! without any of them. `lane` holds what has come and the batches that are made of it.
+//! without any of them. `lane` holds what has come and the batches that are made of it, `batch` is one
+//! of these; `rules` are the settings, `step` what happens and what is to be done.
 //!
 //! Events of one lane are sent in order: nothing of a lane that a batch holds is sent before that
 //! batch is settled. By default an endpoint has one lane; with lanes by key each key is one. A batch
 //! that failed keeps its events, so that it is the same when it is sent again: while the endpoint waits
 //! it holds their offsets only, and takes the events up again when it comes back.
 //! A batch that is not full could be cut elsewhere after a crash, so it is noted before it is sent; a full
-//! one is the same again because the hub hands out what there is well within the linger.
+//! one is the same again because the hub hands out what there is well within the linger. Settings that
+//! change leave it as it is, and it is noted then.
 //!
 //! Invariants: events of one lane are settled in order, none is skipped; a batch that is sent
 //! again has the same events, but those that retention has taken meanwhile; nothing is sent while
-//! the endpoint is paused or disabled; what it holds is bounded by [`Session::credit`].
+//! the endpoint is paused or disabled; what it holds is bounded, in events and in bytes, by
+//! [`Session::credit`].
 
+mod batch;
 mod lane;
+mod queue;
+mod rules;
+mod step;
 
 use std::time::Duration;
 
 use outflow_model::{Offset, Rng, Timestamp};
 
-use crate::health::{Alert, Failing, Health};
+use crate::health::{Failing, Health};
 use crate::outcome::Outcome;
-use crate::schedule::Schedule;
 use crate::wire::BatchSize;
+pub use batch::{BatchId, Sending};
+pub use lane::Held;
 use lane::Lanes;
-pub use lane::{BatchId, Held};
+pub use rules::{Disabled, Rules};
+pub use step::{Input, Output};
 
 /// A partial batch is sent when its first event has waited so long (seed 001).
 const LINGER: Duration = Duration::from_secs(1);
 /// How many events it takes at least, so that small batches do not wait for the hub.
 const LEAST_CREDIT: usize = 8;
+/// What is missing of a batch, and not shown to be gone by what comes after it, is waited for so long:
+/// well beyond what a busy hub needs to hand it out, as a batch without it is another message.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Pauses above this are not worth the memory of what was taken already.
 const SHORT: Duration = Duration::from_secs(2);
+/// For how long an endpoint takes nothing when there is no room for it; up to twice that, so that those
+/// that went together do not come back together.
+const AWAY: Duration = Duration::from_secs(5);
 /// After so many failures a batch of several keys is sent key by key, so that one that is never
 /// taken holds up its own key only.
 const APART_AFTER: u32 = 3;
-
-/// What an endpoint's settings say of this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// How many events a request has at most.
-    pub size: BatchSize,
-    /// How many bytes of lines, but for one event.
-    pub max_bytes: usize,
-    /// How many requests may be under way; above 1 only with lanes by key.
-    pub lanes: usize,
-    /// Whether each key is a lane.
-    pub by_key: bool,
-    /// How many events wait at most behind those of their key, with lanes by key.
-    pub max_apart: usize,
-    /// When to try again.
-    pub schedule: Schedule,
-    /// After how long of failure only the endpoint is disabled.
-    pub disable_after: Duration,
-    /// Whether nothing is sent for now.
-    pub is_paused: bool,
-}
-
-/// Why nothing is sent any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disabled {
-    /// The endpoint said so (410).
-    Gone,
-    /// It has failed for as long as is allowed.
-    Failing,
-}
-
-impl Disabled {
-    /// The word for it in what is stored and shown.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-        }
-    }
-
-    /// The reason of this word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Gone, Self::Failing].into_iter().find(|one| one.as_str() == word)
-    }
-}
-
-/// What happens to an endpoint.
-#[derive(Debug)]
-pub enum Input<E> {
-    /// Events have come, in order.
-    Arrived(Vec<E>),
-    /// An attempt has ended.
-    Ended(BatchId, Outcome),
-    /// Time has passed.
-    Due,
-    /// What was taken has gone back by itself: the consumer is no more.
-    Lost,
-    /// The place was moved: what is known of batches counts no more.
-    Moved,
-    /// The settings are others.
-    Changed(Rules),
-    /// What failed is tried now.
-    Retry,
-    /// What was disabled begins again.
-    Resumed,
-}
-
-/// What is to be done.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Output<E> {
-    /// Take events, from the first that is not settled on.
-    Join,
-    /// Take none, and give back what was taken.
-    Leave,
-    /// Send a batch; [`Session::batch`] has it. Where it could be cut elsewhere another time, what
-    /// [`Session::note`] says is stored before.
-    Send {
-        /// Which.
-        batch: BatchId,
-        /// Whether the note is stored before.
-        is_noted: bool,
-    },
-    /// These events are done.
-    Done(Vec<E>),
-    /// These will never be taken: they are set aside, with the status of the answer.
-    Park(Vec<E>, u16),
-    /// Operators hear of this.
-    Alert(Alert),
-    /// Nothing is sent any more.
-    Disable(Disabled),
-    /// What [`Session::note`] says is to be stored.
-    Store,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -141,6 +61,8 @@ pub struct Session<E> {
     /// Whether it takes events now.
     is_joined: bool,
     lanes: Lanes<E>,
+    /// Until when it takes nothing, as there was no room.
+    away: Option<Timestamp>,
     /// What is to be done, while it is found out.
     outputs: Vec<Output<E>>,
 }
@@ -154,8 +76,10 @@ pub struct Note {
     pub next_attempt: Option<Timestamp>,
     /// Why it is disabled, and since when.
     pub disabled: Option<(Disabled, Timestamp)>,
-    /// The offsets of the batch that is sent next, where it could be cut elsewhere.
+    /// The offsets of the batch that is sent next: it could be cut elsewhere.
     pub at_hand: Vec<Offset>,
+    /// How many events batches had at most when it was made.
+    pub size: Option<BatchSize>,
 }
 
 impl<E: Held> Session<E> {
@@ -166,34 +90,46 @@ impl<E: Held> Session<E> {
         let mut lanes = Lanes::default();
         lanes.hold_off(note.next_attempt, failures);
         if !rules.by_key {
-            lanes.recall(note.at_hand);
+            lanes.recall(note.at_hand, note.size);
         }
         let health = Health::new(note.failing);
         let (disabled, outputs) = (note.disabled, Vec::new());
-        Self { rules, health, disabled, is_joined: false, lanes, outputs }
+        Self { rules, health, disabled, is_joined: false, lanes, away: None, outputs }
     }
 
     /// What is to be stored.
     #[must_use]
     pub fn note(&self) -> Note {
-        // With lanes by key, and one event a batch, there is nothing to be cut elsewhere.
-        let is_cut = self.rules.size.is_array() && !self.rules.by_key;
-        let at_hand = if is_cut { self.lanes.at_hand().to_vec() } else { Vec::new() };
+        // With lanes by key nothing of them is noted.
+        let at_hand = self.lanes.at_hand().filter(|_| !self.rules.by_key);
+        let size = at_hand.map(|(_, size)| size);
+        let at_hand = at_hand.map(|(offsets, _)| offsets.to_vec()).unwrap_or_default();
         let failing = self.health.failing();
-        Note { failing, next_attempt: self.next_attempt(), disabled: self.disabled, at_hand }
+        let (next_attempt, disabled) = (self.next_attempt(), self.disabled);
+        Note { failing, next_attempt, disabled, at_hand, size }
     }
 
-    /// How many events it takes at once.
+    /// How many events it takes at once: no more than it has while it has too many bytes.
     #[must_use]
-    pub const fn credit(&self) -> usize {
+    pub fn credit(&self) -> usize {
+        if self.away.is_some() || self.lanes.bytes() >= self.rules.max_held_bytes {
+            return self.lanes.count();
+        }
         let batches = self.rules.size.get() * (self.rules.lanes + 1);
-        let batches = if batches > LEAST_CREDIT { batches } else { LEAST_CREDIT };
-        if self.rules.by_key { batches + self.rules.max_apart } else { batches }
+        let apart = if self.rules.by_key { self.rules.max_apart } else { 0 };
+        // What is at hand may be of larger batches than there are now.
+        (batches.max(LEAST_CREDIT) + apart).max(self.lanes.at_hand_count())
     }
 
-    /// A batch that is to be sent, and how often it has failed.
+    /// About how many bytes of memory the events that it has taken cost.
     #[must_use]
-    pub fn batch(&self, id: BatchId) -> Option<(&[E], u32)> {
+    pub const fn bytes(&self) -> usize {
+        self.lanes.bytes()
+    }
+
+    /// A batch that is to be sent; `None`: it is known no more, or its events were given back.
+    #[must_use]
+    pub fn batch(&self, id: BatchId) -> Option<Sending<'_, E>> {
         self.lanes.batch(id)
     }
 
@@ -206,19 +142,35 @@ impl<E: Held> Session<E> {
     /// When it wants [`Input::Due`], if ever.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
+        if !self.is_open() {
+            return None;
+        }
         let alert = self.health.next_alert(self.rules.disable_after);
-        let sends = self.next_attempt().into_iter().chain(self.lingers_until());
+        let alert = alert.filter(|_| self.lanes.has_failed());
+        let sends = if self.away.is_some() { self.away } else { self.next_send() };
+        sends.into_iter().chain(alert).min()
+    }
+
+    /// When there is something to be sent, or to be given up.
+    fn next_send(&self) -> Option<Timestamp> {
+        let lingers = self.lanes.lingers_until(&self.rules, LINGER);
+        let misses = self.lanes.misses_until(PATIENCE);
         // With no room, what lands is waited for, and not a time.
         let room = if self.is_joined { self.rules.lanes } else { 1 };
         let has_room = self.lanes.flying() < room;
-        let sends = sends.filter(|_| has_room).min();
-        sends.into_iter().chain(alert).min().filter(|_| self.is_open())
+        self.next_attempt().into_iter().chain(lingers).chain(misses).min().filter(|_| has_room)
     }
 
     /// Whether it sends.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.disabled.is_none() && !self.rules.is_paused
+    }
+
+    /// Whether it takes nothing for a while, as there was no room.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        self.away.is_some()
     }
 
     /// The settings.
@@ -229,35 +181,33 @@ impl<E: Held> Session<E> {
 
     /// Takes in what happened; gives what is to be done, in order.
     pub fn apply(&mut self, input: Input<E>, now: Timestamp, rng: &dyn Rng) -> Vec<Output<E>> {
+        let mut has_failed = false;
         match input {
             Input::Arrived(events) => {
                 if self.is_joined {
-                    self.lanes.arrive(events, now);
+                    self.lanes.arrive(events, self.rules.by_key, now);
                 }
             }
-            Input::Ended(batch, outcome) => self.end(batch, &outcome, now, rng),
+            Input::Ended(batch, outcome) => {
+                has_failed = matches!(outcome, Outcome::Again { .. } | Outcome::Refused { .. });
+                self.end(batch, &outcome, now, rng);
+            }
+            Input::Unsent(batch) => {
+                self.lanes.take_back(batch, now);
+                self.give_back();
+            }
             Input::Due => {}
             Input::Lost => {
                 self.is_joined = false;
                 self.lanes.let_go();
             }
+            Input::Shed => self.shed(now, rng),
             Input::Moved => {
                 self.leave();
                 self.lanes.forget();
                 self.outputs.push(Output::Store);
             }
-            Input::Changed(rules) => {
-                if rules.by_key != self.rules.by_key {
-                    // What is held has other lanes now.
-                    self.leave();
-                    self.lanes.forget();
-                }
-                let goes_on = self.rules.is_paused && !rules.is_paused;
-                self.rules = rules;
-                if goes_on {
-                    self.begin_anew();
-                }
-            }
+            Input::Changed(rules) => self.change(rules),
             Input::Retry => self.lanes.hurry(now),
             Input::Resumed => {
                 self.disabled = None;
@@ -265,9 +215,45 @@ impl<E: Held> Session<E> {
                 self.lanes.hurry(now);
             }
         }
-        self.look_at_health(now);
+        self.look_at_health(has_failed, now);
         self.go_on(now);
         std::mem::take(&mut self.outputs)
+    }
+
+    /// The settings are others. The batch at hand stays as it is, which it would not by itself.
+    fn change(&mut self, rules: Rules) {
+        if rules.by_key != self.rules.by_key {
+            // What is held has other lanes now.
+            self.leave();
+            self.lanes.forget();
+        }
+        let goes_on = self.rules.is_paused && !rules.is_paused;
+        self.rules = rules;
+        if goes_on {
+            self.begin_anew();
+        } else if self.lanes.at_hand().is_some() {
+            self.outputs.push(Output::Store);
+        }
+    }
+
+    /// There is no room for what it holds: gives back what is not under way, and takes nothing for a
+    /// while.
+    fn shed(&mut self, now: Timestamp, rng: &dyn Rng) {
+        let away = i64::try_from(AWAY.as_millis()).unwrap_or(i64::MAX);
+        let more = i64::try_from(rng.below(away.unsigned_abs())).unwrap_or(0);
+        self.away = Some(now.plus_millis(away.saturating_add(more)));
+        self.give_back();
+    }
+
+    /// While it is away, gives back what is not under way. With nothing under way it leaves, which
+    /// gives everything back.
+    fn give_back(&mut self) {
+        if self.away.is_some() && self.is_joined && self.lanes.flying() > 0 {
+            let events = self.lanes.shed();
+            if !events.is_empty() {
+                self.outputs.push(Output::GiveBack(events));
+            }
+        }
     }
 
     /// The time in which nothing was sent is no time of failure.
@@ -304,8 +290,7 @@ impl<E: Held> Session<E> {
                     return;
                 };
                 let pause = self.rules.schedule.pause(failures + 1, *wish, rng);
-                let until = now.plus_millis(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-                self.lanes.fail(batch, until);
+                self.lanes.fail(batch, later(now, pause));
                 if self.rules.by_key && failures + 1 >= APART_AFTER {
                     self.lanes.part(batch);
                 }
@@ -320,11 +305,12 @@ impl<E: Held> Session<E> {
         }
     }
 
-    fn look_at_health(&mut self, now: Timestamp) {
-        if !self.is_open() {
+    fn look_at_health(&mut self, has_failed: bool, now: Timestamp) {
+        // An endpoint to which nothing is sent does not fail, however long ago it last did.
+        if !self.is_open() || !(has_failed || self.lanes.has_failed()) {
             return;
         }
-        if let Some(alert) = self.health.alert(now, self.rules.disable_after) {
+        if let Some(alert) = self.health.alert(now, self.rules.disable_after, has_failed) {
             self.outputs.push(Output::Alert(alert));
             if alert.disables() {
                 self.disable(Disabled::Failing, now);
@@ -347,7 +333,8 @@ impl<E: Held> Session<E> {
 
     /// Sends what can be sent.
     fn go_on(&mut self, now: Timestamp) {
-        if !self.is_open() {
+        self.away = self.away.filter(|until| *until > now);
+        if !self.is_open() || self.away.is_some() {
             // What is under way may still be taken.
             if self.is_joined && self.lanes.flying() == 0 {
                 self.leave();
@@ -360,22 +347,32 @@ impl<E: Held> Session<E> {
                 return;
             }
             self.is_joined = true;
-            self.lanes.come();
+            self.lanes.come(now);
             self.outputs.push(Output::Join);
         }
+        self.lanes.settle_for_less(now, PATIENCE);
         while self.lanes.flying() < self.rules.lanes {
-            let next = match self.lanes.next_due(now) {
-                Some(batch) => Some((batch, true)),
-                None => self.lanes.cut(&self.rules, now, LINGER),
-            };
-            let Some((batch, is_full)) = next else { break };
-            self.outputs.push(Output::Send { batch, is_noted: !is_full && !self.rules.by_key });
+            let due = self.lanes.next_due(now);
+            let next = due.or_else(|| self.lanes.cut(&self.rules, now, LINGER));
+            let Some((batch, is_known)) = next else { break };
+            self.outputs.push(Output::Send { batch, is_noted: !is_known && !self.rules.by_key });
         }
+        self.leave_if_idle(now);
     }
 
-    fn lingers_until(&self) -> Option<Timestamp> {
-        self.lanes.lingers_until(&self.rules, LINGER)
+    /// Lanes that all wait for long, and have no room for what else there is, need no memory meanwhile.
+    fn leave_if_idle(&mut self, now: Timestamp) {
+        let soon = later(now, SHORT);
+        let is_full = self.credit() <= self.lanes.count();
+        let waits = || self.next_send().is_some_and(|at| at > soon);
+        if is_full && self.lanes.flying() == 0 && waits() {
+            self.leave();
+        }
     }
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.plus_millis(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The offsets of events.

@@ -146,6 +146,7 @@ fn rules(options: &Options, webhook: &Webhook) -> Result<Rules, WebhookFault> {
         lanes: webhook.lanes.map_or(1, |lanes| lanes as usize),
         by_key: webhook.lanes.is_some(),
         max_apart: options.max_apart,
+        max_held_bytes: options.max_endpoint_bytes.max(2 * options.max_batch_bytes),
         schedule,
         disable_after,
         is_paused: webhook.paused,

@@ -1,5 +1,6 @@
 //! One endpoint at its post: taking it on, and doing what its session says.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use outflow_hub::subscription::{
@@ -9,7 +10,9 @@ use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Delivery, Settle, WebhookError, WebhookStatus};
 use outflow_model::{Offset, Timestamp};
 
-use super::{Command, Post, dispatch};
+use super::quota::Quota;
+use super::turns::{Party, Place, Wanted};
+use super::{AGAIN_MS, Command, Post, dispatch};
 use crate::attempts::Entry;
 use crate::flight;
 use crate::note;
@@ -19,6 +22,8 @@ use crate::settings::{self, Settings};
 /// How many requests an endpoint is sent by hand in a minute.
 const MAX_BY_HAND: u32 = 10;
 const MINUTE_MS: i64 = 60_000;
+/// After so many slow requests in a row an endpoint shares a part of the room with its like.
+const SLOW_AFTER: u32 = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,13 +33,17 @@ pub(super) struct Endpoint {
     pub(super) settings: Settings,
     pub(super) session: Session<Delivery>,
     pub(super) consumer: Option<ConsumerId>,
+    /// How many events the consumer may hold.
+    credit: usize,
+    /// Whose it is, and where.
+    place: Place,
     /// Its timer.
     pub(super) due: Option<Timestamp>,
-    /// How many requests in a row were not answered in time.
-    pub(super) silences: u32,
-    /// The second in which successes are counted, how many were told of in it, and how many were not
-    /// since one was.
-    pub(super) told: (i64, u32, u64),
+    /// How many requests in a row took long, or were not answered in time.
+    pub(super) slow: u32,
+    /// Which of its successes are told of, and which of its failures.
+    pub(super) successes: Quota,
+    pub(super) failures: Quota,
     /// The minute in which requests by hand are counted, and how many there were.
     by_hand: (i64, u32),
 }
@@ -55,7 +64,19 @@ impl Held for Delivery {
     }
 }
 
+/// Whose an endpoint is, and where.
+fn place_of(settings: &Settings) -> Place {
+    let target = &settings.target;
+    Arc::new((target.project.clone(), target.endpoint.authority().to_owned()))
+}
+
 impl Endpoint {
+    /// What its turn goes by.
+    pub(super) fn party(&self) -> Party {
+        let place = Arc::clone(&self.place);
+        Party { place, lanes: self.session.rules().lanes, is_slow: self.slow >= SLOW_AFTER }
+    }
+
     /// Whether one more request by hand is within the limit.
     fn may_send_by_hand(&mut self, now: Timestamp) -> bool {
         let minute = now.millis().div_euclid(MINUTE_MS);
@@ -88,6 +109,7 @@ impl Post {
     /// Begins to serve an endpoint, or goes on with its settings as they are now.
     pub(super) async fn take_on(&mut self, id: &WebhookId, anew: bool) {
         let hub = self.shared.hub.clone();
+        let anew = anew | self.postponed.remove(id).is_some_and(|(_, anew)| anew);
         let webhook = hub.integration(&id.0, &id.1).and_then(|one| one.webhook.clone());
         let subscription = hub.endpoint_subscription(&id.0, &id.1);
         let (Some(webhook), Some(subscription)) = (webhook, subscription) else {
@@ -100,7 +122,10 @@ impl Post {
                 read.map_err(|fault| format!("{}: {}", fault.pointer, fault.reason))
             }
             Ok(None) => Err("its secrets are missing".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                self.postpone(id, anew, &error);
+                return;
+            }
         };
         let settings = match settings {
             Ok(settings) => settings,
@@ -119,18 +144,39 @@ impl Post {
         if let Some(key) = known.filter(is_same) {
             let rules = settings.rules.clone();
             if let Some(endpoint) = self.endpoints.get_mut(&key) {
+                endpoint.place = place_of(&settings);
                 endpoint.settings = settings;
+                // What waits for its turn does so where it is sent now.
+                for wanted in self.turns.withdraw(key) {
+                    self.turns.want(endpoint.party(), wanted);
+                }
             }
             self.tell(key, Input::Changed(rules)).await;
-            self.set_credit(key);
             if anew {
                 self.tell(key, Input::Resumed).await;
             }
             return;
         }
         self.leave(id);
-        let noted = hub.endpoint_note(id).await.ok().flatten();
-        let note = noted.and_then(|value| note::decode(&value)).unwrap_or_default();
+        let noted = match hub.endpoint_note(id).await {
+            Ok(noted) => noted,
+            Err(error) => {
+                self.postpone(id, anew, &error);
+                return;
+            }
+        };
+        let note = noted.map(|value| note::decode(&value).ok_or(value.len()));
+        let note = match note.transpose() {
+            Ok(note) => note.unwrap_or_default(),
+            // As if nothing were known of it, when somebody says so.
+            Err(_) if anew => Note::default(),
+            Err(bytes) => {
+                // It may have been disabled, or be in the middle of a batch.
+                tracing::error!(project = %id.0, integration = %id.1, bytes, "what was noted of a webhook cannot be read; it is served again when it is resumed");
+                return;
+            }
+        };
+        let place = place_of(&settings);
         let session = Session::new(settings.rules.clone(), note);
         let key = self.next;
         self.next += 1;
@@ -141,9 +187,12 @@ impl Post {
             settings,
             session,
             consumer: None,
+            credit: 0,
+            place,
             due: None,
-            silences: 0,
-            told: (0, 0, 0),
+            slow: 0,
+            successes: Quota::default(),
+            failures: Quota::default(),
             by_hand: (0, 0),
         };
         self.endpoints.insert(key, endpoint);
@@ -151,10 +200,29 @@ impl Post {
         self.tell(key, if anew { Input::Resumed } else { Input::Due }).await;
     }
 
+    /// What an endpoint is served by could not be read: it is taken on a little later.
+    fn postpone(&mut self, id: &WebhookId, anew: bool, error: &dyn std::error::Error) {
+        tracing::warn!(project = %id.0, integration = %id.1, %error, "a webhook cannot be served just now; trying again");
+        self.leave(id);
+        let at = self.now().plus_millis(AGAIN_MS);
+        self.postponed.insert(id.clone(), (at, anew));
+    }
+
+    /// Why an endpoint is not here.
+    fn absent(&self, id: &WebhookId) -> WebhookError {
+        if self.postponed.contains_key(id) {
+            WebhookError::Unavailable
+        } else {
+            WebhookError::NotFound
+        }
+    }
+
     /// Serves an endpoint no more.
     fn leave(&mut self, id: &WebhookId) {
         let Some(key) = self.names.remove(id) else { return };
         let Some(endpoint) = self.endpoints.remove(&key) else { return };
+        self.turns.withdraw(key);
+        self.memory.set(&id.0, key, 0, false);
         if let Some(due) = endpoint.due {
             self.timers.remove(&(due, key));
         }
@@ -180,17 +248,17 @@ impl Post {
                 if let Some(key) = key {
                     self.tell(key, Input::Retry).await;
                 }
-                let _ = answer.send(key.map(drop).ok_or(WebhookError::NotFound));
+                let _ = answer.send(key.map(drop).ok_or_else(|| self.absent(&id)));
             }
             Command::Status(id, answer) => {
                 let found = self.names.get(&id).and_then(|key| self.endpoints.get(key));
-                let _ = answer.send(found.map(Endpoint::status).ok_or(WebhookError::NotFound));
+                let _ = answer.send(found.map(Endpoint::status).ok_or_else(|| self.absent(&id)));
             }
             Command::Test(id, answer) => {
                 let now = self.now();
                 let key = self.names.get(&id).copied();
                 let Some(endpoint) = key.and_then(|key| self.endpoints.get_mut(&key)) else {
-                    let _ = answer.send(Err(WebhookError::NotFound));
+                    let _ = answer.send(Err(self.absent(&id)));
                     return;
                 };
                 if endpoint.may_send_by_hand(now) {
@@ -204,7 +272,7 @@ impl Post {
                 let now = self.now();
                 let key = self.names.get(&id).copied();
                 let Some(endpoint) = key.and_then(|key| self.endpoints.get_mut(&key)) else {
-                    let _ = answer.send(Err(WebhookError::NotFound));
+                    let _ = answer.send(Err(self.absent(&id)));
                     return;
                 };
                 if endpoint.may_send_by_hand(now) {
@@ -221,50 +289,70 @@ impl Post {
 
     /// Tells an endpoint what has happened, and does what it says.
     pub(super) async fn tell(&mut self, key: u64, input: Input<Delivery>) {
-        let now = self.now();
-        let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
-        for output in endpoint.session.apply(input, now, self.shared.hub.rng()) {
-            match output {
-                Output::Join => {
-                    if !self.join(key).await {
-                        return;
-                    }
+        let (mut next, mut more) = (Some(input), VecDeque::new());
+        while let Some(input) = next {
+            let now = self.now();
+            let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
+            for output in endpoint.session.apply(input, now, self.shared.hub.rng()) {
+                match output {
+                    Output::Join => more.extend(self.join(key).await),
+                    output => self.act(key, output),
                 }
-                output => self.act(key, output),
             }
+            let Some(endpoint) = self.endpoints.get(&key) else { return };
+            if !endpoint.session.is_open() || endpoint.session.is_away() {
+                // What waits for its turn must not go any more.
+                let waiting = self.turns.withdraw(key);
+                more.extend(waiting.into_iter().map(|wanted| Input::Unsent(wanted.batch)));
+            }
+            next = more.pop_front();
         }
         self.set_timer(key);
+        self.set_credit(key);
+        self.count_bytes(key);
     }
 
-    /// Lets an endpoint take as many events as its settings want now.
+    /// Lets an endpoint take as many events as it has room for now.
     fn set_credit(&mut self, key: u64) {
-        let Some(endpoint) = self.endpoints.get(&key) else { return };
-        if let Some(consumer) = endpoint.consumer {
-            let credit = u32::try_from(endpoint.session.credit()).unwrap_or(u32::MAX);
-            self.consumers.set_credit(consumer, credit);
+        let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
+        let wanted = endpoint.session.credit();
+        if let Some(consumer) = endpoint.consumer
+            && std::mem::replace(&mut endpoint.credit, wanted) != wanted
+        {
+            self.consumers.set_credit(consumer, u32::try_from(wanted).unwrap_or(u32::MAX));
         }
     }
 
-    /// Makes an endpoint a consumer; one that cannot be is served no more.
-    async fn join(&mut self, key: u64) -> bool {
-        let Some(endpoint) = self.endpoints.get_mut(&key) else { return false };
-        let credit = u32::try_from(endpoint.session.credit()).unwrap_or(u32::MAX);
+    /// Counts what an endpoint holds.
+    fn count_bytes(&mut self, key: u64) {
+        let Some(endpoint) = self.endpoints.get(&key) else { return };
+        let session = &endpoint.session;
+        self.memory.set(&endpoint.id.0, key, session.bytes(), !session.is_away());
+    }
+
+    /// Makes an endpoint a consumer; gives what happens instead to one that cannot be now.
+    async fn join(&mut self, key: u64) -> Option<Input<Delivery>> {
+        let endpoint = self.endpoints.get_mut(&key)?;
+        endpoint.credit = endpoint.session.credit();
+        let credit = u32::try_from(endpoint.credit).unwrap_or(u32::MAX);
         let name = format!("webhook {}", endpoint.id.1);
         let options = ConsumerOptions { credit, name, ..ConsumerOptions::default() };
         match self.consumers.add(&endpoint.subscription, options).await {
             Ok(consumer) => {
                 endpoint.consumer = Some(consumer);
                 self.joined.insert(consumer, key);
-                true
+                None
+            }
+            // Its place is gone already, or the server stops.
+            Err(ConsumeError::NotFound | ConsumeError::ShuttingDown) => {
+                let id = endpoint.id.clone();
+                self.leave(&id);
+                None
             }
             Err(error) => {
-                let id = endpoint.id.clone();
-                // Its place may be gone already; anything else is for operators to see.
-                if error != ConsumeError::NotFound && error != ConsumeError::ShuttingDown {
-                    tracing::warn!(project = %id.0, integration = %id.1, %error, "a webhook is served no more until it is changed");
-                }
-                self.leave(&id);
-                false
+                let (project, integration) = &endpoint.id;
+                tracing::warn!(%project, %integration, %error, "a webhook gets no events just now; trying again");
+                Some(Input::Shed)
             }
         }
     }
@@ -281,16 +369,20 @@ impl Post {
                     self.consumers.remove(consumer);
                 }
             }
-            Output::Send { batch, is_noted } => self.dispatch.want(key, batch, is_noted),
+            Output::Send { batch, is_noted } => {
+                let wanted = Wanted { endpoint: key, batch, is_noted };
+                self.turns.want(endpoint.party(), wanted);
+            }
+            Output::GiveBack(events) => {
+                let again = |one: &Delivery| Settle::Requeue { lease: one.lease, delay: None };
+                let answers: Vec<Settle> = events.iter().map(again).collect();
+                self.settle(key, &answers);
+            }
             Output::Done(events) => {
                 self.shared.metrics.delivered.inc_by(events.len() as u64);
-                let answers: Vec<Settle> = match events.last() {
-                    // In order, so all before it is done as well.
-                    Some(last) if !endpoint.session.rules().by_key => {
-                        vec![Settle::AckThrough(last.lease)]
-                    }
-                    _ => events.iter().map(|one| Settle::Ack(one.lease)).collect(),
-                };
+                // Each its own: what stands before it may not have been sent yet.
+                let answers: Vec<Settle> =
+                    events.iter().map(|one| Settle::Ack(one.lease)).collect();
                 self.settle(key, &answers);
             }
             Output::Park(events, status) => {

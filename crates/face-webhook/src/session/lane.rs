@@ -1,17 +1,24 @@
 //! What an endpoint holds: events that have come, and the batches that were made of them.
 //!
-//! Called by [`Session`](super::Session). A lane is what is kept in order: a key, or all events.
+//! Called by [`Session`](super::Session). A lane is what is kept in order: a key, or all events; what
+//! is in no batch stands in the [`queue`](super::queue) of its lane.
 //!
 //! Invariants: a lane is in one batch at most; a batch that was made keeps its offsets until it is
 //! settled, whatever becomes of the events in memory; batches are made of the first events whose lanes
-//! are free.
+//! are free; the bytes of what is in memory are counted.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use outflow_model::{Offset, Timestamp};
 
-use super::{Rules, offsets};
+use super::batch::{Batch, BatchId, Sending, State};
+use super::queue::Queues;
+use super::{Rules, later, offsets};
+use crate::wire::BatchSize;
+
+/// What an event in memory costs beside its line, about: its place, its lease and its sidecar.
+const EVENT_BYTES: usize = 256;
 
 /// An event that an endpoint holds.
 pub trait Held {
@@ -25,40 +32,11 @@ pub trait Held {
     fn bytes(&self) -> usize;
 }
 
-/// A batch of one endpoint. Never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchId(pub u64);
-
-/// Where a batch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Flying,
-    /// It is sent again then.
-    Waits(Timestamp),
-}
-
-#[derive(Debug)]
-struct Batch<E> {
-    /// Its lanes, each once.
-    lanes: Vec<u64>,
-    offsets: Vec<Offset>,
-    /// Those of its events that are in memory.
-    events: Vec<E>,
-    failures: u32,
-    state: State,
-}
-
-impl<E> Batch<E> {
-    const fn is_whole(&self) -> bool {
-        self.events.len() == self.offsets.len()
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lanes<E> {
-    /// Those that are in no batch, with the time at which they came.
-    held: VecDeque<(Timestamp, E)>,
+    /// Those that are in no batch.
+    held: Queues<E>,
     batches: BTreeMap<BatchId, Batch<E>>,
     /// The lanes that are in a batch.
     taken: HashSet<u64>,
@@ -68,27 +46,35 @@ pub(super) struct Lanes<E> {
     next: u64,
     /// Whether events are taken now.
     is_here: bool,
+    /// When one came last.
+    latest: Timestamp,
     /// Until when nothing is sent, and how often what is sent then has failed: as it was noted.
     held_off: Option<(Timestamp, u32)>,
+    /// How many events are in memory, and about how many bytes.
+    count: usize,
+    bytes: usize,
 }
 
 impl<E> Default for Lanes<E> {
     fn default() -> Self {
         Self {
-            held: VecDeque::new(),
+            held: Queues::default(),
             batches: BTreeMap::new(),
             taken: HashSet::new(),
             strays: BTreeSet::new(),
             flying: 0,
             next: 0,
             is_here: false,
+            latest: Timestamp::default(),
             held_off: None,
+            count: 0,
+            bytes: 0,
         }
     }
 }
 
-fn lane_of<E: Held>(rules: &Rules, event: &E) -> u64 {
-    if rules.by_key { event.key() } else { 0 }
+fn weight<E: Held>(event: &E) -> usize {
+    event.bytes().saturating_add(EVENT_BYTES)
 }
 
 impl<E: Held> Lanes<E> {
@@ -97,15 +83,18 @@ impl<E: Held> Lanes<E> {
         self.held_off = until.map(|until| (until, failures));
     }
 
-    /// The first batch is of these events, as it was before.
-    pub(super) fn recall(&mut self, offsets: Vec<Offset>) {
+    /// The first batch is of these events and of this size, as it was before.
+    pub(super) fn recall(&mut self, offsets: Vec<Offset>, size: Option<BatchSize>) {
+        // One event by itself may be a batch of any size: then the size is noted.
+        let of_these = |size: &BatchSize| size.is_array() && size.get() >= offsets.len();
+        let Some(size) = size.or_else(|| BatchSize::ALL.into_iter().find(of_these)) else { return };
         if offsets.is_empty() {
             return;
         }
         let (until, failures) = self.held_off.take().unwrap_or_default();
         self.taken.insert(0);
-        let (lanes, state) = (vec![0], State::Waits(until));
-        self.enter(Batch { lanes, offsets, events: Vec::new(), failures, state });
+        let (lanes, state, events) = (vec![0], State::Waits(until), Vec::new());
+        self.enter(Batch { size, lanes, offsets, events, failures, state, is_changed: false });
     }
 
     fn enter(&mut self, batch: Batch<E>) -> BatchId {
@@ -115,20 +104,30 @@ impl<E: Held> Lanes<E> {
         id
     }
 
-    /// A batch's events, all of them, and how often it has failed.
-    pub(super) fn batch(&self, id: BatchId) -> Option<(&[E], u32)> {
-        let batch = self.batches.get(&id)?;
-        Some((&batch.events, batch.failures))
+    /// A batch as it is sent; `None`: it is known no more, or its events were given back.
+    pub(super) fn batch(&self, id: BatchId) -> Option<Sending<'_, E>> {
+        let batch = self.batches.get(&id).filter(|batch| batch.is_whole())?;
+        Some(Sending { events: &batch.events, failures: batch.failures, size: batch.size })
     }
 
-    /// The offsets of the one batch there is.
-    pub(super) fn at_hand(&self) -> &[Offset] {
-        let first = self.batches.first_key_value();
-        first.map(|(_, batch)| batch.offsets.as_slice()).unwrap_or_default()
+    /// The offsets of the one batch there is, and its size.
+    pub(super) fn at_hand(&self) -> Option<(&[Offset], BatchSize)> {
+        let (_, batch) = self.batches.first_key_value()?;
+        Some((&batch.offsets, batch.size))
+    }
+
+    /// How many events batches have, in memory or not.
+    pub(super) fn at_hand_count(&self) -> usize {
+        self.batches.values().map(|batch| batch.offsets.len()).sum()
     }
 
     pub(super) fn failures(&self, id: BatchId) -> Option<u32> {
         self.batches.get(&id).map(|batch| batch.failures)
+    }
+
+    /// Whether something has failed and is sent again.
+    pub(super) fn has_failed(&self) -> bool {
+        self.held_off.is_some() || self.batches.values().any(|batch| batch.failures > 0)
     }
 
     /// How many are under way.
@@ -136,72 +135,148 @@ impl<E: Held> Lanes<E> {
         self.flying + self.strays.len()
     }
 
+    /// How many events are in memory.
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// About how many bytes they have.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Events are taken from now on.
-    pub(super) const fn come(&mut self) {
-        self.is_here = true;
+    pub(super) const fn come(&mut self, now: Timestamp) {
+        (self.is_here, self.latest) = (true, now);
     }
 
     /// Events have come, in order.
-    pub(super) fn arrive(&mut self, events: Vec<E>, now: Timestamp) {
+    pub(super) fn arrive(&mut self, events: Vec<E>, by_key: bool, now: Timestamp) {
+        self.latest = now;
+        let is_awaited = self.batches.values().any(Batch::is_awaited);
         for event in events {
-            let offset = event.offset();
-            let mut event = Some(event);
-            let mut lost = Vec::new();
-            for (id, batch) in &mut self.batches {
-                if batch.is_whole() {
-                    continue;
-                }
-                if batch.offsets.binary_search(&offset).is_ok() {
-                    batch.events.extend(event.take());
-                } else if batch.offsets.last().is_some_and(|last| *last < offset) {
-                    // What has not come before it is no longer there.
-                    batch.offsets = offsets(&batch.events);
-                    lost.extend(Some(*id).filter(|_| batch.events.is_empty()));
-                }
+            self.count += 1;
+            self.bytes = self.bytes.saturating_add(weight(&event));
+            let stays = if is_awaited { self.bring(event, by_key) } else { Some(event) };
+            if let Some(event) = stays {
+                let lane = if by_key { event.key() } else { 0 };
+                self.held.push(lane, !self.taken.contains(&lane), now, event);
             }
-            for id in lost {
-                self.take(id);
-            }
-            self.held.extend(event.map(|event| (now, event)));
         }
+    }
+
+    /// Gives an event to the batch that it is of; gives back one that is of none.
+    fn bring(&mut self, event: E, by_key: bool) -> Option<E> {
+        let offset = event.offset();
+        let mut event = Some(event);
+        let mut over = Vec::new();
+        for (id, batch) in self.batches.iter_mut().filter(|(_, batch)| batch.is_awaited()) {
+            if batch.offsets.binary_search(&offset).is_ok() {
+                batch.events.extend(event.take());
+            } else if batch.offsets.last().is_some_and(|last| *last < offset) {
+                // What has not come before it is no longer there.
+                batch.settle_for_less();
+                over.extend(Some(*id).filter(|_| batch.events.is_empty()));
+            } else if !by_key
+                && batch.events.is_empty()
+                && batch.offsets.first().is_some_and(|first| offset < *first)
+            {
+                // The place was moved back since it was made: what comes first goes first.
+                over.push(*id);
+            }
+        }
+        for id in over {
+            self.take(id);
+        }
+        event
+    }
+
+    /// Batches of which a part has come are what has come, when the rest has been missing for
+    /// `patience`: nothing is left behind it whose coming would show that it is gone.
+    pub(super) fn settle_for_less(&mut self, now: Timestamp, patience: Duration) {
+        if self.misses_until(patience).is_some_and(|until| until <= now) {
+            let partial = self.batches.values_mut().filter(|batch| batch.is_partial());
+            partial.for_each(Batch::settle_for_less);
+        }
+    }
+
+    /// When a part of a batch has been missing for `patience`; `None`: none is.
+    pub(super) fn misses_until(&self, patience: Duration) -> Option<Timestamp> {
+        let misses = self.is_here && self.batches.values().any(Batch::is_partial);
+        misses.then(|| later(self.latest, patience))
     }
 
     /// Everything that was taken is given back; batches keep their offsets.
     pub(super) fn let_go(&mut self) {
         self.is_here = false;
-        self.held = VecDeque::new();
+        self.held = Queues::default();
         self.batches.values_mut().for_each(|batch| batch.events = Vec::new());
+        (self.count, self.bytes) = (0, 0);
+    }
+
+    /// Takes out what is not under way, to be given back; batches keep their offsets.
+    pub(super) fn shed(&mut self) -> Vec<E> {
+        let mut events = self.held.drain();
+        for batch in self.batches.values_mut().filter(|batch| !batch.is_flying()) {
+            events.append(&mut batch.events);
+        }
+        self.lose(&events);
+        events
+    }
+
+    /// Events are in memory no more.
+    fn lose(&mut self, events: &[E]) {
+        self.count = self.count.saturating_sub(events.len());
+        let bytes = events.iter().map(weight).fold(0, usize::saturating_add);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// No batch is known any more. What is under way is waited for.
     pub(super) fn forget(&mut self) {
-        let flying = self.batches.iter().filter(|(_, batch)| batch.state == State::Flying);
+        let flying = self.batches.iter().filter(|(_, batch)| batch.is_flying());
         self.strays.extend(flying.map(|(id, _)| *id));
         self.flying = 0;
         self.batches = BTreeMap::new();
-        self.held = VecDeque::new();
+        self.held = Queues::default();
         self.taken = HashSet::new();
         self.held_off = None;
+        (self.count, self.bytes) = (0, 0);
     }
 
     /// A batch is settled: gives its events.
     pub(super) fn take(&mut self, id: BatchId) -> Option<Vec<E>> {
         self.strays.remove(&id);
         let batch = self.batches.remove(&id)?;
-        self.flying -= usize::from(batch.state == State::Flying);
-        for lane in batch.lanes {
-            self.taken.remove(&lane);
+        self.flying -= usize::from(batch.is_flying());
+        for lane in &batch.lanes {
+            self.taken.remove(lane);
+            self.held.release(*lane);
         }
+        self.lose(&batch.events);
         Some(batch.events).filter(|events| !events.is_empty())
     }
 
     /// A batch is sent again then.
     pub(super) fn fail(&mut self, id: BatchId, until: Timestamp) {
+        if let Some(batch) = self.land(id, until) {
+            batch.failures = batch.failures.saturating_add(1);
+        }
+    }
+
+    /// A batch that was to be sent was not. Nor was it noted.
+    pub(super) fn take_back(&mut self, id: BatchId, now: Timestamp) {
+        if let Some(batch) = self.land(id, now) {
+            batch.is_changed = true;
+        }
+    }
+
+    /// A batch is under way no more; it waits until then.
+    fn land(&mut self, id: BatchId, until: Timestamp) -> Option<&mut Batch<E>> {
         self.strays.remove(&id);
-        let Some(batch) = self.batches.get_mut(&id) else { return };
-        self.flying -= usize::from(batch.state == State::Flying);
-        batch.failures = batch.failures.saturating_add(1);
+        let batch = self.batches.get_mut(&id)?;
+        self.flying -= usize::from(batch.is_flying());
         batch.state = State::Waits(until);
+        Some(batch)
     }
 
     /// Makes one batch for each lane of this one.
@@ -216,9 +291,9 @@ impl<E: Held> Lanes<E> {
             by_lane.entry(event.key()).or_default().push(event);
         }
         for (lane, events) in by_lane {
-            let (offsets, lanes) = (offsets(&events), vec![lane]);
-            let (failures, state) = (batch.failures, batch.state);
-            self.enter(Batch { lanes, offsets, events, failures, state });
+            let (offsets, lanes, size) = (offsets(&events), vec![lane], batch.size);
+            let (failures, state, is_changed) = (batch.failures, batch.state, false);
+            self.enter(Batch { size, lanes, offsets, events, failures, state, is_changed });
         }
     }
 
@@ -245,8 +320,9 @@ impl<E: Held> Lanes<E> {
         self.batches.values().filter_map(until).chain(noted).min()
     }
 
-    /// The next batch whose time has come; it is under way from now on.
-    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<BatchId> {
+    /// The next batch whose time has come, and whether it is as it was noted; it is under way from now
+    /// on.
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<(BatchId, bool)> {
         let is_due = |batch: &Batch<E>| match batch.state {
             State::Waits(until) => until <= now && batch.is_whole(),
             State::Flying => false,
@@ -254,7 +330,7 @@ impl<E: Held> Lanes<E> {
         let (id, batch) = self.batches.iter_mut().find(|(_, batch)| is_due(batch))?;
         batch.state = State::Flying;
         self.flying += 1;
-        Some(*id)
+        Some((*id, !std::mem::take(&mut batch.is_changed)))
     }
 
     /// Makes a batch of the first events whose lanes are free, if it is full or has waited
@@ -268,56 +344,20 @@ impl<E: Held> Lanes<E> {
         if !rules.by_key && !self.batches.is_empty() {
             return None;
         }
-        let size = rules.size.get();
-        let (mut chosen, mut bytes, mut first, mut is_full) = (Vec::new(), 0_usize, None, false);
-        for (at, (came, event)) in self.held.iter().enumerate() {
-            if self.taken.contains(&lane_of(rules, event)) {
-                continue;
-            }
-            bytes = bytes.saturating_add(event.bytes());
-            if !chosen.is_empty() && bytes > rules.max_bytes {
-                is_full = true;
-                break;
-            }
-            first.get_or_insert(*came);
-            chosen.push(at);
-            if chosen.len() >= size {
-                is_full = true;
-                break;
-            }
-        }
-        if !is_full && first.is_none_or(|first| now < after(first, linger)) {
+        let (mut lanes, is_full) = self.held.first(rules.size.get(), rules.max_bytes);
+        if !is_full && self.held.came().is_none_or(|came| now < later(came, linger)) {
             return None;
         }
-        let events = self.remove(&chosen);
-        let mut lanes: Vec<u64> = events.iter().map(|event| lane_of(rules, event)).collect();
+        let events = self.held.take(&lanes);
         lanes.sort_unstable();
         lanes.dedup();
         self.taken.extend(&lanes);
         let (_, failures) = self.held_off.take().unwrap_or_default();
-        let offsets = offsets(&events);
+        let (size, offsets) = (rules.size, offsets(&events));
         self.flying += 1;
-        let state = State::Flying;
-        Some((self.enter(Batch { lanes, offsets, events, failures, state }), is_full))
-    }
-
-    /// Takes the events at these places out of those that are held.
-    fn remove(&mut self, chosen: &[usize]) -> Vec<E> {
-        let is_front = chosen.last().is_some_and(|last| last + 1 == chosen.len());
-        if is_front {
-            return self.held.drain(..chosen.len()).map(|(_, event)| event).collect();
-        }
-        let mut places = chosen.iter().peekable();
-        let mut events = Vec::with_capacity(chosen.len());
-        let all = std::mem::take(&mut self.held);
-        for (at, (came, event)) in all.into_iter().enumerate() {
-            if places.next_if(|place| **place == at).is_some() {
-                events.push(event);
-            } else {
-                self.held.push_back((came, event));
-            }
-        }
-        events
+        let (state, is_changed) = (State::Flying, false);
+        let batch = Batch { size, lanes, offsets, events, failures, state, is_changed };
+        Some((self.enter(batch), is_full))
     }
 
     /// When a batch is sent although it is not full.
@@ -326,12 +366,6 @@ impl<E: Held> Lanes<E> {
         if is_busy {
             return None;
         }
-        let is_free = |event: &E| !self.taken.contains(&lane_of(rules, event));
-        let first = self.held.iter().find(|(_, event)| is_free(event));
-        first.map(|(came, _)| after(*came, linger))
+        self.held.came().map(|came| later(came, linger))
     }
-}
-
-fn after(at: Timestamp, by: Duration) -> Timestamp {
-    at.plus_millis(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
 }

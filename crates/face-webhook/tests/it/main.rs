@@ -11,11 +11,14 @@
 
 mod addresses;
 mod certificates;
+mod crowd;
 mod exchanges;
 mod hostile;
 mod posting;
 mod proxies;
 mod session_model;
+mod sessions;
 mod ssrf;
 mod stand;
 mod urls;
+mod world;

@@ -1,241 +1,16 @@
 //! Posts with a hub and an endpoint that stands where the client would: what is sent, in which order,
 //! and what becomes of what was not taken.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use outflow_auth::{Auth, Secret, SystemRng, WebhookSecrets};
-use outflow_face_webhook::attempt::{Attempt, Attempting, Request, Transport};
-use outflow_face_webhook::guard::Guard;
 use outflow_face_webhook::outcome::{Failure, Outcome};
-use outflow_face_webhook::schedule::{Schedule, Wish};
-use outflow_face_webhook::{Options, serve};
-use outflow_hub::{
-    Hub, Integration, NewStream, Project, ProjectLimits, Start, StreamSettings, Webhook,
-};
-use outflow_model::clock::SystemClock;
-use outflow_model::draft::{Body, NewEvent};
-use outflow_model::rng::SeededRng;
-use outflow_model::{
-    Action, CredentialId, Draft, Grant, IntegrationId, Offset, ProjectId, StreamName, Timestamp,
-};
-use outflow_store::memory::MemoryEngine;
-use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinHandle;
+use outflow_face_webhook::schedule::Wish;
+use outflow_hub::{Start, Webhook};
+use outflow_model::{Offset, Timestamp};
 use tokio::time::timeout;
 
-const SOON: Duration = Duration::from_secs(20);
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// An endpoint that remembers what came, and answers what it was told to; else it takes everything.
-#[derive(Debug, Default)]
-struct Desk {
-    came: Mutex<Vec<(String, Bytes)>>,
-    answers: Mutex<VecDeque<Outcome>>,
-    news: Notify,
-}
-
-impl Transport for Desk {
-    fn attempt(&self, request: Request) -> Attempting {
-        let id = request.fields.iter().find(|field| field.name == "webhook-id");
-        let id = id.map(|field| field.value().to_owned()).unwrap_or_default();
-        assert!(request.fields.iter().any(|field| field.name == "webhook-signature"));
-        self.came.lock().push((id, request.body));
-        self.news.notify_one();
-        let outcome = self.answers.lock().pop_front().unwrap_or(Outcome::Taken);
-        let (status, excerpt) = (Some(200), Bytes::from_static(b"ok"));
-        let attempt = Attempt { outcome, status, excerpt, took: Duration::from_millis(1) };
-        Box::pin(async move { attempt })
-    }
-}
-
-impl Desk {
-    /// The first `count` requests, once they have come.
-    async fn requests(&self, count: usize) -> Vec<(String, Bytes)> {
-        let come = async {
-            while self.came.lock().len() < count {
-                self.news.notified().await;
-            }
-        };
-        let came = timeout(SOON, come).await;
-        let all = self.came.lock().clone();
-        assert!(came.is_ok(), "{} of {count} requests came: {all:?}", all.len());
-        all
-    }
-}
-
-struct World {
-    engine: Arc<MemoryEngine>,
-    hub: Hub,
-    auth: Auth,
-    desk: Arc<Desk>,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-fn ids() -> (ProjectId, IntegrationId) {
-    (ProjectId::new("acme").unwrap(), IntegrationId::new("hook").unwrap())
-}
-
-fn stream() -> StreamName {
-    StreamName::new("events").unwrap()
-}
-
-fn webhook(batch: u32) -> Webhook {
-    Webhook {
-        stream: stream(),
-        url: "https://hooks.example.com/in".into(),
-        batch,
-        lanes: None,
-        gzip: false,
-        filter: None,
-        style: "standard".into(),
-        pauses: vec![Duration::from_millis(20)],
-        timeout: None,
-        disable_after: None,
-        paused: false,
-    }
-}
-
-fn again() -> Outcome {
-    Outcome::Again { failure: Failure::Status(500), wish: Wish::default() }
-}
-
-async fn open(engine: &Arc<MemoryEngine>, desk: &Arc<Desk>) -> World {
-    let clock = Arc::new(SystemClock);
-    let (options, mut registry) = (outflow_hub::Options::default(), Registry::default());
-    let rng = Arc::new(SeededRng::new(7));
-    let hub = Hub::open(engine.clone(), clock.clone(), rng, options, &mut registry).await.unwrap();
-    let auth = Auth::open(engine.clone(), clock, Arc::new(SystemRng)).await.unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = Mutex::new(Some(stopped));
-    let options = Options {
-        guard: Arc::new(Guard::default()),
-        posts: 1,
-        schedule: Schedule::default(),
-        ..Options::default()
-    };
-    let stopping = move || {
-        let stopped = stopped.lock().take();
-        async move {
-            if let Some(stopped) = stopped {
-                let _ = stopped.await;
-            }
-        }
-    };
-    let served = serve(&hub, &auth, desk.clone(), options, &mut registry, stopping).unwrap();
-    let task = tokio::spawn(served);
-    World { engine: engine.clone(), hub, auth, desk: desk.clone(), stop, task }
-}
-
-impl World {
-    /// A project with an integration that has a webhook.
-    async fn new(webhook: Webhook) -> Self {
-        let clock = Arc::new(SystemClock);
-        let world = open(&Arc::new(MemoryEngine::new(clock)), &Arc::default()).await;
-        let (project, id) = ids();
-        let (hub, created) = (&world.hub, Timestamp::default());
-        hub.create_project(Project {
-            id: project.clone(),
-            name: String::new(),
-            created,
-            basic_auth: false,
-            default_stream: stream(),
-            limits: ProjectLimits::default(),
-        })
-        .await
-        .unwrap();
-        let new = NewStream { name: stream(), settings: StreamSettings::default() };
-        hub.create_stream(&project, new).await.unwrap();
-        hub.create_integration(Integration {
-            id: id.clone(),
-            project: project.clone(),
-            name: String::new(),
-            description: String::new(),
-            send_location: false,
-            event_types: None,
-            compliance: false,
-            max_connections: 1,
-            webhook: None,
-            created,
-        })
-        .await
-        .unwrap();
-        let secret = Secret::new(SECRET.to_owned());
-        let secrets = WebhookSecrets { secret, old: Vec::new(), headers: Vec::new() };
-        world.auth.set_webhook_secrets(&project, &id, Some(&secrets)).await.unwrap();
-        hub.set_webhook(&project, &id, webhook, Start::Latest).await.unwrap();
-        world.changed(false).await;
-        world
-    }
-
-    /// Waits until a stream of the endpoint has so many events.
-    async fn stored(&self, kind: &str, count: u64) {
-        let (project, id) = ids();
-        let name = StreamName::new(&format!("{kind}:{id}")).unwrap();
-        let stored = async {
-            loop {
-                let stream = self.hub.stream(&project, &name);
-                let next = stream.map(|stream| self.hub.stats(&stream).next.get());
-                if next.is_some_and(|next| next - Offset::FIRST.get() >= count) {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(SOON, stored).await.unwrap_or_else(|_| panic!("{name} stays empty"));
-    }
-
-    async fn changed(&self, anew: bool) {
-        self.hub.webhooks().unwrap().changed(&ids(), anew).await.unwrap();
-    }
-
-    /// The server is stopped, and another goes on with what it has stored.
-    async fn restart(self) -> Self {
-        drop(self.stop);
-        self.task.await.unwrap();
-        open(&self.engine, &self.desk).await
-    }
-
-    async fn publish(&self, types: &[&str]) {
-        let (project, _) = ids();
-        let stream = self.hub.stream(&project, &stream()).unwrap();
-        let grant = Grant {
-            credential: CredentialId::new("publisher").unwrap(),
-            generation: 0,
-            expires: None,
-            project: Some(project),
-            integration: None,
-            actions: Arc::new([Action::Publish].into()),
-            streams: None,
-            destinations: None,
-        };
-        let mut draft = Draft::default();
-        for event_type in types {
-            let event = NewEvent {
-                id: None,
-                event_type,
-                occurred: None,
-                key: None,
-                headers: &[],
-                body: Body::Json(br#"{"n":1.10}"#),
-            };
-            draft.push(&event, &self.hub.rules(), self.hub.rng()).unwrap();
-        }
-        self.hub.publish(&grant, &stream, draft).await.unwrap();
-    }
-}
-
-/// The offsets in a body.
-fn offsets(body: &[u8]) -> Vec<u64> {
-    let value: serde_json::Value = serde_json::from_slice(body).unwrap();
-    let one = |event: &serde_json::Value| event["offset"].as_str().unwrap().parse().unwrap();
-    value.as_array().map_or_else(|| vec![one(&value)], |all| all.iter().map(one).collect())
-}
+use crate::world::{SOON, World, again, ids, offsets, webhook};
 
 #[tokio::test]
 async fn what_fails_is_sent_again_the_same_before_anything_else() {
@@ -283,9 +58,7 @@ async fn new_settings_count_from_the_next_batch_on() {
     let world = World::new(webhook(1)).await;
     world.publish(&["A"]).await;
     world.desk.requests(1).await;
-    let (project, id) = ids();
-    world.hub.set_webhook(&project, &id, webhook(50), Start::Latest).await.unwrap();
-    world.changed(false).await;
+    world.set(&ids(), webhook(50)).await;
     world.publish(&["B"; 50]).await;
     let came = world.desk.requests(2).await;
     assert_eq!(offsets(&came[1].1).len(), 50);
@@ -384,4 +157,61 @@ async fn a_test_goes_past_all_that_waits_and_is_limited() {
     let came = world.desk.requests(10).await;
     assert!(came.iter().all(|(_, body)| body.starts_with(b"[{") && !body.is_empty()));
     assert_eq!(came.len(), 10, "what waits was not sent");
+}
+
+#[tokio::test]
+async fn a_batch_that_failed_keeps_its_form_when_the_size_is_changed() {
+    let slow = Wish { is_throttled: false, retry_after: Some(Duration::from_secs(3_000)) };
+    let fails = || Outcome::Again { failure: Failure::Status(503), wish: slow };
+    for (before, after, is_killed) in [(5, 1, false), (1, 5, false), (5, 1, true), (1, 5, true)] {
+        let mut world = World::new(webhook(before)).await;
+        world.desk.answers.lock().extend([fails()]);
+        world.publish(&vec!["A"; before as usize]).await;
+        let first = world.desk.requests(1).await;
+        // What came of it is told when it is known.
+        world.stored("webhook.attempts", 1).await;
+        world.set(&ids(), webhook(after)).await;
+        if is_killed {
+            world = world.restart().await;
+        }
+        let webhooks = world.hub.webhooks().unwrap().clone();
+        assert_eq!(webhooks.status(&ids()).await.unwrap().state, "failing");
+        webhooks.retry(&ids()).await.unwrap();
+        assert_eq!(world.desk.requests(2).await[1], first[0], "the same id and bytes");
+        // The next one is as the settings say now.
+        world.publish(&vec!["B"; after as usize]).await;
+        let next = world.desk.requests(3).await;
+        assert_eq!(next[2].1.starts_with(b"["), after > 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_a_batch_that_was_noted_is_not_skipped() {
+    let world = World::new(Webhook { paused: true, ..webhook(5) }).await;
+    world.publish(&["A", "B", "C", "D"]).await;
+    let (project, id) = ids();
+    let stream = world.hub.stream(&project, &crate::world::stream()).unwrap();
+    let next = world.hub.stats(&stream).next.get();
+    // As it would be had the place been moved back, and the note not written after it.
+    let note = format!(r#"{{"v":1,"at_hand":[{},{}],"size":5}}"#, next - 2, next - 1);
+    world.hub.set_endpoint_note(&ids(), Some(Bytes::from(note))).await.unwrap();
+    let world = world.restart().await;
+    world.set(&ids(), webhook(5)).await;
+    let came = async {
+        while world.desk.came.lock().iter().map(|(_, body)| offsets(body).len()).sum::<usize>() < 4
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, came).await.expect("all four come");
+    let came = world.desk.came.lock().clone();
+    let sent: Vec<u64> = came.iter().flat_map(|(_, body)| offsets(body)).collect();
+    assert_eq!(sent, [next - 4, next - 3, next - 2, next - 1]);
+    let place = world.hub.endpoint_subscription(&project, &id).unwrap();
+    let done = async {
+        while world.hub.subscription_stats(&place).backlog > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, done).await.expect("all are done");
 }

@@ -1,22 +1,21 @@
-//! Sessions against a model of the hub: whatever endpoints answer, whenever the server is killed,
-//! events are sent in order, none is skipped, and a batch that comes again is the same.
+//! Sessions against a model of the hub: whatever endpoints answer, whenever the server is killed, and
+//! however size, form and filter of batches are changed meanwhile, events are sent in order, none is
+//! skipped, and a batch that comes again is the same.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use outflow_face_webhook::outcome::{Failure, Outcome};
 use outflow_face_webhook::schedule::{Schedule, Wish};
-use outflow_face_webhook::session::{BatchId, Disabled, Held, Input, Note, Output, Rules, Session};
+use outflow_face_webhook::session::{BatchId, Held, Input, Note, Output, Rules, Session};
 use outflow_face_webhook::wire::BatchSize;
 use outflow_model::rng::SeededRng;
 use outflow_model::{Offset, Rng as _, Timestamp};
 
-const MINUTE_MS: i64 = 60_000;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Event {
-    offset: u64,
-    key: u64,
+pub(crate) struct Event {
+    pub(crate) offset: u64,
+    pub(crate) key: u64,
 }
 
 impl Held for Event {
@@ -33,7 +32,7 @@ impl Held for Event {
     }
 }
 
-fn rules(size: u64, lanes: Option<usize>) -> Rules {
+pub(crate) fn rules(size: u64, lanes: Option<usize>) -> Rules {
     let pauses = [1, 3, 60].map(Duration::from_secs).to_vec();
     Rules {
         size: BatchSize::new(size).unwrap(),
@@ -41,39 +40,48 @@ fn rules(size: u64, lanes: Option<usize>) -> Rules {
         lanes: lanes.unwrap_or(1),
         by_key: lanes.is_some(),
         max_apart: 50,
+        max_held_bytes: 1 << 30,
         schedule: Schedule::new(pauses).unwrap(),
         disable_after: Duration::from_secs(90 * 24 * 3_600),
         is_paused: false,
     }
 }
 
-fn again() -> Outcome {
+pub(crate) fn again() -> Outcome {
     Outcome::Again { failure: Failure::Status(500), wish: Wish::default() }
 }
 
 /// The hub, the disk and the endpoint of one session.
-struct World {
+pub(crate) struct World {
     rng: SeededRng,
-    session: Session<Event>,
-    rules: Rules,
-    now: Timestamp,
-    published: Vec<Event>,
+    pub(crate) session: Session<Event>,
+    pub(crate) rules: Rules,
+    pub(crate) now: Timestamp,
+    pub(crate) published: Vec<Event>,
     /// All before it is settled.
     first_open: usize,
     settled: BTreeSet<u64>,
     parked: BTreeSet<u64>,
     /// What the consumer was given and has not settled; `None`: there is no consumer.
-    given: Option<BTreeSet<u64>>,
-    flying: BTreeMap<BatchId, Vec<Event>>,
-    /// What was attempted last and is not settled, by its first offset.
-    attempted: BTreeMap<u64, Vec<u64>>,
-    stored: Note,
-    sends: u64,
-    alerts: Vec<u8>,
+    pub(crate) given: Option<BTreeSet<u64>>,
+    pub(crate) flying: BTreeMap<BatchId, Vec<Event>>,
+    /// Batches that wait for their turn, and whether they are noted before they are sent.
+    pub(crate) waiting: VecDeque<(BatchId, bool)>,
+    /// Whether there is no room for requests.
+    pub(crate) is_crowded: bool,
+    /// What was attempted, with its size, and is not settled; in order of its offsets.
+    attempted: Vec<(Vec<u64>, BatchSize)>,
+    /// The events that the filter hid before they were sent.
+    passed: BTreeSet<u64>,
+    pub(crate) stored: Note,
+    pub(crate) sends: u64,
+    pub(crate) alerts: Vec<u8>,
+    /// When nothing was left that could be handed out.
+    handed_out: Timestamp,
 }
 
 impl World {
-    fn new(seed: u64, rules: Rules) -> Self {
+    pub(crate) fn new(seed: u64, rules: Rules) -> Self {
         let mut world = Self {
             rng: SeededRng::new(seed),
             session: Session::new(rules.clone(), Note::default()),
@@ -85,16 +93,20 @@ impl World {
             parked: BTreeSet::new(),
             given: None,
             flying: BTreeMap::new(),
-            attempted: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            is_crowded: false,
+            attempted: Vec::new(),
+            passed: BTreeSet::new(),
             stored: Note::default(),
             sends: 0,
             alerts: Vec::new(),
+            handed_out: Timestamp::from_millis(1_000_000),
         };
         world.tell(Input::Due);
         world
     }
 
-    fn publish(&mut self, count: u64) {
+    pub(crate) fn publish(&mut self, count: u64) {
         for _ in 0..count {
             // Offsets need not be dense.
             let last = self.published.last().map_or(0, |event| event.offset);
@@ -103,14 +115,19 @@ impl World {
         }
     }
 
-    fn open(&self) -> impl Iterator<Item = &Event> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Event> {
         let rest = self.published.iter().skip(self.first_open);
         rest.filter(|event| !self.settled.contains(&event.offset))
     }
 
-    /// Hands out what the consumer has credit for, up to `max`.
-    fn deliver(&mut self, max: usize) {
-        let Some(given) = &self.given else { return };
+    /// Hands out all that the consumer has credit for, some at a time, as the hub does.
+    pub(crate) fn deliver_all(&mut self) {
+        while self.deliver(10) {}
+    }
+
+    /// Hands out what the consumer has credit for, up to `max`; says whether there was any.
+    pub(crate) fn deliver(&mut self, max: usize) -> bool {
+        let Some(given) = &self.given else { return false };
         let room = self.session.credit().saturating_sub(given.len()).min(max);
         let next: Vec<Event> = self
             .open()
@@ -118,21 +135,29 @@ impl World {
             .take(room)
             .copied()
             .collect();
+        if next.len() < max {
+            self.handed_out = self.now;
+        }
         if next.is_empty() {
-            return;
+            return false;
         }
         self.given.as_mut().unwrap().extend(next.iter().map(|event| event.offset));
         self.tell(Input::Arrived(next));
+        true
     }
 
-    fn tell(&mut self, input: Input<Event>) {
+    pub(crate) fn tell(&mut self, input: Input<Event>) {
         for output in self.session.apply(input, self.now, &self.rng) {
             match output {
                 Output::Join => {
                     assert!(self.given.replace(BTreeSet::new()).is_none(), "joined twice");
                 }
                 Output::Leave => assert!(self.given.take().is_some(), "left twice"),
-                Output::Send { batch, is_noted } => self.send(batch, is_noted),
+                Output::Send { batch, is_noted } => self.waiting.push_back((batch, is_noted)),
+                Output::GiveBack(events) => {
+                    let given = self.given.as_mut().expect("gives back what it was given");
+                    assert!(events.iter().all(|event| given.remove(&event.offset)));
+                }
                 Output::Done(events) => self.settle(&events),
                 Output::Park(events, _) => {
                     self.parked.extend(events.iter().map(|event| event.offset));
@@ -143,6 +168,25 @@ impl World {
                 Output::Disable(_) => {}
             }
         }
+        if !self.session.is_open() || self.session.is_away() {
+            while let Some((batch, _)) = self.waiting.pop_front() {
+                self.tell(Input::Unsent(batch));
+            }
+        }
+        self.send_all();
+    }
+
+    /// Sends what waits, if there is room.
+    pub(crate) fn send_all(&mut self) {
+        while !self.is_crowded
+            && let Some((batch, is_noted)) = self.waiting.pop_front()
+        {
+            if self.session.batch(batch).is_some() {
+                self.send(batch, is_noted);
+            } else {
+                self.tell(Input::Unsent(batch));
+            }
+        }
     }
 
     fn settle(&mut self, events: &[Event]) {
@@ -150,20 +194,39 @@ impl World {
             let given = self.given.as_mut().expect("settled without a consumer");
             assert!(given.remove(&event.offset), "settled what was not given");
             assert!(self.settled.insert(event.offset), "settled twice");
-            self.attempted.remove(&event.offset);
         }
+        self.forget_settled();
+    }
+
+    fn forget_settled(&mut self) {
+        let settled = &self.settled;
+        self.attempted.retain(|(offsets, _)| !offsets.iter().all(|one| settled.contains(one)));
         let rest = self.published.iter().skip(self.first_open);
-        self.first_open += rest.take_while(|event| self.settled.contains(&event.offset)).count();
+        self.first_open += rest.take_while(|event| settled.contains(&event.offset)).count();
+    }
+
+    /// The filter hides a key now: what of it is not in the consumer's hands is passed over.
+    pub(crate) fn hide(&mut self, key: u64) {
+        let held = self.given.clone().unwrap_or_default();
+        let hidden: Vec<u64> = self
+            .open()
+            .filter(|event| event.key == key && !held.contains(&event.offset))
+            .map(|event| event.offset)
+            .collect();
+        self.passed.extend(&hidden);
+        self.settled.extend(hidden);
+        self.forget_settled();
     }
 
     fn send(&mut self, batch: BatchId, is_noted: bool) {
         self.sends += 1;
         assert!(self.session.is_open());
-        let events = self.session.batch(batch).expect("it is there").0.to_vec();
+        let sending = self.session.batch(batch).expect("it is there");
+        let (events, size) = (sending.events.to_vec(), sending.size);
         if is_noted {
             self.stored = self.session.note();
         }
-        assert!((1..=self.rules.size.get()).contains(&events.len()));
+        assert!((1..=size.get()).contains(&events.len()), "{} in {size}", events.len());
         assert!(self.flying.len() < self.rules.lanes);
         let lane = |event: &Event| if self.rules.by_key { event.key } else { 0 };
         // Nothing of a lane is sent before what stands before it there.
@@ -176,17 +239,25 @@ impl World {
             assert_eq!(Some(event.offset), expected, "out of order, or skipped");
         }
         let offsets: Vec<u64> = events.iter().map(|event| event.offset).collect();
-        if !self.rules.by_key
-            && let Some(before) = self.attempted.get(&offsets[0])
-        {
-            assert_eq!(*before, offsets, "a batch that comes again is another");
+        if !self.rules.by_key {
+            let is_of = |(before, _): &&(Vec<u64>, BatchSize)| before.contains(&offsets[0]);
+            if let Some((before, of_size)) = self.attempted.iter().find(is_of) {
+                let rest = before.iter().filter(|one| !self.passed.contains(one));
+                let rest: Vec<u64> = rest.copied().collect();
+                assert_eq!((rest, *of_size), (offsets.clone(), size), "it is another batch");
+            } else {
+                let known = self.attempted.iter().flat_map(|(before, _)| before);
+                let is_new = known.into_iter().all(|one| !offsets.contains(one));
+                assert!(is_new, "{offsets:?} has what was in another batch: {:?}", self.attempted);
+            }
         }
-        self.attempted.insert(offsets[0], offsets);
+        self.attempted.retain(|(before, _)| !before.contains(&offsets[0]));
+        self.attempted.push((offsets, size));
         assert!(self.flying.insert(batch, events).is_none());
     }
 
     /// One request ends.
-    fn land(&mut self, outcome: impl FnOnce(&[Event], &SeededRng) -> Outcome) {
+    pub(crate) fn land(&mut self, outcome: impl FnOnce(&[Event], &SeededRng) -> Outcome) {
         let at = self.rng.below(self.flying.len() as u64) as usize;
         let Some(&batch) = self.flying.keys().nth(at) else { return };
         let events = self.flying.remove(&batch).unwrap();
@@ -194,7 +265,11 @@ impl World {
         self.tell(Input::Ended(batch, outcome));
     }
 
-    fn pass(&mut self, millis: i64) {
+    pub(crate) fn pass(&mut self, millis: i64) {
+        // What there is comes well before it is given up.
+        if self.now.millis() + millis - self.handed_out.millis() >= 4_000 {
+            self.deliver_all();
+        }
         self.now = self.now.plus_millis(millis);
         if self.session.next_due().is_some_and(|due| due <= self.now) {
             self.tell(Input::Due);
@@ -202,22 +277,36 @@ impl World {
     }
 
     /// The server is killed and started again.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.given = None;
         self.flying.clear();
+        self.waiting.clear();
         self.session = Session::new(self.rules.clone(), self.stored.clone());
         self.tell(Input::Due);
         // The hub hands out what there is at once, so that a full batch is full again.
-        self.deliver(usize::MAX);
+        self.deliver_all();
+    }
+
+    /// Somebody sets another size, other bytes, or a filter that hides one key of what is there.
+    fn change(&mut self) {
+        let at = self.rng.below(4) as usize;
+        self.rules.size = BatchSize::new([1, 5, 10, 15][at]).unwrap();
+        self.rules.max_bytes = [150, 450, 1 << 20][self.rng.below(3) as usize];
+        if self.rng.below(3) == 0 {
+            self.hide(self.rng.below(5));
+        }
+        self.tell(Input::Changed(self.rules.clone()));
     }
 
     /// Everything is taken from now on, but what `refuses` says.
-    fn finish(&mut self, fails: impl Fn(&Event) -> bool) {
+    pub(crate) fn finish(&mut self, fails: impl Fn(&Event) -> bool) {
+        self.is_crowded = false;
+        self.send_all();
         for _ in 0..20_000 {
             if self.open().all(&fails) && self.flying.is_empty() {
                 return;
             }
-            self.deliver(usize::MAX);
+            self.deliver_all();
             self.land(|events, _| if events.iter().any(&fails) { again() } else { Outcome::Taken });
             self.pass(2_000);
         }
@@ -237,7 +326,7 @@ fn outcome(events: &[Event], rng: &SeededRng) -> Outcome {
 fn run(seed: u64, rules: Rules) {
     let mut world = World::new(seed, rules);
     for _ in 0..800 {
-        match world.rng.below(14) {
+        match world.rng.below(17) {
             0..=2 => {
                 let count = world.rng.below(12);
                 world.publish(count);
@@ -257,6 +346,12 @@ fn run(seed: u64, rules: Rules) {
                 let rules = Rules { is_paused, ..world.rules.clone() };
                 world.tell(Input::Changed(rules));
             }
+            14 if world.rng.below(4) == 0 => world.change(),
+            15 => {
+                world.is_crowded = world.rng.below(2) == 0;
+                world.send_all();
+            }
+            16 if world.rng.below(4) == 0 => world.tell(Input::Shed),
             _ => {}
         }
     }
@@ -298,80 +393,4 @@ fn a_key_that_is_never_taken_holds_up_itself_only() {
         assert!(open.iter().all(|key| *key == 0), "seed {seed}: {open:?}");
         world.finish(|_| false);
     }
-}
-
-#[test]
-fn an_endpoint_that_waits_long_takes_nothing_and_comes_back_by_itself() {
-    let mut world = World::new(1, rules(5, None));
-    world.publish(12);
-    world.deliver(100);
-    for _ in 0..3 {
-        world.land(|_, _| again());
-        world.pass(4_000);
-        world.deliver(100);
-    }
-    // The pause is a minute now.
-    assert_eq!((world.given.is_none(), world.flying.len()), (true, 0));
-    let next = world.session.next_attempt().unwrap();
-    assert!(next > world.now.plus_millis(MINUTE_MS / 2), "{next} is not after {}", world.now);
-    assert_eq!(world.stored.failing.unwrap().failures, 3);
-    world.restart();
-    assert!(world.given.is_none(), "a restart does not bring it forward");
-    world.pass(2 * MINUTE_MS);
-    assert!(world.given.is_some());
-    world.finish(|_| false);
-    assert_eq!(world.session.note().failing, None);
-}
-
-#[test]
-fn one_that_only_fails_is_disabled_in_time_and_a_pause_is_no_failure() {
-    let day = 24 * 60 * MINUTE_MS;
-    let disable_after = Duration::from_secs(24 * 3_600);
-    let mut world = World::new(3, Rules { disable_after, ..rules(1, None) });
-    world.publish(3);
-    world.deliver(100);
-    world.land(|_, _| again());
-    // It is paused for longer than it may fail.
-    let paused = Rules { is_paused: true, ..world.rules.clone() };
-    world.tell(Input::Changed(paused));
-    world.pass(100 * day);
-    assert_eq!((world.session.next_due(), world.session.note().disabled), (None, None));
-    world.tell(Input::Changed(world.rules.clone()));
-    world.tell(Input::Resumed);
-    world.deliver(100);
-    world.land(|_, _| again());
-    assert!(world.session.is_open(), "the time begins anew");
-    // Now it does nothing but fail.
-    for _ in 0..3_000 {
-        if !world.session.is_open() {
-            break;
-        }
-        let due = world.session.next_due().expect("it tries again");
-        let millis = (due.millis() - world.now.millis()).max(1);
-        world.pass(millis);
-        world.deliver(100);
-        world.land(|_, _| again());
-    }
-    assert_eq!(world.stored.disabled.unwrap().0, Disabled::Failing);
-    let failing = world.stored.failing.unwrap();
-    let allowed = world.now.millis() - failing.since.millis();
-    assert!((day..day + 5 * MINUTE_MS).contains(&allowed), "{allowed}");
-    assert_eq!(world.alerts, [50, 70, 90, 100]);
-    assert_eq!(world.session.next_due(), None);
-}
-
-#[test]
-fn one_that_is_gone_is_disabled_and_resumes_where_it_was() {
-    let mut world = World::new(2, rules(1, None));
-    world.publish(3);
-    world.deliver(100);
-    world.land(|_, _| Outcome::Gone);
-    assert!(!world.session.is_open() && world.given.is_none());
-    assert!(world.stored.disabled.is_some());
-    world.restart();
-    world.pass(MINUTE_MS * 1_000);
-    assert!(!world.session.is_open(), "time changes nothing");
-    world.tell(Input::Resumed);
-    assert!(world.stored.disabled.is_none());
-    world.finish(|_| false);
 }

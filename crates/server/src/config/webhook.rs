@@ -25,6 +25,8 @@ pub(crate) struct Webhook {
     ca_file: PathBuf,
     max_in_flight: usize,
     max_per_host: usize,
+    max_held_bytes: usize,
+    max_endpoint_bytes: usize,
     timeout_ms: u64,
     retry_pauses_s: String,
     disable_after_h: u64,
@@ -84,6 +86,8 @@ impl Webhook {
             guard: Arc::new(Guard { allow, own, ports, plain: self.allow_http }),
             max_in_flight: self.max_in_flight,
             max_per_host: self.max_per_host,
+            max_held_bytes: self.max_held_bytes,
+            max_endpoint_bytes: self.max_endpoint_bytes,
             timeout: Duration::from_millis(self.timeout_ms),
             schedule: self.schedule().unwrap_or_default(),
             disable_after: Duration::from_secs(self.disable_after_h * 3_600),
@@ -123,6 +127,8 @@ impl Webhook {
         for (key, value, low, high) in [
             ("max_in_flight", self.max_in_flight as u64, 1, 100_000),
             ("max_per_host", self.max_per_host as u64, 1, 100_000),
+            ("max_held_bytes", self.max_held_bytes as u64, 16 << 20, 1 << 40),
+            ("max_endpoint_bytes", self.max_endpoint_bytes as u64, 8 << 20, 1 << 30),
             ("timeout_ms", self.timeout_ms, 1_000, 60_000),
             ("disable_after_h", self.disable_after_h, 1, 2_160),
             ("attempts_age_h", self.attempts_age_h, 1, 8_760),
@@ -157,7 +163,9 @@ mod tests {
         let (set, face) = (section().options(Vec::new(), 2), Options::default());
         assert_eq!(set.schedule, face.schedule);
         let numbers = |one: &Options| {
-            (one.max_in_flight, one.max_per_host, one.timeout, one.disable_after, one.attempts_age)
+            let bytes = (one.max_held_bytes, one.max_endpoint_bytes);
+            let times = (one.timeout, one.disable_after, one.attempts_age);
+            (one.max_in_flight, one.max_per_host, bytes, times)
         };
         assert_eq!(numbers(&set), numbers(&face));
         assert!(set.guard.endpoint("https://example.com/").is_ok());
@@ -186,6 +194,8 @@ mod tests {
             ("retry_pauses_s", wrong(|one| one.retry_pauses_s = "5, soon".into())),
             ("retry_pauses_s", wrong(|one| one.retry_pauses_s = String::new())),
             ("timeout_ms", wrong(|one| one.timeout_ms = 0)),
+            ("max_held_bytes", wrong(|one| one.max_held_bytes = 1 << 20)),
+            ("max_endpoint_bytes", wrong(|one| one.max_endpoint_bytes = 1 << 20)),
         ] {
             assert!(found.len() == 1 && found[0].contains(key), "{key}: {found:?}");
         }

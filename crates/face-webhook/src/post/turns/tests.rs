@@ -1,0 +1,199 @@
+//! Turns without a clock or a socket: how long whose requests wait.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::*;
+
+fn party(project: &str, host: &str) -> Party {
+    let place = Arc::new((ProjectId::new(project).unwrap(), host.to_owned()));
+    Party { place, lanes: 1, is_slow: false }
+}
+
+fn turns(max_in_flight: usize, max_per_host: usize) -> Turns {
+    Turns::new(&Options { max_in_flight, max_per_host, posts: 1, ..Options::default() })
+}
+
+/// Requests to parties that each take a time of their own, over and over, by a clock that is
+/// moved from one event to the next.
+struct World {
+    turns: Turns,
+    parties: Vec<(Party, u64)>,
+    now: u64,
+    landing: BinaryHeap<Reverse<(u64, u64)>>,
+    /// When each was wanted.
+    wanted: HashMap<u64, u64>,
+    flying: HashMap<u64, BatchId>,
+    batches: u64,
+}
+
+impl World {
+    fn new(turns: Turns, parties: Vec<(Party, u64)>) -> Self {
+        let (landing, wanted) = (BinaryHeap::new(), HashMap::new());
+        Self { turns, parties, now: 0, landing, wanted, flying: HashMap::new(), batches: 0 }
+    }
+
+    fn want(&mut self, endpoint: u64) {
+        self.batches += 1;
+        let batch = BatchId(self.batches);
+        let party = self.parties[endpoint as usize].0.clone();
+        self.turns.want(party, Wanted { endpoint, batch, is_noted: false });
+        self.wanted.insert(endpoint, self.now);
+    }
+
+    /// Begins what may; gives the longest time that one of `watched` has waited.
+    fn go(&mut self, watched: impl Fn(u64) -> bool) -> u64 {
+        let mut longest = 0;
+        while let Some(Wanted { endpoint, batch, .. }) = self.turns.next() {
+            let (party, takes) = self.parties[endpoint as usize].clone();
+            self.turns.begin(endpoint, batch, party, 1_000);
+            self.landing.push(Reverse((self.now + takes, endpoint)));
+            self.flying.insert(endpoint, batch);
+            if watched(endpoint) {
+                longest = longest.max(self.now - self.wanted[&endpoint]);
+            }
+        }
+        longest
+    }
+
+    /// The next request lands; its endpoint wants the next one.
+    fn land(&mut self) -> u64 {
+        let Reverse((at, endpoint)) = self.landing.pop().unwrap();
+        self.now = at;
+        self.turns.end(endpoint, self.flying[&endpoint]);
+        self.want(endpoint);
+        endpoint
+    }
+}
+
+#[test]
+fn thousands_of_stalled_endpoints_of_one_project_cost_another_nothing() {
+    // Each at a name of its own, as under a wildcard of the DNS: 15 s until each is given up.
+    let mut parties: Vec<_> =
+        (0..3_000).map(|at| (party("stalled", &format!("{at}.example")), 15_000)).collect();
+    parties.push((party("healthy", "hooks.example"), 2));
+    let mut world = World::new(turns(250, 16), parties);
+    (0..=3_000).for_each(|endpoint| world.want(endpoint));
+    let (mut longest, mut answered) = (0, 0);
+    while world.now < 60_000 {
+        longest = longest.max(world.go(|endpoint| endpoint == 3_000));
+        answered += u64::from(world.land() == 3_000);
+    }
+    assert_eq!(longest, 0, "milliseconds that a request of the other waited for its turn");
+    assert!(answered >= 29_999, "one every 2 ms: {answered}");
+}
+
+#[test]
+fn endpoints_and_projects_take_turns() {
+    let mut parties: Vec<_> =
+        (0..100).map(|at| (party("many", &format!("{at}.example")), 10)).collect();
+    parties.push((party("one", "a.example"), 10));
+    let mut world = World::new(turns(10, 10), parties);
+    (0..=100).for_each(|endpoint| world.want(endpoint));
+    let mut answered = vec![0; 101];
+    for _ in 0..2_000 {
+        world.go(|_| false);
+        answered[world.land() as usize] += 1;
+    }
+    let most = answered[..100].iter().max().unwrap() - answered[..100].iter().min().unwrap();
+    assert!(most <= 2, "{answered:?}");
+    assert!(answered[100] * 10 >= 2_000, "the only one of its project waits: {answered:?}");
+}
+
+#[test]
+fn a_host_that_is_full_costs_no_look_and_holds_up_no_other() {
+    let mut parties: Vec<_> = (0..5_000).map(|_| (party("p", "full.example"), 1_000_000)).collect();
+    parties.push((party("p", "other.example"), 1));
+    let mut world = World::new(turns(1_000, 8), parties);
+    (0..=5_000).for_each(|endpoint| world.want(endpoint));
+    world.go(|_| false);
+    assert_eq!((world.turns.in_flight(), world.turns.looks), (9, 5_001));
+    for _ in 0..1_000 {
+        assert_eq!(world.land(), 5_000);
+        assert_eq!(world.go(|endpoint| endpoint == 5_000), 0);
+    }
+    assert_eq!(world.turns.looks, 6_001, "one for each request of the other");
+}
+
+#[test]
+fn hosts_are_counted_by_project_and_lanes_may_have_more_of_theirs() {
+    let mut turns = Turns::new(&Options { max_per_host: 8, posts: 4, ..Options::default() });
+    let mut went = |party: &Party, from: u64| {
+        for batch in 0..20 {
+            let batch = BatchId(from + batch);
+            turns.want(party.clone(), Wanted { endpoint: from, batch, is_noted: false });
+        }
+        let mut count = 0;
+        while let Some(Wanted { endpoint, batch, .. }) = turns.next() {
+            turns.begin(endpoint, batch, party.clone(), 10);
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(went(&party("a", "shared.example"), 0), 2, "a post's part of 8");
+    assert_eq!(went(&party("b", "shared.example"), 100), 2, "nothing of b's is in its way");
+    let wide = Party { lanes: 6, ..party("c", "shared.example") };
+    assert_eq!(went(&wide, 200), 6, "its lanes");
+    let widest = Party { lanes: 64, ..party("d", "shared.example") };
+    assert_eq!(went(&widest, 300), 8, "not more than the options allow");
+}
+
+#[test]
+fn slow_ones_share_a_part_of_the_room_by_project_in_turn() {
+    let slow = |project: &str, at: usize| {
+        let party = party(project, &format!("{at}.example"));
+        (Party { is_slow: true, ..party }, 15_000)
+    };
+    let mut parties: Vec<_> = (0..1_000).map(|at| slow("many", at)).collect();
+    parties.push(slow("few", 0));
+    let mut world = World::new(turns(100, 10), parties);
+    (0..1_000).for_each(|endpoint| world.want(endpoint));
+    assert_eq!(world.go(|_| false), 0);
+    world.want(1_000);
+    assert_eq!((world.go(|_| false), world.turns.in_flight()), (0, 10));
+    while world.turns.flights.keys().all(|(endpoint, _)| *endpoint != 1_000) {
+        world.land();
+        world.go(|_| false);
+    }
+    assert_eq!(world.now, 15_000, "it is its project's turn when the first have landed");
+}
+
+#[test]
+fn what_is_withdrawn_does_not_go_and_nothing_is_left_of_it() {
+    let mut turns = turns(3, 1);
+    for endpoint in 0..6 {
+        let party = party(if endpoint < 3 { "a" } else { "b" }, "one.example");
+        let wanted = Wanted { endpoint, batch: BatchId(endpoint), is_noted: true };
+        turns.want(party, wanted);
+    }
+    let first = turns.next().unwrap();
+    turns.begin(first.endpoint, first.batch, party("a", "one.example"), 1);
+    let second = turns.next().unwrap();
+    turns.begin(second.endpoint, second.batch, party("b", "one.example"), 1);
+    assert_eq!(turns.next(), None, "both hosts are full");
+    let left: Vec<usize> = (0..6).map(|endpoint| turns.withdraw(endpoint).len()).collect();
+    assert_eq!(left, [0, 1, 1, 0, 1, 1]);
+    turns.end(first.endpoint, first.batch);
+    turns.end(second.endpoint, second.batch);
+    assert_eq!(turns.next(), None);
+    assert!(turns.projects.is_empty() && turns.hosts.is_empty() && turns.waiting.is_empty());
+}
+#[test]
+fn who_waits_for_a_host_is_not_forgotten_when_another_gives_up_its_turn() {
+    let mut turns = turns(10, 1);
+    let want = |turns: &mut Turns, endpoint| {
+        let wanted = Wanted { endpoint, batch: BatchId(endpoint), is_noted: false };
+        turns.want(party("p", "one.example"), wanted);
+    };
+    (0..4).for_each(|endpoint| want(&mut turns, endpoint));
+    let next = |turns: &mut Turns| turns.next().map(|wanted| wanted.endpoint);
+    assert_eq!(next(&mut turns), Some(0));
+    turns.begin(0, BatchId(0), party("p", "one.example"), 1);
+    assert_eq!(next(&mut turns), None);
+    turns.end(0, BatchId(0));
+    // It is the turn of 1, which is paused; and 2 has nothing to send after all.
+    assert_eq!(turns.withdraw(1).len(), 1);
+    assert_eq!(next(&mut turns), Some(2));
+    turns.pass(&party("p", "one.example").place);
+    assert_eq!(next(&mut turns), Some(3));
+}

@@ -1,0 +1,62 @@
+//! What happens to an endpoint, and what is to be done then.
+//!
+//! Between the post and the [`Session`](super::Session).
+
+use super::batch::BatchId;
+use super::rules::{Disabled, Rules};
+use crate::health::Alert;
+use crate::outcome::Outcome;
+
+/// What happens to an endpoint.
+#[derive(Debug)]
+pub enum Input<E> {
+    /// Events have come, in order.
+    Arrived(Vec<E>),
+    /// An attempt has ended.
+    Ended(BatchId, Outcome),
+    /// A batch that was to be sent was not, for no fault of the endpoint.
+    Unsent(BatchId),
+    /// Time has passed.
+    Due,
+    /// What was taken has gone back by itself: the consumer is no more.
+    Lost,
+    /// There is no room for what it holds: it takes nothing for a while.
+    Shed,
+    /// The place was moved: what is known of batches counts no more.
+    Moved,
+    /// The settings are others.
+    Changed(Rules),
+    /// What failed is tried now.
+    Retry,
+    /// What was disabled begins again.
+    Resumed,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<E> {
+    /// Take events, from the first that is not settled on.
+    Join,
+    /// Take none, and give back what was taken.
+    Leave,
+    /// Send a batch; [`Session::batch`](super::Session::batch) has it. Where it could be cut elsewhere another time, what
+    /// [`Session::note`](super::Session::note) says is stored before.
+    Send {
+        /// Which.
+        batch: BatchId,
+        /// Whether the note is stored before.
+        is_noted: bool,
+    },
+    /// These go back, and come again.
+    GiveBack(Vec<E>),
+    /// These events are done.
+    Done(Vec<E>),
+    /// These will never be taken: they are set aside, with the status of the answer.
+    Park(Vec<E>, u16),
+    /// Operators hear of this.
+    Alert(Alert),
+    /// Nothing is sent any more.
+    Disable(Disabled),
+    /// What [`Session::note`](super::Session::note) says is to be stored.
+    Store,
+}

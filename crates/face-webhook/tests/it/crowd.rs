@@ -1,0 +1,241 @@
+//! Posts with more to do than there is room for, and with a store that fails: whom that holds up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use outflow_face_webhook::Options;
+use outflow_face_webhook::outcome::Outcome;
+use outflow_hub::{Webhook, WebhookError};
+use outflow_model::id::Shard;
+use outflow_model::{Offset, StreamId, Timestamp};
+use outflow_store::{
+    Batch, Bounds, Commit, CommitObserver, Engine, EngineFuture, Health, Lease, LeaseError, Read,
+    ReadError, StateEntry, StateError, StreamConfig,
+};
+use tokio::time::timeout;
+
+use crate::world::{SOON, World, ids, memory, named, offsets, open, webhook};
+
+#[tokio::test]
+async fn endpoints_of_one_project_that_stall_hold_up_none_of_another() {
+    let options = Options { max_in_flight: 10, ..Options::default() };
+    let world = open(memory(), Arc::default(), options).await;
+    world.project("stalled").await;
+    world.project("acme").await;
+    let (stalled, _) = named("stalled", "hook");
+    *world.desk.stalls.lock() = Some(stalled);
+    for at in 0..40 {
+        // Each at a name of its own.
+        let url = format!("https://{at}.hooks.example.com/");
+        world
+            .endpoint(&named("stalled", &format!("hook{at}")), Webhook { url, ..webhook(1) })
+            .await;
+    }
+    world.endpoint(&ids(), webhook(1)).await;
+    world.publish_in("stalled", &["A", "B"]).await;
+    // Its share of the ten.
+    world.desk.requests(8).await;
+    for count in 1..=20 {
+        world.publish(&["C"]).await;
+        world.desk.requests(8 + count).await;
+    }
+    // Those that stalled answer after all; the others have their turn.
+    world.desk.stalled.add_permits(1_000);
+    world.desk.requests(100).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_does_not_go_when_its_endpoint_is_paused() {
+    let options = Options { max_in_flight: 1, ..Options::default() };
+    let world = open(memory(), Arc::default(), options).await;
+    world.project("stalled").await;
+    world.project("acme").await;
+    let first = named("stalled", "hook");
+    *world.desk.stalls.lock() = Some(first.0.clone());
+    world.endpoint(&first, webhook(1)).await;
+    world.endpoint(&ids(), webhook(1)).await;
+    world.publish_in("stalled", &["A", "B"]).await;
+    world.desk.requests(1).await;
+    world.publish(&["C"]).await;
+    let place = world.hub.endpoint_subscription(&ids().0, &ids().1).unwrap();
+    let taken = async {
+        while world.hub.subscription_stats(&place).in_flight == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, taken).await.expect("it is taken, and waits");
+    world.set(&ids(), Webhook { paused: true, ..webhook(1) }).await;
+    world.desk.stalled.add_permits(2);
+    // Both of the first, and nothing between them.
+    world.desk.requests(2).await;
+    world.stored_of(&first, "webhook.attempts", 2).await;
+    assert_eq!(world.desk.came.lock().len(), 2);
+    let status = world.hub.webhooks().unwrap().status(&ids()).await.unwrap();
+    assert_eq!((status.state, status.failures), ("paused", 0));
+    world.set(&ids(), webhook(1)).await;
+    let came = world.desk.requests(3).await;
+    assert_eq!(offsets(&came[2].1), [Offset::FIRST.get()]);
+}
+
+#[tokio::test]
+async fn what_is_held_for_endpoints_that_wait_is_bounded() {
+    let options = Options { max_in_flight: 1, max_held_bytes: 20_000, ..Options::default() };
+    let world = open(memory(), Arc::default(), options).await;
+    world.project("stalled").await;
+    world.project("acme").await;
+    let (stalled, _) = named("stalled", "hook");
+    *world.desk.stalls.lock() = Some(stalled.clone());
+    let endpoints: Vec<_> = (0..20).map(|at| named("stalled", &format!("hook{at}"))).collect();
+    for id in &endpoints {
+        world.endpoint(id, webhook(10)).await;
+    }
+    world.publish_in("stalled", &["A"; 10]).await;
+    world.desk.requests(1).await;
+    // Twenty times ten events are too many: most are given back.
+    let held = || {
+        let places = endpoints.iter().map(|id| world.hub.endpoint_subscription(&id.0, &id.1));
+        let held = places.map(|place| world.hub.subscription_stats(&place.unwrap()).in_flight);
+        held.sum::<u64>()
+    };
+    let bounded = async {
+        while held() > 60 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, bounded).await.expect("it is bounded");
+    // Each gets its events in the end.
+    world.desk.stalled.add_permits(1_000);
+    let came = world.desk.requests(20).await;
+    assert!(came.iter().all(|(_, body)| offsets(body).len() == 10));
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_once_is_read_again() {
+    let engine = Arc::new(Flaky { inner: memory(), refusals: AtomicUsize::new(0) });
+    let world = open(engine.clone(), Arc::default(), Options::default()).await;
+    world.project("acme").await;
+    world.endpoint(&ids(), webhook(1)).await;
+    world.desk.answers.lock().extend([Outcome::Gone]);
+    world.publish(&["A"]).await;
+    world.desk.requests(1).await;
+    world.stored("webhook.attempts", 2).await;
+    // What says that it is disabled cannot be read at first.
+    engine.refusals.store(1, Ordering::SeqCst);
+    let world = world.restart().await;
+    let webhooks = world.hub.webhooks().unwrap().clone();
+    let served = async {
+        loop {
+            match webhooks.status(&ids()).await {
+                Ok(status) => break status,
+                Err(error) => assert_eq!(error, WebhookError::Unavailable),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let status = timeout(SOON, served).await.expect("it is served again");
+    assert_eq!(status.state, "disabled", "nothing is forgotten");
+    assert_eq!(engine.refusals.load(Ordering::SeqCst), 0);
+    assert_eq!(world.desk.came.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_read_is_not_taken_for_none() {
+    let world = World::new(webhook(1)).await;
+    world.hub.set_endpoint_note(&ids(), Some("{".into())).await.unwrap();
+    let world = world.restart().await;
+    world.publish(&["A"]).await;
+    let webhooks = world.hub.webhooks().unwrap().clone();
+    let refused = async {
+        // Until the post has looked at it.
+        while webhooks.status(&ids()).await != Err(WebhookError::NotFound) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, refused).await.expect("it is not served");
+    assert_eq!(world.desk.came.lock().len(), 0);
+    webhooks.changed(&ids(), true).await.unwrap();
+    world.desk.requests(1).await;
+}
+
+/// A store that fails to read notes of webhooks so often.
+#[derive(Debug)]
+struct Flaky {
+    inner: Arc<dyn Engine>,
+    refusals: AtomicUsize,
+}
+
+impl Engine for Flaky {
+    fn submit(&self, batch: Batch) -> Commit {
+        self.inner.submit(batch)
+    }
+
+    fn read(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        max_bytes: usize,
+    ) -> EngineFuture<'_, Result<Read, ReadError>> {
+        self.inner.read(stream, from, max_bytes)
+    }
+
+    fn seek(&self, stream: StreamId, at: Timestamp) -> EngineFuture<'_, Result<Offset, ReadError>> {
+        self.inner.seek(stream, at)
+    }
+
+    fn bounds(&self, stream: StreamId) -> Result<Bounds, ReadError> {
+        self.inner.bounds(stream)
+    }
+
+    fn streams(&self) -> Vec<(StreamId, StreamConfig)> {
+        self.inner.streams()
+    }
+
+    fn stored_bytes(&self, stream: StreamId) -> u64 {
+        self.inner.stored_bytes(stream)
+    }
+
+    fn observe(&self, observer: Arc<dyn CommitObserver>) {
+        self.inner.observe(observer);
+    }
+
+    fn get(&self, key: &[u8]) -> EngineFuture<'_, Result<Option<StateEntry>, StateError>> {
+        let less = |left: usize| left.checked_sub(1);
+        let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
+        let is_note = key.starts_with(b"webhook/");
+        if is_note && self.refusals.fetch_update(success, failure, less).is_ok() {
+            return Box::pin(async { Err(StateError("try again".into())) });
+        }
+        self.inner.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> EngineFuture<'_, Result<Vec<StateEntry>, StateError>> {
+        self.inner.scan(prefix, after, limit)
+    }
+
+    fn acquire(
+        &self,
+        shard: Shard,
+        owner: &str,
+        ttl: Duration,
+    ) -> EngineFuture<'_, Result<Lease, LeaseError>> {
+        self.inner.acquire(shard, owner, ttl)
+    }
+
+    fn release(&self, lease: Lease) -> EngineFuture<'_, Result<(), LeaseError>> {
+        self.inner.release(lease)
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+
+    fn close(&self) -> EngineFuture<'_, ()> {
+        self.inner.close()
+    }
+}

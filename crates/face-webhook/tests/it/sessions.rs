@@ -1,0 +1,218 @@
+//! Sessions in what may happen to an endpoint, one thing at a time; `session_model` is all of it at
+//! random.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use outflow_face_webhook::outcome::Outcome;
+use outflow_face_webhook::session::{Disabled, Input, Note, Rules};
+use outflow_face_webhook::wire::BatchSize;
+
+use crate::session_model::{World, again, rules};
+
+const MINUTE_MS: i64 = 60_000;
+
+#[test]
+fn an_endpoint_that_waits_long_takes_nothing_and_comes_back_by_itself() {
+    let mut world = World::new(1, rules(5, None));
+    world.publish(12);
+    world.deliver(100);
+    for _ in 0..3 {
+        world.land(|_, _| again());
+        world.pass(4_000);
+        world.deliver(100);
+    }
+    // The pause is a minute now.
+    assert_eq!((world.given.is_none(), world.flying.len()), (true, 0));
+    let next = world.session.next_attempt().unwrap();
+    assert!(next > world.now.plus_millis(MINUTE_MS / 2), "{next} is not after {}", world.now);
+    assert_eq!(world.stored.failing.unwrap().failures, 3);
+    world.restart();
+    assert!(world.given.is_none(), "a restart does not bring it forward");
+    world.pass(2 * MINUTE_MS);
+    assert!(world.given.is_some());
+    world.finish(|_| false);
+    assert_eq!(world.session.note().failing, None);
+}
+
+#[test]
+fn one_that_only_fails_is_disabled_in_time_and_a_pause_is_no_failure() {
+    let day = 24 * 60 * MINUTE_MS;
+    let disable_after = Duration::from_secs(24 * 3_600);
+    let mut world = World::new(3, Rules { disable_after, ..rules(1, None) });
+    world.publish(3);
+    world.deliver(100);
+    world.land(|_, _| again());
+    // It is paused for longer than it may fail.
+    let paused = Rules { is_paused: true, ..world.rules.clone() };
+    world.tell(Input::Changed(paused));
+    world.pass(100 * day);
+    assert_eq!((world.session.next_due(), world.session.note().disabled), (None, None));
+    world.tell(Input::Changed(world.rules.clone()));
+    world.tell(Input::Resumed);
+    world.deliver(100);
+    world.land(|_, _| again());
+    assert!(world.session.is_open(), "the time begins anew");
+    // Now it does nothing but fail.
+    for _ in 0..3_000 {
+        if !world.session.is_open() {
+            break;
+        }
+        let due = world.session.next_due().expect("it tries again");
+        let millis = (due.millis() - world.now.millis()).max(1);
+        world.pass(millis);
+        world.deliver(100);
+        world.land(|_, _| again());
+    }
+    assert_eq!(world.stored.disabled.unwrap().0, Disabled::Failing);
+    let failing = world.stored.failing.unwrap();
+    let allowed = world.now.millis() - failing.since.millis();
+    assert!((day..day + 5 * MINUTE_MS).contains(&allowed), "{allowed}");
+    assert_eq!(world.alerts, [50, 70, 90, 100]);
+    assert_eq!(world.session.next_due(), None);
+}
+
+#[test]
+fn one_that_is_gone_is_disabled_and_resumes_where_it_was() {
+    let mut world = World::new(2, rules(1, None));
+    world.publish(3);
+    world.deliver(100);
+    world.land(|_, _| Outcome::Gone);
+    assert!(!world.session.is_open() && world.given.is_none());
+    assert!(world.stored.disabled.is_some());
+    world.restart();
+    world.pass(MINUTE_MS * 1_000);
+    assert!(!world.session.is_open(), "time changes nothing");
+    world.tell(Input::Resumed);
+    assert!(world.stored.disabled.is_none());
+    world.finish(|_| false);
+}
+
+#[test]
+fn a_batch_at_hand_stays_what_it_is_when_the_size_of_batches_is_changed() {
+    for (before, after) in [(10, 1), (10, 5), (1, 10)] {
+        for kill in [false, true] {
+            let mut world = World::new(1, rules(before, None));
+            world.publish(before);
+            world.deliver(100);
+            assert_eq!(world.flying.len(), 1);
+            world.publish(20);
+            world.rules.size = BatchSize::new(after).unwrap();
+            world.tell(Input::Changed(world.rules.clone()));
+            if kill {
+                world.restart();
+                assert_eq!(world.flying.len(), 1, "the same again");
+            } else {
+                world.land(|_, _| again());
+            }
+            world.finish(|_| false);
+        }
+    }
+}
+
+#[test]
+fn what_a_filter_has_left_of_a_batch_at_hand_is_sent_without_anything_new() {
+    let mut world = World::new(4, rules(5, None));
+    world.publish(5);
+    let last = world.published[4].key;
+    world.deliver(100);
+    for _ in 0..3 {
+        world.land(|_, _| again());
+        world.pass(4_000);
+        world.deliver(100);
+    }
+    assert!(world.given.is_none(), "it waits for a minute");
+    world.hide(last);
+    let left = world.open().count();
+    assert!((1..5).contains(&left), "{left} of 5: the last is not among them");
+    world.finish(|_| false);
+}
+
+#[test]
+fn one_answer_does_not_disable_an_endpoint_that_is_sent_nothing_more() {
+    let disable_after = Duration::from_secs(24 * 3_600);
+    let mut world = World::new(5, Rules { disable_after, ..rules(1, None) });
+    world.publish(1);
+    world.deliver(100);
+    world.land(|_, _| Outcome::Refused { status: 400 });
+    world.pass(10 * 24 * 60 * MINUTE_MS);
+    world.tell(Input::Due);
+    assert!(world.session.is_open() && world.alerts.is_empty(), "{:?}", world.alerts);
+    world.publish(1);
+    world.deliver(100);
+    world.land(|_, _| Outcome::Taken);
+    assert_eq!(world.session.note().failing, None);
+}
+
+#[test]
+fn one_that_failed_is_tried_after_the_server_was_down_before_it_is_disabled() {
+    let disable_after = Duration::from_secs(24 * 3_600);
+    let mut world = World::new(6, Rules { disable_after, ..rules(1, None) });
+    world.publish(1);
+    for _ in 0..4 {
+        world.deliver(100);
+        world.land(|_, _| again());
+        world.pass(4_000);
+    }
+    world.now = world.now.plus_millis(30 * 24 * 60 * MINUTE_MS);
+    world.restart();
+    assert_eq!(world.flying.len(), 1, "it is tried");
+    world.land(|_, _| Outcome::Taken);
+    assert_eq!((world.session.note(), world.session.is_open()), (Note::default(), true));
+}
+
+#[test]
+fn what_is_held_is_bounded_in_bytes_and_lanes_that_all_wait_hold_nothing() {
+    let rules = Rules { max_held_bytes: 20 * 400, ..rules(1, Some(4)) };
+    let mut world = World::new(7, rules);
+    world.publish(400);
+    // Every key fails, until all that there is room for stands behind them.
+    for _ in 0..200 {
+        world.deliver(10);
+        world.land(|_, _| again());
+        let given = world.given.as_ref().map_or(0, BTreeSet::len);
+        assert!(given <= 40, "{given} events are held");
+        world.pass(1_000);
+    }
+    let mut away = 0;
+    for _ in 0..300 {
+        world.pass(1_000);
+        world.deliver(10);
+        world.land(|_, _| again());
+        away += usize::from(world.given.is_none());
+    }
+    assert!(away > 100, "{away} of 300 s without a consumer");
+    assert!(world.given.is_some() || world.session.bytes() == 0);
+    world.finish(|_| false);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_given_back_and_comes_again() {
+    let mut world = World::new(8, rules(5, None));
+    world.publish(12);
+    world.deliver(100);
+    assert_eq!((world.given.as_ref().unwrap().len(), world.flying.len()), (10, 1));
+    world.tell(Input::Shed);
+    assert_eq!(world.given.as_ref().unwrap().len(), 5, "what is under way stays");
+    assert_eq!(world.session.credit(), 5);
+    world.land(|_, _| Outcome::Taken);
+    assert_eq!((world.given.is_none(), world.session.bytes()), (true, 0));
+    world.finish(|_| false);
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_sent_once_the_endpoint_is_paused() {
+    let mut world = World::new(9, rules(5, None));
+    world.is_crowded = true;
+    world.publish(5);
+    world.deliver(100);
+    assert_eq!((world.waiting.len(), world.flying.len()), (1, 0));
+    let paused = Rules { is_paused: true, ..world.rules.clone() };
+    world.tell(Input::Changed(paused));
+    world.is_crowded = false;
+    world.send_all();
+    assert_eq!((world.sends, world.given.is_none()), (0, true));
+    assert_eq!(world.session.note().failing, None, "that was no failure");
+    world.tell(Input::Changed(world.rules.clone()));
+    world.finish(|_| false);
+}
