@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::BenchError;
 use crate::command::Options;
@@ -15,47 +15,53 @@ const SETTLE: Duration = Duration::from_secs(6);
 /// Opened before the first look, so that what is made once is not counted.
 const FIRST: u32 = 100;
 
-/// One run: memory does not vary as time does, and does not all come back after a run.
+/// One run: memory does not vary as time does, and does not all come back after a run. So those of the
+/// first kind stay while the second is measured.
 pub(crate) async fn measure(
     target: &Target,
     options: &Options,
     report: &mut Report,
 ) -> Result<(), BenchError> {
     let stream = target.make_stream().await?;
-    let request = target.read_request(&stream, "start=latest&follow=true", Encoding::Plain);
+    let plain = target.read_request(&stream, "start=latest&follow=true", Encoding::Plain);
+    let sse = target.sse_request(&stream, "from=now");
     let mut readers = Vec::new();
-    for _ in 0..FIRST {
-        readers.push(Reader::open(target, &request).await?);
+    for (kind, request) in [("readers", plain), ("sse readers", sse)] {
+        let note = open(target, options, &request, &mut readers).await?;
+        let scene = format!("idle, {} {kind}", options.idle_readers);
+        report.add(&scene, vec![Run { note, ..Run::default() }])?;
     }
-    tokio::time::sleep(SETTLE).await;
+    drop(readers);
+    target.drop_stream(&stream).await
+}
+
+/// Opens as many as are asked for, and says what they cost.
+async fn open(
+    target: &Target,
+    options: &Options,
+    request: &[u8],
+    readers: &mut Vec<Reader>,
+) -> Result<String, BenchError> {
+    for _ in 0..FIRST {
+        readers.push(Reader::open(target, request).await?);
+    }
+    sleep(SETTLE).await;
     let before = target.gauge.resident();
     let begun = Instant::now();
     for _ in 0..options.idle_readers {
-        readers.push(Reader::open(target, &request).await?);
+        readers.push(Reader::open(target, request).await?);
     }
     let opened = f64::from(options.idle_readers) / begun.elapsed().as_secs_f64();
-    tokio::time::sleep(SETTLE).await;
+    sleep(SETTLE).await;
     let cpu = target.gauge.cpu();
-    tokio::time::sleep(SETTLE).await;
-    let note = match (before, target.gauge.resident()) {
-        (Some(before), Some(after)) => {
-            let each =
-                after.saturating_sub(before) as f64 / f64::from(options.idle_readers) / 1024.0;
-            let used = cpu
-                .zip(target.gauge.cpu())
-                .map_or(0.0, |(before, after)| (after - before).as_secs_f64());
-            let share = used / SETTLE.as_secs_f64() * 100.0;
-            format!(
-                "{each:.1} KiB resident each, {share:.0} % of one core for heartbeats, \
-                 {opened:.0} opened a second"
-            )
-        }
-        _ => "memory unknown without --pid".to_owned(),
+    sleep(SETTLE).await;
+    let Some((before, after)) = before.zip(target.gauge.resident()) else {
+        return Ok("memory unknown without --pid".to_owned());
     };
-    drop(readers);
-    report.add(
-        &format!("idle, {} readers", options.idle_readers),
-        vec![Run { note, ..Run::default() }],
-    )?;
-    target.drop_stream(&stream).await
+    let each = after.saturating_sub(before) as f64 / f64::from(options.idle_readers) / 1024.0;
+    let used = cpu.zip(target.gauge.cpu()).map(|(before, after)| after.saturating_sub(before));
+    let share = used.unwrap_or_default().as_secs_f64() / SETTLE.as_secs_f64() * 100.0;
+    Ok(format!(
+        "{each:.1} KiB resident each, {share:.0} % of one core for heartbeats of all, {opened:.0} opened a second"
+    ))
 }
