@@ -189,20 +189,24 @@ impl Decoder {
         }
     }
 
+    /// Whether the bytes up to `end` keep the limits. Of two that are broken it names the one that is
+    /// broken first, so that the error is the same however the bytes were split.
     fn check_line(&self, end: usize) -> Result<(), WireError> {
-        let limits = &self.limits;
-        let len = end.saturating_sub(self.line);
-        if self.line == 0 && len > limits.command_bytes {
-            return Err(WireError::CommandTooLong { max: limits.command_bytes });
-        }
-        if len > limits.line_bytes {
-            return Err(WireError::LineTooLong { max: limits.line_bytes });
-        }
+        let FrameLimits { command_bytes, line_bytes, head_bytes, .. } = self.limits;
+        let (line_limit, too_long) = match self.line {
+            0 if command_bytes < line_bytes => {
+                (command_bytes, WireError::CommandTooLong { max: command_bytes })
+            }
+            _ => (line_bytes, WireError::LineTooLong { max: line_bytes }),
+        };
+        let line_limit = self.line.saturating_add(line_limit);
         // Also what makes the casts to 32 bits harmless.
-        if end > limits.head_bytes.min(u32::MAX as usize) {
-            return Err(WireError::HeadTooLarge { max: limits.head_bytes });
+        let head_limit = head_bytes.min(u32::MAX as usize);
+        match end {
+            _ if end <= line_limit.min(head_limit) => Ok(()),
+            _ if line_limit <= head_limit => Err(too_long),
+            _ => Err(WireError::HeadTooLarge { max: head_bytes }),
         }
-        Ok(())
     }
 
     /// Takes in the header line that begins at `start`.

@@ -246,6 +246,23 @@ fn what_is_too_large_is_refused_while_it_comes() {
     assert_eq!(frames_of(Some(Version::V1_2), limits, [&most[..]]).unwrap().len(), 1);
 }
 
+/// Which of two broken limits is named does not depend on how the bytes were split.
+#[test]
+fn the_limit_that_is_broken_first_is_named() {
+    let limits = FrameLimits { line_bytes: 16, head_bytes: 48, ..FrameLimits::default() };
+    let line = "a:3456789012345\n";
+    let late = format!("SEND\n{line}{line}{}", "b".repeat(40));
+    let early = format!("SEND\n{line}{}", "b".repeat(40));
+    for (bytes, error) in
+        [(late, WireError::HeadTooLarge { max: 48 }), (early, WireError::LineTooLong { max: 16 })]
+    {
+        for size in [1, 7, bytes.len()] {
+            let pieces = bytes.as_bytes().chunks(size);
+            assert_eq!(frames_of(Some(Version::V1_2), limits, pieces), Err(error), "{size}");
+        }
+    }
+}
+
 #[test]
 fn versions_are_negotiated() {
     for (offered, agreed) in [
