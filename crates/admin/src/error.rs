@@ -11,7 +11,7 @@ use outflow_auth::{AccessError, AuthError, IssueError};
 use outflow_body::BodyError;
 use outflow_face::problem::Problem;
 use outflow_face::request_id::RequestId;
-use outflow_hub::subscription::{ConsumeError, SettleError, TransactionError};
+use outflow_hub::subscription::{ConsumeError, PreparedError, SettleError, TransactionError};
 use outflow_hub::{CatalogError, PublishError, Unreached, WebhookError, WebhookFault};
 use outflow_model::ErrorCode;
 use serde_json::json;
@@ -126,6 +126,20 @@ impl From<TransactionError> for Refused {
             | TransactionError::TooLarge { .. } => {}
         }
         Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<PreparedError> for Refused {
+    fn from(error: PreparedError) -> Self {
+        match error {
+            PreparedError::Transaction(error) => error.into(),
+            PreparedError::Unknown => Self::missing("prepared transaction"),
+            PreparedError::Exists
+            | PreparedError::Busy
+            | PreparedError::Name
+            | PreparedError::TooMany { .. }
+            | PreparedError::TooMuch { .. } => Self::new(error.code(), error.to_string()),
+        }
     }
 }
 

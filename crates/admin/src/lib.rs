@@ -30,6 +30,7 @@ mod landed_file;
 mod oauth;
 mod operator;
 mod page;
+mod prepared_transaction;
 mod project;
 #[cfg(test)]
 mod publishing;

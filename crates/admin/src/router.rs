@@ -17,7 +17,8 @@ use crate::access::Admin;
 use crate::error::name_request;
 use crate::{
     api_key, cursor, document, event_type, extraction, ingest_stream, integration, key,
-    landed_file, oauth, operator, project, stream, subscription, token, user, webhook,
+    landed_file, oauth, operator, prepared_transaction, project, stream, subscription, token, user,
+    webhook,
 };
 
 /// Makes the router of these routes, and of the descriptions above their handlers the document
@@ -69,6 +70,9 @@ routes! {
     post "/v1/projects/{project}/subscriptions/{subscription}/purge" => subscription::purge;
     post "/v1/projects/{project}/subscriptions/{subscription}/move" => subscription::move_events;
     get "/v1/projects/{project}/subscriptions/{subscription}/events" => subscription::events::show;
+    get "/v1/projects/{project}/prepared-transactions" => prepared_transaction::list;
+    post "/v1/projects/{project}/prepared-transactions/{id}/commit" => prepared_transaction::commit;
+    post "/v1/projects/{project}/prepared-transactions/{id}/rollback" => prepared_transaction::roll_back;
     get "/v1/projects/{project}/extractions" => extraction::list;
     post "/v1/projects/{project}/extractions" => extraction::create;
     get "/v1/projects/{project}/extractions/{id}" => extraction::show;

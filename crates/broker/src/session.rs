@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use outflow_hub::destination::{ClientIdTaken, Destination};
-use outflow_hub::subscription::{ConsumerId, LeaseId, SubscriptionId};
+use outflow_hub::subscription::{ConsumerId, LeaseId, PreparedId, SubscriptionId};
 use outflow_hub::{CloseReason, Delivery, Stream, Subscription};
 use outflow_model::Grant;
 use tokio::time::Instant;
@@ -221,8 +221,8 @@ pub enum Input<'a, S: Session> {
         name: Vec<u8>,
         /// Who is answered.
         asked: S::Asked,
-        /// Whether it was.
-        result: Result<(), Failure>,
+        /// Which preparation it is, if it was.
+        result: Result<PreparedId, Failure>,
     },
     /// [`Work::Conclude`] is done.
     Concluded {
@@ -344,6 +344,8 @@ pub enum Work<S: Session> {
     Conclude {
         /// Which.
         name: Vec<u8>,
+        /// The preparation of this name that is this connection's, whose messages are with its client.
+        own: Option<PreparedId>,
         /// Whether it is committed, or rolled back.
         commits: bool,
         /// Who is answered.

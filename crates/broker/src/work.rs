@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use outflow_hub::destination::{ClientClaim, ClientIdTaken, ConsumeWish, Destination};
 use outflow_hub::publish::Publishing;
-use outflow_hub::subscription::{Browse, Transaction as Ready};
+use outflow_hub::subscription::{Browse, PreparedId, Transaction as Ready};
 use outflow_hub::{Durability, Hub, Stream, Subscription};
 use outflow_model::{ErrorCode, Grant};
 
@@ -223,6 +223,7 @@ impl Asker {
     pub(crate) fn conclude<S: Session>(
         self,
         name: Vec<u8>,
+        own: Option<PreparedId>,
         commits: bool,
         asked: S::Asked,
     ) -> Job<S> {
@@ -230,7 +231,7 @@ impl Asker {
             let result = if commits {
                 self.hub.commit_prepared(&self.grant, &name).await.map(drop)
             } else {
-                self.hub.roll_back_prepared(&self.grant, &name).await
+                self.hub.roll_back_prepared(&self.grant, &name, own).await
             };
             let result = result.map_err(Failure::from);
             Done::Told(Input::Concluded { name, commits, asked, result })

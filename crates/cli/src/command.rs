@@ -22,6 +22,7 @@ use crate::stream::{self, StreamArgs};
 use crate::subscription::{self, SubscriptionArgs};
 use crate::tail::{self, TailArgs};
 use crate::token::{self, TokenArgs};
+use crate::transaction::{self, TransactionArgs};
 use crate::user::{self, UserArgs};
 use crate::webhook::{self, WebhookArgs};
 
@@ -51,6 +52,8 @@ pub enum ClientCommand {
     IngestStream(IngestStreamArgs),
     /// Subscriptions: the places that the server keeps for consumers, queues among them.
     Subscription(SubscriptionArgs),
+    /// Distributed transactions that are prepared and wait for their transaction manager.
+    Transaction(TransactionArgs),
     /// Extractions: jobs that send a keyed stream's entities as they are.
     Extraction(ExtractionArgs),
     /// Integrations: the connection points of a customer.
@@ -93,6 +96,7 @@ async fn dispatch(command: ClientCommand, full: Command) -> ExitCode {
         ClientCommand::Stream(args) => stream::run(args).await,
         ClientCommand::IngestStream(args) => ingest_stream::run(args).await,
         ClientCommand::Subscription(args) => subscription::run(args).await,
+        ClientCommand::Transaction(args) => transaction::run(args).await,
         ClientCommand::Extraction(args) => extraction::run(args).await,
         ClientCommand::Integration(args) => integration::run(args).await,
         ClientCommand::Webhook(args) => webhook::run(args).await,

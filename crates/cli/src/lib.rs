@@ -39,6 +39,7 @@ mod stream;
 mod subscription;
 mod tail;
 mod token;
+mod transaction;
 mod user;
 mod webhook;
 

@@ -111,7 +111,7 @@ pub struct Session {
     heard: Option<Heard>,
     transactions: Transactions<TransactionId>,
     /// What the branches that it has prepared acked.
-    prepared: Prepared,
+    prepared: Vec<Prepared>,
     targets: Targets<wire::Destination>,
     /// The temporary destinations it has made.
     temporary: Vec<Destination>,
@@ -148,7 +148,7 @@ impl Session {
             advised: Advised::default(),
             heard: None,
             transactions: Transactions::new(face.options.limits.room),
-            prepared: Prepared::new(),
+            prepared: Vec::new(),
             targets: Targets::default(),
             temporary: Vec::new(),
             batch: Batch::default(),

@@ -150,7 +150,7 @@ impl Hub {
         let bells = Arc::new(Bells::default());
         engine.observe(Arc::new(Observer { tails: tails.clone(), bells: bells.clone() }));
         let mut subscriptions = Subscriptions::new(clock.now(), bells, registry);
-        subscriptions.prepared = Prepared::load(&*engine, &directory).await?;
+        subscriptions.prepared = Prepared::load(&*engine, &catalog, &directory).await?;
         *subscriptions.directory.write() = directory;
         let inner = Inner {
             engine,

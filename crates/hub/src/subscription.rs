@@ -60,7 +60,7 @@ pub use delivery::{
 pub use error::{ConsumeError, LeaseError, SettleError, TransactionError};
 pub use event::{BodyView, EventView};
 pub use pattern::{PatternError, StreamPattern};
-pub use prepared::PreparedError;
+pub use prepared::{PreparedError, PreparedId, PreparedTransaction};
 pub use settings::{DeliveryOrder, NewSubscription, Source, Sources, SubscriptionSettings};
 pub use settle::Settling;
 pub use transaction::Transaction;

@@ -16,6 +16,7 @@ mod document;
 mod entities;
 mod ingest_streams;
 mod oauth;
+mod prepared_transactions;
 mod publish;
 mod stage;
 mod subscriptions;

@@ -71,8 +71,8 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 let ready = self.gather(&asker, &mut transaction);
                 self.job = Some(work::prepare(ready, transaction, name, asked));
             }
-            Work::Conclude { name, commits, asked } => {
-                self.job = Some(asker.conclude(name, commits, asked));
+            Work::Conclude { name, own, commits, asked } => {
+                self.job = Some(asker.conclude(name, own, commits, asked));
             }
             Work::Close => {
                 self.closing = true;

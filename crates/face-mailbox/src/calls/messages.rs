@@ -344,7 +344,7 @@ impl From<SettleError> for Refusal {
             SettleError::Unavailable(reason) | SettleError::Uncertain(reason) => {
                 tracing::error!(reason, "a message could not be settled");
             }
-            SettleError::NotFound | SettleError::Forbidden => {}
+            SettleError::NotFound | SettleError::Forbidden | SettleError::TooLarge { .. } => {}
         }
         Self::new(error.code(), error.to_string())
     }

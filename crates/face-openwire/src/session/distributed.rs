@@ -8,6 +8,7 @@
 //! message, behind [`MARKER`] (`TransactionContext.xaErrorCodeMarker` of `activemq-client`).
 
 use outflow_broker::{About, BoundAck, Part, Refusal, Transaction};
+use outflow_hub::subscription::PreparedId;
 use outflow_model::ErrorCode;
 
 use super::transaction::{BEGIN, COMMIT_ONE_PHASE, END, ROLLBACK, unknown};
@@ -35,8 +36,13 @@ const FAILED: i32 = -7;
 const OK: i32 = 0;
 const READ_ONLY: i32 = 3;
 
-/// What branches acked that this connection has prepared, by their names.
-pub(super) type Prepared = Vec<(Vec<u8>, Vec<BoundAck>)>;
+/// A branch that this connection has prepared, and what it acked.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    name: Vec<u8>,
+    id: PreparedId,
+    acks: Vec<BoundAck>,
+}
 
 /// A failure as a transaction manager is told of it.
 pub(super) fn told(failure: &Failure, code: i32) -> Failure {
@@ -106,11 +112,9 @@ impl Session {
             COMMIT_ONE_PHASE if is_open => {
                 self.commit(id, asked).map_err(|failure| told(&failure, ROLLED_BACK))
             }
-            COMMIT_ONE_PHASE | COMMIT_TWO_PHASE => {
-                Ok(Step::Then(Work::Conclude { name, commits: true, asked }))
-            }
+            COMMIT_ONE_PHASE | COMMIT_TWO_PHASE => Ok(self.conclude(name, true, asked)),
             ROLLBACK | FORGET if is_open => self.roll_back(id, asked),
-            ROLLBACK | FORGET => Ok(Step::Then(Work::Conclude { name, commits: false, asked })),
+            ROLLBACK | FORGET => Ok(self.conclude(name, false, asked)),
             _ => Err(invalid("There is no such order for a transaction")),
         }
     }
@@ -120,9 +124,18 @@ impl Session {
         Ok(Step::Done)
     }
 
+    fn conclude(&mut self, name: Vec<u8>, commits: bool, asked: Asked) -> Step {
+        self.forget_ended(Some(&name));
+        let own = self.prepared.iter().find(|one| one.name == name).map(|one| one.id);
+        Step::Then(Work::Conclude { name, own, commits, asked })
+    }
+
     fn is_prepared(&self, name: &[u8]) -> bool {
-        let opened = self.opened.as_ref();
-        opened.is_some_and(|opened| self.face.hub.is_prepared(&opened.grant, name))
+        self.find_prepared(name).is_some()
+    }
+
+    fn find_prepared(&self, name: &[u8]) -> Option<PreparedId> {
+        self.face.hub.find_prepared(&self.opened.as_ref()?.grant, name)
     }
 
     fn prepare(
@@ -151,14 +164,15 @@ impl Session {
         &mut self,
         transaction: Transaction,
         name: Vec<u8>,
-        result: Result<(), Failure>,
+        result: Result<PreparedId, Failure>,
         asked: &Asked,
         out: &mut Outbox,
     ) -> Step {
         match result {
-            Ok(()) => {
+            Ok(id) => {
+                self.forget_ended(None);
                 if !transaction.acks.is_empty() {
-                    self.prepared.push((name, transaction.acks));
+                    self.prepared.push(Prepared { name, id, acks: transaction.acks });
                 }
                 asked.write_number(OK, out);
                 Step::Done
@@ -181,16 +195,33 @@ impl Session {
     ) -> Step {
         let result = match result {
             Ok(()) => {
-                let at = self.prepared.iter().position(|(known, _)| known == name);
-                if let Some((_, acks)) = at.map(|at| self.prepared.swap_remove(at)) {
+                let at = self.prepared.iter().position(|one| one.name == name);
+                if let Some(Prepared { acks, .. }) = at.map(|at| self.prepared.swap_remove(at)) {
                     self.settle_bound(&acks, commits);
                 }
                 Ok(())
             }
-            Err(failure) if failure.about == About::Transaction => Err(told(&failure, UNKNOWN)),
+            Err(failure) if failure.about == About::Transaction => {
+                self.forget_ended(None);
+                Err(told(&failure, UNKNOWN))
+            }
             Err(failure) => Err(told(&failure, FAILED)),
         };
         self.answer(result, asked, out)
+    }
+
+    /// Forgets the messages of branches that another connection has ended, of all or the one of this
+    /// name: they are done, or with the queue again.
+    fn forget_ended(&mut self, name: Option<&[u8]>) {
+        let is_ended = |one: &Prepared| {
+            name.is_none_or(|name| one.name == name)
+                && self.find_prepared(&one.name) != Some(one.id)
+        };
+        let ended = self.prepared.iter().filter(|one| is_ended(one));
+        let ended: Vec<PreparedId> = ended.map(|one| one.id).collect();
+        let ended = self.prepared.extract_if(.., |one| ended.contains(&one.id));
+        let ended: Vec<Prepared> = ended.collect();
+        ended.iter().for_each(|one| self.forget_bound(&one.acks));
     }
 
     /// Tells the branches that are prepared.

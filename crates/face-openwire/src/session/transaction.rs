@@ -128,17 +128,24 @@ impl Session {
     /// What was acked in a transaction is done, or with the client again, which hands it to its user
     /// once more by itself. The window stays as wide as it was made for it, once a message.
     pub(super) fn settle_bound(&mut self, acks: &[BoundAck], is_done: bool) {
+        if is_done {
+            self.forget_bound(acks);
+            self.face.metrics.settled.inc_by(acks.len() as u64);
+            return;
+        }
         for ack in acks {
             if let Some(one) = self.subscriptions.get_mut(ack.number) {
-                if is_done {
-                    one.held.settle(ack.lease);
-                } else {
-                    one.held.release(ack.lease);
-                }
+                one.held.release(ack.lease);
             }
         }
-        if is_done {
-            self.face.metrics.settled.inc_by(acks.len() as u64);
+    }
+
+    /// What was acked in a transaction is no longer with the client.
+    pub(super) fn forget_bound(&mut self, acks: &[BoundAck]) {
+        for ack in acks {
+            if let Some(one) = self.subscriptions.get_mut(ack.number) {
+                one.held.settle(ack.lease);
+            }
         }
     }
 }

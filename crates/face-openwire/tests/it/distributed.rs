@@ -200,3 +200,40 @@ async fn failures_have_the_codes_that_transaction_managers_go_by() {
     let long = XaTransactionId { global_transaction_id: Some(vec![0; 65].into()), ..id };
     failed(order(&mut client, &long, BEGIN).await, "-5");
 }
+
+#[tokio::test]
+async fn a_branch_that_another_connection_rolls_back_gives_its_messages_to_the_queue() {
+    let stand = Stand::new().await;
+    let (mut client, taken) = taker(&stand, "ID:xa:1").await;
+    let id = branch("g");
+    work(&mut client, &id, &taken, "sent").await;
+    assert_eq!(order(&mut client, &id, PREPARE).await, Ok(Some(0)));
+    let mut other = stand.connect("ID:xa:2").await;
+    assert_eq!(order(&mut other, &id, ROLLBACK).await, Ok(None));
+    // The client that had it was not told, and gets it once more.
+    let again = client.dispatch().await;
+    assert_eq!((text_of(&again).as_str(), again.redelivery_counter), ("taken", 1));
+    // Its own end comes too late.
+    let (_, message) = order(&mut client, &id, ROLLBACK).await.unwrap_err();
+    assert!(message.ends_with(" xaErrorCode:-4"), "{message}");
+    work(&mut client, &branch("h"), &again, "second").await;
+    assert_eq!(order(&mut client, &branch("h"), COMMIT_ONE_PHASE).await, Ok(None));
+    assert_eq!(first(&stand, "out").await, "second");
+}
+
+#[tokio::test]
+async fn a_branch_is_known_to_its_own_credential_only() {
+    let stand = Stand::new().await;
+    let (mut client, taken) = taker(&stand, "ID:xa:1").await;
+    let id = branch("g");
+    work(&mut client, &id, &taken, "sent").await;
+    assert_eq!(order(&mut client, &id, PREPARE).await, Ok(Some(0)));
+    let mut other = stand.dial("ID:xa:2").await;
+    other.login(&stand.other, None).await.unwrap();
+    assert_eq!(recover(&mut other).await, []);
+    for end in [COMMIT_ONE_PHASE, COMMIT_TWO_PHASE, ROLLBACK, FORGET] {
+        let (_, message) = order(&mut other, &id, end).await.unwrap_err();
+        assert!(message.ends_with(" xaErrorCode:-4"), "{message}");
+    }
+    assert_eq!(order(&mut client, &id, COMMIT_TWO_PHASE).await, Ok(None));
+}

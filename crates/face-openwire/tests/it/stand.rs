@@ -33,6 +33,8 @@ const MAX_FRAME: u64 = 1 << 20;
 pub(crate) struct Stand {
     addr: SocketAddr,
     pub(crate) secret: String,
+    /// That of another credential with the same rights.
+    pub(crate) other: String,
 }
 
 pub(crate) fn project() -> ProjectId {
@@ -73,14 +75,16 @@ impl Stand {
             destinations: None,
             expires: None,
         };
-        let issued = auth.issue(key).await.unwrap();
+        let issued = auth.issue(key.clone()).await.unwrap();
+        let other = auth.issue(key).await.unwrap();
         let drain = Drain::new();
         let face = OpenWire::new(hub, auth, options, drain.clone(), &mut registry);
         let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let (limits, counters) = (SocketLimits::default(), Arc::<Counters>::default());
         tokio::spawn(outflow_face::serve_protocol(listener, None, face, limits, drain, counters));
-        Self { addr, secret: issued.secret.expose().to_owned() }
+        let secret = issued.secret.expose().to_owned();
+        Self { addr, secret, other: other.secret.expose().to_owned() }
     }
 
     /// A connection in the tight form with a cache, as Java clients have it.

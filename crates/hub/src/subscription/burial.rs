@@ -16,14 +16,14 @@ use tokio::sync::oneshot;
 
 use super::apart::Apart;
 use super::directory::Ordered;
-use super::entry::Body;
+use super::entry::{Body, Entry};
 use super::joint::{self, Joint, Part};
 use super::queue::{Alarm, Queue};
 use super::settle::after;
 use super::{EventView, SettleError, Subscription, TransactionError, headers};
 use crate::destination::Kind;
 use crate::hub::Inner;
-use crate::{CatalogError, NewStream, Stream};
+use crate::{CatalogError, NewStream, Stream, publish};
 
 /// How many are buried in one batch.
 const AT_ONCE: usize = 256;
@@ -31,6 +31,9 @@ const AT_ONCE: usize = 256;
 const BYTES_AT_ONCE: usize = 4 << 20;
 /// After how long a failed burial is tried again.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How many bytes a dead letter may have more than its event and its cause.
+const LETTER_BYTES: usize = 1 << 10;
 
 /// The cause of an event whose time was over.
 pub(crate) const EXPIRED: &str = "expired";
@@ -56,6 +59,11 @@ pub(crate) struct Refused<'a> {
     pub(crate) offset: Offset,
     pub(crate) deliveries: u32,
     pub(crate) cause: String,
+}
+
+/// How many bytes the dead letter of an event may have: known without a read.
+pub(crate) fn letter_bytes(entry: &Entry, cause: &str) -> usize {
+    entry.size as usize + cause.len() + LETTER_BYTES
 }
 
 /// The dead letters of a transaction, by stream.
@@ -171,6 +179,7 @@ async fn store(
     draft: Draft,
 ) -> Result<(), SettleError> {
     let part = Part { done: batch.iter().map(|dying| (dying.feed, dying.offset)).collect() };
+    let bytes = draft.bytes();
     let publishes = stream.filter(|_| !draft.is_empty()).map(|stream| (stream, draft));
     let parts = BTreeMap::from([(Ordered(subscription.clone()), part)]);
     let joint = Joint { publishes: publishes.into_iter().collect(), parts, ops: Vec::new() };
@@ -185,10 +194,12 @@ async fn store(
             }
         }
     };
-    joint::commit(inner, joint, after).await.map(drop).map_err(|error| match error {
+    let failed = |error: TransactionError| match error {
         TransactionError::Settle(error) => error,
         other => SettleError::Unavailable(other.to_string()),
-    })
+    };
+    let permit = publish::admit(inner, bytes).await.map_err(|error| failed(error.into()))?;
+    joint::commit(inner, joint, permit, after).await.map(drop).map_err(failed)
 }
 
 /// Tells those who wait; what was not stored goes back.

@@ -59,6 +59,12 @@ pub enum SettleError {
         /// Which.
         lease: LeaseId,
     },
+    /// The dead letters of one transaction would be more than can be stored at once: settle in parts.
+    #[error("a transaction may hold at most {max} bytes of events and dead letters")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+    },
     /// It was not stored: the disk is full, or too much is waiting. Events that were to be acked
     /// together with something stored are held or handed out again. The text is for the log.
     #[error("the answer could not be stored just now")]
@@ -76,6 +82,7 @@ impl SettleError {
         match self {
             Self::NotFound | Self::Unknown { .. } => ErrorCode::NotFound,
             Self::Forbidden => ErrorCode::Forbidden,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Uncertain(_) => ErrorCode::Internal,
         }

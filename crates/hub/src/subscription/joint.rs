@@ -49,26 +49,21 @@ struct Queued {
     pages: Vec<u64>,
 }
 
-/// Stores a joint. `after` is called for each of its subscriptions with the outcome, under its lock
+/// Stores a joint, whose bytes count in `permit` until that is decided. `after` is called for each of its subscriptions with the outcome, under its lock
 /// and before anybody else can see it.
 pub(crate) async fn commit(
     inner: &Arc<Inner>,
     joint: Joint,
+    permit: OwnedSemaphorePermit,
     after: impl Fn(&Arc<Subscription>, &mut Queue, bool),
 ) -> Result<Vec<Receipt>, TransactionError> {
-    let bytes = joint.publishes.iter().map(|(_, draft)| draft.bytes()).sum();
-    let permit = publish::admit(inner, bytes).await;
     // One joint at a time for each subscription.
     let subscriptions: Vec<Ordered> = joint.parts.keys().cloned().collect();
     let mut turns = Vec::with_capacity(subscriptions.len());
     for one in &subscriptions {
         turns.push(one.0.turn.lock().await);
     }
-    let queued = match permit {
-        Ok(permit) => queue(inner, joint, permit).await,
-        Err(error) => Err(error),
-    };
-    let (outcome, pages) = match queued {
+    let (outcome, pages) = match queue(inner, joint, permit).await {
         Ok(mut queued) => {
             let pages = std::mem::take(&mut queued.pages);
             (arrive(queued).await, pages)

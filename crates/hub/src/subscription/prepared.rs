@@ -1,40 +1,42 @@
 //! Prepared transactions: on the disk with all that they publish and answer, and neither done nor
-//! undone until they are told to be, by whoever knows their name, also after a restart.
+//! undone until they are told to be, also after a restart.
 //!
-//! Called by faces through [`Transaction::prepare`] and [`Hub`]. A name belongs to a project, or to
-//! a credential of it that is kept to destinations: nobody else sees or ends it.
+//! Called by faces through [`Transaction::prepare`](super::Transaction::prepare) and by faces and the
+//! administration through [`Hub`](crate::Hub). A name belongs to the credential that prepared it: no
+//! other sees or ends it, but for those who manage its project. `conclude` stores and ends them,
+//! `held` is what memory has of one, `record` what the disk has, `load` brings them back.
 //!
 //! Invariants: a transaction is stored before its preparation is answered, and it ends in one batch:
 //! what it publishes, the places of what it answers, and the removal of its record. The events it
 //! answers are set apart until then, over restarts as well. What it publishes is on the disk only.
+//! What the prepared ones of a credential and of a project hold is bounded.
 
+mod conclude;
+mod held;
+mod load;
 mod record;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
-use outflow_model::{Draft, ErrorCode, Grant, ProjectId, StreamId};
-use outflow_store::{Batch, Engine, Op};
+use outflow_model::{ErrorCode, Grant, ProjectId, Timestamp};
+use outflow_store::Op;
 use parking_lot::Mutex;
 
-use super::apart::Apart;
-use super::directory::Directory;
-use super::entry::Entry;
-use super::hand::Leased;
-use super::transaction::{Answered, give_back, store};
-use super::{Settle, SettleError, Subscription, SubscriptionId, Transaction, TransactionError};
-use crate::catalog::scan;
-use crate::hub::Inner;
-use crate::{Hub, OpenError, PublishError, Receipt, Stream, publish};
+use super::{SettleError, TransactionError};
+use crate::Options;
+use held::{Held, Size};
 
 /// The longest name, in bytes: a distributed transaction's id has two parts of 64 and a number.
 pub const MAX_NAME_BYTES: usize = 136;
-/// How many one project or credential may have.
+/// How many one credential may have.
 const MAX_PREPARED: usize = 1_000;
-/// The consumer of events that were answered before a restart: none has this number.
-const NOBODY: u64 = u64::MAX;
+/// How many events those of a credential may answer together: about 200 bytes of memory each.
+const MAX_ANSWERS: usize = 100_000;
+/// How many times what one transaction may publish those of a credential may, together.
+const MAX_FULL: usize = 16;
+/// How many times what one credential may have a project may.
+const CREDENTIALS: usize = 10;
 
 /// Why a transaction was not prepared, or not ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +59,16 @@ pub enum PreparedError {
         /// The limit.
         max: usize,
     },
+    /// Those that are prepared hold too much.
+    #[error(
+        "prepared transactions may hold at most {bytes} bytes of events and {answers} answers together"
+    )]
+    TooMuch {
+        /// How many bytes they may publish.
+        bytes: usize,
+        /// How many events they may answer.
+        answers: usize,
+    },
     /// It could not be stored. It is as it was before.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
@@ -70,7 +82,7 @@ impl PreparedError {
             Self::Unknown => ErrorCode::NotFound,
             Self::Exists | Self::Busy => ErrorCode::Conflict,
             Self::Name => ErrorCode::Malformed,
-            Self::TooMany { .. } => ErrorCode::TooLarge,
+            Self::TooMany { .. } | Self::TooMuch { .. } => ErrorCode::TooLarge,
             Self::Transaction(error) => error.code(),
         }
     }
@@ -82,346 +94,290 @@ impl From<SettleError> for PreparedError {
     }
 }
 
+/// One preparation: that of another transaction of the same name has another number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreparedId(u64);
+
+/// A prepared transaction, as those who manage its project see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedTransaction {
+    /// The credential that prepared it; empty where an older version did not note it.
+    pub credential: String,
+    /// Its name, in hexadecimal.
+    pub name: String,
+    /// When it was prepared; `None`: by an older version.
+    pub at: Option<Timestamp>,
+    /// How many events it answers.
+    pub answers: usize,
+    /// How many bytes of events it publishes.
+    pub bytes: usize,
+}
+
 /// Whose it is and what it is called, the latter in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Title {
-    space: String,
+    project: String,
+    credential: String,
     name: String,
 }
 
 impl Title {
     fn new(grant: &Grant, name: &[u8]) -> Self {
-        let name = name.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { space: space(grant), name }
+        Self {
+            project: grant.project.as_ref().map_or_else(String::new, ToString::to_string),
+            credential: grant.credential.to_string(),
+            name: name.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    /// What its record's keys begin with, behind their prefix.
+    fn path(&self) -> String {
+        format!("{}/{}/{}/", self.project, self.credential, self.name)
+    }
+
+    /// Whose limits it counts against.
+    fn spaces(&self) -> [String; 2] {
+        [self.project.clone(), format!("{}/{}", self.project, self.credential)]
     }
 }
 
-/// The space of a grant's names: `project/` and, where it is kept to destinations, `credential/`.
-fn space(grant: &Grant) -> String {
-    let project = grant.project.as_ref().map_or("", ProjectId::as_str);
-    let credential = grant.destinations.as_ref().map_or("", |_| grant.credential.as_str());
-    format!("{project}/{credential}/")
+/// How it stands with one.
+#[derive(Debug)]
+enum State {
+    /// It is on its way to the disk; perhaps its project is deleted before it is there.
+    Coming { is_doomed: bool },
+    /// It waits for its end.
+    Waiting(Held),
+    /// It is being ended; it has so many pieces on the disk.
+    Ending(record::Pieces),
 }
 
-/// One that is prepared.
-struct Held {
-    answers: Vec<Answered>,
-    /// How many pieces its record has.
-    heads: u32,
-    sends: u32,
+/// What is known of one.
+#[derive(Debug)]
+struct One {
+    id: PreparedId,
+    at: Option<Timestamp>,
+    size: Size,
+    state: State,
 }
 
-/// All of them; `None` while one is being prepared or ended.
-#[derive(Default)]
-pub(crate) struct Prepared(Mutex<BTreeMap<Title, Option<Held>>>);
+/// What those of a credential, or of a project, come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Total {
+    count: usize,
+    size: Size,
+}
 
-impl Prepared {
-    /// Reads all that were prepared before, and sets apart what they answer.
-    pub(crate) async fn load(
-        engine: &dyn Engine,
-        directory: &Directory,
-    ) -> Result<Self, OpenError> {
-        let mut heads: BTreeMap<Title, (Vec<u8>, u32)> = BTreeMap::new();
-        for entry in scan(engine, record::PREPARED).await? {
-            let (space, name, _) = record::parse_key(&entry.key)
-                .ok_or_else(|| OpenError::Corrupt(format!("{:?}: unknown key", entry.key)))?;
-            let title = Title { space: space.to_owned(), name: name.to_owned() };
-            let (bytes, count) = heads.entry(title).or_default();
-            bytes.extend_from_slice(&entry.value);
-            *count += 1;
-        }
-        let all = directory.all();
-        let known: BTreeMap<SubscriptionId, &Arc<Subscription>> =
-            all.iter().map(|one| (one.id(), one)).collect();
-        let mut prepared = BTreeMap::new();
-        for (title, (bytes, heads)) in heads {
-            let head = record::head(&bytes).ok_or_else(|| {
-                OpenError::Corrupt(format!("prepared transaction {}: unknown form", title.name))
-            })?;
-            let answers = head.answers.into_iter().filter_map(|kept| {
-                let subscription = known.get(&kept.subscription)?;
-                set_apart(subscription, kept.stream, kept.entry, kept.answer)
-            });
-            let held = Held { answers: answers.collect(), heads, sends: head.sends };
-            prepared.insert(title, Some(held));
-        }
-        if !prepared.is_empty() {
-            tracing::info!(count = prepared.len(), "prepared transactions wait for their outcome");
-        }
-        Ok(Self(Mutex::new(prepared)))
-    }
+#[derive(Debug, Default)]
+struct Table {
+    all: BTreeMap<Title, One>,
+    totals: HashMap<String, Total>,
+    next: u64,
+}
 
-    /// Makes room for one that is to be prepared.
-    fn reserve(&self, title: &Title) -> Result<(), PreparedError> {
-        let mut all = self.0.lock();
-        if all.contains_key(title) {
-            return Err(PreparedError::Exists);
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared(Mutex<Table>);
+
+impl Table {
+    /// Whether there is room for one of this size.
+    fn check(&self, title: &Title, size: Size, options: &Options) -> Result<(), PreparedError> {
+        let most = options.max_transaction_bytes.saturating_mul(MAX_FULL);
+        for (space, times) in title.spaces().iter().zip([CREDENTIALS, 1]) {
+            let total = self.totals.get(space).copied().unwrap_or_default();
+            let (max, answers) = (MAX_PREPARED * times, MAX_ANSWERS * times);
+            let bytes = most.saturating_mul(times);
+            if total.count >= max {
+                return Err(PreparedError::TooMany { max });
+            }
+            if total.size.answers + size.answers > answers || total.size.bytes + size.bytes > bytes
+            {
+                return Err(PreparedError::TooMuch { bytes, answers });
+            }
         }
-        if all.keys().filter(|one| one.space == title.space).count() >= MAX_PREPARED {
-            return Err(PreparedError::TooMany { max: MAX_PREPARED });
-        }
-        all.insert(title.clone(), None);
         Ok(())
     }
 
+    fn add(&mut self, title: Title, at: Option<Timestamp>, size: Size, state: State) -> PreparedId {
+        for space in title.spaces() {
+            let total = self.totals.entry(space).or_default();
+            total.count += 1;
+            total.size = total.size.plus(size);
+        }
+        let id = PreparedId(self.next);
+        self.next += 1;
+        self.all.insert(title, One { id, at, size, state });
+        id
+    }
+
+    fn remove(&mut self, title: &Title) {
+        let Some(one) = self.all.remove(title) else { return };
+        for space in title.spaces() {
+            let Some(total) = self.totals.get_mut(&space) else { continue };
+            total.count -= 1;
+            total.size = total.size.minus(one.size);
+            if total.count == 0 {
+                self.totals.remove(&space);
+            }
+        }
+    }
+}
+
+impl Prepared {
+    /// Makes room for one that is to be prepared.
+    fn reserve(
+        &self,
+        title: &Title,
+        at: Timestamp,
+        size: Size,
+        options: &Options,
+    ) -> Result<PreparedId, PreparedError> {
+        let mut table = self.0.lock();
+        if table.all.contains_key(title) {
+            return Err(PreparedError::Exists);
+        }
+        table.check(title, size, options)?;
+        Ok(table.add(title.clone(), Some(at), size, State::Coming { is_doomed: false }))
+    }
+
+    /// One that was stored before the start.
+    fn loaded(&self, title: Title, at: Option<Timestamp>, size: Size, held: Held) {
+        self.0.lock().add(title, at, size, State::Waiting(held));
+    }
+
     /// Takes one out, to be ended.
-    fn begin(&self, title: &Title) -> Result<Held, PreparedError> {
-        match self.0.lock().entry(title.clone()) {
-            Slot::Vacant(_) => Err(PreparedError::Unknown),
-            Slot::Occupied(mut slot) => slot.get_mut().take().ok_or(PreparedError::Busy),
+    fn begin(&self, title: &Title) -> Result<(PreparedId, Held), PreparedError> {
+        let mut table = self.0.lock();
+        let Slot::Occupied(mut slot) = table.all.entry(title.clone()) else {
+            return Err(PreparedError::Unknown);
+        };
+        let one = slot.get_mut();
+        let State::Waiting(held) = &one.state else { return Err(PreparedError::Busy) };
+        let ending = State::Ending(held.pieces);
+        match std::mem::replace(&mut one.state, ending) {
+            State::Waiting(held) => Ok((one.id, held)),
+            State::Coming { .. } | State::Ending(_) => Err(PreparedError::Busy),
         }
     }
 
-    /// It is prepared, or still is.
-    fn put(&self, title: Title, held: Held) {
-        self.0.lock().insert(title, Some(held));
+    /// It is prepared, or still is; gives it back where its project was deleted meanwhile.
+    fn put(&self, title: &Title, id: PreparedId, held: Held) -> Result<(), Held> {
+        let mut table = self.0.lock();
+        match table.all.get_mut(title).filter(|one| one.id == id) {
+            Some(one) if matches!(one.state, State::Coming { is_doomed: true }) => {
+                table.remove(title);
+                Err(held)
+            }
+            Some(one) => {
+                one.state = State::Waiting(held);
+                Ok(())
+            }
+            None => Err(held),
+        }
     }
 
     /// It is no more.
-    fn remove(&self, title: &Title) {
-        self.0.lock().remove(title);
+    fn remove(&self, title: &Title, id: PreparedId) {
+        let mut table = self.0.lock();
+        if table.all.get(title).is_some_and(|one| one.id == id) {
+            table.remove(title);
+        }
     }
 
-    /// What is to be stored with the deletion of a project.
+    /// Whether one of this name is prepared, or being prepared or ended.
+    fn find(&self, title: &Title) -> Option<PreparedId> {
+        self.0.lock().all.get(title).map(|one| one.id)
+    }
+
+    /// The names of those of a credential that wait for their end, in order.
+    fn names(&self, grant: &Grant) -> Vec<String> {
+        let first = Title::new(grant, &[]);
+        let table = self.0.lock();
+        let own = table.all.range(first.clone()..).take_while(|(title, _)| {
+            title.project == first.project && title.credential == first.credential
+        });
+        own.filter(|(_, one)| matches!(one.state, State::Waiting(_)))
+            .map(|(title, _)| title.name.clone())
+            .collect()
+    }
+
+    /// Those of a project, in order.
+    fn of_project(&self, project: &ProjectId) -> Vec<PreparedTransaction> {
+        let show = |(title, one): (&Title, &One)| PreparedTransaction {
+            credential: title.credential.clone(),
+            name: title.name.clone(),
+            at: one.at,
+            answers: one.size.answers,
+            bytes: one.size.bytes,
+        };
+        self.0
+            .lock()
+            .all
+            .iter()
+            .filter(|(title, _)| title.project == project.as_str())
+            .map(show)
+            .collect()
+    }
+
+    /// What is to be stored with the deletion of a project. One that is on its way to the disk sees
+    /// to itself when it has come there.
     pub(crate) fn project_ending(&self, project: &ProjectId) -> Vec<Op> {
-        let all = self.0.lock();
-        let own = all.iter().filter(|(title, _)| title.is_of(project));
-        let held = own.filter_map(|(title, held)| Some((title, held.as_ref()?)));
-        held.flat_map(|(title, held)| held.removal(title)).collect()
+        let mut table = self.0.lock();
+        let own = table.all.iter_mut().filter(|(title, _)| title.project == project.as_str());
+        own.flat_map(|(title, one)| match &mut one.state {
+            State::Coming { is_doomed } => {
+                *is_doomed = true;
+                Vec::new()
+            }
+            State::Waiting(held) => record::removal(title, held.pieces),
+            State::Ending(pieces) => record::removal(title, *pieces),
+        })
+        .collect()
     }
 
     /// A project was deleted, and its transactions with it.
     pub(crate) fn project_ended(&self, project: &ProjectId) {
-        self.0.lock().retain(|title, _| !title.is_of(project));
+        let mut table = self.0.lock();
+        let own = table.all.keys().filter(|title| title.project == project.as_str());
+        let own: Vec<Title> = own.cloned().collect();
+        own.iter().for_each(|title| table.remove(title));
     }
 }
 
-impl std::fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Prepared({})", self.0.lock().len())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Title {
-    fn is_of(&self, project: &ProjectId) -> bool {
-        self.space.strip_prefix(project.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    fn title(project: &str, credential: &str, number: usize) -> Title {
+        let (project, credential) = (project.to_owned(), credential.to_owned());
+        Title { project, credential, name: format!("{number:04x}") }
     }
-}
 
-impl Held {
-    fn removal(&self, title: &Title) -> Vec<Op> {
-        record::removal(&title.space, &title.name, self.heads, self.sends)
-    }
-}
-
-/// Sets an event apart that was answered before a restart; `None`: it is no longer there.
-fn set_apart(
-    subscription: &Arc<Subscription>,
-    stream: StreamId,
-    entry: Entry,
-    answer: Settle,
-) -> Option<Answered> {
-    let mut queue = subscription.queue.lock();
-    let feed = queue.feeds.iter_mut().find(|feed| feed.stream.id == stream)?;
-    if feed.place.is_done(entry.offset) {
-        return None;
-    }
-    let key = feed.key;
-    feed.apart.insert(entry.offset, (entry.clone(), Apart::Settling));
-    drop(queue);
-    let leased =
-        Leased { lease: 0, feed: key, entry: Some(entry), deadline: None, was_extended: false };
-    Some(Answered { subscription: subscription.clone(), hand: NOBODY, answer, leased })
-}
-
-impl Transaction {
-    /// Stores all of it, to be ended by [`Hub::commit_prepared`] or [`Hub::roll_back_prepared`];
-    /// durable when this returns. Its leases are nobody's until then, whatever becomes of their
-    /// consumers and of the server.
-    ///
-    /// # Errors
-    /// [`PreparedError`]: nothing was stored, and its leases are held again.
-    pub async fn prepare(mut self, name: &[u8]) -> Result<(), PreparedError> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
-            return Err(PreparedError::Name);
+    #[test]
+    fn what_credentials_and_projects_have_prepared_is_bounded() {
+        let (prepared, options) = (Prepared::default(), Options::default());
+        let reserve = |title: &Title, answers, bytes| {
+            let size = Size { answers, bytes };
+            prepared.reserve(title, Timestamp::default(), size, &options)
+        };
+        let most = options.max_transaction_bytes * MAX_FULL;
+        let first = reserve(&title("p", "a", 0), MAX_ANSWERS - 1, most).unwrap();
+        let too_much = PreparedError::TooMuch { bytes: most, answers: MAX_ANSWERS };
+        assert_eq!(reserve(&title("p", "a", 1), 2, 0), Err(too_much.clone()));
+        assert_eq!(reserve(&title("p", "a", 1), 0, 1), Err(too_much));
+        reserve(&title("p", "a", 1), 1, 0).unwrap();
+        for credential in 1..CREDENTIALS {
+            reserve(&title("p", &credential.to_string(), 0), MAX_ANSWERS, most).unwrap();
         }
-        let title = Title::new(&self.grant, name);
-        self.inner.subscriptions.prepared.reserve(&title)?;
-        let (inner, bytes) = (self.inner.clone(), self.bytes);
-        let publishes = std::mem::take(&mut self.publishes);
-        let answers = std::mem::take(&mut self.answers);
-        // To the end, even when nobody waits any more.
-        let task =
-            tokio::spawn(async move { keep(&inner, title, publishes, answers, bytes).await });
-        task.await.unwrap_or_else(|_| Err(cut()))
-    }
-}
-
-fn cut() -> PreparedError {
-    SettleError::Uncertain("it was cut short".into()).into()
-}
-
-async fn keep(
-    inner: &Arc<Inner>,
-    title: Title,
-    publishes: Vec<(Arc<Stream>, Draft)>,
-    answers: Vec<Answered>,
-    bytes: usize,
-) -> Result<(), PreparedError> {
-    let (ops, heads, sends) = ops_of(&title, &publishes, &answers);
-    drop(publishes);
-    let stored = match publish::admit(inner, bytes).await {
-        Ok(_permit) => {
-            let commit = inner.engine.submit(Batch { ops, ..Batch::default() }).await;
-            commit.map_err(|error| SettleError::from(error).into())
+        let all = reserve(&title("p", "b", 0), 1, 0).unwrap_err();
+        assert!(matches!(all, PreparedError::TooMuch { answers: 1_000_000, .. }), "{all:?}");
+        reserve(&title("q", "b", 0), MAX_ANSWERS, most).unwrap();
+        prepared.remove(&title("p", "a", 0), first);
+        reserve(&title("p", "b", 0), MAX_ANSWERS - 1, most).unwrap();
+        for number in 0..MAX_PREPARED {
+            reserve(&title("r", "a", number), 0, 0).unwrap();
         }
-        Err(error) => Err(TransactionError::from(error)),
-    };
-    if let Err(error) = stored {
-        inner.subscriptions.prepared.remove(&title);
-        give_back(inner, answers);
-        return Err(error.into());
+        let many = reserve(&title("r", "a", MAX_PREPARED), 0, 0);
+        assert_eq!(many, Err(PreparedError::TooMany { max: MAX_PREPARED }));
     }
-    inner.subscriptions.prepared.put(title, Held { answers, heads, sends });
-    Ok(())
-}
-
-/// What stores a transaction, and in how many pieces its answers and its publishes are.
-fn ops_of(
-    title: &Title,
-    publishes: &[(Arc<Stream>, Draft)],
-    answers: &[Answered],
-) -> (Vec<Op>, u32, u32) {
-    let Title { space, name } = title;
-    let mut ops = Vec::new();
-    let sends = publishes.iter();
-    let sends = sends.map(|(stream, draft)| (&stream.project, &stream.name, stream.id, draft));
-    let sends = record::pieces(record::SENDS, space, name, record::of_sends(sends), &mut ops);
-    // Places of a subscription that does not last are not kept either.
-    let lasting = answers.iter().filter(|one| one.subscription.is_durable());
-    let with_streams: Vec<(&Answered, StreamId)> = lasting
-        .filter_map(|one| {
-            let queue = one.subscription.queue.lock();
-            Some((one, queue.feed(one.leased.feed)?.stream.id))
-        })
-        .collect();
-    let head = record::of_answers(sends, &with_streams);
-    let heads = record::pieces(record::PREPARED, space, name, head, &mut ops);
-    (ops, heads, sends)
-}
-
-impl Hub {
-    /// The names of the transactions that are prepared for this grant, in order.
-    #[must_use]
-    pub fn prepared(&self, grant: &Grant) -> Vec<Bytes> {
-        let space = space(grant);
-        let all = self.inner().subscriptions.prepared.0.lock();
-        let own = all.iter().filter(|(title, held)| title.space == space && held.is_some());
-        own.filter_map(|(title, _)| bytes_of(&title.name)).collect()
-    }
-
-    /// Whether a transaction of this name is prepared for this grant, or being ended.
-    #[must_use]
-    pub fn is_prepared(&self, grant: &Grant, name: &[u8]) -> bool {
-        self.inner().subscriptions.prepared.0.lock().contains_key(&Title::new(grant, name))
-    }
-
-    /// Commits a prepared transaction, in one batch; durable when this returns. Events for streams
-    /// that are gone meanwhile are not stored.
-    ///
-    /// # Errors
-    /// [`PreparedError`]: nothing was done, and it still is prepared.
-    pub async fn commit_prepared(
-        &self,
-        grant: &Grant,
-        name: &[u8],
-    ) -> Result<Vec<Receipt>, PreparedError> {
-        let title = Title::new(grant, name);
-        let held = self.inner().subscriptions.prepared.begin(&title)?;
-        let inner = self.inner().clone();
-        let task = tokio::spawn(async move { commit(&inner, title, held).await });
-        task.await.unwrap_or_else(|_| Err(cut()))
-    }
-
-    /// Rolls a prepared transaction back; durable when this returns. Its leases are held again by
-    /// those consumers that are still there; all other events go back to their places.
-    ///
-    /// # Errors
-    /// [`PreparedError`]: nothing was done, and it still is prepared.
-    pub async fn roll_back_prepared(
-        &self,
-        grant: &Grant,
-        name: &[u8],
-    ) -> Result<(), PreparedError> {
-        let title = Title::new(grant, name);
-        let held = self.inner().subscriptions.prepared.begin(&title)?;
-        let inner = self.inner().clone();
-        let task = tokio::spawn(async move { roll_back(&inner, title, held).await });
-        task.await.unwrap_or_else(|_| Err(cut()))
-    }
-}
-
-/// The bytes of a name in hexadecimal.
-fn bytes_of(name: &str) -> Option<Bytes> {
-    let (pairs, _) = name.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs.iter().map(byte).collect::<Option<Vec<u8>>>().map(Bytes::from)
-}
-
-async fn commit(
-    inner: &Arc<Inner>,
-    title: Title,
-    mut held: Held,
-) -> Result<Vec<Receipt>, PreparedError> {
-    let prepared = &inner.subscriptions.prepared;
-    let publishes = match sends(inner, &title).await {
-        Ok(publishes) => publishes,
-        Err(error) => {
-            prepared.put(title, held);
-            return Err(TransactionError::from(error).into());
-        }
-    };
-    let answers = std::mem::take(&mut held.answers);
-    match store(inner, publishes, answers, held.removal(&title)).await {
-        Ok(receipts) => {
-            prepared.remove(&title);
-            Ok(receipts)
-        }
-        Err((error, answers)) => {
-            prepared.put(title, Held { answers, ..held });
-            Err(error.into())
-        }
-    }
-}
-
-/// What a prepared transaction publishes.
-async fn sends(inner: &Inner, title: &Title) -> Result<Vec<(Arc<Stream>, Draft)>, PublishError> {
-    let unavailable = |reason: String| PublishError::Unavailable(reason);
-    let prefix = record::sends_prefix(&title.space, &title.name);
-    let pieces = scan(&*inner.engine, &prefix).await.map_err(|e| unavailable(e.to_string()))?;
-    let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.value.iter().copied()).collect();
-    let sends = record::sends(&bytes)
-        .ok_or_else(|| unavailable("a prepared transaction cannot be read".into()))?;
-    let catalog = inner.catalog.read();
-    let found = sends.into_iter().filter_map(|send| {
-        let stream = catalog.stream(&send.project, &send.stream);
-        let stream = stream.filter(|stream| stream.id == send.id);
-        if stream.is_none() {
-            tracing::warn!(stream = %send.stream, project = %send.project, "a stream of a prepared transaction is gone, and its events with it");
-        }
-        Some((stream?, send.draft))
-    });
-    Ok(found.collect())
-}
-
-async fn roll_back(inner: &Arc<Inner>, title: Title, held: Held) -> Result<(), PreparedError> {
-    let prepared = &inner.subscriptions.prepared;
-    let ops = held.removal(&title);
-    if let Err(error) = inner.engine.submit(Batch { ops, ..Batch::default() }).await {
-        prepared.put(title, held);
-        return Err(SettleError::from(error).into());
-    }
-    prepared.remove(&title);
-    give_back(inner, held.answers);
-    Ok(())
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use outflow_model::{Draft, Grant};
 use outflow_store::Op;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::burial;
 use super::directory::Ordered;
@@ -45,6 +46,8 @@ pub struct Transaction {
     pub(super) publishes: Vec<(Arc<Stream>, Draft)>,
     pub(super) bytes: usize,
     pub(super) answers: Vec<Answered>,
+    /// How many bytes the dead letters of its answers may have.
+    dead: usize,
 }
 
 impl fmt::Debug for Transaction {
@@ -57,7 +60,7 @@ impl fmt::Debug for Transaction {
 impl Transaction {
     pub(crate) fn new(inner: Arc<Inner>, grant: &Grant) -> Self {
         let grant = grant.clone();
-        Self { inner, grant, publishes: Vec::new(), bytes: 0, answers: Vec::new() }
+        Self { inner, grant, publishes: Vec::new(), bytes: 0, answers: Vec::new(), dead: 0 }
     }
 
     /// Adds events to publish.
@@ -93,7 +96,13 @@ impl Transaction {
         let (extensions, answers): (Vec<Settle>, Vec<Settle>) =
             answers.iter().cloned().partition(|answer| matches!(answer, Settle::Extend { .. }));
         let mut queue = subscription.queue.lock();
+        let dead = queue.dead_bytes(hand, &answers);
+        let max = self.inner.options.inflight_bytes;
+        if self.bytes + self.dead + dead > max {
+            return Err(SettleError::TooLarge { max });
+        }
         let taken = queue.set_apart(hand, &answers)?;
+        self.dead += dead;
         if !extensions.is_empty() {
             // What was extended and answered in one call needs no more time.
             let _ = queue.settle(hand, &extensions, self.inner.clock.now());
@@ -116,8 +125,12 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<Vec<Receipt>, TransactionError> {
         let (inner, publishes) = (self.inner.clone(), std::mem::take(&mut self.publishes));
         let answers = std::mem::take(&mut self.answers);
+        let bytes = self.bytes + self.dead;
         let task = tokio::spawn(async move {
-            let stored = store(&inner, publishes, answers, Vec::new()).await;
+            let stored = match publish::admit(&inner, bytes).await {
+                Ok(permit) => store(&inner, publishes, answers, Vec::new(), permit).await,
+                Err(error) => Err((error.into(), answers)),
+            };
             stored.map_err(|(error, answers)| {
                 give_back(&inner, answers);
                 error
@@ -146,12 +159,14 @@ pub(super) fn give_back(inner: &Arc<Inner>, answers: Vec<Answered>) {
     }
 }
 
-/// Stores it with `ops`. When it fails nothing was, and the answers are still to be given.
+/// Stores it with `ops`; `permit` is for what it publishes and its dead letters. When it fails
+/// nothing was stored, and the answers are still to be given.
 pub(super) async fn store(
     inner: &Arc<Inner>,
     mut publishes: Vec<(Arc<Stream>, Draft)>,
     answers: Vec<Answered>,
     ops: Vec<Op>,
+    permit: OwnedSemaphorePermit,
 ) -> Result<Vec<Receipt>, (TransactionError, Vec<Answered>)> {
     let count = publishes.len();
     let letters = match burial::letters(inner, &refused(&answers)).await {
@@ -180,7 +195,7 @@ pub(super) async fn store(
             }
         }
     };
-    let outcome = joint::commit(inner, joint, done).await;
+    let outcome = joint::commit(inner, joint, permit, done).await;
     match outcome {
         Ok(mut receipts) => {
             receipts.truncate(count);
@@ -188,6 +203,19 @@ pub(super) async fn store(
             Ok(receipts)
         }
         Err(error) => Err((error, answers)),
+    }
+}
+
+impl Queue {
+    /// How many bytes the dead letters of answers may have.
+    fn dead_bytes(&self, key: u64, answers: &[Settle]) -> usize {
+        let Some(hand) = self.hands.get(&key) else { return 0 };
+        let of = |answer: &Settle| {
+            let Settle::DeadLetter { lease, cause } = answer else { return None };
+            let entry = hand.leased.get(hand.find(lease.0)?)?.entry.as_ref()?;
+            Some(burial::letter_bytes(entry, cause))
+        };
+        answers.iter().filter_map(of).sum()
     }
 }
 

@@ -1,13 +1,18 @@
 //! Prepared transactions: nothing of them is done before their end, and nothing is lost, whatever
 //! happens to consumers and the server in between.
 
-use outflow_hub::Subscription;
-use outflow_hub::subscription::{PreparedError, Settle, SubscriptionSettings, Transaction};
-use outflow_model::{Grant, StreamName};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use outflow_hub::subscription::{
+    PreparedError, Settle, SettleError, SubscriptionSettings, Transaction, TransactionError,
+};
+use outflow_hub::{Options, PublishError, Subscription};
+use outflow_model::{Action, CredentialId, Grant, StreamName, Timestamp};
 use outflow_store::AppendError;
 
 use crate::queueing::{acks, events, numbers, silent, user, with_credit};
-use crate::world::{FIRST, World, grant, name, project_id, world};
+use crate::world::{FIRST, NOW, World, grant, name, project_id, world, world_with};
 
 const NAME: &[u8] = b"\x00\xffbranch";
 
@@ -85,7 +90,7 @@ async fn what_was_prepared_and_rolled_back_comes_again() {
         for _ in 0..crashes {
             world = world.crash().await;
         }
-        world.hub.roll_back_prepared(&user(), NAME).await.unwrap();
+        world.hub.roll_back_prepared(&user(), NAME, None).await.unwrap();
         assert_eq!(left(&world, 5).await, [0, 1, 2, 3, 4]);
         let world = world.crash().await;
         assert_eq!(world.hub.prepared(&user()).len(), 0);
@@ -103,8 +108,8 @@ async fn a_consumer_that_is_still_there_holds_again_what_was_rolled_back() {
     let got = events(&mut consumers, 1).await;
     let mut transaction = world.hub.transaction(&user());
     transaction.settle(&mut consumers, id, &acks(&got)).unwrap();
-    transaction.prepare(NAME).await.unwrap();
-    world.hub.roll_back_prepared(&user(), NAME).await.unwrap();
+    let own = transaction.prepare(NAME).await.unwrap();
+    world.hub.roll_back_prepared(&user(), NAME, Some(own)).await.unwrap();
     silent(&mut consumers).await;
     consumers.settle(id, &acks(&got)).unwrap().await.unwrap();
     assert_eq!(backlog(&world, &subscription), 0);
@@ -131,7 +136,7 @@ async fn what_the_disk_refuses_is_as_it_was() {
         world.engine.fail_next(AppendError::Full);
         world.hub.commit_prepared(&user(), NAME).await.unwrap_err();
         world.engine.fail_next(AppendError::Full);
-        world.hub.roll_back_prepared(&user(), NAME).await.unwrap_err();
+        world.hub.roll_back_prepared(&user(), NAME, None).await.unwrap_err();
         assert_eq!((backlog(&world, &subscription), published(&world)), (1, 0));
     }
     drop(consumers);
@@ -167,7 +172,7 @@ async fn a_dead_letter_of_a_prepared_transaction_is_buried_when_it_is_committed(
 async fn names_are_a_projects_own_and_taken_once() {
     let world = prepared().await;
     world.tenant("q").await;
-    let stranger: Grant = grant("q", false, &[outflow_model::Action::Publish]);
+    let stranger: Grant = grant("q", false, &[Action::Publish]);
     assert_eq!(world.hub.prepared(&stranger).len(), 0);
     let ended = world.hub.commit_prepared(&stranger, NAME).await;
     assert_eq!(ended, Err(PreparedError::Unknown));
@@ -206,4 +211,191 @@ impl World {
         let entries = self.engine.scan(prefix, None, 100).await.unwrap();
         entries.iter().map(|one| String::from_utf8_lossy(&one.key).into_owned()).collect()
     }
+}
+
+/// Another credential of the project with all rights.
+fn other() -> Grant {
+    Grant { credential: CredentialId::new("other").unwrap(), ..user() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_of_its_project_sees_or_ends_a_credentials_transaction() {
+    let mut world = prepared().await;
+    for _ in 0..2 {
+        assert_eq!(world.hub.prepared(&other()).len(), 0);
+        assert_eq!(world.hub.find_prepared(&other(), NAME), None);
+        let ended = world.hub.commit_prepared(&other(), NAME).await;
+        assert_eq!(ended, Err(PreparedError::Unknown));
+        let ended = world.hub.roll_back_prepared(&other(), NAME, None).await;
+        assert_eq!(ended, Err(PreparedError::Unknown));
+        assert_eq!(world.hub.prepared(&user()), [NAME]);
+        world = world.crash().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_credential_may_no_longer_do_is_not_committed() {
+    let world = prepared().await;
+    let streams = |names: &[&str]| {
+        let names = names.iter().map(|one| name(one)).collect::<BTreeSet<_>>();
+        Grant { streams: Some(Arc::new(names)), ..user() }
+    };
+    let actions = |all: &[Action]| {
+        let all = all.iter().copied().collect::<BTreeSet<_>>();
+        Grant { actions: Arc::new(all), ..user() }
+    };
+    let publishes = PreparedError::Transaction(PublishError::Forbidden.into());
+    let consumes = PreparedError::Transaction(SettleError::Forbidden.into());
+    for (lesser, error) in [
+        (streams(&["events"]), &publishes),
+        (actions(&[Action::Read]), &publishes),
+        (streams(&["out"]), &consumes),
+        (actions(&[Action::Publish]), &consumes),
+    ] {
+        let ended = world.hub.commit_prepared(&lesser, NAME).await;
+        assert_eq!(ended.as_ref(), Err(error));
+        assert_eq!((backlog(&world, &world.found()), published(&world)), (5, 0));
+    }
+    world.hub.commit_prepared(&user(), NAME).await.unwrap();
+    assert_eq!((backlog(&world, &world.found()), published(&world)), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_manages_a_project_sees_and_ends_what_nobody_else_can() {
+    for (commits, crashes) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut world = prepared().await;
+        if crashes {
+            world = world.crash().await;
+        }
+        let all = world.hub.prepared_of(&project_id("p"));
+        let [one] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!(one.credential, user().credential.as_str());
+        assert_eq!((one.name.as_str(), one.answers), ("00ff6272616e6368", 2));
+        assert_eq!(one.at, Some(Timestamp::from_millis(NOW)));
+        assert!(one.bytes > 100, "{one:?}");
+        let (project, credential) = (project_id("p"), one.credential.as_str());
+        let end = |credential: &str, name: &str| {
+            let (hub, project) = (world.hub.clone(), project.clone());
+            let (credential, name) = (credential.to_owned(), name.to_owned());
+            async move { hub.end_prepared(&project, &credential, &name, commits).await }
+        };
+        assert_eq!(end("nobody", &one.name).await, Err(PreparedError::Unknown));
+        assert_eq!(end(credential, "00").await, Err(PreparedError::Unknown));
+        end(credential, &one.name).await.unwrap();
+        assert_eq!(world.hub.prepared_of(&project), []);
+        assert_eq!(published(&world), if commits { 2 } else { 0 });
+        let expected: &[u64] = if commits { &[0, 3, 4] } else { &[0, 1, 2, 3, 4] };
+        assert_eq!(left(&world, expected.len()).await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_connection_rolls_back_goes_back_to_the_queue() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 1).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 1).await;
+    let prepare = |consumers: &mut _| {
+        let mut transaction = world.hub.transaction(&user());
+        transaction.settle(consumers, id, &acks(&got)).unwrap();
+        transaction.prepare(NAME)
+    };
+    let old = prepare(&mut consumers).await.unwrap();
+    world.hub.roll_back_prepared(&user(), NAME, Some(old)).await.unwrap();
+    prepare(&mut consumers).await.unwrap();
+    // That of before is another one.
+    world.hub.roll_back_prepared(&user(), NAME, Some(old)).await.unwrap();
+    let again = events(&mut consumers, 1).await;
+    assert!(again[0].lease > got[0].lease && again[0].redelivered);
+    consumers.settle(id, &acks(&got)).unwrap_err();
+    consumers.settle(id, &acks(&again)).unwrap().await.unwrap();
+    assert_eq!(backlog(&world, &subscription), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_end_is_bounded_over_restarts() {
+    let options = Options { max_transaction_bytes: 2_000, ..Options::default() };
+    let world = world_with(options.clone()).await;
+    let out = world.stream_called("out").await;
+    let event = format!(r#"{{"type":"CUSTOM","body":"{}"}}"#, "x".repeat(1_000));
+    let prepare = |world: &World, number: u8| {
+        let mut transaction = world.hub.transaction(&user());
+        transaction.publish(&out, world.draft(&[&event])).unwrap();
+        async move { transaction.prepare(&[number]).await }
+    };
+    let full = |error| matches!(error, PreparedError::TooMuch { bytes: 32_000, .. });
+    let mut number = 0;
+    while prepare(&world, number).await.is_ok() {
+        number += 1;
+    }
+    assert!((20..32).contains(&number), "{number}");
+    assert!(full(prepare(&world, number).await.unwrap_err()));
+    let engine = Arc::new(world.engine.restart());
+    let world = crate::world::open(&world.clock.clone(), &engine, options).await;
+    assert!(full(prepare(&world, number).await.unwrap_err()));
+    world.hub.commit_prepared(&user(), &[0]).await.unwrap();
+    prepare(&world, number).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_read() {
+    let options = Options { inflight_bytes: 16_000, ..Options::default() };
+    let world = world_with(options).await;
+    let dead_letter = Some(name("dead"));
+    let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
+    world.stream_called("dead").await;
+    let subscription = world.subscribe_with(settings).await;
+    for n in 0..3 {
+        let body = "x".repeat(6_000);
+        world.publish(&[&format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#)]).await;
+    }
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    let refuse = |n: usize| Settle::DeadLetter { lease: got[n].lease, cause: "no".into() };
+    let mut transaction = world.hub.transaction(&user());
+    transaction.settle(&mut consumers, id, &[refuse(0), refuse(1)]).unwrap();
+    let third = transaction.settle(&mut consumers, id, &[refuse(2)]);
+    assert_eq!(third, Err(SettleError::TooLarge { max: 16_000 }));
+    // What waits for the disk takes the room of others until it is there.
+    world.engine.hold();
+    let first = tokio::spawn(transaction.commit());
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut second = world.hub.transaction(&user());
+    second.settle(&mut consumers, id, &[refuse(2)]).unwrap();
+    let second = second.commit().await.unwrap_err();
+    let TransactionError::Publish(PublishError::Unavailable(_)) = second else {
+        panic!("{second:?}")
+    };
+    world.engine.commit_all();
+    first.await.unwrap().unwrap();
+    consumers.settle(id, &acks(&got[2..])).unwrap().await.unwrap();
+    assert_eq!(backlog(&world, &subscription), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_on_its_way_goes_with_its_project() {
+    let world = prepared().await;
+    world.engine.hold();
+    let transaction = sending(&world, 1);
+    let coming = tokio::spawn(transaction.prepare(b"coming"));
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let hub = world.hub.clone();
+    let deleted = tokio::spawn(async move { hub.delete_project(&project_id("p")).await });
+    while world.engine.held() < 2 {
+        tokio::task::yield_now().await;
+    }
+    while !coming.is_finished() || !deleted.is_finished() {
+        world.engine.commit_all();
+        tokio::task::yield_now().await;
+    }
+    deleted.await.unwrap().unwrap();
+    assert_eq!(coming.await.unwrap(), Err(PreparedError::Unknown));
+    assert_eq!(world.engine_keys(b"prepared").await, Vec::<String>::new());
 }

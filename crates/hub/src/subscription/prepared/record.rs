@@ -4,10 +4,11 @@
 //! Called by `prepared`. When the hub opens only the answers are read; publishes may be many
 //! megabytes, and are read once they are wanted.
 //!
-//! Little-endian. Answers: version u8, pieces of publishes u32, count u32, and each: subscription
-//! u32, stream u32, offset u64, at i64, expires i64, group u64, restricted u8, deliveries u32, size
-//! u32, kind u8, delay in milliseconds u64, cause (u16 and text). Publishes: each project, stream
-//! (u16 and text), number u32, length u32, draft.
+//! Little-endian. Answers: version u8, when it was prepared i64, bytes of publishes u64 (neither in
+//! version 1), pieces of publishes u32, count u32, and each: subscription u32, stream u32,
+//! offset u64, at i64, expires i64, group u64, restricted u8, deliveries u32, size u32, kind u8,
+//! delay in milliseconds u64, cause (u16 and text). Publishes: each project, stream (u16 and text),
+//! number u32, length u32, draft.
 
 use bytes::{Buf, BufMut, Bytes};
 use outflow_model::{Draft, Offset, ProjectId, StreamId, StreamName, Timestamp};
@@ -17,6 +18,7 @@ use super::super::entry::Entry;
 use super::super::hand::Leased;
 use super::super::transaction::Answered;
 use super::super::{LeaseId, Settle, SubscriptionId};
+use super::Title;
 
 /// Where answers are.
 pub(super) const PREPARED: &[u8] = b"prepared/";
@@ -24,15 +26,30 @@ pub(super) const PREPARED: &[u8] = b"prepared/";
 pub(super) const SENDS: &[u8] = b"prepared-sends/";
 /// How much one entry of the state holds, in bytes.
 const PIECE_BYTES: usize = 512 << 10;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// That of a record without its time.
+const TIMELESS: u8 = 1;
 
 const ACK: u8 = 0;
 const DEAD_LETTER: u8 = 1;
 const REQUEUE: u8 = 2;
 
+/// In how many pieces one is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pieces {
+    /// Those of its answers.
+    pub(super) heads: u32,
+    /// Those of its publishes.
+    pub(super) sends: u32,
+}
+
 /// What was read of one.
 #[derive(Debug)]
 pub(super) struct Head {
+    /// When it was prepared, where that was stored.
+    pub(super) at: Option<Timestamp>,
+    /// How many bytes it publishes, or at most does.
+    pub(super) bytes: usize,
     /// How many pieces its publishes have.
     pub(super) sends: u32,
     pub(super) answers: Vec<Kept>,
@@ -56,32 +73,32 @@ pub(super) struct Publish {
     pub(super) draft: Draft,
 }
 
-/// The key of piece `number` of the transaction called `name` (in hexadecimal) in `space`.
-fn key(prefix: &[u8], space: &str, name: &str, number: u32) -> Bytes {
-    let rest = format!("{space}{name}/{number:08x}");
+/// The key of piece `number` of a transaction.
+fn key(prefix: &[u8], title: &Title, number: u32) -> Bytes {
+    let rest = format!("{}{number:08x}", title.path());
     [prefix, rest.as_bytes()].concat().into()
 }
 
-/// The space, the name and the number of the piece of a key.
-pub(super) fn parse_key(key: &[u8]) -> Option<(&str, &str, u32)> {
+/// Whose the piece of answers with this key is.
+pub(super) fn parse_key(key: &[u8]) -> Option<Title> {
     let key = std::str::from_utf8(key.strip_prefix(PREPARED)?).ok()?;
-    let (rest, number) = key.rsplit_once('/')?;
-    let name = rest.rsplit_once('/').map_or(rest, |(_, name)| name);
-    let space = rest.strip_suffix(name)?;
-    Some((space, name, u32::from_str_radix(number, 16).ok()?))
+    let mut parts = key.split('/').map(str::to_owned);
+    let (project, credential, name) = (parts.next()?, parts.next()?, parts.next()?);
+    u32::from_str_radix(&parts.next()?, 16).ok()?;
+    parts.next().is_none().then_some(Title { project, credential, name })
 }
 
 /// The prefix of the publishes of a transaction.
-pub(super) fn sends_prefix(space: &str, name: &str) -> Vec<u8> {
-    [SENDS, space.as_bytes(), name.as_bytes(), b"/"].concat()
+pub(super) fn sends_prefix(title: &Title) -> Vec<u8> {
+    [SENDS, title.path().as_bytes()].concat()
 }
 
-/// What removes a transaction of so many pieces.
-pub(super) fn removal(space: &str, name: &str, heads: u32, sends: u32) -> Vec<Op> {
+/// What removes a transaction.
+pub(super) fn removal(title: &Title, pieces: Pieces) -> Vec<Op> {
     let of = |prefix: &'static [u8], count: u32| {
-        (0..count).map(move |number| put(key(prefix, space, name, number), None))
+        (0..count).map(move |number| put(key(prefix, title, number), None))
     };
-    of(PREPARED, heads).chain(of(SENDS, sends)).collect()
+    of(PREPARED, pieces.heads).chain(of(SENDS, pieces.sends)).collect()
 }
 
 fn put(key: Bytes, value: Option<Bytes>) -> Op {
@@ -89,18 +106,12 @@ fn put(key: Bytes, value: Option<Bytes>) -> Op {
 }
 
 /// What stores bytes in pieces, and how many there are.
-pub(super) fn pieces(
-    prefix: &[u8],
-    space: &str,
-    name: &str,
-    bytes: Vec<u8>,
-    ops: &mut Vec<Op>,
-) -> u32 {
+pub(super) fn pieces(prefix: &[u8], title: &Title, bytes: Vec<u8>, ops: &mut Vec<Op>) -> u32 {
     let mut rest = Bytes::from(bytes);
     let mut count = 0;
     while !rest.is_empty() {
         let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-        ops.push(put(key(prefix, space, name, count), Some(piece)));
+        ops.push(put(key(prefix, title, count), Some(piece)));
         count += 1;
     }
     count
@@ -141,10 +152,18 @@ pub(super) fn sends(mut bytes: &[u8]) -> Option<Vec<Publish>> {
     Some(all)
 }
 
-/// The bytes of answers, each with the stream of its event.
-pub(super) fn of_answers(sends: u32, answers: &[(&Answered, StreamId)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16 + answers.len() * 72);
+/// The bytes of answers, each with the stream of its event, and of what else is known without the
+/// publishes: when it was prepared, how many bytes they have and in how many pieces they are.
+pub(super) fn of_answers(
+    at: Timestamp,
+    bytes: usize,
+    sends: u32,
+    answers: &[(&Answered, StreamId)],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + answers.len() * 72);
     out.put_u8(VERSION);
+    out.put_i64_le(at.millis());
+    out.put_u64_le(bytes as u64);
     out.put_u32_le(sends);
     let events = || answers.iter().filter_map(|(one, stream)| Some((one, stream, entry_of(one)?)));
     out.put_u32_le(u32::try_from(events().count()).unwrap_or(u32::MAX));
@@ -175,10 +194,16 @@ const fn entry_of(answered: &Answered) -> Option<&Entry> {
 /// What is stored of the answers; `None`: nothing that this server has written.
 pub(super) fn head(mut bytes: &[u8]) -> Option<Head> {
     let from = &mut bytes;
-    if from.try_get_u8().ok()? != VERSION {
-        return None;
-    }
+    let (at, bytes) = match from.try_get_u8().ok()? {
+        VERSION => {
+            let at = Timestamp::from_millis(from.try_get_i64_le().ok()?);
+            (Some(at), Some(usize::try_from(from.try_get_u64_le().ok()?).ok()?))
+        }
+        TIMELESS => (None, None),
+        _ => return None,
+    };
     let (sends, count) = (from.try_get_u32_le().ok()?, from.try_get_u32_le().ok()?);
+    let bytes = bytes.unwrap_or(sends as usize * PIECE_BYTES);
     let mut answers = Vec::new();
     for _ in 0..count {
         let subscription = SubscriptionId(from.try_get_u32_le().ok()?);
@@ -197,7 +222,7 @@ pub(super) fn head(mut bytes: &[u8]) -> Option<Head> {
         };
         answers.push(Kept { subscription, stream, answer, entry });
     }
-    from.is_empty().then_some(Head { sends, answers })
+    from.is_empty().then_some(Head { at, bytes, sends, answers })
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
