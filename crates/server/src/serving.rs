@@ -102,6 +102,7 @@ impl Serving {
             self.drain.advance(Phase::Now);
             let _ = tokio::time::timeout(Duration::from_secs(2), faces).await;
         }
+        self.hub.end().await;
         self.engine.close().await;
         self.admin_drain.advance(Phase::Stopping);
         self.admin_drain.advance(Phase::Now);

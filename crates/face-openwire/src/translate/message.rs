@@ -56,7 +56,8 @@ pub fn write(
     message
 }
 
-/// How often it was delivered before.
+/// How often it was delivered before, for certain: clients give up what they are told of too often,
+/// and after a restart it is not known which messages reached a program (as with ActiveMQ).
 #[must_use]
 pub fn redeliveries(delivery: &Delivery) -> i32 {
     i32::try_from(delivery.deliveries.saturating_sub(1)).unwrap_or(i32::MAX)

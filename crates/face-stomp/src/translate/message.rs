@@ -43,7 +43,7 @@ pub fn write(
         frame.plain("ack", ack);
     }
     frame.number("timestamp", event.meta().occurred.millis());
-    if delivery.deliveries > 1 {
+    if delivery.redelivered {
         frame.plain("redelivered", "true");
     }
     if let Some(original) = address.original {

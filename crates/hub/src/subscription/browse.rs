@@ -131,6 +131,7 @@ impl Browse {
                     stream,
                     event,
                     deliveries: 1,
+                    redelivered: false,
                     deadline: None,
                     first_of_group: false,
                 });

@@ -359,7 +359,7 @@ impl Queue {
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
         let offset = entry.offset;
-        let (mut deliveries, first_of_group) = (entry.deliveries, entry.first_of_group);
+        let (deliveries, first_of_group) = (entry.deliveries, entry.first_of_group);
         if deliveries > 1 {
             self.tally.redelivered += 1;
         }
@@ -379,13 +379,14 @@ impl Queue {
                 was_extended: false,
             });
         }
-        deliveries = deliveries.saturating_add(self.give(feed, offset));
+        let redelivered = self.give(feed, offset) || deliveries > 1;
         Some(Delivery {
             lease: LeaseId(lease),
             subscription: subscription.id(),
             stream,
             event,
             deliveries,
+            redelivered,
             deadline,
             first_of_group,
         })

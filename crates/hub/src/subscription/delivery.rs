@@ -80,9 +80,10 @@ pub struct Delivery {
     pub stream: Arc<Stream>,
     /// The event.
     pub event: EventView,
-    /// How often it was handed out, this time included: 1 on the first. What was handed out before the
-    /// server started counts once.
+    /// How often it was handed out since the server started, this time included: 1 on the first.
     pub deliveries: u32,
+    /// Whether it was handed out before, or may have been before the server started.
+    pub redelivered: bool,
     /// When it comes back if it is not settled; `None`: when the consumer goes.
     pub deadline: Option<Timestamp>,
     /// Whether it is the first of its group that this consumer gets.

@@ -203,11 +203,11 @@ impl Queue {
         let offset = entry.offset;
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
-        let mut deliveries = entry.deliveries;
+        let deliveries = entry.deliveries;
         if deliveries > 1 {
             self.tally.redelivered += 1;
         }
-        deliveries = deliveries.saturating_add(self.give(key, offset));
+        let redelivered = self.give(key, offset) || deliveries > 1;
         if let Some(feed) = self.feed_mut(key) {
             feed.apart.insert(offset, (entry, Apart::Leased { lease, until }));
         }
@@ -219,6 +219,7 @@ impl Queue {
             stream,
             event,
             deliveries,
+            redelivered,
             deadline: Some(until),
             first_of_group: false,
         }

@@ -12,7 +12,7 @@ use super::{
     Browse, ConsumeError, Consumers, Delivery, EventRef, EventState, LeaseError, NewSubscription,
     Peeked, Settle, SettleError, Source, Subscription, SubscriptionSettings, SubscriptionStats,
     Transaction, TransactionError, browse, change, clockwork, mailbox, oldest, peek, purge,
-    transaction,
+    transaction, writing,
 };
 use crate::catalog::turn::{Change, in_turn};
 use crate::publish::{self, Publishing};
@@ -218,6 +218,12 @@ impl Hub {
         answer: Settle,
     ) -> Result<Option<Timestamp>, SettleError> {
         mailbox::settle(self.inner(), grant, subscription, answer).await
+    }
+
+    /// Notes exactly how far events were handed out: when nobody consumes any more, before the engine
+    /// is closed. After an end without it more of them are said to have been.
+    pub async fn end(&self) {
+        writing::end(self.inner()).await;
     }
 
     /// Does what is due by the clock: ends leases, shows scheduled events, expires what is idle.

@@ -100,7 +100,7 @@ impl Place {
     }
 
     /// The event at `offset` is handed out. Says whether it may have been before the server started:
-    /// what was handed out then is told for certain, but for the last commit before a crash.
+    /// of all that was handed out then, but for the last commit before a crash.
     pub(crate) fn give(&mut self, offset: Offset) -> bool {
         self.given.give(offset.get())
     }
@@ -108,6 +108,11 @@ impl Place {
     /// Whether it is to be written how far events were handed out.
     pub(crate) const fn is_giving_due(&self) -> bool {
         self.given.is_dirty()
+    }
+
+    /// Nothing is handed out any more. Says whether there is something to be written for it.
+    pub(crate) fn end_giving(&mut self) -> bool {
+        self.given.end()
     }
 
     /// Everything below `floor` is done: to be written.

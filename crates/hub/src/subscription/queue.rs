@@ -163,14 +163,14 @@ impl Queue {
         key
     }
 
-    /// Takes note that an event is handed out, which is written in passing. Gives how often it may have
+    /// Takes note that an event is handed out, which is written in passing. Says whether it may have
     /// been before the server started.
-    pub(crate) fn give(&mut self, feed: u32, offset: Offset) -> u32 {
-        let Some(feed) = self.feed_mut(feed) else { return 0 };
+    pub(crate) fn give(&mut self, feed: u32, offset: Offset) -> bool {
+        let Some(feed) = self.feed_mut(feed) else { return false };
         let was_given = feed.place.give(offset);
         let is_due = feed.place.is_giving_due();
         self.needs_write |= is_due;
-        u32::from(was_given)
+        was_given
     }
 
     /// Removes a consumer; gives what it had.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use outflow_model::Timestamp;
-use outflow_store::{AppendError, Commit};
+use outflow_store::{AppendError, Batch, Commit};
 use tokio::sync::mpsc;
 
 use super::Subscription;
@@ -21,6 +21,8 @@ use super::queue::{Alarm, Queue};
 use super::settle::after;
 use crate::hub::Inner;
 
+/// How many subscriptions' places are written in one batch at the hub's end.
+const AT_ONCE: usize = 1_000;
 /// After how long places that could not be written are written again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -143,6 +145,31 @@ pub(crate) async fn wait(mut orphans: mpsc::UnboundedReceiver<Writing>) {
                 None => break,
             },
             Some(_) = under_way.next(), if !under_way.is_empty() => {}
+        }
+    }
+}
+
+/// See [`Hub::end`](crate::Hub::end).
+pub(crate) async fn end(inner: &Arc<Inner>) {
+    let all = inner.subscriptions.directory.read().all();
+    for some in all.chunks(AT_ONCE) {
+        let (mut ops, mut parties) = (Vec::new(), Vec::new());
+        for subscription in some.iter().filter(|one| one.is_durable()) {
+            let mut queue = subscription.queue.lock();
+            let feeds = queue.feeds.iter_mut();
+            let is_due = feeds.fold(false, |due, feed| feed.place.end_giving() || due);
+            if is_due && !queue.on_hold && !queue.closed {
+                subscription.write_places(&mut queue, &mut ops);
+                parties.push((subscription.clone(), queue.began()));
+            }
+        }
+        if ops.is_empty() {
+            continue;
+        }
+        let commit = inner.engine.submit(Batch { ops, ..Batch::default() });
+        if let Err(error) = Writing::new(inner, commit, parties).await {
+            tracing::warn!(%error, "how far events were handed out was not written; more of them will be said to have been");
+            return;
         }
     }
 }

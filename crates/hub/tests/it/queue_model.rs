@@ -67,11 +67,11 @@ struct Event {
 }
 
 impl Event {
-    /// Whether it may be said of it that it was handed out so often: once more than since the start
-    /// for certain if it was before, and perhaps where others were before.
-    fn counts(&self, deliveries: u32) -> bool {
-        let more = deliveries.wrapping_sub(self.deliveries);
-        more == 1 || (more == 0 && !self.was_given)
+    /// Whether this may be said of its being handed out: how often since the start, and that it was
+    /// before if it was; perhaps also where others were before a crash.
+    fn is_said(&self, delivery: &Delivery) -> bool {
+        let was_given = self.was_given || self.deliveries > 1;
+        delivery.deliveries == self.deliveries && (delivery.redelivered || !was_given)
     }
 }
 
@@ -225,7 +225,7 @@ impl Machine {
                 assert_eq!(event.state, State::Waiting, "{}: {place:?}", side.name);
                 assert_eq!(event.n, number(&delivery));
                 event.deliveries += 1;
-                assert!(event.counts(delivery.deliveries), "{}: {place:?}", side.name);
+                assert!(event.is_said(&delivery), "{}: {place:?}", side.name);
                 let deadline = side.settings.lease.map(|lease| now + lease.as_millis() as i64);
                 assert_eq!(delivery.deadline.map(|at| at.millis()), deadline);
                 event.state = State::Held { consumer: index, lease: delivery.lease, deadline };
@@ -491,7 +491,7 @@ impl Machine {
         let until = self.now() + 15_000;
         let event = self.sides[side].events.get_mut(&place).unwrap();
         event.deliveries += 1;
-        assert!(event.counts(got.deliveries));
+        assert!(event.is_said(&got));
         event.state = State::Desk { lease: got.lease, until };
     }
 
