@@ -38,6 +38,7 @@ pub use consume::ConsumeWish;
 pub use error::DestinationError;
 pub(crate) use reach::reaches_stream;
 pub use rule::{RuleError, VirtualTopics};
+pub(crate) use temporary::Owners;
 
 use crate::Subscription;
 

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::turn::{Change, in_turn};
 use crate::catalog::{Catalog, change};
-use crate::destination::{ClientIds, reaches_stream};
+use crate::destination::{ClientIds, Owners, reaches_stream};
 use crate::error::{OpenError, PublishError, ReadError};
 use crate::extraction::Extractions;
 use crate::extraction::LOAD_STREAM;
@@ -63,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) entity_room: Room,
     pub(crate) extractions: Extractions,
     pub(crate) clients: Arc<ClientIds>,
+    pub(crate) temporary: Owners,
     pub(crate) subscribers: subscriber::Known,
     pub(crate) subscriptions: Subscriptions,
     /// Shared with what a publish waits for: a clone of all of them would be counted up and down once for
@@ -167,6 +168,7 @@ impl Hub {
             entity_room: Room::default(),
             extractions,
             clients: Arc::default(),
+            temporary: Owners::default(),
             subscribers: subscriber::Known::default(),
             subscriptions,
             metrics: Arc::new(metrics),

@@ -46,6 +46,10 @@ pub(crate) async fn open_read(
     let complies = only_type.is_some_and(|only| only.eq_ignore_ascii_case("COMPLIANCE"));
     let action = if complies { Action::Compliance } else { Action::Read };
     reach(grant, action, &stream)?;
+    let is_kept = grant.destinations.is_some() || grant.integration.is_some();
+    if is_kept && inner.temporary.is_of_another(grant, &stream.project, stream.name.as_str()) {
+        return Err(ReadError::Forbidden);
+    }
     if inner.registry.is_draining() {
         return Err(ReadError::ShuttingDown);
     }

@@ -240,6 +240,37 @@ async fn a_connection_id_is_taken_over_and_its_messages_come_again() {
 }
 
 #[tokio::test]
+async fn who_copies_a_connection_id_does_not_reach_its_temporary_queues() {
+    let stand = Stand::new().await;
+    let replies = Destination::new(DestinationKind::TempQueue, "ID:mine:1:1");
+    let make = |client: &mut Client, operation_type| {
+        let command_id = client.number();
+        DestinationInfo {
+            command_id,
+            response_required: true,
+            destination: Some(replies.clone()),
+            operation_type,
+            ..DestinationInfo::default()
+        }
+    };
+    let mut owner = stand.connect("ID:mine:1").await;
+    let info = make(&mut owner, 0);
+    owner.ask(info.command_id, Command::DestinationInfo(info)).await.unwrap();
+    owner.consume(1, &replies, 10).await.unwrap();
+    let mut copy = stand.dial("ID:mine:1").await;
+    copy.login(&stand.other, None).await.unwrap();
+    for operation_type in [0, 1] {
+        let info = make(&mut copy, operation_type);
+        let refused = copy.ask(info.command_id, Command::DestinationInfo(info)).await;
+        assert_eq!(refused.unwrap_err().0, "javax.jms.JMSSecurityException");
+    }
+    copy.consume(1, &replies, 10).await.unwrap_err();
+    let reply = copy.text(&replies, "for the owner");
+    copy.publish(reply).await.unwrap();
+    assert_eq!(text_of(&owner.dispatch().await), "for the owner");
+}
+
+#[tokio::test]
 async fn a_login_that_is_wrong_is_answered_and_ends() {
     let stand = Stand::new().await;
     let mut client = stand.dial("ID:wrong:1").await;

@@ -2,29 +2,88 @@
 //!
 //! Called by faces when a connection first uses one of its own and at its end, and by `server` at
 //! its start for those that a crash left behind.
+//!
+//! Invariant: one is its credential's from its making to its end. Clients choose the ids of their
+//! connections and with them these names, which they tell to whoever is to answer them: a name must
+//! open nothing.
 
-use outflow_model::{Action, Grant, ProjectId, StreamName};
+use std::collections::BTreeMap;
+
+use outflow_model::{Action, CredentialId, Grant, ProjectId, StreamName};
+use parking_lot::Mutex;
 
 use super::{Destination, DestinationError, name, reach};
 use crate::{CatalogError, Hub};
+
+/// Whose temporary destinations are: in memory only, for none outlasts the server.
+#[derive(Debug, Default)]
+pub(crate) struct Owners(Mutex<BTreeMap<ProjectId, BTreeMap<StreamName, CredentialId>>>);
+
+impl Owners {
+    /// Notes whose one is that is to be made; `None`: it is another's. Says whether it was noted
+    /// before.
+    fn claim(&self, project: &ProjectId, name: &StreamName, of: &CredentialId) -> Option<bool> {
+        let mut all = self.0.lock();
+        let own = all.entry(project.clone()).or_default();
+        match own.get(name) {
+            Some(owner) => (owner == of).then_some(true),
+            None => {
+                own.insert(name.clone(), of.clone());
+                Some(false)
+            }
+        }
+    }
+
+    /// Whether one is another credential's.
+    pub(crate) fn is_of_another(&self, grant: &Grant, project: &ProjectId, name: &str) -> bool {
+        let all = self.0.lock();
+        let owner = all.get(project).and_then(|own| own.get(name));
+        owner.is_some_and(|owner| *owner != grant.credential)
+    }
+
+    /// One is no more.
+    fn release(&self, project: &ProjectId, name: &StreamName) {
+        let mut all = self.0.lock();
+        let Some(own) = all.get_mut(project) else { return };
+        own.remove(name);
+        if own.is_empty() {
+            all.remove(project);
+        }
+    }
+}
 
 impl Hub {
     /// Makes a temporary destination, unless it is there. Only its connection may ask for it, and
     /// has to see to its end by [`Hub::drop_temporary`].
     ///
     /// # Errors
-    /// [`DestinationError`].
+    /// [`DestinationError`]: `Forbidden` also when one of that name is another credential's.
     pub async fn make_temporary(
         &self,
         grant: &Grant,
         destination: &Destination,
     ) -> Result<(), DestinationError> {
         let project = may_have(grant, destination)?;
+        let (name, owners) = (name::of_stream(destination)?, &self.inner().temporary);
+        let claimed = owners.claim(project, &name, &grant.credential);
+        let was_there = claimed.ok_or(DestinationError::Forbidden)?;
+        let made = self.ensure_temporary(project, destination, name.clone()).await;
+        if made.is_err() && !was_there {
+            owners.release(project, &name);
+        }
+        made
+    }
+
+    async fn ensure_temporary(
+        &self,
+        project: &ProjectId,
+        destination: &Destination,
+        stream: StreamName,
+    ) -> Result<(), DestinationError> {
         if destination.kind.is_queue() {
             self.ensure_queue(project, destination, name::of_queue(destination)?).await?;
         }
-        self.ensure_stream(project, name::of_stream(destination)?, destination.kind).await?;
-        Ok(())
+        self.ensure_stream(project, stream, destination.kind).await.map(drop)
     }
 
     /// Removes a temporary destination with what is in it; nothing when there is none.
@@ -37,7 +96,13 @@ impl Hub {
         destination: &Destination,
     ) -> Result<(), DestinationError> {
         let project = may_have(grant, destination)?;
-        self.remove(project, &name::of_stream(destination)?).await
+        let (name, owners) = (name::of_stream(destination)?, &self.inner().temporary);
+        if owners.is_of_another(grant, project, name.as_str()) {
+            return Err(DestinationError::Forbidden);
+        }
+        self.remove(project, &name).await?;
+        owners.release(project, &name);
+        Ok(())
     }
 
     /// Removes all temporary destinations: at the server's start, when none has an owner.

@@ -54,6 +54,11 @@ impl Inner {
                 Denied::Forbidden => ConsumeError::Forbidden,
             }
         })?;
+        // Whoever reaches a part of its project only must not reach others' answers by their names.
+        let is_kept = grant.destinations.is_some() || grant.integration.is_some();
+        if is_kept && self.temporary.is_of_another(grant, project, name.as_str()) {
+            return Err(ConsumeError::Forbidden);
+        }
         let Some(id) = &grant.integration else {
             let actions = &grant.actions;
             let may_comply =

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use outflow_hub::destination::{Kind, VirtualTopics};
-use outflow_hub::subscription::{Sources, Subscription};
-use outflow_hub::{ConsumeWish, Destination, DestinationError, Options, Start, Stream};
+use outflow_hub::subscription::{ConsumeError, ConsumerOptions, Sources, Subscription};
+use outflow_hub::{
+    ConsumeWish, Destination, DestinationError, Options, ReadError, ReadRequest, Start, Stream,
+};
 use outflow_model::{Action, DestinationGrant, DestinationPattern, ErrorCode, Grant};
 
 use crate::world::{World, grant, project_id, world, world_with};
@@ -365,4 +367,30 @@ async fn temporary_destinations_go_with_their_connection() {
     assert!(world.hub.stream(&project, &stream.name).is_none());
     let lasting = world.hub.drop_temporary(&both(), &queue("orders")).await.unwrap_err();
     assert_eq!(lasting, DestinationError::Forbidden);
+}
+
+#[tokio::test]
+async fn a_temporary_queue_is_reached_by_no_other_credential_that_knows_its_name() {
+    let world = world().await;
+    let replies = Destination::new(Kind::TempQueue, "ID:host-1:1").unwrap();
+    let (owner, other) = (customer("one"), customer("two"));
+    world.hub.make_temporary(&owner, &replies).await.unwrap();
+    let forbidden = Err(DestinationError::Forbidden);
+    assert_eq!(world.hub.make_temporary(&other, &replies).await, forbidden);
+    assert_eq!(world.hub.drop_temporary(&other, &replies).await, forbidden);
+    let subscription = world.one(&owner, &replies).await;
+    let mut consumers = world.hub.consumers(&other);
+    let taken = consumers.add(&subscription, ConsumerOptions::default()).await;
+    assert_eq!(taken, Err(ConsumeError::Forbidden));
+    let stream = world.send_to(&both(), &replies).await.unwrap();
+    world.put(&stream, 1).await;
+    let request = || ReadRequest { stream: stream.clone(), ..world.request(Start::Earliest) };
+    let read = world.hub.open_read(&other, request()).await;
+    assert_eq!(read.err(), Some(ReadError::Forbidden));
+    world.hub.open_read(&owner, request()).await.unwrap();
+    let mut consumers = world.hub.consumers(&owner);
+    consumers.add(&subscription, ConsumerOptions::default()).await.unwrap();
+    // The name is free when it is gone.
+    world.hub.drop_temporary(&owner, &replies).await.unwrap();
+    world.hub.make_temporary(&other, &replies).await.unwrap();
 }
