@@ -84,6 +84,12 @@ impl Held {
         entries.map(|(lease, entry)| (*lease, *entry)).collect()
     }
 
+    /// How many messages there are from `first` to `last`, bound ones included.
+    #[must_use]
+    pub fn count(&self, first: u64, last: u64) -> usize {
+        if first > last { 0 } else { self.entries.range(first..=last).count() }
+    }
+
     /// Whether `count` messages up to `last` are all there is up to it, bound ones included.
     #[must_use]
     pub fn is_all_through(&self, last: u64, count: usize) -> bool {

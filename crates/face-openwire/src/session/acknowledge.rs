@@ -53,8 +53,13 @@ impl Session {
         let kind = Kind::of(ack.ack_type)
             .ok_or_else(|| Failure::malformed("There is no such kind of acknowledgement"))?;
         let number = ack.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
-        let meant = number.map(|number| self.meant(number, ack, kind)).unwrap_or_default();
-        if meant.is_empty() && self.is_missed(ack, number, kind, &asked) {
+        let range = number.and_then(|number| self.range(number, ack, kind));
+        let meant = number.map(|number| self.meant(number, range)).unwrap_or_default();
+        let is_missed = match meant.is_empty() {
+            true => self.is_missed(ack, number, kind, &asked),
+            false => self.lacks(ack, number, range, kind),
+        };
+        if is_missed {
             return self.miss(ack, &asked);
         }
         let part = match (number, &ack.transaction_id) {
@@ -105,6 +110,30 @@ impl Session {
             }
     }
 
+    /// Whether some of the messages that an ack in a transaction counts were taken back meanwhile; what
+    /// the transaction acked before is counted again (`ActiveMQMessageConsumer.acknowledge` of
+    /// `activemq-client`).
+    fn lacks(
+        &self,
+        ack: &MessageAck,
+        number: Option<u32>,
+        range: Option<(u64, u64)>,
+        kind: Kind,
+    ) -> bool {
+        let (Some((first, last)), Kind::Standard, Some(_)) = (range, kind, &ack.transaction_id)
+        else {
+            return false;
+        };
+        // Where the broker's sequence is not given back the beginning may not be found.
+        let is_exact = |id: &MessageId| id.broker_sequence_id > 0;
+        if !ack.last_message_id.as_ref().is_some_and(is_exact) {
+            return false;
+        }
+        let one = number.and_then(|number| self.subscriptions.get(number));
+        let said = usize::try_from(ack.message_count).unwrap_or(0);
+        one.is_some_and(|one| !one.is_browser && one.held.count(first, last) < said)
+    }
+
     /// Refuses an ack. A client that does not wait for its answer learns of it by the commit.
     fn miss(&mut self, ack: &MessageAck, asked: &Asked) -> Outcomes {
         let message = "Could not correlate acknowledgment with dispatched message";
@@ -118,27 +147,30 @@ impl Session {
         Ok(Step::Done)
     }
 
-    /// The messages that an ack counts for, in order: those of them that are with the client.
-    fn meant(&mut self, number: u32, ack: &MessageAck, kind: Kind) -> Vec<(u64, Entry)> {
-        let Some(one) = self.subscriptions.get_mut(number) else { return Vec::new() };
+    /// The first and the last message that an ack counts for.
+    fn range(&mut self, number: u32, ack: &MessageAck, kind: Kind) -> Option<(u64, u64)> {
+        let one = self.subscriptions.get_mut(number)?;
         let mut lease = |id: &MessageId| match u64::try_from(id.broker_sequence_id) {
             Ok(lease) if lease > 0 => Some(lease),
             // Not every client gives the broker's sequence back.
             _ => one.held.find(subset::id_hash(id::to_event(id)?.as_bytes())),
         };
-        let Some(last) = ack.last_message_id.as_ref().and_then(&mut lease) else {
-            return Vec::new();
-        };
-        if kind == Kind::Individual {
-            return one.held.range(last, last);
-        }
+        let last = ack.last_message_id.as_ref().and_then(&mut lease)?;
         let first = match &ack.first_message_id {
+            _ if kind == Kind::Individual => last,
             Some(id) => lease(id).unwrap_or(last),
             // A range of several without a beginning begins at the first; of one, at the last.
             None if ack.message_count == 1 => last,
             None => 0,
         };
-        one.held.range(first, last)
+        Some((first, last))
+    }
+
+    /// The messages that an ack counts for, in order: those of them that are with the client.
+    fn meant(&self, number: u32, range: Option<(u64, u64)>) -> Vec<(u64, Entry)> {
+        let one = self.subscriptions.get(number);
+        let held = one.zip(range).map(|(one, (first, last))| one.held.range(first, last));
+        held.unwrap_or_default()
     }
 
     /// Lets the consumer have one more for each message that it has and did not ack yet.

@@ -104,6 +104,54 @@ async fn a_transaction_that_acks_what_the_client_has_not_is_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_acks_some_of_a_range_only_is_rolled_back() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:part:1").await;
+    for text in ["1", "2", "3"] {
+        let message = client.text(&queue("in"), text);
+        client.publish(message).await.unwrap();
+    }
+    client.consume(1, &queue("in"), 10).await.unwrap();
+    let got = [client.dispatch().await, client.dispatch().await, client.dispatch().await];
+    let id_of = |at: usize| got[at].message.as_ref().unwrap().message_id.clone();
+    let connection_id = Some(ConnectionId { value: Some("ID:part:1".into()) });
+    let id = |value| {
+        TransactionId::Local(LocalTransactionId { value, connection_id: connection_id.clone() })
+    };
+    let ack = |transaction: &TransactionId, first, last, message_count| {
+        Command::MessageAck(MessageAck {
+            consumer_id: got[0].consumer_id.clone(),
+            transaction_id: Some(transaction.clone()),
+            ack_type: STANDARD,
+            first_message_id: id_of(first),
+            last_message_id: id_of(last),
+            message_count,
+            ..MessageAck::default()
+        })
+    };
+    client.ack(STANDARD, &got[0], &got[0]).await.unwrap();
+    transact(&mut client, &id(1), BEGIN).await.unwrap();
+    let mut result = client.text(&queue("out"), "of work of which some comes again");
+    result.transaction_id = Some(id(1));
+    client.send(&Command::Message(Box::new(result))).await;
+    client.send(&ack(&id(1), 0, 1, 2)).await;
+    let (class, _) = transact(&mut client, &id(1), COMMIT).await.unwrap_err();
+    assert_eq!(class, "javax.jms.TransactionRolledBackException");
+    // What a transaction has acked is counted again by what it acks later.
+    transact(&mut client, &id(2), BEGIN).await.unwrap();
+    client.send(&ack(&id(2), 1, 1, 1)).await;
+    client.send(&ack(&id(2), 1, 2, 2)).await;
+    transact(&mut client, &id(2), COMMIT).await.unwrap();
+    let last = client.text(&queue("in"), "last");
+    client.publish(last).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "last");
+    let first = client.text(&queue("out"), "first");
+    client.publish(first).await.unwrap();
+    client.consume(2, &queue("out"), 10).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "first");
+}
+
+#[tokio::test]
 async fn who_waits_for_a_message_of_any_queue_gets_that_of_a_new_one() {
     let stand = Stand::new().await;
     let mut client = stand.connect("ID:wide:1").await;
