@@ -2,9 +2,10 @@
 //! it asks, of connections, consumers, producers, queues and topics (reference `activemq.md` a5,
 //! Advisories). The other topics of advisories have no messages here.
 //!
-//! Whoever is kept to streams or destinations, or may not read, is told of temporary ones only.
+//! Whoever is kept to streams, belongs to an integration or may not read is told of temporary ones
+//! only; whoever is kept to destinations, of its own credential's.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use outflow_broker::Wish;
@@ -12,9 +13,9 @@ use outflow_hub::destination::{Destination, Kind};
 use outflow_model::destination::covers;
 use outflow_model::{Action, Grant};
 
-use super::live::{Advice, Interest, MAX_LASTING, News, Owner, QUEUE, TOPIC, Watch};
+use super::live::{Advice, Interest, MAX_LASTING, News, Owner, QUEUE, TOPIC};
 use super::presence::Word;
-use super::{Asked, Outbox, Session, Step, Work};
+use super::{Asked, Outbox, Session};
 use crate::translate::destination;
 use crate::translate::wish::Ask;
 use crate::wire::primitive::{self, Primitive};
@@ -39,8 +40,6 @@ pub(super) struct Advised {
     known: HashSet<wire::Destination>,
     /// What others make and remove.
     pub(super) news: Option<News>,
-    /// How it is told, once it is.
-    watch: Option<Watch>,
 }
 
 impl Advised {
@@ -52,8 +51,12 @@ impl Advised {
         self.consumers.iter().any(|(known, _)| known == id)
     }
 
-    pub(super) fn remove(&mut self, is_it: impl Fn(&ConsumerId) -> bool) {
-        self.consumers.retain(|(id, _)| !is_it(id));
+    /// What is more than temporary destinations of all the topics that it has consumers of, and of
+    /// these.
+    fn topics(&self, more: &[String]) -> Vec<String> {
+        let all = self.consumers.iter().flat_map(|(_, topics)| topics).chain(more);
+        let all: BTreeSet<&String> = all.filter(|topic| !is_modest(topic)).collect();
+        all.into_iter().cloned().collect()
     }
 }
 
@@ -75,7 +78,17 @@ fn is_modest(topic: &str) -> bool {
 /// Whether the owner of a grant may know of what others of its project do.
 fn may_know(grant: &Grant) -> bool {
     let reads = grant.project.as_ref().is_some_and(|project| grant.allows(Action::Read, project));
-    reads && grant.streams.is_none()
+    reads && grant.streams.is_none() && grant.integration.is_none()
+}
+
+/// A temporary destination, and the connection that it must be of by its name.
+fn known(told: &wire::Destination) -> Option<(Destination, Arc<str>)> {
+    let kind =
+        if told.kind == DestinationKind::TempQueue { Kind::TempQueue } else { Kind::TempTopic };
+    let destination = Destination::new(kind, told.name()).ok()?;
+    let connection = destination.name.rsplit_once(':').map_or("", |(connection, _)| connection);
+    let connection = connection.into();
+    Some((destination, connection))
 }
 
 impl Session {
@@ -93,9 +106,10 @@ impl Session {
             return;
         }
         let Some(opened) = &self.opened else { return };
-        let interest = self.interest(&opened.grant, &topics);
-        let owner = Owner::of(&opened.grant);
-        let (there, news) = self.face.live.watch(&owner, interest, &mut self.advised.watch);
+        let (grant, live) = (opened.grant.clone(), self.face.live.clone());
+        let (owner, joins) = (Owner::of(&grant), self.advised.news.is_none());
+        let interest = self.interest(&grant, &topics);
+        let (there, news) = live.watch(&owner, self.number, joins, interest);
         if news.is_some() {
             self.advised.news = news;
         }
@@ -105,6 +119,37 @@ impl Session {
             self.tell(advice, Some(id), out);
         }
         self.advised.consumers.splice(0..0, others);
+    }
+
+    /// Removes consumers of advisories; what only they wanted to hear is not told any more.
+    pub(super) fn unadvise(&mut self, is_it: impl Fn(&ConsumerId) -> bool) {
+        let before = self.advised.consumers.len();
+        self.advised.consumers.retain(|(id, _)| !is_it(id));
+        let Some(opened) = &self.opened else { return };
+        if self.advised.consumers.len() < before && may_know(&opened.grant) {
+            let topics = self.advised.topics(&[]);
+            self.face.live.wonder(&Owner::of(&opened.grant), self.number, topics);
+        }
+    }
+
+    /// News were missed because the client did not take them: it is told of the temporary
+    /// destinations again. Of what else it has missed it is not told, as of all messages of topics
+    /// that nobody keeps.
+    pub(super) fn catch_up(&mut self, out: &mut Outbox) {
+        let Some(opened) = &self.opened else { return };
+        tracing::info!(session = self.number, "the client has missed advisories");
+        let there = self.face.live.temporary(&Owner::of(&opened.grant));
+        let mut gone = self.advised.known.clone();
+        for advice in &there {
+            if let Advice::Destination { destination, .. } = advice
+                && !gone.remove(&destination::write(destination))
+            {
+                self.tell(advice, None, out);
+            }
+        }
+        for (destination, connection) in gone.iter().filter_map(known) {
+            self.tell(&Advice::Destination { destination, connection, is_made: false }, None, out);
+        }
     }
 
     /// What of these topics is more than temporary destinations.
@@ -119,30 +164,28 @@ impl Session {
         if let Some(project) = grant.project.as_ref().filter(|_| grant.destinations.is_none()) {
             if wants(QUEUE) {
                 let queues = hub.subscriptions(project);
-                lasting.extend(queues.iter().filter_map(|one| Destination::of_subscription(one)));
+                let queues = queues.iter().filter_map(|one| Destination::of_subscription(one));
+                let queues = queues.filter(|one| one.kind == Kind::Queue);
+                lasting.extend(queues.take(MAX_LASTING));
             }
             if wants(TOPIC) {
                 let streams = hub.streams(project);
-                lasting.extend(streams.iter().map(|one| Destination::of_stream(&one.name)));
+                let topics = streams.iter().map(|one| Destination::of_stream(&one.name));
+                let topics = topics.filter(|one| one.kind == Kind::Topic);
+                lasting.extend(topics.take(MAX_LASTING - lasting.len()));
             }
-            let is_queue = |one: &Destination| one.kind == Kind::Queue && wants(QUEUE);
-            let is_topic = |one: &Destination| one.kind == Kind::Topic && wants(TOPIC);
-            lasting.retain(|one| is_queue(one) || is_topic(one));
-            lasting.truncate(MAX_LASTING);
         }
-        Some(Interest { session: self.number, topics, lasting })
+        Some(Interest { topics, lasting, all: self.advised.topics(topics) })
     }
 
     /// Others made or removed destinations.
-    pub(super) fn told(&mut self, all: &[Advice], out: &mut Outbox) -> Step {
-        if all.is_empty() {
-            tracing::info!(session = self.number, "the client does not take its advisories");
-            return Step::Then(Work::Close);
-        }
+    pub(super) fn told(&mut self, all: &[Advice], out: &mut Outbox) {
         for advice in all {
             self.tell(advice, None, out);
         }
-        Step::Done
+        if self.advised.news.as_ref().is_some_and(News::has_missed) {
+            self.catch_up(out);
+        }
     }
 
     /// Tells all that want to hear it; `target`: the one that it is told to alone.
@@ -175,17 +218,10 @@ impl Session {
     pub(super) fn tell_of(&mut self, reply_to: &wire::Destination, out: &mut Outbox) {
         let is_temporary =
             matches!(reply_to.kind, DestinationKind::TempQueue | DestinationKind::TempTopic);
-        if !is_temporary || self.advised.watch.is_none() || self.advised.known.contains(reply_to) {
+        if !is_temporary || self.advised.news.is_none() || self.advised.known.contains(reply_to) {
             return;
         }
-        let kind = if reply_to.kind == DestinationKind::TempQueue {
-            Kind::TempQueue
-        } else {
-            Kind::TempTopic
-        };
-        let Ok(destination) = Destination::new(kind, reply_to.name()) else { return };
-        let connection = destination.name.rsplit_once(':').map_or("", |(connection, _)| connection);
-        let connection = connection.into();
+        let Some((destination, connection)) = known(reply_to) else { return };
         self.tell(&Advice::Destination { destination, connection, is_made: true }, None, out);
     }
 
@@ -286,7 +322,14 @@ impl Session {
     pub(super) fn introduce_producer(&self, info: &ProducerInfo) {
         let Some(opened) = &self.opened else { return };
         let owner = Owner::of(&opened.grant);
-        let info = info.clone();
+        // A client may put much more into it.
+        let info = ProducerInfo {
+            producer_id: info.producer_id.clone(),
+            destination: info.destination.clone(),
+            dispatch_async: info.dispatch_async,
+            window_size: info.window_size,
+            ..ProducerInfo::default()
+        };
         self.face.live.change(&owner, |presence| presence.produce(&opened.connection, info));
     }
 
@@ -301,6 +344,44 @@ impl Session {
     pub(super) fn use_destinations(&self, of: &wire::Destination) {
         if let (Some(opened), Ok(all)) = (&self.opened, destination::read(of)) {
             self.face.live.used(&Owner::of(&opened.grant), &opened.connection, &all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outflow_model::{CredentialId, DestinationGrant, IntegrationId, ProjectId, StreamName};
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_project_is_not_told_of_the_rest_of_it() {
+        let project = ProjectId::new("p").unwrap();
+        let whole = |credential: &str| Grant {
+            credential: CredentialId::new(credential).unwrap(),
+            generation: 0,
+            expires: None,
+            project: Some(project.clone()),
+            integration: None,
+            actions: Arc::new([Action::Read].into()),
+            streams: None,
+            destinations: None,
+        };
+        let integration =
+            |one: &str| Grant { integration: IntegrationId::new("i").ok(), ..whole(one) };
+        let destinations = |one: &str| Grant {
+            destinations: Some(Arc::new(DestinationGrant::default())),
+            ..whole(one)
+        };
+        let streams =
+            Grant { streams: Some(Arc::new([StreamName::new("s").unwrap()].into())), ..whole("a") };
+        assert!(may_know(&whole("a")) && may_know(&destinations("a")));
+        assert!(!may_know(&integration("a")) && !may_know(&streams));
+        assert_eq!(Owner::of(&whole("a")), Owner::of(&whole("b")));
+        for part in [integration("a"), destinations("a")] {
+            assert_ne!(Owner::of(&part), Owner::of(&whole("a")));
+            let other = Grant { credential: CredentialId::new("b").unwrap(), ..part.clone() };
+            assert_ne!(Owner::of(&part), Owner::of(&other));
         }
     }
 }

@@ -9,15 +9,13 @@ use outflow_broker::{self as broker, About, Rhythm};
 use outflow_hub::destination::ClientIdTaken;
 use outflow_model::{ErrorCode, Grant};
 
+use super::bound::MAX_ID_BYTES;
 use super::{Asked, Outbox, Outcomes, Seat, Session, Step, Work};
 use crate::error::Failure;
 use crate::wire::{
     BrokerId, BrokerInfo, Command, ConnectionControl, ConnectionInfo, KeepAliveInfo, Offer,
     VERSION_MAX, WireFormatInfo, WireStr,
 };
-
-/// The longest client or connection id.
-const MAX_ID_BYTES: usize = 255;
 
 /// How many values each side remembers of those the other repeats.
 const CACHE_SIZE: u16 = 1024;

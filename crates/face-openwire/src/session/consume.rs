@@ -8,7 +8,7 @@ use outflow_model::ErrorCode;
 use tokio::time::Instant;
 
 use super::subscription::{Own, Pull};
-use super::{Asked, Outbox, Outcomes, Session, Step, Work};
+use super::{Asked, Outbox, Outcomes, Session, Step, Work, bound};
 use crate::error::Failure;
 use crate::translate::destination::{self, advisories};
 use crate::translate::wish::{self, Ask, prefetch};
@@ -37,6 +37,8 @@ impl Session {
         let Some(id) = &info.producer_id else {
             return Err(Failure::malformed("A producer needs an id"));
         };
+        bound::connection(id.connection_id.as_ref())?;
+        info.destination.as_ref().map_or(Ok(()), bound::destination)?;
         let max = self.face.options.max_producers;
         if self.producers.len() >= max && !self.producers.contains_key(id) {
             let message = format!("A connection may have at most {max} producers");
@@ -53,12 +55,15 @@ impl Session {
         asked: Asked,
         out: &mut Outbox,
     ) -> Outcomes {
+        let id = info.consumer_id.as_ref();
+        bound::connection(id.and_then(|id| id.connection_id.as_ref()))?;
+        info.destination.as_ref().map_or(Ok(()), bound::destination)?;
         let max = self.face.options.max_consumers;
         let check = |count: usize| {
             let message = || format!("A connection may have at most {max} consumers");
             if count < max { Ok(()) } else { Err(Failure::new(ErrorCode::TooLarge, message())) }
         };
-        if let (Some(id), Some(destination)) = (&info.consumer_id, &info.destination)
+        if let (Some(id), Some(destination)) = (id, &info.destination)
             && let Some(topics) = advisories(destination)
         {
             // They are counted apart: a client has one that its user knows nothing of.

@@ -10,7 +10,7 @@ use super::{Advice, Outbox, Session, Step};
 pub(super) enum Heard {
     /// Another connection has this one's id.
     TakenOver,
-    /// Others made or removed something; nothing: there will be no more.
+    /// Others made or removed something.
     Told(Vec<Advice>),
 }
 
@@ -44,10 +44,8 @@ impl Session {
             None => Some(Step::Done),
             Some(Heard::TakenOver) => None,
             Some(Heard::Told(advice)) => {
-                if advice.is_empty() {
-                    self.advised.news = None;
-                }
-                Some(self.told(&advice, out))
+                self.told(&advice, out);
+                Some(Step::Done)
             }
         }
     }

@@ -1,15 +1,16 @@
 //! Who is there: an owner's connections with their consumers and producers, for those who ask to be
 //! told of them (reference `activemq.md` a5, Advisories).
 //!
-//! Called by `live`, under its lock, when one of them comes or goes; messages never come here.
+//! Called by `live`, under a lock, when one of them comes or goes; messages never come here.
 //!
 //! Invariants: how many consume from a destination, or send to it, is known without a look at all
 //! of them; what a connection had is gone with it, and only with it: one that takes an id over is
 //! another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::translate::destination;
 use crate::wire::{
     Command, ConnectionId, ConnectionInfo, ConsumerInfo, Destination, DestinationKind, Identity,
     ProducerInfo, RemoveInfo,
@@ -23,16 +24,21 @@ pub struct Word {
     /// The topic of those who want to hear it.
     pub(super) topic: String,
     /// What came, or that it has gone.
-    pub(super) data: Command,
+    pub(super) data: Arc<Command>,
     /// How many of its kind there are at the destination now, and what that is called.
     pub(super) count: Option<(&'static str, i32)>,
 }
 
-/// What a connection has.
+/// What a connection has: a consumer or a producer.
 #[derive(Debug)]
-enum Party {
-    Consumer(Box<ConsumerInfo>),
-    Producer(Box<ProducerInfo>),
+struct Party {
+    identity: Option<Identity>,
+    is_consumer: bool,
+    /// The number of its session.
+    session: Option<i64>,
+    /// Each of what it consumes from or sends to; none: it may send anywhere.
+    destinations: Vec<Destination>,
+    data: Arc<Command>,
 }
 
 /// A connection that is there.
@@ -40,7 +46,8 @@ enum Party {
 struct Guest {
     /// The session's number.
     number: u64,
-    info: ConnectionInfo,
+    connection: Option<ConnectionId>,
+    data: Arc<Command>,
     parties: Vec<Party>,
 }
 
@@ -53,57 +60,67 @@ pub(super) struct Presence {
 }
 
 impl Party {
-    const fn destination(&self) -> Option<&Destination> {
-        match self {
-            Self::Consumer(info) => info.destination.as_ref(),
-            Self::Producer(info) => info.destination.as_ref(),
+    fn consumer(info: ConsumerInfo) -> Self {
+        Self {
+            identity: info.consumer_id.clone().map(Identity::from),
+            is_consumer: true,
+            session: info.consumer_id.as_ref().map(|id| id.session_id),
+            destinations: parts(info.destination.as_ref()),
+            data: Arc::new(Command::ConsumerInfo(info)),
         }
     }
 
-    fn identity(&self) -> Option<Identity> {
-        match self {
-            Self::Consumer(info) => info.consumer_id.clone().map(Identity::from),
-            Self::Producer(info) => info.producer_id.clone().map(Identity::from),
+    fn producer(info: ProducerInfo) -> Self {
+        Self {
+            identity: info.producer_id.clone().map(Identity::from),
+            is_consumer: false,
+            session: info.producer_id.as_ref().map(|id| id.session_id),
+            destinations: parts(info.destination.as_ref()),
+            data: Arc::new(Command::ProducerInfo(info)),
         }
     }
 
-    /// The number of its session.
-    fn session(&self) -> Option<i64> {
-        match self {
-            Self::Consumer(info) => info.consumer_id.as_ref().map(|id| id.session_id),
-            Self::Producer(info) => info.producer_id.as_ref().map(|id| id.session_id),
-        }
-    }
-
-    /// The topic that tells of it; none for who may send anywhere.
-    fn topic(&self) -> Option<String> {
-        let destination = self.destination()?;
+    /// The topic that tells of it at one of its destinations.
+    fn topic(&self, destination: &Destination) -> String {
         let kind = match destination.kind {
             DestinationKind::Queue | DestinationKind::TempQueue => "Queue",
             DestinationKind::Topic | DestinationKind::TempTopic => "Topic",
         };
-        let what = match self {
-            Self::Consumer(_) => "Consumer",
-            Self::Producer(_) => "Producer",
-        };
-        Some(format!("ActiveMQ.Advisory.{what}.{kind}.{}", destination.name()))
-    }
-
-    fn data(&self) -> Command {
-        match self {
-            Self::Consumer(info) => Command::ConsumerInfo((**info).clone()),
-            Self::Producer(info) => Command::ProducerInfo((**info).clone()),
-        }
+        let what = if self.is_consumer { "Consumer" } else { "Producer" };
+        format!("ActiveMQ.Advisory.{what}.{kind}.{}", destination.name())
     }
 
     /// Whether it ends with `identity`.
     fn ends_with(&self, identity: &Identity) -> bool {
         match identity {
-            Identity::SessionId(id) => self.session() == Some(id.value),
+            Identity::SessionId(id) => self.session == Some(id.value),
             Identity::ConnectionId(_) => true,
-            other => self.identity().as_ref() == Some(other),
+            other => self.identity.as_ref() == Some(other),
         }
     }
+
+    /// What is told of it at one of its destinations, where there are so many now.
+    fn word(&self, destination: &Destination, data: &Arc<Command>, counts: (i32, i32)) -> Word {
+        let count = if self.is_consumer {
+            ("consumerCount", counts.0)
+        } else {
+            ("producerCount", counts.1)
+        };
+        Word { topic: self.topic(destination), data: Arc::clone(data), count: Some(count) }
+    }
+}
+
+/// The destinations that one stands for: a composite for several.
+fn parts(destination: Option<&Destination>) -> Vec<Destination> {
+    let Some(destination) = destination else { return Vec::new() };
+    let mut all = match destination::read(destination) {
+        Ok(all) => all.iter().map(destination::write).collect(),
+        Err(_) => vec![destination.clone()],
+    };
+    // One that is named twice counts once.
+    let mut seen = HashSet::new();
+    all.retain(|one: &Destination| seen.insert(one.clone()));
+    all
 }
 
 impl Presence {
@@ -116,8 +133,10 @@ impl Presence {
         let id = info.connection_id.as_ref().and_then(|id| id.value.as_deref());
         let id: Arc<str> = id.unwrap_or_default().into();
         let mut words = self.depart(&id, None);
-        words.push(word(CONNECTION, Command::ConnectionInfo(info.clone())));
-        self.guests.insert(id, Guest { number, info, parties: Vec::new() });
+        let connection = info.connection_id.clone();
+        let data = Arc::new(Command::ConnectionInfo(info));
+        words.push(Word { topic: CONNECTION.to_owned(), data: Arc::clone(&data), count: None });
+        self.guests.insert(id, Guest { number, connection, data, parties: Vec::new() });
         words
     }
 
@@ -128,34 +147,34 @@ impl Presence {
             return Vec::new();
         }
         let Some((_, guest)) = self.guests.remove_entry(id) else { return Vec::new() };
-        let mut words: Vec<Word> =
-            guest.parties.iter().filter_map(|party| self.count(party, -1)).collect();
-        let connection =
-            guest.info.connection_id.unwrap_or(ConnectionId { value: Some(id.into()) });
-        words.push(word(CONNECTION, removal(Identity::from(connection))));
+        let counts = &mut self.counts;
+        let gone = guest.parties.iter().flat_map(|party| tally(counts, party, -1));
+        let mut words: Vec<Word> = gone.collect();
+        let connection = guest.connection.unwrap_or(ConnectionId { value: Some(id.into()) });
+        let data = removal(Identity::from(connection));
+        words.push(Word { topic: CONNECTION.to_owned(), data, count: None });
         words
     }
 
     /// A connection has a consumer more.
     pub(super) fn consume(&mut self, id: &str, info: ConsumerInfo) -> Vec<Word> {
-        self.join(id, Party::Consumer(Box::new(info)))
+        self.join(id, Party::consumer(info))
     }
 
     /// A connection has a producer more.
     pub(super) fn produce(&mut self, id: &str, info: ProducerInfo) -> Vec<Word> {
-        self.join(id, Party::Producer(Box::new(info)))
+        self.join(id, Party::producer(info))
     }
 
     fn join(&mut self, id: &str, party: Party) -> Vec<Word> {
-        let identity = party.identity();
         let Some(guest) = self.guests.get_mut(id) else { return Vec::new() };
-        if guest.parties.iter().any(|known| known.identity() == identity) {
+        if guest.parties.iter().any(|known| known.identity == party.identity) {
             // A client that reconnects may say it twice.
             return Vec::new();
         }
-        let word = Self::tally(&mut self.counts, &party, 1);
+        let words = tally(&mut self.counts, &party, 1);
         guest.parties.push(party);
-        word.into_iter().collect()
+        words
     }
 
     /// What ends with `identity` at a connection has ended.
@@ -163,60 +182,51 @@ impl Presence {
         let Some(guest) = self.guests.get_mut(id) else { return Vec::new() };
         let gone = guest.parties.extract_if(.., |party| party.ends_with(identity));
         let counts = &mut self.counts;
-        gone.filter_map(|party| Self::tally(counts, &party, -1)).collect()
+        gone.flat_map(|party| tally(counts, &party, -1)).collect()
     }
 
     /// All there is now, as it was told when it came, with the counts of now.
     pub(super) fn all(&self) -> impl Iterator<Item = Word> {
         self.guests.values().flat_map(|guest| {
-            let own = word(CONNECTION, Command::ConnectionInfo(guest.info.clone()));
-            let parties = guest.parties.iter().filter_map(|party| {
-                let counts = self.counts.get(party.destination()?).copied().unwrap_or_default();
-                let (topic, data) = (party.topic()?, party.data());
-                Some(Word { topic, data, count: counted(party, counts) })
+            let data = Arc::clone(&guest.data);
+            let own = Word { topic: CONNECTION.to_owned(), data, count: None };
+            let parties = guest.parties.iter().flat_map(|party| {
+                party.destinations.iter().map(|destination| {
+                    let counts = self.counts.get(destination).copied().unwrap_or_default();
+                    party.word(destination, &party.data, counts)
+                })
             });
             std::iter::once(own).chain(parties)
         })
     }
+}
 
-    fn count(&mut self, party: &Party, by: i32) -> Option<Word> {
-        Self::tally(&mut self.counts, party, by)
-    }
-
-    /// Counts one that has come or gone; gives what is told of it.
-    fn tally(
-        counts: &mut HashMap<Destination, (i32, i32)>,
-        party: &Party,
-        by: i32,
-    ) -> Option<Word> {
-        let destination = party.destination()?;
+/// Counts one that has come or gone at each of its destinations; gives what is told of it.
+fn tally(counts: &mut HashMap<Destination, (i32, i32)>, party: &Party, by: i32) -> Vec<Word> {
+    let data = match &party.identity {
+        Some(identity) if by < 0 => removal(identity.clone()),
+        _ => Arc::clone(&party.data),
+    };
+    let mut words = Vec::with_capacity(party.destinations.len());
+    for destination in &party.destinations {
         let entry = counts.entry(destination.clone()).or_default();
-        match party {
-            Party::Consumer(_) => entry.0 += by,
-            Party::Producer(_) => entry.1 += by,
+        if party.is_consumer {
+            entry.0 += by;
+        } else {
+            entry.1 += by;
         }
         let now = *entry;
         if now == (0, 0) {
             counts.remove(destination);
         }
-        let data = if by > 0 { party.data() } else { removal(party.identity()?) };
-        Some(Word { topic: party.topic()?, data, count: counted(party, now) })
+        words.push(party.word(destination, &data, now));
     }
+    words
 }
 
-const fn counted(party: &Party, (consumers, producers): (i32, i32)) -> Option<(&'static str, i32)> {
-    Some(match party {
-        Party::Consumer(_) => ("consumerCount", consumers),
-        Party::Producer(_) => ("producerCount", producers),
-    })
-}
-
-fn word(topic: &str, data: Command) -> Word {
-    Word { topic: topic.to_owned(), data, count: None }
-}
-
-fn removal(identity: Identity) -> Command {
-    Command::RemoveInfo(RemoveInfo { object_id: Some(identity), ..RemoveInfo::default() })
+fn removal(identity: Identity) -> Arc<Command> {
+    let info = RemoveInfo { object_id: Some(identity), ..RemoveInfo::default() };
+    Arc::new(Command::RemoveInfo(info))
 }
 
 #[cfg(test)]
@@ -272,5 +282,22 @@ mod tests {
         assert_eq!(counts(&words), [Some(0), None, None], "the first goes before the second comes");
         assert!(presence.depart("a", Some(1)).is_empty());
         assert_eq!(presence.all().count(), 1);
+    }
+
+    #[test]
+    fn a_composite_counts_at_each_of_its_destinations() {
+        let mut presence = Presence::default();
+        presence.arrive(1, connection("a"));
+        presence.consume("a", consumer("a", 1, 1));
+        let mut both = consumer("a", 1, 2);
+        both.destination = Some(Destination::new(DestinationKind::Queue, "q,topic://t,q"));
+        let words = presence.consume("a", both);
+        let topics: Vec<&str> = words.iter().map(|word| word.topic.as_str()).collect();
+        let queue = "ActiveMQ.Advisory.Consumer.Queue.q";
+        assert_eq!(topics, [queue, "ActiveMQ.Advisory.Consumer.Topic.t"]);
+        assert_eq!(counts(&words), [Some(2), Some(1)]);
+        let gone = presence.depart("a", Some(1));
+        assert_eq!(gone.len(), 4);
+        assert!(presence.counts.is_empty());
     }
 }

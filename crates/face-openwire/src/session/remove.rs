@@ -25,7 +25,7 @@ impl Session {
             Some(Identity::ConsumerId(id)) => {
                 let number = self.numbers.get(id).copied();
                 missing = (number.is_none() && !self.advised.has(id)).then_some("a consumer");
-                self.advised.remove(|known| known == id);
+                self.unadvise(|known| known == id);
                 number.into_iter().collect()
             }
             Some(Identity::ProducerId(id)) => {
@@ -35,7 +35,7 @@ impl Session {
             Some(Identity::SessionId(id)) => {
                 missing = (!self.sessions.remove(&id.value)).then_some("a session");
                 self.producers.retain(|producer, _| producer.session_id != id.value);
-                self.advised.remove(|known| known.session_id == id.value);
+                self.unadvise(|known| known.session_id == id.value);
                 let of = |own: &Own| own.id.session_id == id.value;
                 let all = self.subscriptions.iter().filter(|(_, one)| of(&one.own));
                 all.map(|(number, _)| number).collect()
@@ -43,7 +43,7 @@ impl Session {
             Some(Identity::ConnectionId(_)) => {
                 self.producers.clear();
                 self.sessions.clear();
-                self.advised.remove(|_| true);
+                self.unadvise(|_| true);
                 self.subscriptions.iter().map(|(number, _)| number).collect()
             }
             _ => Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outflow_broker::Part;
 
 use super::transaction::refused;
-use super::{Asked, Outcomes, Session, Step, Work};
+use super::{Asked, Outcomes, Session, Step, Work, bound};
 use crate::error::Failure;
 use crate::translate::{destination, letter};
 use crate::wire::{Message, WireStr};
@@ -23,6 +23,7 @@ impl Session {
             return Err(Failure::malformed("A message needs a destination"));
         };
         let Some(streams) = self.targets.get(to)? else {
+            bound::destination(to)?;
             let (spelling, destinations) = (to.clone(), destination::read(to)?);
             let temporary = Vec::new();
             return Ok(Step::Again(Work::Resolve { spelling, destinations, temporary }));

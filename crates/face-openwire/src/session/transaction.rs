@@ -3,7 +3,7 @@
 use outflow_broker::{About, BoundAck, Part, Refusal, Transaction};
 use outflow_model::ErrorCode;
 
-use super::{Asked, Outbox, Outcomes, Session, Step, Work, distributed};
+use super::{Asked, Outbox, Outcomes, Session, Step, Work, bound, distributed};
 use crate::error::Failure;
 use crate::wire::{Command, TransactionId, TransactionInfo};
 
@@ -75,7 +75,7 @@ impl Session {
 
     pub(super) fn begin(&mut self, id: &TransactionId, asked: Asked) -> Outcomes {
         // A client that reconnects may say it twice.
-        self.transactions.begin(id.clone())?;
+        self.transactions.begin(bound::transaction(id)?)?;
         self.batch.answers.add(asked, Part::Ready);
         Ok(Step::Done)
     }

@@ -2,8 +2,8 @@
 
 use outflow_face_openwire::wire::primitive::{self, Primitive};
 use outflow_face_openwire::wire::{
-    Command, Destination, DestinationKind, Identity, MessageDispatch, ProducerId, ProducerInfo,
-    RemoveInfo,
+    BrokerId, Command, Destination, DestinationKind, Identity, MessageDispatch, ProducerId,
+    ProducerInfo, RemoveInfo,
 };
 
 use crate::stand::{Client, Stand, queue};
@@ -110,4 +110,38 @@ async fn connections_producers_and_destinations_are_told_of() {
         panic!("the connection stays")
     };
     assert!(matches!(gone.object_id, Some(Identity::ConnectionId(_))));
+}
+
+#[tokio::test]
+async fn of_a_producer_no_more_is_kept_than_is_told() {
+    let stand = Stand::new().await;
+    let mut watcher = stand.connect("ID:watcher:1").await;
+    watcher.consume(1, &topic("ActiveMQ.Advisory.Producer.>"), 100).await.unwrap();
+    let mut client = stand.connect("ID:large:1").await;
+    let mut producer = |connection: &str, to: &str, path: usize| {
+        let command_id = client.number();
+        let connection_id = Some(connection.into());
+        let broker = BrokerId { value: Some("b".repeat(1_000).into()) };
+        ProducerInfo {
+            command_id,
+            response_required: true,
+            producer_id: Some(ProducerId { connection_id, value: 1, session_id: 1 }),
+            destination: Some(queue(to)),
+            broker_path: Some(vec![Some(broker); path]),
+            ..ProducerInfo::default()
+        }
+    };
+    let (long, name) = ("x".repeat(256), "q,".repeat(2_100));
+    let refused = [producer(&long, "q", 0), producer("ID:large:1", &name, 0)];
+    let taken = producer("ID:large:1", "q", 500);
+    for info in refused {
+        let number = info.command_id;
+        client.ask(number, Command::ProducerInfo(info)).await.unwrap_err();
+    }
+    client.ask(taken.command_id, Command::ProducerInfo(taken)).await.unwrap();
+    let (Command::ProducerInfo(info), Some(1)) = told(&watcher.dispatch().await, "producerCount")
+    else {
+        panic!("no producer")
+    };
+    assert_eq!((info.destination, info.broker_path), (Some(queue("q")), None));
 }
