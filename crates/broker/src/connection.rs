@@ -10,7 +10,7 @@
 mod begin;
 mod time;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,16 @@ enum Queued<S: Session> {
     Work(Work<S>),
     /// Add consumers of the queues that were made since, for a subscription with wildcards.
     Widen(u32, Box<crate::wish::Wish>),
+}
+
+impl<S: Session> Queued<S> {
+    /// The subscription that it adds consumers for.
+    const fn widens(&self) -> Option<u32> {
+        match self {
+            Self::Widen(number, _) => Some(*number),
+            Self::Batch(_) | Self::Work(_) => None,
+        }
+    }
 }
 
 /// See the module.
@@ -340,7 +350,11 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 None => return false,
             },
             Event::QueuesMade => {
+                // A look that has not begun sees all that is made until it does.
+                let waiting: BTreeSet<u32> =
+                    self.queued.iter().filter_map(Queued::widens).collect();
                 let wide = self.session.widen().into_iter();
+                let wide = wide.filter(|(number, _)| !waiting.contains(number));
                 self.queued.extend(wide.map(|(number, wish)| Queued::Widen(number, wish)));
             }
             Event::Timer => return self.tick(),
