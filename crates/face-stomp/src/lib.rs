@@ -42,4 +42,4 @@ pub mod translate;
 pub mod wire;
 
 pub use config::{Options, TextRule};
-pub use listen::Stomp;
+pub use listen::{Stomp, begins};

@@ -39,6 +39,13 @@ const SUBPROTOCOLS: [&str; 4] = ["v12.stomp", "v11.stomp", "v10.stomp", "stomp"]
 /// What a WebSocket may hold for reading before it is asked to.
 const WEB_SOCKET_BYTES: usize = 4 << 10;
 
+/// Whether a client that begins with this byte speaks STOMP: a command's first letter, or the end of
+/// line that is a sign of life. No frame of OpenWire does, with its size before it or without.
+#[must_use]
+pub const fn begins(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'\r' | b'\n')
+}
+
 /// The face. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Stomp(Arc<Inner>);
@@ -174,4 +181,18 @@ async fn upgrade(
             };
             tracker.track_future(conversation).await;
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_byte_tells_stomp_from_openwire() {
+        for frame in ["CONNECT\n", "STOMP\n", "connect\n", "\n", "\r\n"] {
+            assert!(begins(frame.as_bytes()[0]), "{frame:?}");
+        }
+        // A size of four bytes, and without one the code of WireFormatInfo.
+        assert!(!begins(0) && !begins(1));
+    }
 }

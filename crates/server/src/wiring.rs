@@ -290,8 +290,7 @@ impl Core {
             let face = ByFirstByte {
                 usual: face,
                 other: shared.filter(|_| config.openwire.also_stomp),
-                // OpenWire's begins with the length of a small frame, in four bytes.
-                is_other: |byte| byte != 0,
+                is_other: outflow_face_stomp::begins,
                 patience: Duration::from_millis(config.openwire.connect_timeout_ms),
                 drain: drain.clone(),
             };
