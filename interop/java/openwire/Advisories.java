@@ -1,6 +1,7 @@
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import javax.jms.Message;
 import javax.jms.MessageConsumer;
@@ -84,13 +85,15 @@ final class Advisories {
             ActiveMQQueue before = new ActiveMQQueue(Broker.name("before"));
             Broker.send(session, before, "x");
             DestinationSource source = held.it.getDestinationSource();
-            within(() -> source.getQueues().contains(before));
+            Semaphore told = new Semaphore(0);
+            source.setDestinationListener(event -> told.release());
+            within(told, () -> source.getQueues().contains(before));
             ActiveMQQueue after = new ActiveMQQueue(Broker.name("after"));
             session.createConsumer(after);
-            within(() -> source.getQueues().contains(after));
+            within(told, () -> source.getQueues().contains(after));
             ActiveMQTopic topic = new ActiveMQTopic(Broker.name("topic"));
             session.createProducer(topic).send(session.createTextMessage("x"));
-            within(() -> source.getTopics().contains(topic));
+            within(told, () -> source.getTopics().contains(topic));
             source.stop();
         }
     }
@@ -128,13 +131,12 @@ final class Advisories {
         boolean see() throws Exception;
     }
 
-    private static void within(Look look) throws Exception {
-        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(Broker.SOON);
+    /** Looks again with everything that is told. */
+    private static void within(Semaphore told, Look look) throws Exception {
         while (!look.see()) {
-            if (System.nanoTime() > end) {
+            if (!told.tryAcquire(Broker.SOON, TimeUnit.MILLISECONDS)) {
                 throw new AssertionError("it was not told in time");
             }
-            Thread.sleep(20);
         }
     }
 }
