@@ -44,6 +44,10 @@ impl Session {
             None => Some(Step::Done),
             Some(Heard::TakenOver) => None,
             Some(Heard::Told(advice)) => {
+                if advice.is_empty() {
+                    // Nobody tells any more, and nothing is waited for.
+                    self.advised.news = None;
+                }
                 self.told(&advice, out);
                 Some(Step::Done)
             }

@@ -305,8 +305,7 @@ mod tests {
         live.used(&owner(), &"c".into(), &[queue("b")]);
         live.add(&owner(), "ID:c:1", &temporary(0));
         let told = news.next().await;
-        assert!(
-            matches!(told.as_slice(), [Advice::Destination { destination, .. }] if destination.kind.is_temporary())
-        );
+        let [Advice::Destination { destination, .. }] = told.as_slice() else { panic!("{told:?}") };
+        assert!(destination.kind.is_temporary());
     }
 }
