@@ -156,9 +156,10 @@ pub(crate) async fn end(inner: &Arc<Inner>) {
         let (mut ops, mut parties) = (Vec::new(), Vec::new());
         for subscription in some.iter().filter(|one| one.is_durable()) {
             let mut queue = subscription.queue.lock();
+            // Each of them ends, whatever the others have to write.
             let feeds = queue.feeds.iter_mut();
-            let is_due = feeds.fold(false, |due, feed| feed.place.end_giving() || due);
-            if is_due && !queue.on_hold && !queue.closed {
+            let due = feeds.map(|feed| feed.place.end_giving()).filter(|due| *due).count();
+            if due > 0 && !queue.on_hold && !queue.closed {
                 subscription.write_places(&mut queue, &mut ops);
                 parties.push((subscription.clone(), queue.began()));
             }

@@ -333,7 +333,7 @@ async fn what_waits_for_its_end_is_bounded_over_restarts() {
     assert!((20..32).contains(&number), "{number}");
     assert!(full(prepare(&world, number).await.unwrap_err()));
     let engine = Arc::new(world.engine.restart());
-    let world = crate::world::open(&world.clock.clone(), &engine, options).await;
+    let world = crate::world::open(&world.clock, &engine, options).await;
     assert!(full(prepare(&world, number).await.unwrap_err()));
     world.hub.commit_prepared(&user(), &[0]).await.unwrap();
     prepare(&world, number).await.unwrap();
