@@ -42,6 +42,8 @@ fn scope(operation: &str) -> Scope {
         "update_ingest_stream" | "delete_ingest_stream" => Scope::Manage,
         "list_extractions" | "start_extraction" | "get_extraction" => Scope::Manage,
         "cancel_extraction" => Scope::Manage,
+        "list_prepared_transactions" | "commit_prepared_transaction" => Scope::Manage,
+        "roll_back_prepared_transaction" => Scope::Manage,
         "get_webhook" | "put_webhook" | "delete_webhook" | "test_webhook" => Scope::Manage,
         "rotate_webhook_secret" | "pause_webhook" | "resume_webhook" => Scope::Manage,
         "retry_webhook" | "replay_webhook" | "recover_webhook" | "resend_webhook" => Scope::Manage,
