@@ -18,7 +18,7 @@ const MAX_LABEL_BYTES: usize = 63;
 /// Why a URL was refused; for whoever configures the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It is too long.
+    /// It is too long, as it is written or as it is sent, with what is no ASCII in three bytes each.
     #[error("the URL may have {MAX_BYTES} bytes")]
     Length,
     /// It is none, or has what URLs do not have: spaces, controls, backslashes.
@@ -89,6 +89,10 @@ impl Endpoint {
             | url::ParseError::InvalidDomainCharacter => UrlError::Host,
             _ => UrlError::Malformed,
         })?;
+        // What is kept is what is sent, and is read again.
+        if url.as_str().len() > MAX_BYTES {
+            return Err(UrlError::Length);
+        }
         let is_tls = match url.scheme() {
             "https" => true,
             "http" => false,

@@ -148,6 +148,11 @@ fn long_urls_and_names_are_refused() {
     let long = |bytes: usize| format!("https://example.com/{}", "a".repeat(bytes - 20));
     assert!(guard.endpoint(&long(2_048)).is_ok());
     assert_eq!(guard.endpoint(&long(2_049)), Err(UrlError::Length));
+    // What is sent has three bytes for each of these.
+    let sent = |count: usize| format!("https://example.com/{}", "\"".repeat(count));
+    assert_eq!(guard.endpoint(&sent(1_000)), Err(UrlError::Length));
+    let kept = guard.endpoint(&sent(600)).unwrap();
+    assert_eq!(guard.endpoint(&kept.to_string()).as_ref(), Ok(&kept));
     let label = |length: usize| format!("https://{}.com/", "a".repeat(length));
     assert!(guard.endpoint(&label(63)).is_ok());
     assert_eq!(guard.endpoint(&label(64)), Err(UrlError::Host));
