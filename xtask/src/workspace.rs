@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::fault::{During as _, Fault};
 
-/// The workspace as `cargo metadata` describes it for the host's platform.
+/// The workspace as `cargo metadata` describes it for the host's platform, with every feature on: what
+/// is built by request only is shipped to those who request it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
@@ -63,6 +64,7 @@ impl Workspace {
             "metadata",
             "--format-version=1",
             "--locked",
+            "--all-features",
             "--filter-platform",
             &host,
         ]))?;
@@ -144,4 +146,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Fault> {
         return Err(Fault::new(format!("{command:?} failed: {complaint}")));
     }
     String::from_utf8(done.stdout).during(format_args!("reading the output of {command:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_an_optional_feature_brings_is_looked_at() {
+        let workspace = Workspace::load().unwrap();
+        // Buckets, which are off unless asked for.
+        assert!(workspace.foreign().any(|package| package.name == "object_store"));
+    }
 }
