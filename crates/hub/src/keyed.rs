@@ -15,6 +15,7 @@ mod entity_type;
 pub(crate) mod latest;
 pub(crate) mod publish;
 pub(crate) mod room;
+pub(crate) mod share;
 pub(crate) mod sweep;
 pub(crate) mod table;
 pub(crate) mod ticks;

@@ -98,6 +98,11 @@ impl Metrics {
         registry.register("readers", "Read sessions now", self.readers.clone());
     }
 
+    /// The states of entities keep so many bytes in memory.
+    pub(crate) fn entities_kept(&self, bytes: usize) {
+        self.entity_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// A batch was stored.
     pub(crate) fn published(&self, events: u64, bytes: u64, latency: Duration) {
         self.events_published.inc_by(events);

@@ -18,10 +18,11 @@ use tokio::sync::{MutexGuard, OwnedSemaphorePermit, watch};
 
 use super::change::{self, Change, Happening};
 use super::latest::{self, Said};
+use super::share::{Brought, Share};
 use super::table::{Known, State};
 use super::ticks::{Taken, Ticks};
 use crate::hub::Inner;
-use crate::publish::{Placed, admit};
+use crate::publish::Placed;
 use crate::stream::Lane;
 use crate::{PublishError, Stream};
 
@@ -55,14 +56,40 @@ impl KeyedDraft {
     /// Waits for the stream's turn and for changes of the same entities that are on their way, and
     /// brings the states in that are to be merged with. All stays so until the turn is given back.
     /// `permit`, the batch's share of what may be on its way, grows by the states that it changes.
+    ///
+    /// Whoever has the turn never waits for room, and whoever waits for room has none: else batches
+    /// that each hold a part of it would wait for one another, and all publishers with them.
     pub(crate) async fn gather<'a>(
         &self,
         inner: &Inner,
         stream: &'a Stream,
         permit: &mut OwnedSemaphorePermit,
     ) -> Result<MutexGuard<'a, ()>, PublishError> {
+        let mut share = Share::new(inner, permit);
+        loop {
+            let turn = stream.lane.keyed.turn.lock().await;
+            match self.bring_in(inner, stream, &mut share).await? {
+                Brought::All => {
+                    share.give_back_the_rest();
+                    return Ok(turn);
+                }
+                Brought::NoRoom { wanted } => {
+                    drop(turn);
+                    share.exchange(wanted).await?;
+                }
+            }
+        }
+    }
+
+    /// Brings the states in, as far as there is room at once. For whoever has the turn.
+    async fn bring_in(
+        &self,
+        inner: &Inner,
+        stream: &Stream,
+        share: &mut Share<'_>,
+    ) -> Result<Brought, PublishError> {
         let lane = &stream.lane.keyed;
-        let turn = lane.turn.lock().await;
+        share.begin();
         lane.table.lock().make_room(inner.options.entity_cache_bytes);
         let (mut missing, mut here) = (Vec::new(), 0);
         for (key, needs_state) in self.entities() {
@@ -86,12 +113,14 @@ impl KeyedDraft {
                 }
             }
         }
-        grow(inner, permit, here).await?;
-        self.load(inner, stream, missing, permit).await?;
+        let mut brought = share.take(here)?;
+        if matches!(brought, Brought::All) {
+            brought = self.load(inner, stream, missing, share).await?;
+        }
         let (bytes, max) = (lane.table.lock().bytes(), inner.options.entity_total_bytes);
         let held = inner.entity_room.note(stream.id, &stream.lane, bytes, max);
-        inner.metrics.entity_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
-        Ok(turn)
+        inner.metrics.entities_kept(held);
+        Ok(brought)
     }
 
     /// The entities, each once, and whether its state is needed: not when it only begins or ends.
@@ -108,8 +137,8 @@ impl KeyedDraft {
         inner: &Inner,
         stream: &Stream,
         missing: Vec<Bytes>,
-        permit: &mut OwnedSemaphorePermit,
-    ) -> Result<(), PublishError> {
+        share: &mut Share<'_>,
+    ) -> Result<Brought, PublishError> {
         let reads = missing.into_iter().map(|key| async move {
             let entry = inner.engine.get(&key).await;
             entry.map(|entry| (key, entry.map(|entry| entry.value)))
@@ -119,10 +148,12 @@ impl KeyedDraft {
             |error: outflow_store::StateError| PublishError::Unavailable(error.to_string());
         while let Some((key, state)) = reads.try_next().await.map_err(failed)? {
             let bytes = state.as_ref().map_or(0, Bytes::len);
-            grow(inner, permit, bytes).await?;
+            if let Brought::NoRoom { wanted } = share.take(bytes)? {
+                return Ok(Brought::NoRoom { wanted });
+            }
             stream.lane.keyed.table.lock().keep(key, state);
         }
-        Ok(())
+        Ok(Brought::All)
     }
 
     /// The next states of the entities that `append`'s events change: those of the draft that are
@@ -170,20 +201,6 @@ impl KeyedDraft {
         }
         Ok(states)
     }
-}
-
-/// Takes room for so many bytes more of a batch.
-async fn grow(
-    inner: &Inner,
-    permit: &mut OwnedSemaphorePermit,
-    bytes: usize,
-) -> Result<(), PublishError> {
-    let max = inner.options.inflight_bytes;
-    if permit.num_permits() + bytes > max {
-        return Err(PublishError::TooLarge { max });
-    }
-    permit.merge(admit(inner, bytes).await?);
-    Ok(())
 }
 
 /// Where a batch's changes of an entity begin.

@@ -1,13 +1,14 @@
 //! What the states of entities take in memory, over all keyed streams.
 //!
-//! Called by [`KeyedDraft::gather`](super::publish::KeyedDraft::gather), in its stream's turn. A stream
-//! that was written lately keeps its states; when all together keep too many, those of the streams that were
-//! not written for the longest time go. What is on its way to the disk is no cache, and counted with
+//! Called by [`KeyedDraft::gather`](super::publish::KeyedDraft::gather), in its stream's turn, and when
+//! a stream was deleted. A stream that was written lately keeps its states; when all together keep too
+//! many, those of the streams that were not written for the longest time go. What is on its way to the disk is no cache, and counted with
 //! all else that is on its way.
 //!
 //! Invariant: the states of a stream go only while nobody has its turn.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use outflow_model::StreamId;
@@ -32,17 +33,20 @@ struct Held {
 
 impl Room {
     /// A stream keeps so many bytes now: others go if that is too much. Gives what all keep then.
+    ///
+    /// It looks at as many streams as have to go, and at those that are being written at this moment:
+    /// never at all that there are.
     pub(crate) fn note(&self, id: StreamId, lane: &Arc<Lane>, bytes: usize, max: usize) -> usize {
         let mut held = self.held.lock();
         held.leave(id);
-        held.sit(id, Arc::downgrade(lane), bytes);
-        let oldest_first: Vec<u64> =
-            if held.bytes > max { held.lanes.keys().copied().collect() } else { Vec::new() };
-        for seat in oldest_first {
-            if held.bytes <= max {
-                break;
-            }
-            let Some((other, lane, _)) = held.lanes.get(&seat) else { continue };
+        // Whoever deletes the stream has it forgotten after it was marked.
+        if !lane.deleted.load(Ordering::Acquire) {
+            held.sit(id, Arc::downgrade(lane), bytes);
+        }
+        let mut from = 0;
+        while held.bytes > max {
+            let Some((&seat, (other, lane, _))) = held.lanes.range(from..).next() else { break };
+            from = seat + 1;
             let (other, lane) = (*other, lane.upgrade());
             let gone = lane.is_none_or(|lane| {
                 // Whoever has the turn relies on what is there, this stream's publisher too.
@@ -53,6 +57,13 @@ impl Room {
                 held.leave(other);
             }
         }
+        held.bytes
+    }
+
+    /// A stream is no more. Gives what the others keep.
+    pub(crate) fn forget(&self, id: StreamId) -> usize {
+        let mut held = self.held.lock();
+        held.leave(id);
         held.bytes
     }
 }
@@ -69,5 +80,31 @@ impl Held {
     fn leave(&mut self, id: StreamId) {
         let left = self.seats.remove(&id).and_then(|seat| self.lanes.remove(&seat));
         self.bytes -= left.map_or(0, |(_, _, bytes)| bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_not_written_for_the_longest_time_go_but_for_those_being_written() {
+        let room = Room::default();
+        let lanes: Vec<_> = (0..6).map(|n| (StreamId(n), Lane::new(StreamId(n)))).collect();
+        for (id, lane) in &lanes[..4] {
+            lane.keyed.table.lock().keep("k".into(), Some("state".into()));
+            assert_eq!(room.note(*id, lane, 10, 100), (id.0 as usize + 1) * 10);
+        }
+        let keeps = |at: usize| lanes[at].1.keyed.table.lock().bytes() > 0;
+        let busy = lanes[0].1.keyed.turn.try_lock().unwrap();
+        assert_eq!(room.note(lanes[4].0, &lanes[4].1, 10, 30), 30);
+        assert_eq!([0, 1, 2, 3].map(keeps), [true, false, false, true]);
+        drop(busy);
+        assert_eq!(room.forget(lanes[3].0), 20);
+        assert_eq!(room.note(lanes[5].0, &lanes[5].1, 10, 20), 20);
+        assert!(!keeps(0));
+        // What is noted of a stream after its end is not counted.
+        lanes[5].1.deleted.store(true, Ordering::Release);
+        assert_eq!(room.note(lanes[5].0, &lanes[5].1, 10, 20), 10);
     }
 }

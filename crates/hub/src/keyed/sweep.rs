@@ -15,8 +15,12 @@ use crate::hub::Inner;
 /// How many are removed in one batch.
 const AT_ONCE: usize = 500;
 
-/// Removes the entities of `streams`, a page at a time. What fails is left for the next start.
+/// Removes the entities of `streams`, a page at a time, and what is counted as kept of them in memory.
+/// What fails is left for the next start.
 pub(crate) fn streams(inner: &Arc<Inner>, streams: Vec<StreamId>) {
+    for stream in &streams {
+        inner.metrics.entities_kept(inner.entity_room.forget(*stream));
+    }
     let inner = inner.clone();
     tokio::spawn(async move {
         for stream in streams {
