@@ -308,7 +308,7 @@ pub(crate) async fn land(
         None => DeleteQuery::default(),
     };
     if query.force {
-        return Ok(Landed::default());
+        return Ok(Landed::forced());
     }
     Ok(admin.hub().land(streams, PATIENCE).await?)
 }
@@ -324,7 +324,7 @@ pub(crate) async fn delete(
     uri: Uri,
 ) -> Result<StatusCode, Refused> {
     let (stream, _) = named(&admin, &caller)?;
-    let _landed = land(&admin, std::slice::from_ref(&stream), &uri).await?;
-    admin.hub().delete_stream(&stream.project, &stream.name).await?;
+    let landed = land(&admin, std::slice::from_ref(&stream), &uri).await?;
+    admin.hub().delete_landed_stream(&stream.project, &stream.name, landed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

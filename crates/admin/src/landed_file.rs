@@ -3,6 +3,7 @@
 //! Files are named by the day and by the time of their first event; those with what could not be
 //! landed are under `_failed/` of their day. Whoever may read the stream may read them.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -59,7 +60,13 @@ pub(crate) async fn list(
     let page = PageQuery::of(&uri)?;
     let (limit, after) = page.limit_and_after();
     // One more says whether there is a next page.
-    let found = files.list(&stream, after, limit + 1).await.map_err(CatalogError::from)?;
+    let found =
+        files.list(&stream, after, limit + 1).await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                Refused::member("", "`after` must be the `next` of the page before")
+            }
+            _ => CatalogError::from(error).into(),
+        })?;
     let show = |LandedFile { path, bytes }| LandedFileView { path, bytes };
     let views = found.into_iter().map(show).collect();
     Ok(Json(Page::of_ordered(views, limit, |view: &LandedFileView| &view.path)))

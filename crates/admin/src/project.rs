@@ -224,10 +224,10 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Refused> {
     let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
     Admin::operate(&caller.grant)?;
-    let _landed = land(&admin, &admin.hub().streams(&project.id), &uri).await?;
+    let landed = land(&admin, &admin.hub().streams(&project.id), &uri).await?;
     // Credentials first: if the second step fails, nobody is left who could use what remains, and
     // the operator can ask again.
     admin.auth().revoke_all(&project.id, None).await?;
-    admin.hub().delete_project(&project.id).await?;
+    admin.hub().delete_landed_project(&project.id, landed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

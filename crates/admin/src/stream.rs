@@ -352,7 +352,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Refused> {
     let stream =
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Manage)?;
-    let _landed = land(&admin, std::slice::from_ref(&stream), &uri).await?;
-    admin.hub().delete_stream(&stream.project, &stream.name).await?;
+    let landed = land(&admin, std::slice::from_ref(&stream), &uri).await?;
+    admin.hub().delete_landed_stream(&stream.project, &stream.name, landed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -81,7 +81,8 @@ pub type Looking<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a
 
 /// The files that have landed, for those who fetch them.
 pub trait LandedFiles: Debug + Send + Sync + 'static {
-    /// The files of a stream after the path `after`, in order of their paths; at most `limit`.
+    /// The files of a stream after the path `after`, in order of their paths; at most `limit`. An
+    /// `after` that no file can be called is an error of the kind `InvalidInput`, or as good as any.
     fn list<'a>(
         &'a self,
         stream: &Stream,

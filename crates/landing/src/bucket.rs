@@ -130,7 +130,12 @@ impl LandedFiles for Bucket {
             let folder = self.key(&folder)?;
             // Stores list in the order of the keys, which is that of the paths.
             let objects = match after {
-                Some(after) => self.store.list_with_offset(Some(&folder), &self.key(&after)?),
+                Some(after) => {
+                    // What cannot be a key comes from whoever asks, not from a page before.
+                    let after = Path::parse(format!("{}{after}", self.prefix));
+                    let after = after.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+                    self.store.list_with_offset(Some(&folder), &after)
+                }
                 None => self.store.list(Some(&folder)),
             };
             let files = objects.try_filter_map(|object| {

@@ -9,7 +9,8 @@
 //!
 //! A stream that is about to be deleted lands at once, and whoever deletes it waits. Of one that
 //! has never landed the folder is cleared first: what is there was a former stream's of its name,
-//! deleted when nobody was there to set its files apart.
+//! deleted when nobody was there to set its files apart. Others land while folders are cleared, as that
+//! may take long.
 //!
 //! Run by `server` as one task for all streams: an idle stream costs a look at its bounds. Streams
 //! take turns file by file, so that one with much to land keeps no other waiting.
@@ -25,12 +26,17 @@ use outflow_model::{Meta, Offset, StreamId, Timestamp};
 use prometheus_client::registry::Registry;
 
 use crate::backoff::Backoff;
+use crate::clearing::Clearing;
 use crate::content::Content;
 use crate::file;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::place::{Place, PlaceError};
 use crate::reading::Reading;
+
+/// How long the end of the server waits for folders that are being moved. Those that are not done with
+/// by then are cleared when the next stream of their name begins.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a file did not land this time.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +84,7 @@ pub struct Lander {
     options: Options,
     metrics: Metrics,
     reading: Reading,
+    clearing: Clearing,
     /// What is known of each stream since the start.
     streams: HashMap<StreamId, Known>,
 }
@@ -148,7 +155,8 @@ impl Lander {
         let metrics = Metrics::register(registry);
         hub.begin_landing();
         let reading = Reading::new(hub.clone(), metrics.clone())?;
-        Ok(Self { hub, place, options, metrics, reading, streams: HashMap::new() })
+        let clearing = Clearing::new(place.clone());
+        Ok(Self { hub, place, options, metrics, reading, clearing, streams: HashMap::new() })
     }
 
     /// Lands until `stopping` is ready; a round that is under way then is finished.
@@ -158,15 +166,23 @@ impl Lander {
             let pause = if self.round().await { Duration::ZERO } else { self.options.pause };
             tokio::select! {
                 biased;
-                () = &mut stopping => return,
+                () = &mut stopping => break,
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        let cleared = async { while self.clearing.ended().await {} };
+        // What is not done by then is left, as said above.
+        let _ = tokio::time::timeout(PATIENCE, cleared).await;
     }
 
-    /// Lands all that is due.
+    /// Lands all that is due, and waits for folders that are in the way.
     pub async fn pass(&mut self) {
-        while self.round().await {}
+        loop {
+            while self.round().await {}
+            if !self.clearing.ended().await {
+                return;
+            }
+        }
     }
 
     /// Looks at every ingest stream once and lands one file of each that is due; says whether there
@@ -178,7 +194,8 @@ impl Lander {
             .filter(|stream| stream.settings.ingest.is_some())
             .map(|stream| (stream.id, stream))
             .collect();
-        self.forget(&streams).await;
+        self.forget(&streams);
+        self.clearing.look();
         let mut has_landed = false;
         for stream in streams.into_values() {
             let Some(ingest) = stream.settings.ingest.clone() else { continue };
@@ -190,10 +207,12 @@ impl Lander {
             }
             let standing = known.standing.take();
             match self.advance(&stream, &ingest, standing).await {
-                Ok((standing, landed)) => {
+                Ok(Some((standing, landed))) => {
                     has_landed |= landed;
                     self.works(&stream, standing);
                 }
+                // Its folder is being cleared.
+                Ok(None) => {}
                 // It was deleted meanwhile.
                 Err(LandError::Catalog(CatalogError::NotFound)) => {}
                 // Where it stood may be what is wrong: it is asked for again.
@@ -207,14 +226,9 @@ impl Lander {
 
     /// Sets apart the files of streams that are no more, so that the next project or stream of
     /// their name has none but its own.
-    async fn forget(&mut self, streams: &HashMap<StreamId, Arc<Stream>>) {
-        let gone = self.streams.extract_if(|id, _| !streams.contains_key(id));
-        for (id, Known { stream, .. }) in gone.collect::<Vec<_>>() {
-            let (project, name) = (&stream.project, &stream.name);
-            let to = file::deleted_folder(project, name, id);
-            if let Err(error) = self.place.set_apart(file::folder(project, name), to).await {
-                tracing::warn!(stream = %id, %error, "files of a deleted stream stay where they are");
-            }
+    fn forget(&mut self, streams: &HashMap<StreamId, Arc<Stream>>) {
+        for (_, known) in self.streams.extract_if(|id, _| !streams.contains_key(id)) {
+            self.clearing.deleted(&known.stream);
         }
     }
 
@@ -247,17 +261,18 @@ impl Lander {
     }
 
     /// Lands the next file of a stream if it is due; gives where the stream stands then, and
-    /// whether a file landed.
+    /// whether a file landed. `None`: its folder has to be cleared first.
     async fn advance(
-        &self,
+        &mut self,
         stream: &Arc<Stream>,
         ingest: &Ingest,
         standing: Option<Standing>,
-    ) -> Result<(Standing, bool), LandError> {
-        let mut standing = match standing {
-            Some(standing) => standing,
+    ) -> Result<Option<(Standing, bool)>, LandError> {
+        let standing = match standing {
+            Some(standing) => Some(standing),
             None => self.recall(stream).await?,
         };
+        let Some(mut standing) = standing else { return Ok(None) };
         let done = standing.done;
         let (file, is_again) = match standing.file {
             Some(file) => (file, true),
@@ -267,24 +282,22 @@ impl Lander {
                     self.hub.set_landing_place(stream, &place).await?;
                     (file, false)
                 }
-                None => return Ok((standing, false)),
+                None => return Ok(Some((standing, false))),
             },
         };
         self.land(stream, ingest, done, file, is_again).await?;
         let place = LandingPlace { done: file.end, file: None };
         self.hub.set_landing_place(stream, &place).await?;
-        Ok((Standing::at(file.end), true))
+        Ok(Some((Standing::at(file.end), true)))
     }
 
-    /// Where the stream stood when the server ended.
-    async fn recall(&self, stream: &Stream) -> Result<Standing, LandError> {
-        let Some(place) = self.hub.landing_place(stream).await? else {
-            let (project, name) = (&stream.project, &stream.name);
-            let to = file::former_folder(project, name, stream.id);
-            self.place.set_apart(file::folder(project, name), to).await?;
-            return Ok(Standing::at(stream.begins));
-        };
-        Ok(Standing { file: place.file, ..Standing::at(place.done) })
+    /// Where the stream stood when the server ended; `None`: it has to begin, in a folder that has to be
+    /// cleared first.
+    async fn recall(&mut self, stream: &Stream) -> Result<Option<Standing>, LandError> {
+        Ok(match self.hub.landing_place(stream).await? {
+            Some(place) => Some(Standing { file: place.file, ..Standing::at(place.done) }),
+            None => self.clearing.is_clear(stream)?.then(|| Standing::at(stream.begins)),
+        })
     }
 
     /// The next file, if it is to be closed now.

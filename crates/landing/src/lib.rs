@@ -24,6 +24,7 @@ mod backoff;
 #[cfg(feature = "object-stores")]
 pub mod bucket;
 mod cbor;
+mod clearing;
 pub mod content;
 pub mod file;
 pub mod lander;

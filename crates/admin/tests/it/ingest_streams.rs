@@ -62,6 +62,9 @@ impl LandedFiles for TenFiles {
         limit: usize,
     ) -> Looking<'a, Vec<LandedFile>> {
         let after = after.unwrap_or_default().to_owned();
+        if after == "a//b" {
+            return Box::pin(async { Err(std::io::ErrorKind::InvalidInput.into()) });
+        }
         let all = (0..10).map(|n| LandedFile { path: format!("2026-03-01/{n}"), bytes: n });
         let rest = all.filter(move |file| file.path > after).take(limit);
         Box::pin(async move { Ok(rest.collect()) })
@@ -93,6 +96,9 @@ async fn landed_files_are_listed_by_pages_and_fetched_by_who_may_read() {
     let paths: Vec<String> = (0..10).map(|n| format!("2026-03-01/{n}")).collect();
     assert_eq!(found.iter().map(|file| file["path"].as_str().unwrap()).collect::<Vec<_>>(), paths);
     assert_eq!(found[3]["bytes"], 3);
+    let refused = stage.get(&format!("{files}?after=a%2F%2Fb")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("`after`"), "{refused:?}");
     let whole = stage.get(&format!("{files}/2026-03-01/0.cbor")).await;
     assert_eq!((whole.status.as_u16(), &*whole.bytes), (200, &b"abc"[..]));
     assert_eq!(whole.headers["content-type"], "application/cbor");

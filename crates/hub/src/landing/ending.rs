@@ -4,19 +4,21 @@
 //! what comes, then its rest lands at once, and only then it goes. Called by `admin`, and by
 //! `landing`, which says how far it has come.
 //!
-//! Invariant: while a [`Landed`] is held, its streams take nothing.
+//! Invariants: while a [`Landed`] is held, its streams take nothing; whoever deletes them holds it
+//! until they are gone, also when the one who asked for it has gone away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outflow_model::Offset;
+use outflow_model::{Offset, ProjectId, StreamName};
 use outflow_store::Batch;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::catalog::change::unavailable;
+use crate::catalog::change::{self, unavailable};
+use crate::catalog::turn::{Change, in_turn};
 use crate::landing::LandingFailure;
 use crate::{CatalogError, Hub, Stream};
 
@@ -38,14 +40,36 @@ impl LandingLane {
     }
 }
 
-/// Ingest streams that have landed and take nothing until this is dropped.
+/// Ingest streams that have landed and take nothing until this is dropped: what
+/// [`Hub::delete_landed_stream`] and [`Hub::delete_landed_project`] ask for.
 #[derive(Debug, Default)]
 #[must_use = "the streams take events again when this is dropped"]
-pub struct Landed(Vec<Arc<Stream>>);
+pub struct Landed {
+    streams: Vec<Arc<Stream>>,
+    /// Whether what has not landed may go as well.
+    forced: bool,
+}
+
+impl Landed {
+    /// Says that what has not landed may go as well.
+    pub fn forced() -> Self {
+        Self { streams: Vec::new(), forced: true }
+    }
+
+    /// Checks that all of `streams` may go.
+    ///
+    /// # Errors
+    /// [`CatalogError::Conflict`] when an ingest stream was made after this was asked for.
+    pub(crate) fn check(&self, streams: &[Arc<Stream>]) -> Result<(), CatalogError> {
+        let mut ingest = streams.iter().filter(|stream| stream.settings.ingest.is_some());
+        let has_landed = |stream: &Arc<Stream>| self.streams.iter().any(|one| one.id == stream.id);
+        if self.forced || ingest.all(has_landed) { Ok(()) } else { Err(CatalogError::Conflict) }
+    }
+}
 
 impl Drop for Landed {
     fn drop(&mut self) {
-        for stream in &self.0 {
+        for stream in &self.streams {
             stream.lane.landing.endings.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -60,6 +84,38 @@ impl Stream {
 }
 
 impl Hub {
+    /// Deletes a stream that has landed, if it is an ingest stream, and is otherwise as
+    /// [`Hub::delete_stream`]. It takes nothing until it is gone, whether or not this is awaited.
+    ///
+    /// # Errors
+    /// Those of [`Hub::delete_stream`]; [`CatalogError::Conflict`] when `landed` is of another stream.
+    pub fn delete_landed_stream(
+        &self,
+        project: &ProjectId,
+        name: &StreamName,
+        landed: Landed,
+    ) -> Change<()> {
+        let (project, name) = (project.clone(), name.clone());
+        in_turn(&self.inner, |inner| async move {
+            landed.check(inner.catalog.read().stream(&project, &name).as_slice())?;
+            change::delete_stream(inner, project, name).await
+        })
+    }
+
+    /// Deletes a project of which all ingest streams have landed, and is otherwise as
+    /// [`Hub::delete_project`]. They take nothing until they are gone, whether or not this is awaited.
+    ///
+    /// # Errors
+    /// Those of [`Hub::delete_project`]; [`CatalogError::Conflict`] when an ingest stream was made
+    /// since.
+    pub fn delete_landed_project(&self, id: &ProjectId, landed: Landed) -> Change<()> {
+        let id = id.clone();
+        in_turn(&self.inner, |inner| async move {
+            landed.check(&Self::of(inner.clone()).streams(&id))?;
+            change::delete_project(inner, id).await
+        })
+    }
+
     /// Notes that ingest streams do land. For the lander.
     pub fn begin_landing(&self) {
         self.inner.lands.store(true, Ordering::Release);
@@ -86,14 +142,14 @@ impl Hub {
             // What has its offsets now is queued; what comes later sees that the stream ends.
             let _order = stream.lane.order.lock();
             stream.lane.landing.endings.fetch_add(1, Ordering::AcqRel);
-            all.0.push(Arc::clone(stream));
+            all.streams.push(Arc::clone(stream));
         }
-        if all.0.is_empty() {
+        if all.streams.is_empty() {
             return Ok(all);
         }
         // Answered when all that was queued before can be read, or has failed.
         self.inner.engine.submit(Batch::default()).await.map_err(unavailable)?;
-        for stream in &all.0 {
+        for stream in &all.streams {
             let bounds = stream.bounds(&*self.inner.engine).map_err(unavailable)?;
             if bounds.start >= bounds.next {
                 continue;

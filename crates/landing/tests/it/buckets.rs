@@ -49,6 +49,10 @@ async fn a_bucket_holds_what_a_directory_would() {
         paged.extend(page);
     }
     assert_eq!(paged, all);
+    for after in ["a//b", "../x", "2026-03-01/\u{7}"] {
+        let refused = bucket.list(&world.stream, Some(after), 4).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput, "{after}");
+    }
     for file in &all {
         let open = bucket.open(&world.stream, &file.path).await.unwrap().unwrap();
         let content: Vec<u8> = open.content.map(|piece| piece.unwrap().to_vec()).concat().await;

@@ -1,5 +1,6 @@
 //! What lands when, and what is in it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use outflow_hub::{CatalogError, IngestFormat, Project, ProjectLimits, PublishErr
 use outflow_landing::{Directory, Lander, Options, Place};
 use outflow_model::draft::Body;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
-use crate::world::{Fate, World};
+use crate::world::{Fate, STREAM, World};
 
 const FIRST: u64 = 1_000_000_000_000_000;
 
@@ -241,6 +243,38 @@ async fn the_next_project_of_a_name_has_no_files_of_the_former() {
     assert_eq!(read(&folder.path().join(apart)), "{\"old\":1}\n");
 }
 
+#[tokio::test(start_paused = true)]
+async fn streams_land_while_the_files_of_a_deleted_one_are_moved() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut lander = world.lander(Options::default());
+    let other = world.another("is-Other").await;
+    world.json("{\"old\":1}").await;
+    world.clock.advance(60_000);
+    lander.pass().await;
+    world.hub.delete_stream(&world.stream.project, &world.stream.name).await.unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    *world.shelf.gate.lock() = Some(gate.clone());
+    let next = world.another(STREAM).await;
+    world.send_to(&next, Body::Json(b"{\"new\":1}")).await;
+    world.send_to(&other, Body::Json(b"{\"other\":1}")).await;
+    world.clock.advance(60_000);
+    let pass = tokio::time::timeout(Duration::from_secs(1), lander.pass()).await;
+    assert!(pass.is_err(), "it did not wait for the folder");
+    let files = || world.shelf.files.lock().clone();
+    let of = |name: &str, files: &BTreeMap<String, Vec<u8>>| {
+        let own = files.iter().filter(|(path, _)| path.contains(&format!("/{name}/")));
+        own.map(|(_, bytes)| String::from_utf8(bytes.clone()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("is-Other", &files()), ["{\"other\":1}\n"]);
+    // The next of its name waits for its own folder only.
+    assert_eq!(of(STREAM, &files()), ["{\"old\":1}\n"]);
+    gate.close();
+    lander.pass().await;
+    assert_eq!(of(STREAM, &files()), ["{\"new\":1}\n"]);
+    let apart = format!("is-AbC-{}", world.stream.id);
+    assert_eq!(of(&apart, &files()), ["{\"old\":1}\n"]);
+}
+
 #[tokio::test]
 async fn landed_files_are_listed_in_order_and_read_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -312,6 +346,43 @@ async fn a_stream_about_to_be_deleted_lands_at_once_and_takes_nothing_meanwhile(
     assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
     drop(landed);
     world.json("{}").await;
+}
+
+#[tokio::test]
+async fn a_stream_being_deleted_takes_nothing_though_nobody_waits_for_it() {
+    let world = World::new(IngestFormat::Json).await;
+    let all = [world.stream.clone()];
+    let landed = world.hub.land(&all, Duration::ZERO).await.unwrap();
+    world.engine.hold();
+    let (project, name) = (&world.stream.project, &world.stream.name);
+    // The one who asks for it hangs up at once.
+    drop(world.hub.delete_landed_stream(project, name, landed));
+    while world.engine.held() == 0 {
+        let refused = world.try_send(&world.stream, Body::Json(b"{}"));
+        let refused = tokio::time::timeout(Duration::ZERO, refused).await.expect("it was taken");
+        assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
+        tokio::task::yield_now().await;
+    }
+    let refused = world.try_send(&world.stream, Body::Json(b"{}"));
+    let refused = tokio::time::timeout(Duration::ZERO, refused).await.expect("it was taken");
+    assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
+    world.engine.commit_all();
+    while world.hub.stream(project, name).is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_after_the_others_landed_is_not_deleted_with_them() {
+    let world = World::new(IngestFormat::Json).await;
+    let (project, name) = (&world.stream.project, &world.stream.name);
+    let none = world.hub.land(&[], Duration::ZERO).await.unwrap();
+    let refused = world.hub.delete_landed_stream(project, name, none).await;
+    assert_eq!(refused, Err(CatalogError::Conflict));
+    let none = world.hub.land(&[], Duration::ZERO).await.unwrap();
+    assert_eq!(world.hub.delete_landed_project(project, none).await, Err(CatalogError::Conflict));
+    let landed = world.hub.land(&[world.stream.clone()], Duration::ZERO).await.unwrap();
+    assert_eq!(world.hub.delete_landed_project(project, landed).await, Ok(()));
 }
 
 #[tokio::test]

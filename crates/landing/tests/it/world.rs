@@ -18,6 +18,7 @@ use outflow_model::{Action, CredentialId, Draft, Grant, ProjectId, StreamName, T
 use outflow_store::memory::MemoryEngine;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
 /// Half past eight in the evening.
 pub(crate) const NOW: &str = "2026-03-01T20:30:00.000Z";
@@ -39,6 +40,8 @@ pub(crate) struct Shelf {
     pub(crate) fate: Mutex<Option<Fate>>,
     /// What was put, in order.
     pub(crate) order: Mutex<Vec<String>>,
+    /// Folders are moved when this is closed, if it is there.
+    pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Place for Shelf {
@@ -57,14 +60,20 @@ impl Place for Shelf {
     }
 
     fn set_apart(&self, from: String, to: String) -> Placing<'_, ()> {
-        let mut files = self.files.lock();
-        let all = std::mem::take(&mut *files);
-        let moved = |path: String| match path.strip_prefix(&format!("{from}/")) {
-            Some(rest) => format!("{to}/{rest}"),
-            None => path,
-        };
-        *files = all.into_iter().map(|(path, bytes)| (moved(path), bytes)).collect();
-        Box::pin(async { Ok(()) })
+        let gate = self.gate.lock().clone();
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                let _ = gate.acquire().await;
+            }
+            let mut files = self.files.lock();
+            let all = std::mem::take(&mut *files);
+            let moved = |path: String| match path.strip_prefix(&format!("{from}/")) {
+                Some(rest) => format!("{to}/{rest}"),
+                None => path,
+            };
+            *files = all.into_iter().map(|(path, bytes)| (moved(path), bytes)).collect();
+            Ok(())
+        })
     }
 
     fn has(&self, path: String) -> Placing<'_, bool> {
