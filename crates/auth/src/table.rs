@@ -149,9 +149,15 @@ impl Table {
         open.sort_by_key(|entry| entry.grant.integration.is_none());
         let (first, others) = open.split_first()?;
         let mut grant = first.grant.clone();
-        // Rights are joined only where the reach is the same, so that none widens another.
+        // Rights are joined only where the reach is the same, so that none widens another. What is of
+        // no integration shows no less than what is of one, whose name and bounds hold for all.
         let same_reach = |other: &&&Arc<Entry>| {
-            other.grant.project == grant.project && other.grant.streams == grant.streams
+            let other = &other.grant;
+            let narrows = other.integration.is_none() || other.integration == grant.integration;
+            narrows
+                && other.project == grant.project
+                && other.streams == grant.streams
+                && other.destinations == grant.destinations
         };
         let joined = others.iter().filter(same_reach).map(|other| &other.grant);
         let (mut actions, mut expires) = (BTreeSet::new(), grant.expires);

@@ -191,6 +191,29 @@ async fn fixed_credentials_may_share_a_secret_and_are_issued_once() {
 }
 
 #[tokio::test]
+async fn credentials_of_one_secret_do_not_widen_one_another() {
+    let key = NewCredential {
+        kind: CredentialKind::Key,
+        integration: None,
+        actions: BTreeSet::from([Action::Publish]),
+        ..token("p", "i")
+    };
+    let cases = [
+        // What it sees is not what the first one sees.
+        NewCredential { integration: Some(IntegrationId::new("other").unwrap()), ..key.clone() },
+        NewCredential { streams: Some([StreamName::new("s").unwrap()].into()), ..key.clone() },
+        NewCredential { project: Some(project("q")), ..key },
+    ];
+    for case in cases {
+        let world = world().await;
+        world.auth.issue_fixed(token("p", "i"), "secret").await.unwrap();
+        world.auth.issue_fixed(case.clone(), "secret").await.unwrap();
+        let grant = world.auth.authenticate(&bearer(None, "secret")).unwrap();
+        assert_eq!(*grant.actions, BTreeSet::from([Action::Read]), "{case:?}");
+    }
+}
+
+#[tokio::test]
 async fn requests_that_make_no_sense_are_refused() {
     let world = world().await;
     let cases = [
