@@ -1,14 +1,15 @@
 //! The room that bodies being published take, over all requests and for each project.
 //!
-//! Called by the publish route before it reads a body. Invariants: what is held stays within
-//! [`Limits::held_bytes`]; one project holds at most its share, so that a tenant who announces
-//! large bodies and never sends them keeps out nobody but itself.
+//! Called by the publish route before it reads a body, and while it does. Invariants: what is held
+//! stays within [`Limits::held_bytes`], whatever bodies expand to; one project holds at most its share,
+//! so that a tenant who announces large bodies and never sends them keeps out nobody but itself;
+//! whoever has room does not wait for more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outflow_body::Encoding;
+use outflow_body::{Encoding, Room};
 use outflow_model::ErrorCode;
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -16,8 +17,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use crate::config::Limits;
 use crate::error::Refusal;
 
-/// How much a compressed body is expected to grow at most; what grows more is still bounded by
-/// the limit of one body.
+/// How much a compressed body is expected to grow; what grows more gets more room if there is any.
 const EXPECTED_GROWTH: u64 = 32;
 /// Room is given out in units of this many bytes.
 const ROOM_UNIT: u64 = 1024;
@@ -39,8 +39,29 @@ pub struct Door {
 /// Room for one body, given back when dropped.
 #[derive(Debug)]
 pub struct Held {
-    _share: OwnedSemaphorePermit,
-    _room: OwnedSemaphorePermit,
+    share: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
+    /// What has come of the body, decoded.
+    bytes: u64,
+}
+
+impl Room for Held {
+    async fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        let held = self.room.num_permits() as u64;
+        let more = self.bytes.div_ceil(ROOM_UNIT).saturating_sub(held);
+        if more == 0 {
+            return true;
+        }
+        let Ok(more) = u32::try_from(more) else { return false };
+        let take = |part: &OwnedSemaphorePermit| {
+            part.semaphore().clone().try_acquire_many_owned(more).ok()
+        };
+        let Some((share, room)) = take(&self.share).zip(take(&self.room)) else { return false };
+        self.share.merge(share);
+        self.room.merge(room);
+        true
+    }
 }
 
 impl Door {
@@ -83,7 +104,7 @@ impl Door {
         if let Ok(share) = share.clone().try_acquire_many_owned(units)
             && let Ok(room) = self.room.clone().try_acquire_many_owned(units)
         {
-            return Ok(Held { _share: share, _room: room });
+            return Ok(Held { share, room, bytes: 0 });
         }
         match tokio::time::timeout(ROOM_WAIT, self.wait(share, units)).await {
             Ok(Ok(held)) => Ok(held),
@@ -98,7 +119,7 @@ impl Door {
     async fn wait(&self, share: Arc<Semaphore>, units: u32) -> Result<Held, AcquireError> {
         let share = share.acquire_many_owned(units).await?;
         let room = self.room.clone().acquire_many_owned(units).await?;
-        Ok(Held { _share: share, _room: room })
+        Ok(Held { share, room, bytes: 0 })
     }
 
     fn share(&self, project: &str) -> Arc<Semaphore> {
@@ -132,6 +153,11 @@ mod tests {
         }
         assert_eq!(held.len(), 2);
         assert!(door.room("other", announced, Encoding::Identity).await.is_ok());
+        // What expands gets more as long as there is any, and does not wait for it.
+        held.pop();
+        let mut small = door.room("greedy", Some(1 << 10), Encoding::Gzip).await.unwrap();
+        assert!(small.grow(1 << 20).await && !small.grow(1).await);
+        drop(small);
         held.clear();
         assert!(door.room("greedy", announced, Encoding::Identity).await.is_ok());
     }

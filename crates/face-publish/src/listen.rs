@@ -106,8 +106,8 @@ async fn take(
     let limits = face.door.limits();
     // Held until the events are taken, so that body and draft together stay bounded.
     let sent = http_body::Body::size_hint(&body).exact();
-    let room = face.door.room(project, sent, encoding).await?;
-    let body = outflow_body::read(body, encoding, limits.body_bytes).await?;
+    let mut room = face.door.room(project, sent, encoding).await?;
+    let body = outflow_body::read_within(body, encoding, limits.body_bytes, &mut room).await?;
     let draft = render(&face.hub, body, limits.events).await?;
     let ids =
         (!wanted.summary && draft.len() <= answer::MAX_LISTED).then(|| answer::Ids::of(&draft));

@@ -1,6 +1,7 @@
 //! The publish door: what goes in, what is answered, and how bad input is refused.
 
 use std::io::Write;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Method;
@@ -123,6 +124,29 @@ async fn gzip_and_zstd_bodies_are_taken_and_bombs_are_not() {
         (415, &json!("unsupported_media"))
     );
     assert_eq!(stored(&stage).await.len(), 4, "what was refused left nothing");
+}
+
+#[tokio::test]
+async fn what_small_bodies_expand_to_is_bounded_over_all_of_them() {
+    let limits = Limits { body_bytes: 1 << 20, held_bytes: 1 << 20, ..Limits::default() };
+    let stage = Stage::with(limits).await;
+    let event = format!("{{\"body\":\"{}\"}}", "x".repeat(900_000));
+    let small = zstd::encode_all(event.as_bytes(), 1).unwrap();
+    assert!(small.len() < 1_000);
+    stage.engine.hold();
+    let first = stage.publish_encoded("zstd", small.clone());
+    let second = async {
+        while stage.engine.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = stage.publish_encoded("zstd", small.clone());
+        let second = tokio::time::timeout(Duration::from_secs(10), second).await;
+        stage.engine.commit_all();
+        second.expect("it was taken as well")
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 503), "{second:?}");
+    assert_eq!(stage.publish_encoded("zstd", small.clone()).await.status, 200);
 }
 
 #[tokio::test]
