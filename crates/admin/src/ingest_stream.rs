@@ -282,7 +282,7 @@ pub(crate) async fn update(
     }
     ingest.mode = change.mode.map_or(ingest.mode, ModeWord::mode);
     settings.ingest = Some(ingest.clone());
-    let stream = admin.hub().update_stream(&stream.project, &stream.name, settings).await?;
+    let stream = admin.hub().update_seen_stream(stream, settings).await?;
     Ok(Json(IngestStreamView::of(admin.hub(), &stream, &ingest)))
 }
 

@@ -211,9 +211,10 @@ pub(crate) async fn update(
     State(admin): State<Admin>,
     input: Input<IntegrationChange>,
 ) -> Result<Json<IntegrationView>, Refused> {
-    let mut integration = (*admin.integration(&input.caller)?).clone();
+    let seen = admin.integration(&input.caller)?;
+    let mut integration = (*seen).clone();
     input.body()?.apply(&mut integration)?;
-    Ok(Json(IntegrationView::of(&*admin.hub().update_integration(integration).await?)))
+    Ok(Json(IntegrationView::of(&*admin.hub().update_seen_integration(seen, integration).await?)))
 }
 
 /// Remove an integration with its tokens. Its live connections end within two seconds.

@@ -184,7 +184,8 @@ pub(crate) async fn update(
     input: Input<ProjectChange>,
 ) -> Result<Json<ProjectView>, Refused> {
     let grant = &input.caller.grant;
-    let mut project = (*admin.project(grant, &input.caller.path.project, Action::Manage)?).clone();
+    let seen = admin.project(grant, &input.caller.path.project, Action::Manage)?;
+    let mut project = (*seen).clone();
     let change = input.body()?;
     if let Some(limits) = change.limits {
         if !grant.actions.contains(&Action::Operate) {
@@ -209,7 +210,7 @@ pub(crate) async fn update(
         }
         project.default_stream = name;
     }
-    Ok(Json(ProjectView::of(&*admin.hub().update_project(project).await?)))
+    Ok(Json(ProjectView::of(&*admin.hub().update_seen_project(seen, project).await?)))
 }
 
 /// Remove a project with its streams, events and credentials, for good. For operators.

@@ -336,7 +336,7 @@ pub(crate) async fn update(
     let stream = admin.stream(&input.caller.grant, &path.project, &path.stream, Action::Manage)?;
     let mut settings = stream.settings.clone();
     input.body()?.apply(&mut settings)?;
-    let stream = admin.hub().update_stream(&stream.project, &stream.name, settings).await?;
+    let stream = admin.hub().update_seen_stream(stream, settings).await?;
     Ok(Json(StreamView::of(admin.hub(), &stream)))
 }
 

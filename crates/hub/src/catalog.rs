@@ -6,6 +6,7 @@
 pub(crate) mod change;
 mod check;
 pub(crate) mod record;
+mod seen;
 pub(crate) mod turn;
 
 use std::collections::BTreeMap;

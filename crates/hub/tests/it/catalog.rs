@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outflow_hub::{
     CatalogError, Dedup, Durability, Hub, Ingest, IngestFormat, IngestMode, Integration, NewStream,
-    OpenError, Options, ReadEvent, Retention, Start, StreamSettings,
+    OpenError, Options, Project, ReadEvent, Retention, Start, StreamSettings,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Timestamp};
@@ -224,6 +224,37 @@ async fn counts_and_texts_are_limited() {
     let mut nobody = integration("p");
     nobody.max_connections = 0;
     assert!(matches!(world.hub.update_integration(nobody).await, Err(CatalogError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_change_of_what_was_changed_since_undoes_nothing() {
+    let world = world().await;
+    let (hub, p) = (&world.hub, project_id("p"));
+    let (stream, seen) = (world.stream(), hub.project(&p).unwrap());
+    let integration = hub.integrations(&p).remove(0);
+    let described =
+        |text: &str| StreamSettings { description: text.into(), ..StreamSettings::default() };
+    hub.update_seen_stream(stream.clone(), described("one")).await.unwrap();
+    let late = hub.update_seen_stream(stream.clone(), described("two")).await;
+    assert_eq!(late.unwrap_err(), CatalogError::Conflict);
+    assert_eq!(world.stream().settings.description, "one");
+    let named = |name: &str| Project { name: name.into(), ..project("p") };
+    hub.update_seen_project(seen.clone(), named("one")).await.unwrap();
+    let late = hub.update_seen_project(seen, named("two")).await;
+    assert_eq!(late.unwrap_err(), CatalogError::Conflict);
+    let narrow = Integration { compliance: false, ..(*integration).clone() };
+    hub.update_seen_integration(integration.clone(), narrow.clone()).await.unwrap();
+    let late = hub.update_seen_integration(integration, narrow).await;
+    assert_eq!(late.unwrap_err(), CatalogError::Conflict);
+    // Another stream of its name is another stream.
+    let stream = world.stream();
+    hub.delete_stream(&p, &stream.name).await.unwrap();
+    let gone = hub.update_seen_stream(stream.clone(), described("two")).await;
+    assert_eq!(gone.unwrap_err(), CatalogError::NotFound);
+    let new = NewStream { name: stream.name.clone(), settings: StreamSettings::default() };
+    hub.create_stream(&p, new).await.unwrap();
+    let other = hub.update_seen_stream(stream, described("two")).await;
+    assert_eq!(other.unwrap_err(), CatalogError::Conflict);
 }
 
 #[tokio::test]
