@@ -226,6 +226,8 @@ pub(crate) struct ProblemPlace {
 /// Answers a path that no route has. For `server` to set as the merged router's fallback.
 pub async fn no_such_route(request: Request) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
+    let (parts, body) = request.into_parts();
+    outflow_body::discard_unread(&parts.headers, Some(body)).await;
     Refused::missing("route").named(id.as_ref()).into_response()
 }
 
@@ -233,6 +235,8 @@ pub async fn no_such_route(request: Request) -> Response {
 /// fallback for methods.
 pub async fn method_not_allowed(request: Request) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
+    let (parts, body) = request.into_parts();
+    outflow_body::discard_unread(&parts.headers, Some(body)).await;
     let refused = Refused::new(ErrorCode::Malformed, "this route does not have that method");
     let mut document = refused.named(id.as_ref()).0.to_json();
     // No error of the storeys below is like this one, so it has a status and a code of its own.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, EXPECT};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use outflow_model::ErrorCode;
@@ -167,6 +167,24 @@ pub async fn discard(mut body: Body) {
     let _ = tokio::time::timeout(DISCARD_TIME, past).await;
 }
 
+/// As [`discard`], of a request with these headers; `body` is what was not read of it. One who sends
+/// `Expect: 100-continue` and was not told to go on sends nothing, so nothing is read.
+pub async fn discard_unread(headers: &HeaderMap, body: Option<Body>) {
+    if let Some(body) = body.filter(|_| !headers.contains_key(EXPECT)) {
+        discard(body).await;
+    }
+}
+
+/// Refuses a body that says that it is too large, before it is asked for.
+///
+/// # Errors
+/// [`BodyError::TooLarge`].
+pub fn check_announced(body: &Body, encoding: Encoding, limit: usize) -> Result<(), BodyError> {
+    let announced = http_body::Body::size_hint(body).lower();
+    let is_too_large = encoding == Encoding::Identity && announced > limit as u64;
+    if is_too_large { Err(BodyError::TooLarge { limit }) } else { Ok(()) }
+}
+
 async fn read_encoded(
     body: &mut Body,
     encoding: Encoding,
@@ -199,9 +217,7 @@ async fn read_plain(
     limit: usize,
     room: &mut (impl Room + Send),
 ) -> Result<Bytes, BodyError> {
-    if http_body::Body::size_hint(body).lower() > limit as u64 {
-        return Err(BodyError::TooLarge { limit });
-    }
+    check_announced(body, Encoding::Identity, limit)?;
     // What the client announced it may never send, so not all of it is reserved.
     let announced = http_body::Body::size_hint(body).lower().min(RESERVED_BYTES) as usize;
     let (mut only, mut all) = (None::<Bytes>, BytesMut::new());

@@ -10,7 +10,7 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outflow_auth::{Auth, Presented};
@@ -73,9 +73,7 @@ async fn answer(
         Ok(status) => status.into_response(),
         Err(refusal) => {
             // An unread body costs the client its answer, or the connection.
-            if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
-                outflow_body::discard(body).await;
-            }
+            outflow_body::discard_unread(&parts.headers, body).await;
             refuse(&face, &refusal, parts.extensions.get::<RequestId>())
         }
     }

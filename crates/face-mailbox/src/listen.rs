@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use outflow_auth::Auth;
@@ -62,9 +62,7 @@ async fn answer(State(face): State<Arc<Face>>, request: Request, next: Next) -> 
             face.metrics.refused.get_or_create(&[("code", code)]).inc();
             let reason = refusal.detail.as_str();
             tracing::info!(status = status.as_u16(), code, reason, "call refused");
-            if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
-                outflow_body::discard(body).await;
-            }
+            outflow_body::discard_unread(&parts.headers, body).await;
             refusal.answer(&parts.headers)
         }
     }

@@ -10,9 +10,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, USER_AGENT, VARY,
-};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT, VARY};
 use http::request::Parts;
 use outflow_auth::Auth;
 use outflow_body::Encoding;
@@ -103,9 +101,7 @@ async fn airship(face: &Face, route: Route, request: Request) -> Response {
                 let (status, reason) = (status.as_u16(), &refusal.detail);
                 tracing::info!(status, code, reason, unlogged, "request refused");
             }
-            if let Some(body) = body.filter(|_| !parts.headers.contains_key(EXPECT)) {
-                outflow_body::discard(body).await;
-            }
+            outflow_body::discard_unread(&parts.headers, body).await;
             let mut response = refusal.airship(&operation);
             if refusal.code == ErrorCode::ShuttingDown {
                 send_elsewhere(face, &parts, &mut response).await;

@@ -17,12 +17,14 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Query, RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use outflow_auth::{Auth, Presented};
 use outflow_body::Encoding;
@@ -82,19 +84,25 @@ async fn publish(
     request: Request,
 ) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
-    match take(&face, params, request, id.as_ref()).await {
+    let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    match take(&face, params, &parts, &mut body, id.as_ref()).await {
         Ok(response) => response,
-        Err(refusal) => refusal.answer(id.as_ref()),
+        Err(refusal) => {
+            outflow_body::discard_unread(&parts.headers, body).await;
+            refusal.answer(id.as_ref())
+        }
     }
 }
 
+/// Takes `body` when it comes to reading it.
 async fn take(
     face: &Face,
     params: Result<RawPathParams, RawPathParamsRejection>,
-    request: Request,
+    parts: &Parts,
+    body: &mut Option<Body>,
     id: Option<&RequestId>,
 ) -> Result<Response, Refusal> {
-    let (parts, body) = request.into_parts();
     let grant = authenticate(&face.auth, &parts.headers)?;
     // A path that is not UTF-8 names nothing.
     let names =
@@ -105,8 +113,12 @@ async fn take(
     let encoding = Encoding::of(&parts.headers)?;
     let limits = face.door.limits();
     // Held until the events are taken, so that body and draft together stay bounded.
-    let sent = http_body::Body::size_hint(&body).exact();
+    let sent = body.as_ref().map_or(Some(0), |body| http_body::Body::size_hint(body).exact());
+    if let Some(body) = body {
+        outflow_body::check_announced(body, encoding, limits.body_bytes)?;
+    }
     let mut room = face.door.room(project, sent, encoding).await?;
+    let body = body.take().unwrap_or_default();
     let body = outflow_body::read_within(body, encoding, limits.body_bytes, &mut room).await?;
     let draft = render(&face.hub, body, limits.events).await?;
     let ids =

@@ -1,6 +1,10 @@
 //! The publish door: what goes in, what is answered, and how bad input is refused.
 
 use std::io::Write;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -147,6 +151,53 @@ async fn what_small_bodies_expand_to_is_bounded_over_all_of_them() {
     let (first, second) = tokio::join!(first, second);
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 503), "{second:?}");
     assert_eq!(stage.publish_encoded("zstd", small.clone()).await.status, 200);
+}
+
+/// A body of so many bytes that notes whether it was asked for, and never comes.
+struct Announced(u64, Arc<AtomicBool>);
+
+impl http_body::Body for Announced {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        self.1.store(true, Ordering::Relaxed);
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_read_past_unless_the_client_waits_to_be_asked() {
+    let stage = Stage::new().await;
+    let events = "/v1/projects/acme/streams/events/events";
+    for (path, token, bytes, expected) in [
+        (events, "bad", 10, 401),
+        ("/v1/projects/acme/streams/none/events", &*stage.operator, 10, 404),
+        ("/v1/none", &*stage.operator, 10, 404),
+        ("/v1/projects", "bad", 10, 405),
+        (events, &*stage.operator, 33 << 20, 413),
+    ] {
+        for waits in [true, false] {
+            let asked = Arc::new(AtomicBool::new(false));
+            let method = if expected == 405 { Method::PUT } else { Method::POST };
+            let mut request = http::Request::builder().method(method).uri(path);
+            request = request.header("authorization", format!("Bearer {token}"));
+            if waits {
+                request = request.header("expect", "100-continue");
+            }
+            let body = Body::new(Announced(bytes, asked.clone()));
+            let refused = stage.send(request.body(body).unwrap()).await;
+            assert_eq!(refused.status, expected, "{path}");
+            assert_eq!(asked.load(Ordering::Relaxed), !waits, "{path} {expected}");
+        }
+    }
 }
 
 #[tokio::test]
