@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::certificates;
 use crate::config::{self, DEFAULT_TOML};
 use crate::exit::Exit;
 use crate::serve::{self, ServerArgs};
@@ -12,7 +13,8 @@ use crate::serve::{self, ServerArgs};
 /// The `config` commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether a configuration file can be used, with every problem in it. Exit code 2 if not.
+    /// Say whether a configuration file can be used, with every problem in it and in the certificates
+    /// that it names. Exit code 2 if not.
     Check(CheckArgs),
     /// Print every key with its default and its meaning, as a file to begin with.
     Print(PrintArgs),
@@ -52,7 +54,12 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             Exit::Misconfigured
         }
         (Ok((_, layers)), ConfigCommand::Print(_)) => print(&layers.print(), Exit::Clean),
-        (Ok(_), ConfigCommand::Check(args)) => {
+        (Ok((config, _)), ConfigCommand::Check(args)) => {
+            let wrong = certificates::check(&config);
+            wrong.iter().for_each(|error| eprintln!("{error}"));
+            if !wrong.is_empty() {
+                return Exit::Misconfigured;
+            }
             eprintln!("{}: ok", args.file.display());
             Exit::Clean
         }

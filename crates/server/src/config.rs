@@ -237,6 +237,7 @@ impl Config {
         ] {
             refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));
         }
+        refuse(self.data.dir.as_os_str().is_empty(), "data.dir: must name a directory".into());
         let journal = self.data.journal_bytes;
         refuse(
             !(64 << 10..=1 << 30).contains(&journal),

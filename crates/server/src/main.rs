@@ -5,6 +5,7 @@
 
 mod activation;
 mod admin_listener;
+mod certificates;
 mod check;
 mod config;
 mod counts;

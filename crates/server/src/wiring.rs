@@ -28,7 +28,8 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::activation::Handed;
-use crate::config::{self, Config, Suites, TlsFiles};
+use crate::certificates;
+use crate::config::{self, Config};
 use crate::counts::Counts;
 use crate::serving::Serving;
 use crate::status::Status;
@@ -227,7 +228,7 @@ impl Core {
         config: &Config,
         mut handed: Handed,
     ) -> Result<Serving, StartError> {
-        let tls = load_tls("http", &config.http.tls)?;
+        let tls = certificates::load("http", &config.http.tls)?;
         let http = bind("http", config.http.listen, &mut handed)?;
         let admin = bind("admin", config.admin.listen, &mut handed)?;
         let counters = self.counters("http");
@@ -236,14 +237,14 @@ impl Core {
         if config.stomp.enabled {
             let face = self.stomp(config, &drain);
             let listener = bind("stomp", config.stomp.listen, &mut handed)?;
-            let tls = load_tls("stomp", &config.stomp.tls)?;
+            let tls = certificates::load("stomp", &config.stomp.tls)?;
             stomp = Some((face, local(&listener)?, listener, tls, self.counters("stomp")));
         }
         let mut openwire = None;
         if config.openwire.enabled {
             let face = self.openwire(config, &drain);
             let listener = bind("openwire", config.openwire.listen, &mut handed)?;
-            let tls = load_tls("openwire", &config.openwire.tls)?;
+            let tls = certificates::load("openwire", &config.openwire.tls)?;
             openwire = Some((face, local(&listener)?, listener, tls, self.counters("openwire")));
         }
         let status = Status::new(self.hub.clone(), drain.clone(), Arc::clone(&self.clock));
@@ -376,19 +377,6 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener
         .local_addr()
         .map_err(|error| StartError::System { what: "a listener's address", error })
-}
-
-/// Loads the certificate that a section of the configuration names, if it names one.
-fn load_tls(listener: &'static str, files: &TlsFiles) -> Result<Option<Tls>, StartError> {
-    if !files.is_set() {
-        return Ok(None);
-    }
-    let suites = match files.suites {
-        Suites::Default => outflow_face::Suites::Default,
-        Suites::Seed => outflow_face::Suites::Seed,
-    };
-    let loaded = Tls::load(&files.cert_file, &files.key_file, suites);
-    loaded.map(Some).map_err(|error| StartError::Tls { listener, error })
 }
 
 fn stomp_options(config: &Config) -> outflow_face_stomp::Options {

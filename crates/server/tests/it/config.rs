@@ -64,6 +64,24 @@ fn what_is_wrong_is_told_at_once_with_exit_code_2() {
 }
 
 #[test]
+fn certificates_that_cannot_be_used_and_a_directory_without_a_name_are_told() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let checked = |text: &str| {
+        std::fs::write(file.path(), text).unwrap();
+        outflow(&["config", "check", file.path().to_str().unwrap()], &[])
+    };
+    let files = "cert_file = \"/nonexistent/c.pem\"\nkey_file = \"/nonexistent/k.pem\"\n";
+    let checked_files = checked(&format!("[http.tls]\n{files}[stomp.tls]\n{files}"));
+    assert_eq!(checked_files.code, 2, "{}", checked_files.stderr);
+    for part in ["http.tls: ", "stomp.tls: ", "/nonexistent/c.pem"] {
+        assert!(checked_files.stderr.contains(part), "no `{part}` in {}", checked_files.stderr);
+    }
+    let nameless = checked("[data]\ndir = \"\"\n");
+    assert_eq!(nameless.code, 2, "{}", nameless.stderr);
+    assert!(nameless.stderr.contains("data.dir"), "{}", nameless.stderr);
+}
+
+#[test]
 fn what_is_wrong_with_a_bucket_is_told_by_names_and_never_by_values() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "aws_secret_acess_key = \"never-to-be-seen\"\n").unwrap();
