@@ -21,6 +21,7 @@ mod expiring;
 mod extracting;
 mod hidden;
 mod keyed;
+mod keyed_room;
 mod limits;
 mod live;
 mod opening;

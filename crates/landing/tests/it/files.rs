@@ -381,7 +381,8 @@ async fn what_was_made_after_the_others_landed_is_not_deleted_with_them() {
     assert_eq!(refused, Err(CatalogError::Conflict));
     let none = world.hub.land(&[], Duration::ZERO).await.unwrap();
     assert_eq!(world.hub.delete_landed_project(project, none).await, Err(CatalogError::Conflict));
-    let landed = world.hub.land(&[world.stream.clone()], Duration::ZERO).await.unwrap();
+    let own = std::slice::from_ref(&world.stream);
+    let landed = world.hub.land(own, Duration::ZERO).await.unwrap();
     assert_eq!(world.hub.delete_landed_project(project, landed).await, Ok(()));
 }
 
