@@ -79,6 +79,9 @@ impl Debug for FjallState {
 
 /// The file by which fjall knows a database of its own; without it, it makes a new one.
 pub(crate) const MARKER: &str = "version";
+/// The folder with a folder for each keyspace, and the file by which fjall knows one.
+pub(crate) const PARTS: &str = "keyspaces";
+pub(crate) const PART_MARKER: &str = "current";
 
 const APPLIED: &[u8] = b"applied";
 

@@ -11,14 +11,29 @@ use super::{Known, Live, OpenError, io_error};
 use crate::fs::Fs;
 use crate::index::{IdMap, IdSet};
 use crate::journal::record::FileHead;
-use crate::state::MARKER;
+use crate::state::{MARKER, PART_MARKER, PARTS};
 
-/// Whether the directory has a state that would be opened rather than made.
+/// Whether the directory has a state that would be opened rather than made, in whole and in each of
+/// its parts: the store makes a part anew, and empty, whose file it does not find.
 pub(crate) fn has_state(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
-    match fs.list(&dir.join("state")) {
-        Ok(names) => Ok(names.iter().any(|name| name == MARKER)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(io_error("listing the state")(error)),
+    let state = dir.join("state");
+    if !list(fs, &state)?.iter().any(|name| name == MARKER) {
+        return Ok(false);
+    }
+    let parts = state.join(PARTS);
+    for part in list(fs, &parts)? {
+        if !list(fs, &parts.join(part))?.iter().any(|name| name == PART_MARKER) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The names in a folder of the state; none when it is not there.
+fn list(fs: &dyn Fs, folder: &Path) -> Result<Vec<String>, OpenError> {
+    match fs.list(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(io_error("listing the state")),
     }
 }
 

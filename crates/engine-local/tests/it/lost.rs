@@ -110,12 +110,13 @@ fn an_older_state_is_refused_and_a_newer_one_goes_on() {
     assert_eq!(rig.engine().bounds(StreamId(1)).unwrap().next, Offset::FIRST.plus(60));
 }
 
-/// Whichever file of the state is damaged: refused and told, or nothing is lost by it.
+/// Whichever file of the state is damaged or gone: refused and told, or nothing is lost by it.
 #[tokio::test]
 async fn a_damaged_state_is_refused_or_harmless() {
     let whole = filled().await;
     let mut refusals = 0;
-    for (path, bytes) in files(&whole.path().join("state")) {
+    let all = files(&whole.path().join("state"));
+    for ((path, bytes), is_gone) in all.iter().flat_map(|file| [(file, false), (file, true)]) {
         let name = path.strip_prefix(whole.path()).unwrap();
         let dir = TempDir::new().unwrap();
         for (path, bytes) in files(whole.path()) {
@@ -124,7 +125,11 @@ async fn a_damaged_state_is_refused_or_harmless() {
             std::fs::write(to, bytes).unwrap();
         }
         let damaged: Vec<u8> = bytes.iter().map(|byte| byte ^ 0x55).collect();
-        std::fs::write(dir.path().join(name), damaged).unwrap();
+        if is_gone {
+            std::fs::remove_file(dir.path().join(name)).unwrap();
+        } else {
+            std::fs::write(dir.path().join(name), damaged).unwrap();
+        }
         let events = |dir: &Path| {
             let mut all = files(&dir.join("journal"));
             all.extend(files(&dir.join("segments")));
