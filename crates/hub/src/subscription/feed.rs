@@ -136,6 +136,11 @@ impl Feed {
         self.loaded = self.loaded.max(offset);
     }
 
+    /// What is done already need not be read: goes on at the first event that may be open.
+    pub(crate) fn skip_done(&mut self) {
+        self.loaded = self.place.first_open(self.loaded);
+    }
+
     fn take_block(
         &mut self,
         block: &Arc<Block>,

@@ -122,6 +122,7 @@ fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
         if wants.len() >= FEEDS_PER_ROUND {
             break;
         }
+        feed.skip_done();
         let bounds = feed.stream.bounds(&*inner.engine);
         let next = bounds.map_or(feed.loaded, |bounds| bounds.next);
         feed.at_end = feed.loaded >= next;

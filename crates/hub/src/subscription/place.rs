@@ -3,13 +3,15 @@
 //!
 //! Called by `feed`. Stored in small pieces, so that an answer writes few bytes however much is
 //! done out of order: the floor, and one entry for each run of [`CHUNK`] offsets that has something
-//! done in it; `stored` has their form. Each entry holds the floor as of its writing as well; the
+//! done in it; `stored` has their form. A long stretch that is done altogether, as below an event
+//! far back that is to be done again, has one entry: a run (`runs`). Each entry holds the floor as of its writing as well; the
 //! highest counts. `given` says how far events were ever handed out. `unsure` knows which writes have not come to their end.
 //!
 //! Invariants: nothing done is undone by a later write, also after one that failed: what is written of
 //! a chunk is all of it, and every write holds the floor.
 
 mod given;
+mod runs;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,9 @@ use outflow_store::Op;
 
 use super::SubscriptionId;
 use given::Given;
+use runs::Runs;
 pub(crate) use stored::{PLACES, erase, leftovers, parse_key};
-use stored::{chunk_key, floor_key, head, put};
+use stored::{chunk_key, floor_key, head, put, run};
 use unsure::Unsure;
 
 /// How many offsets one stored entry is about.
@@ -43,6 +46,8 @@ pub(crate) struct Place {
     dirty: BTreeSet<u64>,
     /// Chunks that have an entry.
     stored: BTreeSet<u64>,
+    /// Those of them whose entry is about more chunks than their own.
+    runs: Runs,
     /// What was written and may yet fail.
     unsure: Unsure,
     /// How far events were handed out.
@@ -69,6 +74,13 @@ impl Place {
         self.done.range(..=offset).next_back().is_some_and(|(_, &end)| offset < end)
     }
 
+    /// The first offset from `offset` on that is not done.
+    pub(crate) fn first_open(&self, offset: Offset) -> Offset {
+        let at = offset.get().max(self.floor);
+        let run = self.done.range(..=at).next_back().filter(|&(_, &end)| at < end);
+        Offset::new(run.map_or(at, |(_, &end)| end))
+    }
+
     /// How many offsets from the floor up to before `end` are not done.
     pub(crate) fn open_before(&self, end: Offset) -> u64 {
         let all = end.get().saturating_sub(self.floor);
@@ -85,7 +97,7 @@ impl Place {
         if offset >= self.floor {
             self.mark(offset, offset + 1);
             if offset >= self.floor {
-                self.dirty.insert(offset / CHUNK);
+                self.dirty.insert(self.runs.entry_of(offset / CHUNK));
             }
         }
     }
@@ -151,18 +163,24 @@ impl Place {
         }
     }
 
-    /// The event at `offset` is not done after all: what was to be stored with it was not.
+    /// The event at `offset` is not done after all: what was to be stored with it was not, or it is to be
+    /// done again.
     pub(crate) fn reopen(&mut self, offset: Offset) {
         let offset = offset.get();
+        let chunk = offset / CHUNK;
         if offset < self.floor {
+            let last = self.floor / CHUNK;
             if offset + 1 < self.floor {
                 self.done.insert(offset + 1, self.floor);
                 self.above += self.floor - offset - 1;
-                self.dirty.extend(offset / CHUNK..=self.floor / CHUNK);
             }
             self.floor = offset;
-            // Written again even if it was written higher.
+            // Written again even if it was written higher; so is every entry, each of which holds it.
             self.written = u64::MAX;
+            self.runs.pass(last);
+            self.dirty.extend(self.stored.range(chunk..));
+            self.dirty.extend([chunk, last]);
+            self.dirty.extend(self.runs.enter(chunk + 1, last));
         } else if let Some((&start, &end)) = self.done.range(..=offset).next_back()
             && offset < end
         {
@@ -174,7 +192,8 @@ impl Place {
                 self.done.insert(offset + 1, end);
             }
             self.above -= 1;
-            self.dirty.insert(offset / CHUNK);
+            self.dirty.insert(chunk);
+            self.dirty.extend(self.runs.part(chunk));
         }
     }
 
@@ -194,6 +213,7 @@ impl Place {
         let first = self.floor / CHUNK;
         // A write before may have failed: with a chunk that goes, the floor it held goes too.
         let mut is_floor_due = self.floor != self.written || self.given.is_dirty();
+        self.runs.pass(first);
         // Chunks that the floor has passed say nothing any more.
         while let Some(&chunk) = self.stored.first()
             && (chunk + 1) * CHUNK <= self.floor
@@ -204,7 +224,13 @@ impl Place {
             is_floor_due = true;
         }
         for chunk in dirty.into_iter().filter(|chunk| *chunk >= first) {
-            match self.chunk(chunk) {
+            let value = match self.runs.count(chunk) {
+                Some(count) => Some(run(self.floor, count)),
+                // The entry of its run says it.
+                None if self.runs.entry_of(chunk) != chunk => None,
+                None => self.chunk(chunk),
+            };
+            match value {
                 Some(value) => {
                     self.stored.insert(chunk);
                     self.unsure.wrote(chunk);
@@ -232,7 +258,7 @@ impl Place {
         if offset < self.floor {
             return offset < self.unsure.sure_floor();
         }
-        let chunk = offset / CHUNK;
+        let chunk = self.runs.entry_of(offset / CHUNK);
         !self.dirty.contains(&chunk) && !self.unsure.holds(chunk)
     }
 
@@ -241,7 +267,7 @@ impl Place {
         if offset.get() < self.floor {
             self.unwrite();
         } else {
-            self.dirty.insert(offset.get() / CHUNK);
+            self.dirty.insert(self.runs.entry_of(offset.get() / CHUNK));
         }
     }
 

@@ -4,8 +4,9 @@
 //! place/<subscription, 8 hex>/<stream, 8 hex>                  1 u8 | floor u64 | given u64
 //! place/<subscription, 8 hex>/<stream, 8 hex>/<chunk, 14 hex>  1 u8 | floor u64 | 0 u8 | (start u16, len u16)*
 //!                                                              1 u8 | floor u64 | 1 u8 | 512 bytes, a bit an offset
+//!                                                              1 u8 | floor u64 | 2 u8 | count u64
 //! ```
-//! All numbers are little-endian.
+//! The last is of that many whole chunks, of which the key's is the first. All numbers are little-endian.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ const MAX_RANGES: usize = 128;
 const VERSION: u8 = 1;
 const RANGES: u8 = 0;
 const BITS: u8 = 1;
+const RUN: u8 = 2;
 
 /// Where places are in the engine's state.
 pub(crate) const PLACES: &[u8] = b"place/";
@@ -91,6 +93,13 @@ impl Place {
                 let bit = |at: &usize| bits.get(at / 8).is_some_and(|b| b >> (at % 8) & 1 == 1);
                 (0..CHUNK as usize).filter(bit).map(|at| done(at as u64, 1)).collect()
             }
+            Some((&RUN, count)) => {
+                let count = count.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+                let end = count.and_then(|count| chunk.checked_add(count)?.checked_mul(CHUNK));
+                let end = end.ok_or("no such run")?;
+                self.runs.insert(chunk, end / CHUNK);
+                vec![(start, end)]
+            }
             _ => return Err("unknown form"),
         };
         for (from, to) in ranges {
@@ -104,6 +113,14 @@ pub(super) fn head(floor: u64) -> Vec<u8> {
     let mut value = vec![VERSION];
     value.extend_from_slice(&floor.to_le_bytes());
     value
+}
+
+/// The stored form of so many chunks that are done altogether.
+pub(super) fn run(floor: u64, count: u64) -> Bytes {
+    let mut value = head(floor);
+    value.push(RUN);
+    value.extend_from_slice(&count.to_le_bytes());
+    value.into()
 }
 
 pub(super) fn put(key: Bytes, value: Option<Bytes>) -> Op {

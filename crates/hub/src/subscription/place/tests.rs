@@ -92,4 +92,53 @@ proptest! {
         prop_assert_eq!(place.open_before(Offset::new(end)), 20_000 - model.len() as u64);
         prop_assert!(state.len() <= 8);
     }
+
+    /// What is to be done again is stored as well, however far back, in few entries; what was done in
+    /// between stays so.
+    #[test]
+    fn what_is_to_be_done_again_reads_back(
+        steps in prop::collection::vec((0..40 * CHUNK, 0..6_u8, prop::bool::weighted(0.2)), 1..60),
+    ) {
+        let mut place = Place::at(Offset::new(BASE));
+        let mut state = BTreeMap::new();
+        for (at, what, fails) in steps {
+            let offset = Offset::new(BASE + at);
+            match what {
+                0 | 1 => place.reopen(offset),
+                2 => place.raise(offset),
+                _ => place.ack(offset),
+            }
+            if what % 2 == 0 {
+                store(&mut place, if fails { None } else { Some(&mut state) });
+            }
+        }
+        store(&mut place, Some(&mut state));
+        let loaded = reload(&state);
+        prop_assert_eq!((loaded.floor, &loaded.done), (place.floor, &place.done));
+        prop_assert_eq!(loaded.above, place.above);
+        for (&start, &end) in &place.done {
+            for offset in [start, start.midpoint(end), end - 1] {
+                prop_assert!(place.is_durable(Offset::new(offset)), "{}", offset);
+            }
+        }
+        prop_assert!(state.len() <= 42);
+    }
+}
+
+#[test]
+fn one_event_far_back_is_stored_in_a_few_entries() {
+    let (far, end) = (Offset::new(BASE + 7), Offset::new(BASE + 1_000_000_000));
+    let (mut place, mut state) = (Place::at(Offset::new(BASE)), BTreeMap::new());
+    place.raise(end);
+    store(&mut place, Some(&mut state));
+    place.reopen(far);
+    store(&mut place, Some(&mut state));
+    assert!(state.len() <= 4, "{} entries", state.len());
+    let mut loaded = reload(&state);
+    assert_eq!((loaded.floor(), loaded.first_open(far.next())), (far, end));
+    assert_eq!(loaded.open_before(end), 1);
+    // Done again, nothing is left but the floor and the chunk that it is in.
+    loaded.ack(far);
+    store(&mut loaded, Some(&mut state));
+    assert_eq!((loaded.floor(), state.len()), (end, 2));
 }
