@@ -6,7 +6,7 @@
 
 mod forward;
 
-use std::io::BufRead as _;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -29,6 +29,8 @@ const EXAMPLES: &str = "Examples:
 
 Type r and Enter to send the last event again.";
 
+/// What is typed for the last event to be sent again.
+const AGAIN: &str = "r";
 /// The longest secret is far shorter; what is longer is some other file.
 const MAX_SECRET_BYTES: u64 = 4 << 10;
 
@@ -123,15 +125,18 @@ async fn resend(forwarder: &Forwarder, mut commands: mpsc::Receiver<()>) -> Resu
 /// it, which ends with the program.
 fn commands() -> mpsc::Receiver<()> {
     let (tell, told) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if line.trim() == "r" && tell.blocking_send(()).is_err() {
-                return;
-            }
-        }
-    });
+    std::thread::spawn(move || read_commands(std::io::stdin().lock(), &tell));
     told
+}
+
+/// Tells of each line that asks for the last event again, until the input ends or nobody listens.
+fn read_commands(input: impl BufRead, tell: &mpsc::Sender<()>) {
+    for line in input.lines() {
+        let Ok(line) = line else { return };
+        if line.trim() == AGAIN && tell.blocking_send(()).is_err() {
+            return;
+        }
+    }
 }
 
 fn read_secret(path: &Path) -> Result<Secret, Failure> {
@@ -143,4 +148,51 @@ fn read_secret(path: &Path) -> Result<Secret, Failure> {
     std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_SECRET_BYTES), &mut text)
         .map_err(unusable)?;
     Ok(Secret::new(text.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::HeaderMap;
+    use axum::routing::post;
+
+    use super::*;
+    use crate::tail::Sink as _;
+
+    /// What is typed while a program receives: each `r` brings the last event again as it was.
+    #[tokio::test]
+    async fn r_and_enter_sends_the_last_event_again() {
+        let (came, mut coming) = mpsc::unbounded_channel();
+        let receive = post(async move |headers: HeaderMap, body: String| {
+            came.send((headers["webhook-id"].clone(), body)).unwrap();
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let app = Router::new().route("/", receive);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let signer = Signer::new(Style::Standard, &secret::draw_hmac(&SystemRng)).unwrap();
+        let forwarder = Forwarder::new(Target::new(url, None).unwrap(), signer, "acme");
+        // Before anything has come there is nothing to be sent.
+        forwarder.again().await.unwrap();
+        for line in [r#"{"type":"T","offset":"1"}"#, r#"{"type":"T","offset":"2"}"#] {
+            (&forwarder).take(line.as_bytes()).await.unwrap();
+        }
+        coming.recv().await.unwrap();
+        let last = coming.recv().await.unwrap();
+        assert_eq!(last.0, "msg_2");
+        let (tell, told) = mpsc::channel(1);
+        let typed = "r\nR\nresend\n  r  \r\n\n";
+        let typing = std::thread::spawn(move || read_commands(typed.as_bytes(), &tell));
+        let hearing = async {
+            for _ in 0..2 {
+                assert_eq!(coming.recv().await.unwrap(), last);
+            }
+        };
+        tokio::select! {
+            ended = resend(&forwarder, told) => panic!("it ended with {ended:?}"),
+            () = hearing => {}
+        }
+        typing.join().unwrap();
+        assert!(coming.try_recv().is_err(), "two of the lines ask for it");
+    }
 }
