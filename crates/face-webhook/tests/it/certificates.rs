@@ -7,25 +7,35 @@ use outflow_face_webhook::client::{Client, ClientOptions, tls};
 use outflow_face_webhook::outcome::{Failure, TlsFault};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use crate::stand::{Receiver, options, post, post_within, request};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     fn client(&self) -> Client {
+        Client::new(ClientOptions { tls: self.trusted(), ..options() })
+    }
+
+    /// TLS that trusts it alone.
+    pub(crate) fn trusted(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
-        Client::new(ClientOptions { tls: tls::with_roots(roots).unwrap(), ..options() })
+        tls::with_roots(roots).unwrap()
+    }
+
+    /// The other side of TLS, with a certificate for a name.
+    pub(crate) fn acceptor(&self, name: &str) -> TlsAcceptor {
+        accepting(self.certify(&named(name)))
     }
 
     fn certify(&self, params: &CertificateParams) -> (CertificateDer<'static>, KeyPair) {
@@ -39,8 +49,7 @@ fn named(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
 }
 
-/// A receiver with this certificate, which answers all.
-async fn serving((certificate, key): (CertificateDer<'static>, KeyPair)) -> Receiver {
+fn accepting((certificate, key): (CertificateDer<'static>, KeyPair)) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(provider)
@@ -49,7 +58,12 @@ async fn serving((certificate, key): (CertificateDer<'static>, KeyPair)) -> Rece
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A receiver with this certificate, which answers all.
+async fn serving(certified: (CertificateDer<'static>, KeyPair)) -> Receiver {
+    let acceptor = accepting(certified);
     Receiver::start(move |stream, _| {
         let acceptor = acceptor.clone();
         async move {

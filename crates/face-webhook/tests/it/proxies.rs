@@ -10,9 +10,10 @@ use outflow_face_webhook::client::{Client, ClientOptions, Proxy};
 use outflow_face_webhook::guard::Guard;
 use outflow_face_webhook::outcome::Failure;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
+use crate::certificates::Authority;
 use crate::stand::{LOOPBACK, Receiver, names, options, post, request};
 
 async fn receiver() -> Receiver {
@@ -27,22 +28,26 @@ async fn receiver() -> Receiver {
 /// A client whose every request goes through a proxy, and whose guard lets no address through; only the
 /// proxy's name is one.
 fn through(proxy: &str) -> Client {
+    through_with(proxy, options())
+}
+
+fn through_with(proxy: &str, options: ClientOptions) -> Client {
     let resolve = names(|name, _| {
         assert_eq!(name, "proxy.test");
         vec![LOOPBACK]
     });
     let guard = Arc::new(Guard { plain: true, ..Guard::default() });
     let proxy = Some(Proxy::parse(proxy).unwrap());
-    Client::new(ClientOptions { guard, resolve, proxy, ..options() })
+    Client::new(ClientOptions { guard, resolve, proxy, ..options })
 }
 
-async fn join(mut from: TcpStream, to: SocketAddr) {
+async fn join(mut from: impl AsyncRead + AsyncWrite + Unpin, to: SocketAddr) {
     let mut to = TcpStream::connect(to).await.unwrap();
     copy_bidirectional(&mut from, &mut to).await.ok();
 }
 
 /// The head of a CONNECT.
-async fn head(stream: &mut TcpStream) -> String {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -72,6 +77,71 @@ async fn connect_is_asked_for_by_name_and_the_way_is_kept() {
     let expected = "CONNECT endpoint.test:8080 HTTP/1.1\r\nHost: endpoint.test:8080\r\n\
         Proxy-Authorization: Basic YW5uOnNlOmNyZXQ=\r\n\r\n";
     assert_eq!(*seen.lock(), expected);
+}
+
+/// The proxy itself is spoken to in TLS: by its own name, which its certificate must be for.
+#[tokio::test]
+async fn a_proxy_behind_tls_is_asked_once_it_has_proved_its_name() {
+    let receiver = receiver().await;
+    let authority = Authority::new();
+    for (name, is_it) in [("proxy.test", true), ("endpoint.test", false)] {
+        let (to, acceptor) = (receiver.at, authority.acceptor(name));
+        let seen = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&seen);
+        let proxy = Receiver::start(move |stream, _| {
+            let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
+            async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                *kept.lock() = head(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 200 Established\r\n\r\n").await.unwrap();
+                join(stream, to).await;
+            }
+        })
+        .await;
+        let url = format!("https://ann:secret@proxy.test:{}", proxy.at.port());
+        let client = through_with(&url, ClientOptions { tls: authority.trusted(), ..options() });
+        let answer = post(&client, "http://endpoint.test:8080/", "{}").await;
+        let expected = if is_it {
+            assert_eq!(answer.unwrap().status, 204);
+            "CONNECT endpoint.test:8080 HTTP/1.1\r\nHost: endpoint.test:8080\r\n\
+                Proxy-Authorization: Basic YW5uOnNlY3JldA==\r\n\r\n"
+        } else {
+            assert_eq!(answer, Err(Failure::Connect));
+            ""
+        };
+        assert_eq!(*seen.lock(), expected, "another hears neither the name nor the password");
+    }
+}
+
+/// TLS with the endpoint, through TLS with the proxy: each has its own name to prove.
+#[tokio::test]
+async fn an_endpoint_behind_tls_is_reached_through_a_proxy_behind_tls() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("endpoint.test");
+    let receiver = Receiver::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            while !request(&mut stream).await.is_empty() {
+                stream.write_all(b"HTTP/1.1 204 None\r\n\r\n").await.unwrap();
+            }
+        }
+    })
+    .await;
+    let (to, acceptor) = (receiver.at, authority.acceptor("proxy.test"));
+    let proxy = Receiver::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 Established\r\n\r\n").await.unwrap();
+            join(stream, to).await;
+        }
+    })
+    .await;
+    let url = format!("https://proxy.test:{}", proxy.at.port());
+    let client = through_with(&url, ClientOptions { tls: authority.trusted(), ..options() });
+    assert_eq!(post(&client, "https://endpoint.test/", "{}").await.unwrap().status, 204);
 }
 
 #[tokio::test]
