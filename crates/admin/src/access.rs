@@ -27,11 +27,12 @@ pub(crate) struct Admin(Arc<Inner>);
 struct Inner {
     hub: Hub,
     auth: Auth,
+    webhook_turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Admin {
     pub(crate) fn new(hub: Hub, auth: Auth) -> Self {
-        Self(Arc::new(Inner { hub, auth }))
+        Self(Arc::new(Inner { hub, auth, webhook_turn: Arc::default() }))
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -40,6 +41,11 @@ impl Admin {
 
     pub(crate) fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// Held by who changes a webhook: see [`crate::webhook::change`].
+    pub(crate) fn webhook_turn(&self) -> Arc<tokio::sync::Mutex<()>> {
+        self.0.webhook_turn.clone()
     }
 
     /// The grant of the request's bearer token.

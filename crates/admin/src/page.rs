@@ -45,6 +45,11 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
+    /// A page whose list says itself where it goes on.
+    pub(crate) const fn going_on(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+
     /// The entries, to be completed.
     pub(crate) fn items_mut(&mut self) -> &mut [T] {
         &mut self.items

@@ -1,5 +1,7 @@
 //! `outflow webhook …`
 
+mod attempts;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -10,6 +12,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::project::confirmed;
+use attempts::AttemptsArgs;
 
 const EXAMPLES: &str = "Examples:
   outflow webhook create warehouse https://example.com/hook --batch 10 --header 'Authorization: Bearer …'
@@ -17,6 +20,8 @@ const EXAMPLES: &str = "Examples:
   outflow webhook show warehouse
   outflow webhook replay warehouse --from 2026-03-01T00:00:00Z
   outflow webhook rotate-secret warehouse
+  outflow webhook attempts warehouse --status failed --since 2026-03-01T00:00:00Z
+  outflow webhook resend warehouse msg_0123456789abcdef0123456789abcdef
   outflow tail webhook.attempts:warehouse --from earliest";
 
 const COLUMNS: [Column; 6] = [
@@ -68,6 +73,9 @@ enum WebhookAction {
         /// For how many seconds; a day unless given.
         #[arg(long, value_name = "SECONDS")]
         overlap_s: Option<u64>,
+        /// What kind of secret, hmac or ed25519; as the one before unless given.
+        #[arg(long, value_name = "TYPE")]
+        key_type: Option<String>,
     },
     /// Send nothing until it is resumed.
     Pause {
@@ -92,16 +100,19 @@ enum WebhookAction {
         #[arg(long, value_name = "PLACE")]
         from: String,
     },
+    /// List what came of the requests, the last one first.
+    Attempts {
+        /// The integration.
+        id: String,
+        #[command(flatten)]
+        which: AttemptsArgs,
+    },
     /// Send one message once more, past all that waits, and print what came of it.
     Resend {
         /// The integration.
         id: String,
-        /// The offset of its first event.
-        #[arg(long, value_name = "OFFSET")]
-        first: String,
-        /// The offset of its last event; the first unless given.
-        #[arg(long, value_name = "OFFSET")]
-        last: Option<String>,
+        /// The message's id, as `outflow webhook attempts` shows it.
+        message: String,
     },
     /// Send again what the endpoint has refused since a time.
     Recover {
@@ -144,6 +155,10 @@ struct WebhookSettings {
     /// How requests are signed: standard, stripe, github or none.
     #[arg(long, value_name = "STYLE")]
     style: Option<String>,
+    /// With the style standard: hmac, a secret that receivers have as well, or ed25519, a key pair whose
+    /// public half is shown with the webhook.
+    #[arg(long, value_name = "TYPE")]
+    key_type: Option<String>,
     /// A header that is added, `Name: value`; may be given again.
     #[arg(long = "header", value_name = "HEADER", value_parser = parse_header)]
     headers: Vec<(String, String)>,
@@ -176,6 +191,7 @@ impl WebhookSettings {
             ("gzip", Some(json!(self.gzip))),
             ("filters", self.filters),
             ("style", self.style.map(Value::from)),
+            ("key_type", self.key_type.map(Value::from)),
             ("headers", headers.map(|headers| json!(headers))),
             ("timeout_ms", self.timeout_ms.map(Value::from)),
             ("disable_after_s", self.disable_after_s.map(Value::from)),
@@ -207,12 +223,16 @@ pub(crate) async fn run(args: WebhookArgs) -> Result<(), Failure> {
             api.call(Method::PUT, &one(&id), &body).await?
         }
         WebhookAction::Test { id } => return outcome(json, &call(&id, "test", none()).await?),
-        WebhookAction::Resend { id, first, last } => {
-            let body = json!({ "first_offset": first, "last_offset": last });
-            return outcome(json, &call(&id, "resend", body).await?);
+        WebhookAction::Attempts { id, which } => {
+            let path = ["v1", "projects", &project, "integrations", &id, "webhook", "attempts"];
+            return attempts::list(&api, json, &path, &which).await;
         }
-        WebhookAction::RotateSecret { id, overlap_s } => {
-            call(&id, "rotate", json!({ "overlap_s": overlap_s })).await?
+        WebhookAction::Resend { id, message } => {
+            return outcome(json, &call(&id, "resend", json!({ "message": message })).await?);
+        }
+        WebhookAction::RotateSecret { id, overlap_s, key_type } => {
+            let body = json!({ "overlap_s": overlap_s, "key_type": key_type });
+            call(&id, "rotate", body).await?
         }
         WebhookAction::Pause { id } => call(&id, "pause", none()).await?,
         WebhookAction::Resume { id } => call(&id, "resume", none()).await?,

@@ -7,6 +7,8 @@
 //! Invariants: a log that falls behind, or cannot be written, holds up no request: what there is no
 //! room for is counted and left out, attempts before alerts; what it says of an endpoint is what its own project may know.
 
+pub(crate) mod page;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -32,6 +34,9 @@ const TOGETHER: usize = 256;
 const MAX_BYTES: u64 = 64 << 20;
 /// What the names of attempts' streams begin with.
 const PREFIX: &str = "webhook.attempts:";
+
+/// The type of an attempt's event.
+const ATTEMPT: &str = "webhook.attempt";
 
 /// Something that happened to an endpoint.
 #[derive(Debug)]
@@ -160,7 +165,7 @@ pub(crate) fn name(id: &WebhookId) -> Option<StreamName> {
 /// An entry as an event.
 fn event(entry: &Entry) -> Value {
     match entry {
-        Entry::Attempt(one) => json!({ "type": "webhook.attempt", "body": attempt(one) }),
+        Entry::Attempt(one) => json!({ "type": ATTEMPT, "body": attempt(one) }),
         Entry::Alert(Alert { percent, since, failures }) => json!({
             "type": "webhook.alert",
             "body": {
@@ -190,11 +195,21 @@ fn attempt(one: &AttemptEntry) -> Value {
     };
     let next = one.next.map(|at| ("next_attempt", Value::from(at.to_string())));
     let failure = one.failure.as_ref().map(|text| ("failure", Value::from(text.as_str())));
+    let runs = runs(&one.offsets);
+    let runs = (runs.len() > 1).then(|| ("runs", Value::from(runs)));
     let left_out = (one.left_out > 0).then(|| ("left_out", Value::from(one.left_out)));
     let excerpt = (!one.excerpt.is_empty()).then(|| (excerpt.0, Value::from(excerpt.1)));
     if let Some(members) = body.as_object_mut() {
-        let more = [next, failure, left_out, excerpt].into_iter().flatten();
+        let more = [runs, next, failure, left_out, excerpt].into_iter().flatten();
         members.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
     body
+}
+
+/// Offsets as runs without a gap: the first and the last of each.
+fn runs(offsets: &[Offset]) -> Vec<Vec<String>> {
+    let follows = |a: &Offset, b: &Offset| a.next() == *b;
+    let ends = |run: &[Offset]| [run.first(), run.last()].into_iter().flatten().copied().collect();
+    let runs = offsets.chunk_by(follows).map(ends);
+    runs.map(|ends: Vec<Offset>| ends.iter().map(ToString::to_string).collect()).collect()
 }

@@ -34,6 +34,7 @@ use crate::flight::Landed;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::session::Input;
+use crate::wire::BatchSize;
 use endpoint::Endpoint;
 use memory::Memory;
 use turns::Turns;
@@ -57,10 +58,16 @@ pub(crate) enum Command {
     Retry(WebhookId, oneshot::Sender<Result<(), WebhookError>>),
     Status(WebhookId, oneshot::Sender<Result<WebhookStatus, WebhookError>>),
     Test(WebhookId, oneshot::Sender<Result<WebhookAnswer, WebhookError>>),
+    /// Whether one more request may be sent by hand; it counts as sent.
+    ByHand(WebhookId, oneshot::Sender<Result<(), WebhookError>>),
+    /// A message is sent again, which was counted: these events, as its id says, in the form of
+    /// batches of a size, if it is known.
     Resend {
         id: WebhookId,
         stream: Arc<Stream>,
         events: Vec<EventView>,
+        message: String,
+        size: Option<BatchSize>,
         answer: oneshot::Sender<Result<WebhookAnswer, WebhookError>>,
     },
 }

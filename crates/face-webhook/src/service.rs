@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::{Auth, SystemRng};
+use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery};
 use outflow_hub::webhook::{Asking, WebhookId};
 use outflow_hub::{
-    CatalogError, Hub, Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookStatus, Webhooks,
+    CatalogError, Hub, Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookKey,
+    WebhookStatus, Webhooks,
 };
 use outflow_model::id::NameError;
-use outflow_model::{Action, CredentialId, Grant, Offset};
+use outflow_model::{Action, CredentialId, Grant};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::attempt::Transport;
-use crate::attempts::Log;
+use crate::attempts::{self, Log};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::post::{Command, Post, Shared};
@@ -81,8 +83,17 @@ impl Webhooks for Service {
         settings::check(&self.options, webhook, headers)
     }
 
-    fn secret(&self, style: &str, given: Option<&str>) -> Result<String, WebhookFault> {
-        settings::secret(&SystemRng, style, given)
+    fn secret(
+        &self,
+        style: &str,
+        key: Option<WebhookKey>,
+        given: Option<&str>,
+    ) -> Result<String, WebhookFault> {
+        settings::secret(&SystemRng, style, key, given)
+    }
+
+    fn public_key(&self, style: &str, secret: &str) -> Option<String> {
+        settings::public_key(style, secret)
     }
 
     fn changed<'a>(&'a self, id: &'a WebhookId, anew: bool) -> Asking<'a, ()> {
@@ -107,25 +118,41 @@ impl Webhooks for Service {
         Box::pin(self.ask(id, Command::Status))
     }
 
-    fn resend<'a>(
-        &'a self,
-        id: &'a WebhookId,
-        first: Offset,
-        last: Offset,
-    ) -> Asking<'a, WebhookAnswer> {
+    fn attempts<'a>(&'a self, id: &'a WebhookId, query: AttemptQuery) -> Asking<'a, AttemptPage> {
         Box::pin(async move {
-            let found = self.hub.endpoint_events(id, first, last).await;
-            let (stream, events) = found.map_err(|error| match error {
-                CatalogError::NotFound => WebhookError::NotFound,
-                CatalogError::Invalid(_) => WebhookError::NoMessage,
-                _ => WebhookError::Unavailable,
-            })?;
-            self.ask(id, |id, answer| Command::Resend { id, stream, events, answer }).await
+            let page = attempts::page::page(&self.hub, id, &query).await;
+            page.map_err(|error| refused(&error))
+        })
+    }
+
+    fn resend<'a>(&'a self, id: &'a WebhookId, message: &'a str) -> Asking<'a, WebhookAnswer> {
+        Box::pin(async move {
+            // Before anything is looked for, which is more work than the request.
+            self.ask(id, Command::ByHand).await?;
+            let sent = attempts::page::find(&self.hub, id, message).await;
+            let sent = sent.map_err(|error| refused(&error))?.ok_or(WebhookError::NoMessage)?;
+            let found = self.hub.endpoint_events(id, &sent.offsets).await;
+            let (stream, events) = found.map_err(|error| refused(&error))?;
+            let (message, size) = (message.to_owned(), sent.size);
+            let again = |id, answer| Command::Resend { id, stream, events, message, size, answer };
+            self.ask(id, again).await
         })
     }
 
     fn test<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, WebhookAnswer> {
         Box::pin(self.ask(id, Command::Test))
+    }
+}
+
+/// Why the hub did not give what was to be sent.
+fn refused(error: &CatalogError) -> WebhookError {
+    match error {
+        CatalogError::NotFound => WebhookError::NotFound,
+        CatalogError::Invalid(_) => WebhookError::NoMessage,
+        error => {
+            tracing::warn!(%error, "what a webhook was sent cannot be read");
+            WebhookError::Unavailable
+        }
     }
 }
 

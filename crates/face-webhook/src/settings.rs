@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use outflow_auth::{Secret, WebhookSecrets};
 use outflow_hub::webhook::WebhookId;
-use outflow_hub::{Webhook, WebhookFault};
+use outflow_hub::{Webhook, WebhookFault, WebhookKey};
 use outflow_model::{Filter, Rng};
 
 use crate::attempt::Target;
@@ -19,7 +19,7 @@ use crate::guard::Endpoint;
 use crate::options::Options;
 use crate::schedule::Schedule;
 use crate::session::Rules;
-use crate::signature::{Signer, Style, secret};
+use crate::signature::{Signer, Style, secret, standard};
 use crate::wire::{BatchSize, Encoding, HeaderError, Headers};
 
 /// The most lanes of an endpoint.
@@ -91,16 +91,35 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// A secret for a style, drawn or given. `rng` must be one for secrets.
+/// A secret for a style, drawn or given, of this kind if one is named. `rng` must be one for secrets.
 pub(crate) fn secret(
     rng: &dyn Rng,
     word: &str,
+    key: Option<WebhookKey>,
     given: Option<&str>,
 ) -> Result<String, WebhookFault> {
     let style = style(word)?;
-    let secret = given.map_or_else(|| secret::draw_hmac(rng), |text| Secret::new(text.to_owned()));
-    Signer::new(style, &secret).map_err(|error| fault("/secret", &error))?;
+    if key == Some(WebhookKey::Ed25519) && style != Style::Standard {
+        return Err(fault("/key_type", &"only the style `standard` signs with Ed25519"));
+    }
+    let refuse = |error| fault("/secret", &error);
+    let secret = match (given, key) {
+        (Some(text), _) => Secret::new(text.to_owned()),
+        (None, Some(WebhookKey::Ed25519)) => secret::draw_ed25519(rng).map_err(refuse)?,
+        (None, Some(WebhookKey::Hmac) | None) => secret::draw_hmac(rng),
+    };
+    Signer::new(style, &secret).map_err(refuse)?;
+    let is_pair = public_key(word, secret.expose()).is_some();
+    if key.is_some_and(|key| is_pair != (key == WebhookKey::Ed25519)) {
+        return Err(fault("/secret", &"it is of another kind than `key_type` says"));
+    }
     Ok(secret.expose().to_owned())
+}
+
+/// What receivers verify with where that is no secret.
+pub(crate) fn public_key(word: &str, text: &str) -> Option<String> {
+    Style::parse(word).filter(|style| *style == Style::Standard)?;
+    standard::Key::parse(&Secret::new(text.to_owned())).ok()?.public()
 }
 
 fn endpoint(options: &Options, webhook: &Webhook) -> Result<Endpoint, WebhookFault> {

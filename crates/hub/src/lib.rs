@@ -55,7 +55,9 @@ pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Start
 pub use stream::{Dedup, NewStream, Stream, StreamSettings, StreamStats};
 pub use subscriber::Subscriber;
 pub use subscription::{Consumers, Delivery, NewSubscription, Settle, Subscription};
-pub use webhook::{Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookStatus, Webhooks};
+pub use webhook::{
+    Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
+};
 
 // What faces need of the storey below, which they never name.
 pub use outflow_store::{Block, BlockError, Deflated, Durability, Health, Retention, crc};

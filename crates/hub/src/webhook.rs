@@ -9,27 +9,30 @@
 //! integration is not entitled to, and what the webhook's filter leaves out, is passed over and
 //! never handed out.
 
+pub mod attempt;
 pub(crate) mod change;
+pub mod face;
 mod look;
 pub(crate) mod record;
 
-use std::fmt::Debug;
-use std::pin::Pin;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use outflow_model::{
-    ErrorCode, Filter, Grant, IntegrationId, Offset, ProjectId, StreamName, SubscriptionName,
-    Timestamp,
+    Filter, Grant, IntegrationId, Offset, ProjectId, StreamName, SubscriptionName, Timestamp,
 };
 use outflow_store::{Batch, Condition, Op, Put};
 
 use crate::catalog::change::{unavailable, written};
-use crate::catalog::turn::{Change, in_turn};
+use crate::catalog::turn::{Change, in_turn, in_turn_then};
 use crate::subscription::{EventView, Subscription};
 use crate::view::{Entitlement, View};
 use crate::{CatalogError, Hub, Integration, Start, Stream};
+pub use face::{
+    Asking, WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
+};
 
 /// What the names of webhooks' subscriptions begin with.
 pub(crate) const PREFIX: &str = "webhook:";
@@ -64,120 +67,16 @@ pub struct Webhook {
     pub paused: bool,
 }
 
-/// What is wrong with a webhook, and where: a JSON pointer into its settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookFault {
-    /// Such as `/url`.
-    pub pointer: String,
-    /// In lower case.
-    pub reason: String,
-}
-
-/// How an endpoint is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookStatus {
-    /// `active`, `failing`, `paused` or `disabled`.
-    pub state: &'static str,
-    /// Since when every attempt has failed.
-    pub failing_since: Option<Timestamp>,
-    /// How often it has failed since then.
-    pub failures: u32,
-    /// When the next attempt is made, while it waits for one.
-    pub next_attempt: Option<Timestamp>,
-    /// Why it is disabled, and since when.
-    pub disabled: Option<(String, Timestamp)>,
-}
-
-/// What came of one request that an operator asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookAnswer {
-    /// Whether the endpoint took it.
-    pub taken: bool,
-    /// The answer's status; `None`: there was none.
-    pub status: Option<u16>,
-    /// Why there was none: a sentence for who configured the endpoint.
-    pub failure: Option<String>,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u64,
-    /// The beginning of the answer's body.
-    pub excerpt: Bytes,
-}
-
-/// Why the face did not do what it was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WebhookError {
-    /// There is no such endpoint.
-    #[error("there is no such webhook")]
-    NotFound,
-    /// It was asked too often.
-    #[error("a webhook is sent at most {max} requests a minute by hand")]
-    TooOften {
-        /// The limit.
-        max: u32,
-    },
-    /// There is nothing of this to be sent, or more than goes into one message.
-    #[error("these events are no message of the webhook")]
-    NoMessage,
-    /// It is stopping, or has too much to do.
-    #[error("webhooks are not served just now; try again")]
-    Unavailable,
-}
-
-impl WebhookError {
-    /// The class of the failure, for the faces' tables.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::NotFound => ErrorCode::NotFound,
-            Self::NoMessage => ErrorCode::Malformed,
-            Self::TooOften { .. } => ErrorCode::RateLimited,
-            Self::Unavailable => ErrorCode::Unavailable,
-        }
-    }
-}
-
-/// An answer of the face, under way.
-pub type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, WebhookError>> + Send + 'a>>;
-
 /// An endpoint: the project and the integration.
 pub type WebhookId = (ProjectId, IntegrationId);
 
-/// What the face does for those who configure endpoints.
-pub trait Webhooks: Debug + Send + Sync + 'static {
-    /// Whether it can send as these settings say, with these headers and in this style.
-    ///
-    /// # Errors
-    /// [`WebhookFault`].
-    fn check(&self, webhook: &Webhook, headers: &[(String, String)]) -> Result<(), WebhookFault>;
-
-    /// A new secret for the style, or the given one if it can be one. The text is a secret.
-    ///
-    /// # Errors
-    /// [`WebhookFault`].
-    fn secret(&self, style: &str, given: Option<&str>) -> Result<String, WebhookFault>;
-
-    /// The endpoint was made, changed or removed. `anew`: also what was disabled begins again.
-    fn changed<'a>(&'a self, id: &'a WebhookId, anew: bool) -> Asking<'a, ()>;
-
-    /// The endpoint's place was moved.
-    fn moved<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()>;
-
-    /// The next attempt is now.
-    fn retry<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()>;
-
-    /// How it is.
-    fn status<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, WebhookStatus>;
-
-    /// Sends the events from one offset to another once more, as one message, past all that waits.
-    fn resend<'a>(
-        &'a self,
-        id: &'a WebhookId,
-        first: Offset,
-        last: Offset,
-    ) -> Asking<'a, WebhookAnswer>;
-
-    /// Sends a made-up event, past all that waits.
-    fn test<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, WebhookAnswer>;
+/// What was found to be sent again of what an endpoint refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many events are sent again.
+    pub events: u64,
+    /// There are more, the first of which was parked then: recover since then for the next part.
+    pub rest: Option<Timestamp>,
 }
 
 /// What the streams begin with that tell of an endpoint: what it was sent, and what it refused.
@@ -230,13 +129,16 @@ impl Hub {
         all.filter(|one| one.webhook.is_some()).cloned().collect()
     }
 
-    /// The subscription that holds an endpoint's place.
+    /// The subscription that holds an endpoint's place. `None` also while what is stored of its filter
+    /// cannot be read, as by a version that knows less: nobody then knows what it may be sent.
     #[must_use]
     pub fn endpoint_subscription(
         &self,
         project: &ProjectId,
         integration: &IntegrationId,
     ) -> Option<Arc<Subscription>> {
+        let one = self.integration(project, integration)?;
+        view(&one).ok()?;
         self.subscription(project, &format!("{PREFIX}{integration}"))
     }
 
@@ -264,7 +166,8 @@ impl Hub {
         in_turn(self.inner(), |inner| change::remove(inner, id))
     }
 
-    /// Sets an endpoint's place: everything from `start` on is sent, again if it was.
+    /// Sets an endpoint's place: everything from `start` on is sent, again if it was. The face is told
+    /// of it before whoever called is, also of one that has gone away.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -275,36 +178,71 @@ impl Hub {
         start: Start,
     ) -> Change<()> {
         let id = (project.clone(), integration.clone());
-        in_turn(self.inner(), |inner| change::rewind(inner, id, start))
+        let moved = id.clone();
+        let change = |inner| change::rewind(inner, id, start);
+        in_turn_then(self.inner(), change, |inner| change::moved(inner, moved))
     }
 
     /// Sends the events again that an endpoint has refused since a time: to it only, in their order,
-    /// before what it was not sent yet. Says how many. They stay where they were parked as well.
+    /// before what it was not sent yet. They stay where they were parked as well. The face is told of
+    /// it as of [`Self::rewind_webhook`].
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn recover_webhook(
+    pub async fn recover_webhook(
         &self,
         project: &ProjectId,
         integration: &IntegrationId,
         since: Timestamp,
-    ) -> Change<u64> {
+    ) -> Result<Recovered, CatalogError> {
         let id = (project.clone(), integration.clone());
-        in_turn(self.inner(), |inner| change::recover(inner, id, since))
+        // Looked for out of turn: there may be much to read, and others wait for their changes.
+        let change::Parked { offsets, rest } = look::parked(self.inner(), &id, since).await?;
+        let moved = id.clone();
+        let change = |inner| change::reopen_parked(inner, id, offsets);
+        let after = |inner| change::moved(inner, moved);
+        let events = in_turn_then(self.inner(), change, after).await?;
+        Ok(Recovered { events, rest })
     }
 
-    /// The events of an endpoint's stream from one offset to another that it may be sent, with the
-    /// stream; at most 100.
+    /// The events at these offsets of an endpoint's stream, at most 100, in this order, with the stream.
+    /// Those that are no longer there, or that it may not be sent now, are left out.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub async fn endpoint_events(
         &self,
         id: &WebhookId,
-        first: Offset,
-        last: Offset,
+        offsets: &[Offset],
     ) -> Result<(Arc<Stream>, Vec<EventView>), CatalogError> {
-        look::events(self.inner(), id, first, last).await
+        look::events(self.inner(), id, offsets).await
+    }
+
+    /// Looks at the events of a stream from one offset to before another, in order, until `each` breaks.
+    /// Whoever calls bounds how many that are.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`].
+    pub async fn look_through<B: Send>(
+        &self,
+        stream: &Stream,
+        from: Offset,
+        end: Offset,
+        each: impl FnMut(EventView) -> ControlFlow<B> + Send,
+    ) -> Result<Option<B>, CatalogError> {
+        look::through(self.inner(), stream, from, end, each).await
+    }
+
+    /// The first event of a stream that was taken at a time or later, and where the stream ends.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`].
+    pub async fn stretch_since(
+        &self,
+        stream: &Stream,
+        since: Option<Timestamp>,
+    ) -> Result<(Offset, Offset), CatalogError> {
+        look::stretch(self.inner(), stream, since).await
     }
 
     /// What was noted of an endpoint's health; `None`: nothing.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use outflow_auth::Secret;
-use outflow_hub::{Project, Start, Webhook};
-use outflow_model::{Offset, StreamName};
+use outflow_hub::{Project, Start, Webhook, WebhookKey};
+use outflow_model::StreamName;
 use serde::Deserialize;
 
 use crate::error::Refused;
@@ -47,6 +47,9 @@ pub(crate) struct NewWebhook {
     headers: Option<Vec<(String, String)>>,
     /// What requests are signed with; absent: as it was, or a new one.
     secret: Option<String>,
+    /// With the style `standard`: `hmac`, a secret that receivers have as well, or `ed25519`, a key pair whose
+    /// public half they have. Absent: as it was, or `hmac`; where it changes, a new one is drawn.
+    key_type: Option<String>,
     /// The pauses after failures, the last of which comes again and again.
     retry_pauses_ms: Option<Vec<u64>>,
     /// How long an attempt may last.
@@ -69,6 +72,8 @@ pub(crate) struct WebhookRotation {
     pub(super) overlap_s: Option<u64>,
     /// The new one; drawn if absent.
     pub(super) secret: Option<String>,
+    /// `hmac` or `ed25519`, for the style `standard`; absent: as the one before.
+    pub(super) key_type: Option<String>,
 }
 
 /// From where to send again.
@@ -85,23 +90,8 @@ pub(crate) struct Replay {
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resend {
-    /// The offset of the first event.
-    first_offset: String,
-    /// The offset of the last event; the first if absent.
-    last_offset: Option<String>,
-}
-
-impl Resend {
-    /// The offsets.
-    pub(super) fn offsets(&self) -> Result<(Offset, Offset), Refused> {
-        let read = |pointer: &str, text: &str| {
-            let offset = text.parse().map(Offset::new);
-            offset.map_err(|_| Refused::member(pointer, "it is no offset"))
-        };
-        let first = read("/first_offset", &self.first_offset)?;
-        let last = self.last_offset.as_deref().map(|text| read("/last_offset", text));
-        Ok((first, last.transpose()?.unwrap_or(first)))
-    }
+    /// The message's id, as attempts name it.
+    pub(super) message: String,
 }
 
 /// Since when to send again what was refused.
@@ -171,4 +161,18 @@ impl NewWebhook {
     pub(super) fn secret(&self) -> Option<&str> {
         self.secret.as_deref()
     }
+
+    /// What kind of secret, if it is said.
+    pub(super) fn key_type(&self) -> Result<Option<WebhookKey>, Refused> {
+        key_type(self.key_type.as_deref())
+    }
+}
+
+/// A kind of secret, if it is said.
+pub(super) fn key_type(word: Option<&str>) -> Result<Option<WebhookKey>, Refused> {
+    let parse = |word| {
+        let kind = WebhookKey::parse(word);
+        kind.ok_or_else(|| Refused::member("/key_type", "it is neither hmac nor ed25519"))
+    };
+    word.map(parse).transpose()
 }

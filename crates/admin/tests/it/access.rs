@@ -46,6 +46,7 @@ fn scope(operation: &str) -> Scope {
         "roll_back_prepared_transaction" => Scope::Manage,
         "get_webhook" | "put_webhook" | "delete_webhook" | "test_webhook" => Scope::Manage,
         "rotate_webhook_secret" | "pause_webhook" | "resume_webhook" => Scope::Manage,
+        "list_webhook_attempts" => Scope::Manage,
         "retry_webhook" | "replay_webhook" | "recover_webhook" | "resend_webhook" => Scope::Manage,
         "list_users" | "create_user" | "delete_user" => Scope::Manage,
         "list_subscriptions" | "get_subscription" | "delete_subscription" => Scope::Manage,

@@ -1,21 +1,37 @@
 //! Webhooks as their managers see them, with a face that knows one fault.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use http::Method;
+use outflow_auth::Auth;
+use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery, AttemptStatus, WebhookAttempt};
 use outflow_hub::webhook::{Asking, WebhookId};
-use outflow_hub::{Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookStatus, Webhooks};
+use outflow_hub::{
+    Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
+};
 use outflow_model::rng::SeededRng;
-use outflow_model::{Offset, Rng as _};
+use outflow_model::{IntegrationId, Offset, ProjectId, Rng as _, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use crate::stage::{Answer, Stage};
 
 const PATH: &str = "/v1/projects/acme/integrations/loader/webhook";
 
-/// Refuses URLs without TLS, and answers as an endpoint that is well.
+/// Refuses URLs without TLS, and answers as an endpoint that is well. Its secrets are pairs where they
+/// begin so.
 #[derive(Debug)]
-struct Face(SeededRng);
+struct Face {
+    rng: SeededRng,
+    changes: Notify,
+    asked: mpsc::UnboundedSender<AttemptQuery>,
+}
 
 impl Webhooks for Face {
     fn check(&self, webhook: &Webhook, _: &[(String, String)]) -> Result<(), WebhookFault> {
@@ -23,11 +39,22 @@ impl Webhooks for Face {
         if webhook.url.starts_with("https://") { Ok(()) } else { Err(fault()) }
     }
 
-    fn secret(&self, _: &str, given: Option<&str>) -> Result<String, WebhookFault> {
-        Ok(given.map_or_else(|| format!("drawn{:08x}", self.0.next_u64()), Into::into))
+    fn secret(
+        &self,
+        _: &str,
+        key: Option<WebhookKey>,
+        given: Option<&str>,
+    ) -> Result<String, WebhookFault> {
+        let kind = if key == Some(WebhookKey::Ed25519) { "pair" } else { "drawn" };
+        Ok(given.map_or_else(|| format!("{kind}{:08x}", self.rng.next_u64()), Into::into))
+    }
+
+    fn public_key(&self, _: &str, secret: &str) -> Option<String> {
+        secret.strip_prefix("pair").map(|text| format!("whpk_{}", text.len()))
     }
 
     fn changed<'a>(&'a self, _: &'a WebhookId, _: bool) -> Asking<'a, ()> {
+        self.changes.notify_one();
         Box::pin(async { Ok(()) })
     }
 
@@ -46,7 +73,27 @@ impl Webhooks for Face {
         Box::pin(async { Ok(status) })
     }
 
-    fn resend<'a>(&'a self, _: &'a WebhookId, _: Offset, _: Offset) -> Asking<'a, WebhookAnswer> {
+    fn attempts<'a>(&'a self, _: &'a WebhookId, query: AttemptQuery) -> Asking<'a, AttemptPage> {
+        self.asked.send(query).unwrap();
+        let one = WebhookAttempt {
+            at: Offset::new(7),
+            ended: Timestamp::from_millis(0),
+            message: "msg_1".into(),
+            runs: vec![(Offset::new(3), Offset::new(5)), (Offset::new(9), Offset::new(9))],
+            number: 2,
+            outcome: "again".into(),
+            status: Some(503),
+            failure: None,
+            duration_ms: 4,
+            excerpt: Bytes::from_static(b"\xff"),
+            next_attempt: None,
+            left_out: 0,
+        };
+        let page = AttemptPage { attempts: vec![one], next: Some(Offset::new(7)) };
+        Box::pin(async { Ok(page) })
+    }
+
+    fn resend<'a>(&'a self, _: &'a WebhookId, _: &'a str) -> Asking<'a, WebhookAnswer> {
         Box::pin(async { Err(WebhookError::NoMessage) })
     }
 
@@ -55,10 +102,17 @@ impl Webhooks for Face {
     }
 }
 
-async fn stage() -> Stage {
+/// With the face, and what it is asked for of attempts.
+async fn set_up() -> (Stage, Arc<Face>, mpsc::UnboundedReceiver<AttemptQuery>) {
     let stage = Stage::new().await;
-    stage.hub.set_webhooks(Arc::new(Face(SeededRng::new(3))));
-    stage
+    let (asked, asking) = mpsc::unbounded_channel();
+    let face = Arc::new(Face { rng: SeededRng::new(3), changes: Notify::new(), asked });
+    stage.hub.set_webhooks(face.clone());
+    (stage, face, asking)
+}
+
+async fn stage() -> Stage {
+    set_up().await.0
 }
 
 async fn post(stage: &Stage, verb: &str, body: Value) -> Answer {
@@ -127,10 +181,18 @@ async fn what_cannot_be_is_refused_with_its_place() {
         assert_eq!(answer.status, status, "{from}: {answer:?}");
     }
     assert_eq!(post(&stage, "test", json!({})).await.status, 429);
-    for (body, status) in
-        [(json!({ "first_offset": "7" }), 400), (json!({ "first_offset": "x" }), 400)]
-    {
-        assert_eq!(post(&stage, "resend", body).await.status, status);
+    for body in [json!({ "message": "msg_0" }), json!({ "message": 7 }), json!({})] {
+        assert_eq!(post(&stage, "resend", body).await.status, 400);
+    }
+    for (query, pointer) in [
+        ("status=2xx", "/status"),
+        ("since=soon", "/since"),
+        ("after=x", "/after"),
+        ("limit=0", ""),
+    ] {
+        let refused = stage.get(&format!("{PATH}/attempts?{query}")).await;
+        assert_eq!(refused.status, 400, "{query}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer, "{query}");
     }
 }
 
@@ -145,7 +207,7 @@ async fn pausing_and_resuming_is_kept() {
     let resumed = post(&stage, "resume", json!({})).await.json();
     assert_eq!((&resumed["paused"], &resumed["lanes"]), (&json!(false), &json!(4)));
     let recovered = post(&stage, "recover", json!({ "since": "2026-03-01T00:00:00Z" })).await;
-    assert_eq!(recovered.json()["events"], 0);
+    assert_eq!(recovered.json(), json!({ "events": 0, "next_since": null }));
 }
 
 #[tokio::test]
@@ -154,4 +216,106 @@ async fn without_a_face_nothing_is_made() {
     let new = json!({ "url": "https://h.example/" });
     assert_eq!(stage.operate(Method::PUT, PATH, new).await.status, 503);
     assert_eq!(stage.get(PATH).await.status, 404);
+}
+
+#[tokio::test]
+async fn attempts_are_asked_for_as_the_query_says() {
+    let (stage, _face, mut asking) = set_up().await;
+    assert_eq!(stage.get(&format!("{PATH}/attempts")).await.status, 404, "there is no webhook");
+    stage.operate(Method::PUT, PATH, json!({ "url": "https://h.example/" })).await;
+    let query = "status=503&since=1970-01-01T00:00:01Z&limit=5&after=12";
+    let page = stage.get(&format!("{PATH}/attempts?{query}")).await.json();
+    let asked = AttemptQuery {
+        status: Some(AttemptStatus::Answered(503)),
+        since: Some(Timestamp::from_millis(1_000)),
+        before: Some(Offset::new(12)),
+        limit: 5,
+    };
+    assert_eq!(asking.recv().await, Some(asked));
+    let one = &page["items"][0];
+    assert_eq!((&page["next"], &one["events"]), (&json!("7"), &json!(4)));
+    assert_eq!(one["offsets"], json!([["3", "5"], ["9", "9"]]));
+    assert_eq!((&one["first_offset"], &one["last_offset"]), (&json!("3"), &json!("9")));
+    assert_eq!((&one["response"], &one["status"]), (&json!("/w=="), &json!(503)));
+}
+
+#[tokio::test]
+async fn a_key_pair_shows_its_public_half_and_the_other_once() {
+    let stage = stage().await;
+    let new = json!({ "url": "https://h.example/", "key_type": "ed25519" });
+    let made = stage.operate(Method::PUT, PATH, new.clone()).await.json();
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("pair"), "{secret}");
+    let shown = stage.get(PATH).await;
+    assert!(!String::from_utf8(shown.bytes.clone()).unwrap().contains(secret));
+    assert_eq!(shown.json()["public_key"], made["public_key"]);
+    assert!(made["public_key"].as_str().unwrap().starts_with("whpk_"), "{made}");
+    // It stays, said again or not; and a new one is of its kind, beside which it still signs.
+    let plain = json!({ "url": "https://h.example/" });
+    for body in [new, plain] {
+        assert_eq!(stage.operate(Method::PUT, PATH, body).await.json()["secret"], Value::Null);
+    }
+    let rotated = post(&stage, "rotate", json!({})).await.json();
+    assert!(rotated["secret"].as_str().unwrap().starts_with("pair"), "{rotated}");
+    assert_eq!(rotated["previous_public_keys"], json!([made["public_key"]]));
+    let other = post(&stage, "rotate", json!({ "key_type": "hmac" })).await.json();
+    assert_eq!(other["public_key"], Value::Null);
+    assert_eq!(other["previous_public_keys"].as_array().unwrap().len(), 2, "{other}");
+    // Another kind is another secret.
+    let pair = json!({ "url": "https://h.example/", "key_type": "ed25519" });
+    let changed = stage.operate(Method::PUT, PATH, pair).await.json();
+    assert!(changed["secret"].as_str().unwrap().starts_with("pair"), "{changed}");
+    let odd = post(&stage, "rotate", json!({ "key_type": "rsa" })).await;
+    assert_eq!(odd.json()["errors"][0]["pointer"], "/key_type");
+}
+
+#[tokio::test]
+async fn no_secret_is_lost_that_was_issued_at_the_same_time() {
+    let stage = stage().await;
+    let made = stage.operate(Method::PUT, PATH, json!({ "url": "https://h.example/" })).await;
+    let rotating = (0..5).map(|_| post(&stage, "rotate", json!({})));
+    let rotated = join_all(rotating).await;
+    let issued = rotated.iter().chain([&made]).map(|answer| {
+        assert!(answer.status.is_success(), "{answer:?}");
+        answer.json()["secret"].as_str().unwrap().to_owned()
+    });
+    let issued: BTreeSet<String> = issued.collect();
+    let (project, id) = (ProjectId::new("acme").unwrap(), IntegrationId::new("loader").unwrap());
+    let rng = Arc::new(SeededRng::new(4));
+    let auth = Auth::open(stage.engine.clone(), stage.clock.clone(), rng).await.unwrap();
+    let secrets = auth.webhook_secrets(&project, &id).await.unwrap().unwrap();
+    let old = secrets.old.iter().map(|(secret, _)| secret);
+    let signing = old.chain([&secrets.secret]).map(|secret| secret.expose().to_owned());
+    assert_eq!(signing.collect::<BTreeSet<_>>(), issued);
+}
+
+#[tokio::test]
+async fn pausing_does_not_bring_back_what_was_replaced_at_the_same_time() {
+    let stage = stage().await;
+    stage.operate(Method::PUT, PATH, json!({ "url": "https://old.example/" })).await;
+    for round in 0..8 {
+        let url = format!("https://new{round}.example/");
+        let put = stage.operate(Method::PUT, PATH, json!({ "url": url }));
+        let pause = post(&stage, "pause", json!({}));
+        // The later of two is whichever comes to its turn later; neither undoes the other.
+        let (put, pause) = if round % 2 == 0 {
+            tokio::join!(put, pause)
+        } else {
+            let (pause, put) = tokio::join!(pause, put);
+            (put, pause)
+        };
+        assert!(put.status.is_success() && pause.status.is_success());
+        let shown = stage.get(PATH).await.json();
+        assert_eq!((&shown["url"], &shown["paused"]), (&json!(url), &json!(true)));
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_made_to_its_end_though_the_caller_has_gone() {
+    let (stage, face, _asking) = set_up().await;
+    let put = stage.operate(Method::PUT, PATH, json!({ "url": "https://h.example/" }));
+    assert!(put.now_or_never().is_none(), "it takes more than one step");
+    let told = timeout(Duration::from_secs(20), face.changes.notified()).await;
+    told.expect("the face is told");
+    assert_eq!(stage.get(PATH).await.json()["url"], "https://h.example/");
 }

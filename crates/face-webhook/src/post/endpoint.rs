@@ -268,21 +268,30 @@ impl Post {
                     let _ = answer.send(Err(WebhookError::TooOften { max: MAX_BY_HAND }));
                 }
             }
-            Command::Resend { id, stream, events, answer } => {
+            Command::ByHand(id, answer) => {
                 let now = self.now();
                 let key = self.names.get(&id).copied();
-                let Some(endpoint) = key.and_then(|key| self.endpoints.get_mut(&key)) else {
+                let found = key.and_then(|key| self.endpoints.get_mut(&key));
+                let allowed = match found.map(|endpoint| endpoint.may_send_by_hand(now)) {
+                    Some(true) => Ok(()),
+                    Some(false) => Err(WebhookError::TooOften { max: MAX_BY_HAND }),
+                    None => Err(self.absent(&id)),
+                };
+                let _ = answer.send(allowed);
+            }
+            Command::Resend { id, stream, events, message, size, answer } => {
+                let now = self.now();
+                let found = self.names.get(&id).and_then(|key| self.endpoints.get(key));
+                let Some(endpoint) = found else {
                     let _ = answer.send(Err(self.absent(&id)));
                     return;
                 };
-                if endpoint.may_send_by_hand(now) {
-                    let size = endpoint.session.rules().size;
-                    let events: Vec<&EventView> = events.iter().collect();
-                    let document = flight::document(&id.0, size, &stream, &events);
-                    dispatch::by_hand(&self.shared, &endpoint.settings, document, now, answer);
-                } else {
-                    let _ = answer.send(Err(WebhookError::TooOften { max: MAX_BY_HAND }));
-                }
+                let size = size.unwrap_or_else(|| endpoint.session.rules().size);
+                let events: Vec<&EventView> = events.iter().collect();
+                let document = flight::document(&id.0, size, &stream, &events);
+                // Without one of its events it is another message.
+                let document = document.filter(|(_, id, _)| id.as_str() == message);
+                dispatch::by_hand(&self.shared, &endpoint.settings, document, now, answer);
             }
         }
     }

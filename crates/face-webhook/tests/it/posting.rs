@@ -37,8 +37,8 @@ async fn what_is_refused_is_parked_and_holds_up_nothing() {
     world.stored("webhook.attempts", 2).await;
     // It can be sent again, to this endpoint, as it was.
     let since = Timestamp::from_millis(0);
-    assert_eq!(world.hub.recover_webhook(&project, &id, since).await.unwrap(), 1);
-    world.hub.webhooks().unwrap().moved(&ids()).await.unwrap();
+    let recovered = world.hub.recover_webhook(&project, &id, since).await.unwrap();
+    assert_eq!((recovered.events, recovered.rest), (1, None));
     let came = world.desk.requests(3).await;
     assert_eq!(came[2], came[0]);
 }
@@ -92,14 +92,13 @@ async fn a_replay_sends_the_same_ids_and_bytes() {
     let (project, id) = ids();
     let from = offsets(&first[1].1)[0];
     world.hub.rewind_webhook(&project, &id, Start::After(Offset::new(from - 1))).await.unwrap();
-    world.hub.webhooks().unwrap().moved(&ids()).await.unwrap();
-    let all = world.desk.requests(5).await;
-    assert_eq!(all[3..], first[1..]);
-    // One of them by itself is the same message, too.
-    let at = Offset::new(from);
-    let answer = world.hub.webhooks().unwrap().resend(&ids(), at, at).await.unwrap();
-    assert!(answer.taken);
-    assert_eq!(world.desk.requests(6).await[5], first[1]);
+    let mut all = world.desk.requests(5).await;
+    if all[3] == all[4] {
+        // It was handed out and sent before the post heard that the place was moved.
+        all = world.desk.requests(6).await;
+        all.remove(4);
+    }
+    assert_eq!(all[3..5], first[1..]);
 }
 
 #[tokio::test]

@@ -37,14 +37,35 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, CatalogError>> + Send + 'static,
 {
+    in_turn_then(inner, change, |_| std::future::ready(()))
+}
+
+/// Runs a change in its turn, and once it was made and its turn is over, what comes `after` it; whoever
+/// asked hears of it when both are done. To the end of both even when they go away.
+pub(crate) fn in_turn_then<T, F, A>(
+    inner: &Arc<Inner>,
+    change: impl FnOnce(Arc<Inner>) -> F,
+    after: impl FnOnce(Arc<Inner>) -> A,
+) -> Change<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, CatalogError>> + Send + 'static,
+    A: Future<Output = ()> + Send + 'static,
+{
+    let after = after(inner.clone());
     let change = change(inner.clone());
     let inner = inner.clone();
     let (answer, outcome) = oneshot::channel();
     // Boxed, so that the runtime's part of a task is compiled for one kind of change and not for each.
     let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-        let _turn = inner.changes.lock().await;
+        let turn = inner.changes.lock().await;
+        let done = change.await;
+        drop(turn);
+        if done.is_ok() {
+            after.await;
+        }
         // Nobody waits any more when the caller went away.
-        let _ = answer.send(change.await);
+        let _ = answer.send(done);
     });
     tokio::spawn(task);
     Change(outcome)

@@ -3,6 +3,7 @@
 //! Called by the webhooks' changes, in turn with all changes of the catalog. A place is replaced as a
 //! whole, in one commit, and the feed with it: what is loaded of the old one is let go of.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outflow_model::{Offset, StreamName};
@@ -11,7 +12,7 @@ use super::Subscription;
 use super::change::{erased, is_there, locate};
 use super::follow::{attach, detach};
 use super::place::Place;
-use crate::catalog::change::commit;
+use crate::catalog::change::{commit, unavailable};
 use crate::hub::Inner;
 use crate::{CatalogError, Start};
 
@@ -56,12 +57,13 @@ pub(crate) async fn rewind(
 }
 
 /// Makes events of a stream not done that were done: they are handed out again, in their order. Says
-/// how many. What consumers hold of the stream is theirs no more.
+/// how many; those that retention has taken are not among them. What consumers hold of the stream is
+/// theirs no more.
 pub(crate) async fn reopen(
     inner: &Arc<Inner>,
     subscription: &Arc<Subscription>,
     name: &StreamName,
-    offsets: &[Offset],
+    offsets: &BTreeSet<Offset>,
 ) -> Changed<u64> {
     is_there(inner, subscription)?;
     // No answer may write the old place over the new one.
@@ -73,11 +75,15 @@ pub(crate) async fn reopen(
         let feed = queue.feeds.iter().find(|feed| feed.stream.name == *name);
         feed.map(|feed| (feed.stream.clone(), feed.place.clone()))
     };
-    let done = match found {
-        Some((stream, mut place)) => {
-            for offset in offsets.iter().filter(|offset| **offset >= stream.begins) {
-                if place.is_done(*offset) {
-                    place.reopen(*offset);
+    let found = found.map(|(stream, place)| {
+        let bounds = stream.bounds(&*inner.engine).map_err(unavailable);
+        bounds.map(|bounds| (stream, place, bounds.start..bounds.next))
+    });
+    let done = match found.unwrap_or(Err(CatalogError::NotFound)) {
+        Ok((stream, mut place, there)) => {
+            for &offset in offsets.iter().filter(|offset| there.contains(offset)) {
+                if place.is_done(offset) {
+                    place.reopen(offset);
                     count += 1;
                 }
             }
@@ -90,7 +96,7 @@ pub(crate) async fn reopen(
             }
             done
         }
-        None => Err(CatalogError::NotFound),
+        Err(error) => Err(error),
     };
     let mut queue = subscription.queue.lock();
     queue.on_hold = false;

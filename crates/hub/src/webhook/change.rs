@@ -2,27 +2,24 @@
 //!
 //! Called by [`Hub`](crate::Hub) in turn with all changes of the catalog: durable first, shown after.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use outflow_model::{Meta, Offset, StreamName, Timestamp};
-use outflow_store::{Condition, Op, Put, ReadError};
+use outflow_model::{Offset, StreamName, Timestamp};
+use outflow_store::{Condition, Op, Put};
 
 use super::{Webhook, WebhookId, note_key, subscription_name, view};
 use crate::catalog::change::{commit, keep_integration, unavailable};
 use crate::catalog::record;
 use crate::hub::Inner;
 use crate::subscription::change::{create_with, end_with};
-use crate::subscription::event::{envelope, header};
-use crate::subscription::headers;
 use crate::subscription::rewind::{reopen, rewind as rewind_subscription};
 use crate::subscription::{NewSubscription, Source, Sources, Subscription, SubscriptionSettings};
 use crate::{CatalogError, Integration, Start};
 
 /// What dead events' streams begin with: those that an endpoint will never take.
 const PARKED: &str = "webhook.parked:";
-/// The most parked events that are sent again at once.
-const MAX_RECOVERED: usize = 100_000;
 /// The longest URL that is stored, in bytes; the face wants less.
 const MAX_URL_BYTES: usize = 8 << 10;
 
@@ -62,7 +59,7 @@ pub(crate) async fn set(
 
 /// The subscription that holds an endpoint's place, as it begins.
 fn place(id: &WebhookId, webhook: &Webhook, start: Start) -> Changed<NewSubscription> {
-    let parked = parked(id)?;
+    let parked = parked_name(id)?;
     let source = Source { stream: webhook.stream.clone(), start, filter: None };
     Ok(NewSubscription {
         name: subscription_name(&id.1)?,
@@ -98,50 +95,38 @@ pub(crate) async fn rewind(inner: Arc<Inner>, id: WebhookId, start: Start) -> Ch
     rewind_subscription(&inner, &subscription, start).await
 }
 
-/// See [`Hub::recover_webhook`](crate::Hub::recover_webhook).
-pub(crate) async fn recover(inner: Arc<Inner>, id: WebhookId, since: Timestamp) -> Changed<u64> {
+/// What an endpoint has refused.
+#[derive(Debug, Default)]
+pub(crate) struct Parked {
+    /// Where the events are in the webhook's stream.
+    pub(super) offsets: BTreeSet<Offset>,
+    /// When the first was parked that there was no room for.
+    pub(super) rest: Option<Timestamp>,
+}
+
+/// Makes events that an endpoint has refused such as it was not sent yet. Says how many.
+pub(crate) async fn reopen_parked(
+    inner: Arc<Inner>,
+    id: WebhookId,
+    offsets: BTreeSet<Offset>,
+) -> Changed<u64> {
     let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
     let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
-    let found = inner.catalog.read().stream(&id.0, &parked(&id)?);
-    // It is made with the first event that is parked.
-    let Some(stream) = found else { return Ok(0) };
-    let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
-    let mut at = inner.engine.seek(stream.id, since).await.map_err(unavailable)?;
-    at = at.max(bounds.start);
-    let mut offsets = Vec::new();
-    while at < bounds.next && offsets.len() < MAX_RECOVERED {
-        let read = match inner.engine.read(stream.id, at, inner.options.read_chunk_bytes).await {
-            Ok(read) => read,
-            Err(ReadError::Damaged { resume, .. } | ReadError::Trimmed { start: resume }) => {
-                at = resume.max(at.next());
-                continue;
-            }
-            Err(error) => return Err(unavailable(error)),
-        };
-        for block in &read.blocks {
-            let (Ok(lines), Ok(metas)) = (block.lines(), block.metas()) else { continue };
-            let mut start = 0;
-            for meta in metas.iter() {
-                let line = lines.get(start..start + meta.line_len as usize).unwrap_or_default();
-                start += meta.line_len as usize;
-                let is_wanted = meta.offset >= at && meta.processed >= since;
-                offsets.extend(Some(&meta).filter(|_| is_wanted).and_then(|_| origin(&meta, line)));
-            }
-        }
-        at = read.next.max(at.next());
-    }
     reopen(&inner, &subscription, &webhook.stream, &offsets).await
 }
 
-/// Which event of the webhook's stream a parked one is a copy of.
-fn origin(meta: &Meta, line: &[u8]) -> Option<Offset> {
-    let offset = header(envelope(meta, line), headers::DEAD_OFFSET)?;
-    offset.parse().ok().map(Offset::new)
+/// Tells the face that an endpoint's place was moved. One that does not hear it has stopped, and
+/// finds the place as it is when it begins again.
+pub(crate) async fn moved(inner: Arc<Inner>, id: WebhookId) {
+    let Some(face) = inner.webhooks.get().cloned() else { return };
+    if let Err(error) = face.moved(&id).await {
+        tracing::debug!(project = %id.0, integration = %id.1, %error, "nobody was told that a webhook's place was moved");
+    }
 }
 
 /// The stream of the events that an endpoint refused.
-fn parked(id: &WebhookId) -> Changed<StreamName> {
+pub(super) fn parked_name(id: &WebhookId) -> Changed<StreamName> {
     let name = StreamName::new(&format!("{PARKED}{}", id.1));
     name.map_err(|error| CatalogError::Invalid(format!("id: {error}")))
 }
@@ -161,8 +146,13 @@ pub(crate) fn forgetting(id: &WebhookId) -> Op {
 pub(crate) fn look_again(inner: &Arc<Inner>, one: &Integration) {
     let id = (one.project.clone(), one.id.clone());
     if let Some(subscription) = subscription(inner, &id).filter(|_| one.webhook.is_some()) {
-        // The filter was read before it was stored.
-        subscription.show(inner, view(one).unwrap_or_default());
+        match view(one) {
+            Ok(shown) => subscription.show(inner, shown),
+            // What was shown before stays, and nobody serves it: see [`Hub::endpoint_subscription`].
+            Err(error) => {
+                tracing::error!(project = %id.0, integration = %id.1, %error, "a webhook's filter cannot be read; the webhook is not served");
+            }
+        }
     }
 }
 

@@ -1,34 +1,36 @@
-//! Looking at what an endpoint was sent, to send it once more.
+//! Looking at what an endpoint was sent or has refused, to send it once more.
+//!
+//! Called by [`Hub`](crate::Hub), out of turn: nothing is changed here.
 
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use outflow_model::Offset;
+use outflow_model::{Offset, Timestamp};
 use outflow_store::ReadError;
 
+use super::change::{Parked, parked_name};
 use super::{WebhookId, view};
 use crate::catalog::change::unavailable;
 use crate::hub::Inner;
-use crate::subscription::EventView;
+use crate::subscription::{EventView, headers};
 use crate::{CatalogError, Stream};
 
-/// The most events that are looked at.
-const MAX_EVENTS: usize = 100;
+/// The most events that are looked up by their offsets: as many as go into a message.
+pub(super) const MAX_EVENTS: usize = 100;
+/// The most parked events that are sent again at once.
+const MAX_RECOVERED: usize = 100_000;
 
-/// See [`Hub::endpoint_events`](crate::Hub::endpoint_events).
-pub(super) async fn events(
+/// See [`Hub::look_through`](crate::Hub::look_through).
+pub(super) async fn through<B>(
     inner: &Inner,
-    id: &WebhookId,
-    first: Offset,
-    last: Offset,
-) -> Result<(Arc<Stream>, Vec<EventView>), CatalogError> {
-    let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
-    let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
-    let found = inner.catalog.read().stream(&id.0, &webhook.stream);
-    let stream = found.ok_or(CatalogError::NotFound)?;
-    let (shown, now) = (view(&one)?, inner.clock.now());
+    stream: &Stream,
+    from: Offset,
+    end: Offset,
+    mut each: impl FnMut(EventView) -> ControlFlow<B>,
+) -> Result<Option<B>, CatalogError> {
     let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
-    let (mut at, end) = (first.max(bounds.start), last.next().min(bounds.next));
-    let mut events = Vec::new();
+    let (mut at, end) = (from.max(bounds.start), end.min(bounds.next));
     while at < end {
         let read = match inner.engine.read(stream.id, at, inner.options.read_chunk_bytes).await {
             Ok(read) => read,
@@ -39,23 +41,99 @@ pub(super) async fn events(
             Err(error) => return Err(unavailable(error)),
         };
         for block in &read.blocks {
-            let (Ok(lines), Ok(metas)) = (block.lines(), block.metas()) else { continue };
+            let Ok(metas) = block.metas() else { continue };
             let mut start = 0;
             for meta in metas.iter() {
                 let line_end = start + meta.line_len as usize;
-                let line = lines.get(start..line_end).unwrap_or_default();
-                let is_within = meta.offset >= at && meta.offset < end;
-                if is_within && shown.as_ref().is_none_or(|view| view.passes(&meta, line, now)) {
-                    events.push(EventView::new(block.clone(), start, meta));
-                }
-                if events.len() > MAX_EVENTS {
-                    let reason = format!("offsets: at most {MAX_EVENTS} events");
-                    return Err(CatalogError::Invalid(reason));
+                if meta.offset >= at
+                    && meta.offset < end
+                    && let ControlFlow::Break(found) =
+                        each(EventView::new(block.clone(), start, meta))
+                {
+                    return Ok(Some(found));
                 }
                 start = line_end;
             }
         }
         at = read.next.max(at.next());
     }
+    Ok(None)
+}
+
+/// See [`Hub::stretch_since`](crate::Hub::stretch_since).
+pub(super) async fn stretch(
+    inner: &Inner,
+    stream: &Stream,
+    since: Option<Timestamp>,
+) -> Result<(Offset, Offset), CatalogError> {
+    let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
+    let found = match since {
+        Some(since) => inner.engine.seek(stream.id, since).await.map_err(unavailable)?,
+        None => bounds.start,
+    };
+    Ok((found.max(bounds.start), bounds.next))
+}
+
+/// See [`Hub::endpoint_events`](crate::Hub::endpoint_events).
+pub(super) async fn events(
+    inner: &Inner,
+    id: &WebhookId,
+    offsets: &[Offset],
+) -> Result<(Arc<Stream>, Vec<EventView>), CatalogError> {
+    if offsets.len() > MAX_EVENTS {
+        return Err(CatalogError::Invalid(format!("offsets: at most {MAX_EVENTS}")));
+    }
+    let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
+    let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
+    let found = inner.catalog.read().stream(&id.0, &webhook.stream);
+    let stream = found.ok_or(CatalogError::NotFound)?;
+    let (shown, now) = (view(&one)?, inner.clock.now());
+    let mut wanted: BTreeSet<Offset> = offsets.iter().copied().collect();
+    let mut found = HashMap::with_capacity(wanted.len());
+    // What lies between is read as far as it comes along, and not looked for.
+    while let Some(first) = wanted.pop_first() {
+        let mut last = first;
+        while let Some(next) = wanted.first().copied().filter(|next| *next == last.next()) {
+            wanted.pop_first();
+            last = next;
+        }
+        let take = |event: EventView| {
+            if shown.as_ref().is_none_or(|view| view.passes(event.meta(), event.line(), now)) {
+                found.insert(event.offset(), event);
+            }
+            ControlFlow::<()>::Continue(())
+        };
+        through(inner, &stream, first, last.next(), take).await?;
+    }
+    let events = offsets.iter().filter_map(|offset| found.remove(offset)).collect();
     Ok((stream, events))
+}
+
+/// The events that an endpoint has refused since a time, the earliest first.
+pub(super) async fn parked(
+    inner: &Inner,
+    id: &WebhookId,
+    since: Timestamp,
+) -> Result<Parked, CatalogError> {
+    let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
+    one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
+    let found = inner.catalog.read().stream(&id.0, &parked_name(id)?);
+    // It is made with the first event that is parked.
+    let Some(stream) = found else { return Ok(Parked::default()) };
+    let (from, end) = stretch(inner, &stream, Some(since)).await?;
+    let mut offsets = BTreeSet::new();
+    let take = |event: EventView| {
+        if event.meta().processed < since {
+            return ControlFlow::Continue(());
+        }
+        if offsets.len() >= MAX_RECOVERED {
+            return ControlFlow::Break(event.meta().processed);
+        }
+        // Which event of the webhook's stream it is a copy of.
+        let of = event.header(headers::DEAD_OFFSET).and_then(|offset| offset.parse().ok());
+        offsets.extend(of.map(Offset::new));
+        ControlFlow::Continue(())
+    };
+    let rest = through(inner, &stream, from, end, take).await?;
+    Ok(Parked { offsets, rest })
 }

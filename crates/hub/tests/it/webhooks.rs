@@ -1,10 +1,20 @@
 //! Webhooks in the catalog: their places come and go with them, and show what may be shown.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 use outflow_hub::subscription::{ConsumerOptions, Delivered, NewSubscription, Sources};
+use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery};
+use outflow_hub::webhook::{Asking, Recovered, WebhookId};
 use outflow_hub::{
     CatalogError, Integration, NewStream, Options, Settle, Start, StreamSettings, Webhook,
+    WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
 };
-use outflow_model::{Action, Grant, IntegrationId, Offset, SubscriptionName};
+use outflow_model::{Action, Grant, IntegrationId, Offset, SubscriptionName, Timestamp};
+use outflow_store::{Batch, Condition, Engine as _, Op, Put};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::world::{World, grant, integration, name, open, project_id, publisher, world};
 
@@ -180,5 +190,195 @@ async fn the_stream_of_a_webhook_stays() {
     let refused = world.hub.set_webhook(&project_id("p"), &id(), other, Start::Latest).await;
     assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
     let refused = set(&world, Some("{")).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+}
+
+/// A face that hears when places are moved, and does nothing else.
+#[derive(Debug, Default)]
+struct Ear(Notify);
+
+impl Webhooks for Ear {
+    fn check(&self, _: &Webhook, _: &[(String, String)]) -> Result<(), WebhookFault> {
+        Ok(())
+    }
+
+    fn secret(
+        &self,
+        _: &str,
+        _: Option<WebhookKey>,
+        _: Option<&str>,
+    ) -> Result<String, WebhookFault> {
+        Ok(String::new())
+    }
+
+    fn public_key(&self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn changed<'a>(&'a self, _: &'a WebhookId, _: bool) -> Asking<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn moved<'a>(&'a self, moved: &'a WebhookId) -> Asking<'a, ()> {
+        assert_eq!(*moved, (project_id("p"), id()));
+        self.0.notify_one();
+        Box::pin(async { Ok(()) })
+    }
+
+    fn retry<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn status<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, WebhookStatus> {
+        Box::pin(async { Err(WebhookError::Unavailable) })
+    }
+
+    fn attempts<'a>(&'a self, _: &'a WebhookId, _: AttemptQuery) -> Asking<'a, AttemptPage> {
+        Box::pin(async { Err(WebhookError::Unavailable) })
+    }
+
+    fn resend<'a>(&'a self, _: &'a WebhookId, _: &'a str) -> Asking<'a, WebhookAnswer> {
+        Box::pin(async { Err(WebhookError::Unavailable) })
+    }
+
+    fn test<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, WebhookAnswer> {
+        Box::pin(async { Err(WebhookError::Unavailable) })
+    }
+}
+
+#[tokio::test]
+async fn the_face_hears_of_a_place_that_was_moved_though_the_caller_has_gone() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A"]).await;
+    assert_eq!(take(&world, 1).await, ["A"]);
+    let ear = Arc::new(Ear::default());
+    world.hub.set_webhooks(ear.clone());
+    drop(world.hub.rewind_webhook(&project_id("p"), &id(), Start::Earliest));
+    let heard = timeout(Duration::from_secs(20), ear.0.notified()).await;
+    heard.expect("the face is told");
+    assert_eq!(take(&world, 1).await, ["A"], "the place is moved when it is");
+}
+
+/// Parks the next `count` events of the place.
+async fn refuse(world: &World, count: usize) {
+    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    let mut consumers = world.hub.consumers(&operator());
+    consumers.add(&place, ConsumerOptions::default()).await.unwrap();
+    let mut parked = 0;
+    while parked < count {
+        let Delivered::Events { consumer, events } = consumers.next(100).await else { panic!() };
+        parked += events.len();
+        let cause = || "no".to_owned();
+        let one = |lease| Settle::DeadLetter { lease, cause: cause() };
+        let answers: Vec<Settle> = events.iter().map(|event| one(event.lease)).collect();
+        consumers.settle(consumer, &answers).unwrap().await.unwrap();
+    }
+}
+
+async fn recover(world: &World, since: Timestamp) -> Recovered {
+    world.hub.recover_webhook(&project_id("p"), &id(), since).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_refused_is_sent_again_in_order_also_after_a_restart() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B"]).await;
+    assert_eq!(take(&world, 1).await, ["A"]);
+    refuse(&world, 1).await;
+    publish(&world, &["C", "D", "E"]).await;
+    assert_eq!(take(&world, 1).await, ["C"]);
+    refuse(&world, 2).await;
+    let since = Timestamp::from_millis(0);
+    assert_eq!(recover(&world, since).await, Recovered { events: 3, rest: None });
+    // What waits already is not made to wait twice.
+    assert_eq!(recover(&world, since).await, Recovered { events: 0, rest: None });
+    let world = open(&world.clock, &world.engine, Options::default()).await;
+    assert_eq!(take(&world, 3).await, ["B", "D", "E"]);
+    let later = world.hub.clock().now().plus_millis(1);
+    assert_eq!(recover(&world, later).await, Recovered { events: 0, rest: None });
+}
+
+/// Several thousand places lie between: those done out of their order are stored in pieces, each with
+/// how far all is done as it was then.
+#[tokio::test]
+async fn what_was_refused_far_back_is_sent_again_after_a_restart() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["FAR"]).await;
+    refuse(&world, 1).await;
+    for _ in 0..4 {
+        publish(&world, &["X"; 3_000]).await;
+    }
+    publish(&world, &["HELD", "Y"]).await;
+    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    let mut consumers = world.hub.consumers(&operator());
+    let consumer = consumers.add(&place, ConsumerOptions::default()).await.unwrap();
+    let mut taken = 0;
+    while taken < 12_002 {
+        let Delivered::Events { events, .. } = consumers.next(1_000).await else { panic!() };
+        taken += events.len();
+        let is_done = |event_type: &str| event_type != "HELD";
+        let done = events.iter().filter(|one| is_done(one.event.event_type()));
+        let acks: Vec<_> = done.map(|one| Settle::Ack(one.lease)).collect();
+        consumers.settle(consumer, &acks).unwrap().await.unwrap();
+    }
+    drop(consumers);
+    let since = Timestamp::from_millis(0);
+    assert_eq!(recover(&world, since).await.events, 1);
+    let world = open(&world.clock, &world.engine, Options::default()).await;
+    assert_eq!(take(&world, 2).await, ["FAR", "HELD"]);
+}
+
+#[tokio::test]
+async fn what_retention_has_taken_is_not_said_to_be_sent_again() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B"]).await;
+    refuse(&world, 2).await;
+    let stream = world.hub.stream(&project_id("p"), &name("events")).unwrap();
+    let ops = vec![Op::Trim(stream.id, Offset::FIRST.next())];
+    world.engine.submit(Batch { ops, ..Batch::default() }).await.unwrap();
+    assert_eq!(recover(&world, Timestamp::from_millis(0)).await.events, 1);
+    assert_eq!(take(&world, 1).await, ["B"]);
+}
+
+/// A version that reads filters otherwise must not send what the filter was to keep back.
+#[tokio::test]
+async fn a_stored_filter_that_cannot_be_read_lets_nothing_through() {
+    let world = world().await;
+    set(&world, Some(r#"[{"types":["OPEN"]}]"#)).await.unwrap();
+    let key: Bytes = "catalog/integration/p/i".into();
+    let entry = world.engine.get(&key).await.unwrap().unwrap();
+    let text = String::from_utf8(entry.value.to_vec()).unwrap();
+    let odd = text.replace(r#"\"types\""#, r#"\"species\""#);
+    assert_ne!(odd, text);
+    let put = Put { key, value: Some(odd.into()), condition: Condition::Any };
+    let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
+    world.engine.submit(batch).await.unwrap();
+    let world = open(&world.clock, &world.engine, Options::default()).await;
+    publish(&world, &["OPEN", "SEND"]).await;
+    assert!(world.hub.integration(&project_id("p"), &id()).unwrap().webhook.is_some());
+    assert!(world.hub.endpoint_subscription(&project_id("p"), &id()).is_none());
+    // Set anew, it goes on where it was: nothing is lost.
+    set(&world, Some(r#"[{"types":["OPEN"]}]"#)).await.unwrap();
+    assert_eq!(take(&world, 1).await, ["OPEN"]);
+}
+
+#[tokio::test]
+async fn events_are_looked_up_by_their_offsets_wherever_they_are() {
+    let world = world().await;
+    set(&world, Some(r#"[{"types":["OPEN"]}]"#)).await.unwrap();
+    publish(&world, &["OPEN", "SEND", "OPEN", "OPEN"]).await;
+    let at = |by: u64| Offset::new(Offset::FIRST.get() + by);
+    let wanted = [at(3), at(0), at(1), at(9)];
+    let endpoint = (project_id("p"), id());
+    let (_, events) = world.hub.endpoint_events(&endpoint, &wanted).await.unwrap();
+    let found: Vec<Offset> =
+        events.iter().map(outflow_hub::subscription::EventView::offset).collect();
+    assert_eq!(found, [at(3), at(0)], "in the order asked for; nothing hidden, nothing made up");
+    let many = vec![at(0); 101];
+    let refused = world.hub.endpoint_events(&endpoint, &many).await;
     assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
 }

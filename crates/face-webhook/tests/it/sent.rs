@@ -1,0 +1,94 @@
+//! What was sent: the log of attempts, read the last one first, and messages sent once more by their id.
+
+use outflow_face_webhook::outcome::Outcome;
+use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery, AttemptStatus};
+use outflow_hub::{Webhook, WebhookError};
+use outflow_model::Clock as _;
+use outflow_model::clock::SystemClock;
+
+use crate::world::{World, again, ids, webhook};
+
+const ALL: AttemptQuery = AttemptQuery { status: None, since: None, before: None, limit: 100 };
+
+async fn attempts(world: &World, query: AttemptQuery) -> AttemptPage {
+    world.hub.webhooks().unwrap().attempts(&ids(), query).await.unwrap()
+}
+
+#[tokio::test]
+async fn attempts_are_listed_the_last_one_first_page_by_page() {
+    let world = World::new(webhook(1)).await;
+    assert_eq!(attempts(&world, ALL).await, AttemptPage { attempts: Vec::new(), next: None });
+    let refused = Outcome::Refused { status: 400 };
+    world.desk.answers.lock().extend([again(), again(), Outcome::Taken, refused]);
+    world.publish(&["A", "B"]).await;
+    let came = world.desk.requests(4).await;
+    world.stored("webhook.attempts", 4).await;
+    let all = attempts(&world, ALL).await;
+    let told = |page: &AttemptPage| -> Vec<(String, u32)> {
+        page.attempts.iter().map(|one| (one.outcome.clone(), one.number)).collect()
+    };
+    let expected = [("refused", 1), ("taken", 3), ("again", 2), ("again", 1)];
+    assert_eq!(told(&all), expected.map(|(outcome, number)| (outcome.to_owned(), number)));
+    assert_eq!(all.next, None);
+    let ids: Vec<&str> = all.attempts.iter().rev().map(|one| one.message.as_str()).collect();
+    assert_eq!(ids, came.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>());
+    assert_eq!(all.attempts[3].excerpt, "ok");
+    assert!(all.attempts[3].next_attempt.is_some() && all.attempts[0].next_attempt.is_none());
+    // Page by page they are the same.
+    let (mut paged, mut before) = (Vec::new(), None);
+    loop {
+        let page = attempts(&world, AttemptQuery { before, limit: 1, ..ALL }).await;
+        paged.extend(page.attempts);
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, all.attempts);
+    for (status, count) in [
+        (AttemptStatus::Failed, 3),
+        (AttemptStatus::Again, 2),
+        (AttemptStatus::Refused, 1),
+        (AttemptStatus::Answered(503), 0),
+    ] {
+        let page = attempts(&world, AttemptQuery { status: Some(status), ..ALL }).await;
+        assert_eq!(page.attempts.len(), count, "{status:?}");
+    }
+    let later = Some(SystemClock.now().plus_millis(60_000));
+    assert_eq!(attempts(&world, AttemptQuery { since: later, ..ALL }).await.attempts, []);
+    let since = Some(all.attempts[1].ended);
+    let recent = attempts(&world, AttemptQuery { since, ..ALL }).await.attempts;
+    assert!(recent.len() >= 2 && recent.iter().all(|one| one.ended >= all.attempts[1].ended));
+}
+
+/// Its events do not follow on each other, and others lie between that are not for the endpoint.
+#[tokio::test]
+async fn a_message_is_sent_again_by_its_id_as_it_was() {
+    let filter = Some(r#"[{"types":["OPEN"]}]"#.to_owned());
+    let world = World::new(Webhook { filter, ..webhook(5) }).await;
+    world.publish(&["OPEN", "SEND", "OPEN", "OPEN", "SEND", "SEND", "OPEN", "OPEN"]).await;
+    let first = world.desk.requests(1).await;
+    world.stored("webhook.attempts", 1).await;
+    let attempt = attempts(&world, ALL).await.attempts.remove(0);
+    let lengths = attempt.runs.iter().map(|(first, last)| last.get() - first.get() + 1);
+    assert_eq!(lengths.collect::<Vec<_>>(), [1, 2, 2]);
+    let webhooks = world.hub.webhooks().unwrap().clone();
+    assert!(webhooks.resend(&ids(), &attempt.message).await.unwrap().taken);
+    assert_eq!(world.desk.requests(2).await[1], first[0]);
+    let unknown = webhooks.resend(&ids(), "msg_00").await;
+    assert_eq!(unknown, Err(WebhookError::NoMessage));
+    // What it may not be sent any more is not sent by hand either.
+    let (project, id) = ids();
+    let narrow = Some(r#"[{"types":["SEND"]}]"#.to_owned());
+    let changed = Webhook { filter: narrow, ..webhook(5) };
+    world.hub.set_webhook(&project, &id, changed, outflow_hub::Start::Latest).await.unwrap();
+    world.changed(false).await;
+    let hidden = webhooks.resend(&ids(), &attempt.message).await;
+    assert_eq!(hidden, Err(WebhookError::NoMessage));
+    // Looking for what is not there is limited as sending is.
+    for _ in 3..10 {
+        assert_eq!(webhooks.resend(&ids(), "msg_00").await, Err(WebhookError::NoMessage));
+    }
+    let often = webhooks.resend(&ids(), "msg_00").await;
+    assert!(matches!(often, Err(WebhookError::TooOften { .. })), "{often:?}");
+}
