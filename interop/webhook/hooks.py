@@ -107,6 +107,18 @@ class Hook:
     def rotate(self, **settings):
         return self._ask("POST", f"{self.path}/rotate", settings)["secret"]
 
+    def attempts(self, **query):
+        answer = requests.get(f"{self.path}/attempts", params=query, headers=OPERATOR, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
+
+    def resend(self, message):
+        return self._ask("POST", f"{self.path}/resend", {"message": message})
+
+    def move(self, url, **settings):
+        """Other settings; the secret stays."""
+        self._ask("PUT", self.path, {"url": url, "batch": 1, **settings})
+
     def state(self):
         return self._ask("GET", self.path)
 

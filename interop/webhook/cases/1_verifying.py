@@ -64,6 +64,18 @@ report("npm svix in Express", by_express("svix", SECRET))
 report("v1a by Node's own Ed25519", by_express("ed25519", ED25519))
 
 
+@case
+def a_pair_that_the_server_draws_verifies_by_its_public_half_alone():
+    with hook(Receiver().url, key_type="ed25519") as made:
+        public = made.state()["public_key"]
+        assert public.startswith("whpk_") and made.secret.startswith("whsk_"), public
+        with express(public, "ed25519") as (url, lines):
+            made.move(url)
+            made.publish(event(1))
+            said = lines.readline().strip()
+            assert said.startswith("ok "), said
+
+
 def by_python(library):
     def run():
         receiver = Receiver()

@@ -81,3 +81,23 @@ def gone_ends_it():
         receiver.take(1)
         assert receiver.is_quiet(2)
         assert made.state()["state"] == "disabled", made.state()
+
+
+@case
+def attempts_are_listed_and_a_message_is_sent_again_by_its_id():
+    receiver = Receiver(lambda number: FAILING if number == 0 else FINE)
+    with hook(receiver.url, batch=5) as made:
+        made.publish(*events(5))
+        first, second = receiver.take(2)
+        assert (first.id, first.body) == (second.id, second.body)
+        # Attempts are told of a moment after they were made.
+        deadline = time.monotonic() + 20
+        while len(made.attempts()) < 2:
+            assert time.monotonic() < deadline, made.attempts()
+        outcomes = [(one["outcome"], one["status"], one["attempt"]) for one in made.attempts()]
+        assert outcomes == [("taken", 200, 2), ("again", 500, 1)], outcomes
+        [failed] = made.attempts(status="failed")
+        assert (failed["message"], failed["events"]) == (first.id, 5), failed
+        assert made.resend(first.id)["taken"]
+        [third] = receiver.take(1)
+        assert (third.id, third.body) == (first.id, first.body)
