@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::health::Alert;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::wire::BatchSize;
 
 /// How many entries may wait to be written.
 const WAITING: usize = 4_096;
@@ -53,6 +54,8 @@ pub(crate) enum Entry {
 pub(crate) struct AttemptEntry {
     pub(crate) message: String,
     pub(crate) offsets: Vec<Offset>,
+    /// How many events batches had at most when it was made.
+    pub(crate) size: BatchSize,
     /// The first is 1.
     pub(crate) number: u32,
     /// `taken`, `again`, `refused` or `gone`.
@@ -183,6 +186,7 @@ fn attempt(one: &AttemptEntry) -> Value {
         "first_offset": first.map(ToString::to_string),
         "last_offset": last.map(ToString::to_string),
         "events": one.offsets.len(),
+        "batch": one.size.get(),
         "attempt": one.number,
         "outcome": one.outcome,
         "status": one.status,

@@ -98,10 +98,10 @@ impl Post {
             self.shared.metrics.failures.inc();
         }
         let told = endpoint.session.batch(id.batch);
-        let told = told.map(|sent| (offsets(sent.events), sent.failures + 1));
+        let told = told.map(|sent| (offsets(sent.events), sent.size, sent.failures + 1));
         self.tell(key, Input::Ended(id.batch, outcome)).await;
-        if let Some((offsets, number)) = told {
-            self.log(key, &message, attempt, offsets, number);
+        if let Some((offsets, size, number)) = told {
+            self.log(key, &message, attempt, (offsets, size), number);
         }
     }
 
@@ -111,7 +111,7 @@ impl Post {
         key: u64,
         message: &MessageId,
         attempt: Attempt,
-        offsets: Vec<Offset>,
+        (offsets, size): (Vec<Offset>, BatchSize),
         number: u32,
     ) {
         let now = self.now();
@@ -124,6 +124,7 @@ impl Post {
         let entry = AttemptEntry {
             message: message.to_string(),
             offsets,
+            size,
             number,
             outcome,
             failure,

@@ -15,6 +15,7 @@ mod crowd;
 mod exchanges;
 mod hostile;
 mod keys;
+mod moving;
 mod posting;
 mod proxies;
 mod sent;

@@ -92,3 +92,18 @@ async fn a_message_is_sent_again_by_its_id_as_it_was() {
     let often = webhooks.resend(&ids(), "msg_00").await;
     assert!(matches!(often, Err(WebhookError::TooOften { .. })), "{often:?}");
 }
+
+/// Settings that were changed meanwhile do not change the form of a message.
+#[tokio::test]
+async fn a_message_of_a_larger_batch_is_sent_again_as_it_was() {
+    let world = World::new(webhook(10)).await;
+    world.publish(&["A"; 10]).await;
+    let first = world.desk.requests(1).await;
+    world.stored("webhook.attempts", 1).await;
+    let (project, id) = ids();
+    world.hub.set_webhook(&project, &id, webhook(1), outflow_hub::Start::Latest).await.unwrap();
+    world.changed(false).await;
+    let webhooks = world.hub.webhooks().unwrap().clone();
+    assert!(webhooks.resend(&ids(), &first[0].0).await.unwrap().taken);
+    assert_eq!(world.desk.requests(2).await[1], first[0]);
+}

@@ -235,8 +235,14 @@ impl World {
 
     /// The server is stopped, and another goes on with what it has stored.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async |_| {}).await
+    }
+
+    /// The same, something being done with its hub once endpoints are served no more.
+    pub(crate) async fn restart_after(self, does: impl AsyncFnOnce(Hub)) -> Self {
         drop(self.stop);
         self.task.await.unwrap();
+        does(self.hub).await;
         open(self.engine, self.desk, self.options).await
     }
 

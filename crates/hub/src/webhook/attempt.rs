@@ -91,7 +91,7 @@ pub struct WebhookAttempt {
     pub excerpt: Bytes,
     /// When the next attempt was to be made.
     pub next_attempt: Option<Timestamp>,
-    /// How many taken before it were not told of.
+    /// How many of its kind, taken or not, were not told of before it.
     pub left_out: u64,
 }
 
