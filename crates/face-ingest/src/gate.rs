@@ -94,6 +94,9 @@ impl Gate {
 }
 
 /// The room that one payload has.
+///
+/// Invariant: whoever has room does not wait for more: payloads that come slowly and together would all
+/// wait for one another, and hold up the whole project until their time is over.
 #[derive(Debug)]
 pub struct Held {
     room: Arc<Semaphore>,
@@ -103,7 +106,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Waits for room for `bytes` more; says whether there was any in time.
+    /// Takes room for `bytes` more, which only the first ones wait for; says whether there was any.
     async fn take(&mut self, bytes: usize) -> Option<()> {
         self.bytes = self.bytes.saturating_add(bytes);
         let more = self.bytes.div_ceil(UNIT_BYTES).saturating_sub(self.units);
@@ -112,17 +115,17 @@ impl Held {
         }
         let units = u32::try_from(more).ok()?;
         // The usual case needs no timer.
-        let permit = if let Ok(permit) = self.room.clone().try_acquire_many_owned(units) {
-            permit
-        } else {
-            let wait = self.room.clone().acquire_many_owned(units);
-            tokio::time::timeout(ROOM_WAIT, wait).await.ok()?.ok()?
-        };
-        self.units += more;
-        match &mut self.permit {
-            Some(held) => held.merge(permit),
-            None => self.permit = Some(permit),
+        let now = self.room.clone().try_acquire_many_owned(units).ok();
+        match (now, &mut self.permit) {
+            (Some(permit), Some(held)) => held.merge(permit),
+            (Some(permit), none) => *none = Some(permit),
+            (None, Some(_)) => return None,
+            (None, none) => {
+                let wait = self.room.clone().acquire_many_owned(units);
+                *none = Some(tokio::time::timeout(ROOM_WAIT, wait).await.ok()?.ok()?);
+            }
         }
+        self.units += more;
         Some(())
     }
 }
@@ -163,5 +166,22 @@ mod tests {
         assert!(first.grow(96).await && !second.grow(1).await);
         drop(first);
         assert!(gate.room().grow(4 << 10).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_room_does_not_wait_for_more() {
+        let gate = Gates::new(1, 4 << 10).of(&ProjectId::new("acme").unwrap());
+        let (mut first, mut second) = (gate.room(), gate.room());
+        assert!(first.grow(2 << 10).await && second.grow(2 << 10).await);
+        let begun = Instant::now();
+        assert!(!first.grow(1).await);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        // Who has none waits for what another gives back.
+        let mut third = gate.room();
+        let (grown, ()) = tokio::join!(third.grow(1), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(second);
+        });
+        assert!(grown);
     }
 }
