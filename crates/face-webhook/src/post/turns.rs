@@ -151,6 +151,7 @@ impl Turns {
 
     /// A batch is to be sent when its turn comes.
     pub(super) fn want(&mut self, party: Party, wanted: Wanted) {
+        self.revise(wanted.endpoint, &party);
         if let Some(known) = self.waiting.get_mut(&wanted.endpoint) {
             known.batches.push_back(wanted);
             return;
@@ -159,6 +160,14 @@ impl Turns {
         let waiting = Waiting { party, batches, at: At::Ready, ticket: 0 };
         self.waiting.insert(wanted.endpoint, waiting);
         self.stand(wanted.endpoint, At::Ready);
+    }
+
+    /// An endpoint goes by this now, as far as it waits: it is judged by what its requests count as
+    /// when they begin. Its place is as it was.
+    pub(super) fn revise(&mut self, endpoint: u64, party: &Party) {
+        if let Some(Waiting { party: known, .. }) = self.waiting.get_mut(&endpoint) {
+            (known.lanes, known.is_slow) = (party.lanes, party.is_slow);
+        }
     }
 
     /// What waits of an endpoint waits no more; gives the batches.

@@ -197,3 +197,40 @@ fn who_waits_for_a_host_is_not_forgotten_when_another_gives_up_its_turn() {
     turns.pass(&party("p", "one.example").place);
     assert_eq!(next(&mut turns), Some(3));
 }
+
+#[test]
+fn one_that_turns_slow_while_it_waits_has_no_more_than_the_part_of_the_slow() {
+    let mut turns = Turns::new(&Options {
+        max_in_flight: 100,
+        max_per_host: 64,
+        posts: 1,
+        ..Options::default()
+    });
+    let wide = Party { lanes: 64, ..party("wide", "a.example") };
+    let slow = Party { is_slow: true, ..wide.clone() };
+    let other = Party { is_slow: true, ..party("other", "b.example") };
+    let want = |turns: &mut Turns, party: &Party, endpoint, batch| {
+        let wanted = Wanted { endpoint, batch: BatchId(batch), is_noted: false };
+        turns.want(party.clone(), wanted);
+    };
+    // It always has more to send, so that it never ceases to wait.
+    (0..40).for_each(|batch| want(&mut turns, &wide, 0, batch));
+    (40..60).for_each(|batch| want(&mut turns, &slow, 0, batch));
+    let mut under_way = VecDeque::new();
+    while let Some(Wanted { endpoint, batch, .. }) = turns.next() {
+        turns.begin(endpoint, batch, slow.clone(), 10);
+        under_way.push_back(batch);
+    }
+    assert_eq!((under_way.len(), turns.slow), (10, turns.max_slow()));
+    want(&mut turns, &other, 1, 100);
+    assert_eq!(turns.next(), None);
+    for _ in 0..4 {
+        turns.end(0, under_way.pop_front().unwrap());
+        let next = turns.next().unwrap();
+        if next.endpoint == 1 {
+            return;
+        }
+        turns.begin(0, next.batch, slow.clone(), 10);
+    }
+    panic!("the slow one of another project has no turn");
+}
