@@ -147,7 +147,12 @@ impl<E: Held> Session<E> {
         }
         let alert = self.health.next_alert(self.rules.disable_after);
         let alert = alert.filter(|_| self.lanes.has_failed());
-        let sends = if self.away.is_some() { self.away } else { self.next_send() };
+        let sends = match self.away {
+            // What lands is waited for, and not a time.
+            Some(_) if self.is_joined => None,
+            Some(until) => Some(until),
+            None => self.next_send(),
+        };
         sends.into_iter().chain(alert).min()
     }
 
@@ -184,7 +189,10 @@ impl<E: Held> Session<E> {
         let mut has_failed = false;
         match input {
             Input::Arrived(events) => {
-                if self.is_joined {
+                if self.is_joined && self.away.is_some() {
+                    // It was handed out before the hub heard: what was given back comes before it.
+                    self.outputs.push(Output::GiveBack(events));
+                } else if self.is_joined {
                     self.lanes.arrive(events, self.rules.by_key, now);
                 }
             }
@@ -245,7 +253,8 @@ impl<E: Held> Session<E> {
         self.give_back();
     }
 
-    /// While it is away, gives back what is not under way. With nothing under way it leaves, which
+    /// While it is away, gives back what is not under way. It takes nothing more as this consumer, to
+    /// which later events may have been handed out already. With nothing under way it leaves, which
     /// gives everything back.
     fn give_back(&mut self) {
         if self.away.is_some() && self.is_joined && self.lanes.flying() > 0 {
@@ -333,6 +342,13 @@ impl<E: Held> Session<E> {
 
     /// Sends what can be sent.
     fn go_on(&mut self, now: Timestamp) {
+        if self.away.is_some() && self.is_joined {
+            // It comes back as another consumer, which is handed what was given back before the rest.
+            if self.lanes.flying() > 0 {
+                return;
+            }
+            self.leave();
+        }
         self.away = self.away.filter(|until| *until > now);
         if !self.is_open() || self.away.is_some() {
             // What is under way may still be taken.

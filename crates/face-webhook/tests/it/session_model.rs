@@ -64,6 +64,10 @@ pub(crate) struct World {
     parked: BTreeSet<u64>,
     /// What the consumer was given and has not settled; `None`: there is no consumer.
     pub(crate) given: Option<BTreeSet<u64>>,
+    /// What of this has not arrived yet.
+    on_way: Vec<Event>,
+    /// How often there was a consumer.
+    pub(crate) joins: u64,
     pub(crate) flying: BTreeMap<BatchId, Vec<Event>>,
     /// Batches that wait for their turn, and whether they are noted before they are sent.
     pub(crate) waiting: VecDeque<(BatchId, bool)>,
@@ -92,6 +96,8 @@ impl World {
             settled: BTreeSet::new(),
             parked: BTreeSet::new(),
             given: None,
+            on_way: Vec::new(),
+            joins: 0,
             flying: BTreeMap::new(),
             waiting: VecDeque::new(),
             is_crowded: false,
@@ -127,6 +133,23 @@ impl World {
 
     /// Hands out what the consumer has credit for, up to `max`; says whether there was any.
     pub(crate) fn deliver(&mut self, max: usize) -> bool {
+        self.arrive();
+        let has_more = self.hand_out(max);
+        self.arrive();
+        has_more
+    }
+
+    /// What was handed out arrives.
+    fn arrive(&mut self) {
+        if !self.on_way.is_empty() {
+            let events = std::mem::take(&mut self.on_way);
+            self.tell(Input::Arrived(events));
+        }
+    }
+
+    /// Hands out what the consumer has credit for, up to `max`, which does not arrive yet; says whether
+    /// there was any.
+    pub(crate) fn hand_out(&mut self, max: usize) -> bool {
         let Some(given) = &self.given else { return false };
         let room = self.session.credit().saturating_sub(given.len()).min(max);
         let next: Vec<Event> = self
@@ -142,7 +165,7 @@ impl World {
             return false;
         }
         self.given.as_mut().unwrap().extend(next.iter().map(|event| event.offset));
-        self.tell(Input::Arrived(next));
+        self.on_way.extend(next);
         true
     }
 
@@ -150,9 +173,13 @@ impl World {
         for output in self.session.apply(input, self.now, &self.rng) {
             match output {
                 Output::Join => {
+                    self.joins += 1;
                     assert!(self.given.replace(BTreeSet::new()).is_none(), "joined twice");
                 }
-                Output::Leave => assert!(self.given.take().is_some(), "left twice"),
+                Output::Leave => {
+                    self.on_way.clear();
+                    assert!(self.given.take().is_some(), "left twice");
+                }
                 Output::Send { batch, is_noted } => self.waiting.push_back((batch, is_noted)),
                 Output::GiveBack(events) => {
                     let given = self.given.as_mut().expect("gives back what it was given");
@@ -279,6 +306,7 @@ impl World {
     /// The server is killed and started again.
     pub(crate) fn restart(&mut self) {
         self.given = None;
+        self.on_way.clear();
         self.flying.clear();
         self.waiting.clear();
         self.session = Session::new(self.rules.clone(), self.stored.clone());
@@ -351,7 +379,11 @@ fn run(seed: u64, rules: Rules) {
                 world.is_crowded = world.rng.below(2) == 0;
                 world.send_all();
             }
-            16 if world.rng.below(4) == 0 => world.tell(Input::Shed),
+            16 if world.rng.below(4) == 0 => {
+                let max = world.rng.below(20) as usize;
+                world.hand_out(max);
+                world.tell(Input::Shed);
+            }
             _ => {}
         }
     }

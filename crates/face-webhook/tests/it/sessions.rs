@@ -8,7 +8,7 @@ use outflow_face_webhook::outcome::Outcome;
 use outflow_face_webhook::session::{Disabled, Input, Note, Rules};
 use outflow_face_webhook::wire::BatchSize;
 
-use crate::session_model::{World, again, rules};
+use crate::session_model::{Event, World, again, rules};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -214,5 +214,26 @@ fn what_waits_for_its_turn_is_not_sent_once_the_endpoint_is_paused() {
     assert_eq!((world.sends, world.given.is_none()), (0, true));
     assert_eq!(world.session.note().failing, None, "that was no failure");
     world.tell(Input::Changed(world.rules.clone()));
+    world.finish(|_| false);
+}
+
+#[test]
+fn what_was_handed_out_before_what_was_given_back_is_not_sent_before_it() {
+    let mut world = World::new(10, rules(1, Some(2)));
+    let event = |(offset, key)| Event { offset, key };
+    world.published.extend([(1, 1), (2, 2), (3, 1), (4, 2)].map(event));
+    world.deliver(100);
+    assert_eq!(world.flying.len(), 2);
+    world.published.extend([(5, 1), (6, 2)].map(event));
+    world.hand_out(100);
+    world.tell(Input::Shed);
+    world.deliver(100);
+    let under_way: Vec<u64> = world.given.iter().flatten().copied().collect();
+    assert_eq!(under_way, [1, 2], "the rest goes back");
+    // It takes nothing as this consumer, however long the other request lasts.
+    world.land(|_, _| Outcome::Taken);
+    world.pass(11_000);
+    assert_eq!((world.flying.len(), world.session.next_due()), (1, None));
+    world.land(|_, _| Outcome::Taken);
     world.finish(|_| false);
 }
