@@ -116,6 +116,11 @@ impl Post {
             self.leave(id);
             return;
         };
+        let is_same = |key: &u64| {
+            let found = self.endpoints.get(key);
+            found.is_some_and(|one| one.subscription.id() == subscription.id())
+        };
+        let known = self.names.get(id).copied().filter(is_same);
         let settings = match self.shared.auth.webhook_secrets(&id.0, &id.1).await {
             Ok(Some(secrets)) => {
                 let read = settings::read(&self.shared.options, id, &webhook, &secrets);
@@ -124,6 +129,10 @@ impl Post {
             Ok(None) => Err("its secrets are missing".to_owned()),
             Err(error) => {
                 self.postpone(id, anew, &error);
+                // One that is served goes on as it was: what it holds and has under way is good.
+                if known.is_none() {
+                    self.leave(id);
+                }
                 return;
             }
         };
@@ -136,12 +145,7 @@ impl Post {
                 return;
             }
         };
-        let known = self.names.get(id).copied();
-        let is_same = |key: &u64| {
-            let found = self.endpoints.get(key);
-            found.is_some_and(|one| one.subscription.id() == subscription.id())
-        };
-        if let Some(key) = known.filter(is_same) {
+        if let Some(key) = known {
             let rules = settings.rules.clone();
             if let Some(endpoint) = self.endpoints.get_mut(&key) {
                 endpoint.place = place_of(&settings);
@@ -200,10 +204,9 @@ impl Post {
         self.tell(key, if anew { Input::Resumed } else { Input::Due }).await;
     }
 
-    /// What an endpoint is served by could not be read: it is taken on a little later.
+    /// What an endpoint is served by could not be read: it is read again a little later.
     fn postpone(&mut self, id: &WebhookId, anew: bool, error: &dyn std::error::Error) {
-        tracing::warn!(project = %id.0, integration = %id.1, %error, "a webhook cannot be served just now; trying again");
-        self.leave(id);
+        tracing::warn!(project = %id.0, integration = %id.1, %error, "what a webhook is served by cannot be read just now; trying again");
         let at = self.now().plus_millis(AGAIN_MS);
         self.postponed.insert(id.clone(), (at, anew));
     }

@@ -8,6 +8,7 @@ use outflow_face_webhook::outcome::{Failure, Outcome};
 use outflow_face_webhook::schedule::Wish;
 use outflow_hub::{Start, Webhook};
 use outflow_model::{Offset, Timestamp};
+use outflow_store::{Batch, Condition, Op, Put};
 use tokio::time::timeout;
 
 use crate::world::{SOON, World, again, ids, offsets, webhook};
@@ -213,4 +214,25 @@ async fn what_is_older_than_a_batch_that_was_noted_is_not_skipped() {
         }
     };
     timeout(SOON, done).await.expect("all are done");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_read_just_now_cost_no_batch() {
+    let slow = Wish { is_throttled: false, retry_after: Some(Duration::from_secs(3_000)) };
+    let world = World::new(webhook(5)).await;
+    let fails = Outcome::Again { failure: Failure::Status(503), wish: slow };
+    world.desk.answers.lock().extend([fails]);
+    world.publish(&["A"; 5]).await;
+    let first = world.desk.requests(1).await;
+    world.stored("webhook.attempts", 1).await;
+    let (project, id) = ids();
+    let key = format!("auth/webhook/{project}/{id}").into();
+    let put = Put { key, value: Some(Bytes::from_static(b"{")), condition: Condition::Any };
+    let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
+    world.engine.submit(batch).await.unwrap();
+    world.changed(false).await;
+    let webhooks = world.hub.webhooks().unwrap().clone();
+    assert_eq!(webhooks.status(&ids()).await.unwrap().state, "failing", "it is served on");
+    webhooks.retry(&ids()).await.unwrap();
+    assert_eq!(world.desk.requests(2).await[1], first[0], "the same id and bytes");
 }

@@ -86,7 +86,7 @@ impl Desk {
 }
 
 pub(crate) struct World {
-    engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     pub(crate) hub: Hub,
     auth: Auth,
     pub(crate) desk: Arc<Desk>,
