@@ -13,7 +13,7 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use outflow_auth::{Secret, WebhookSecrets};
 use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Project, Start, Webhook, WebhookKey};
-use outflow_model::{Action, ErrorCode};
+use outflow_model::{Action, ErrorCode, Timestamp};
 use serde::Serialize;
 
 use super::input::{NewWebhook, WebhookRotation, key_type};
@@ -60,7 +60,8 @@ fn found_again(admin: &Admin, id: &WebhookId) -> Result<Webhook, Refused> {
 }
 
 /// Give an integration a webhook, or replace its settings. What is absent is as by default; headers and
-/// secret stay as they are where they are absent. A new secret is in the answer, this once.
+/// secret stay as they are where they are absent. A new secret is in the answer, this once; the one
+/// before it signs as well for a day, where the style stays.
 #[cfg_attr(test, utoipa::path(put, path = "/v1/projects/{project}/integrations/{integration}/webhook", tag = "webhooks", operation_id = "put_webhook",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
     request_body = NewWebhook,
@@ -118,12 +119,16 @@ async fn set(
         // One style's secret may be none of another.
         new.secret().is_none() && is_same && old.is_some_and(|old| old.style == webhook.style)
     };
-    let (secrets, issued) = match known.filter(is_kept) {
-        Some(kept) => (WebhookSecrets { headers, ..kept }, None),
-        None => {
+    let (secrets, issued) = match known {
+        Some(kept) if is_kept(&kept) => (WebhookSecrets { headers, ..kept }, None),
+        known => {
             let text = service.secret(&webhook.style, key, new.secret())?;
             let secret = Secret::new(text.clone());
-            (WebhookSecrets { secret, old: Vec::new(), headers }, Some(text))
+            // Receivers follow later; and cut short here, nobody would have been told of the new one.
+            let of_style = known.filter(|_| old.is_some_and(|old| old.style == webhook.style));
+            let now = admin.hub().clock().now();
+            let old = of_style.map(|known| signing_on(known, &secret, now, OVERLAP_S));
+            (WebhookSecrets { secret, old: old.unwrap_or_default(), headers }, Some(text))
         }
     };
     // First, so that there is never an endpoint without.
@@ -133,6 +138,21 @@ async fn set(
     service.changed(&id, false).await?;
     let webhook = made.webhook.clone().ok_or_else(|| Refused::missing("webhook"))?;
     Ok(Set { webhook, issued, is_new })
+}
+
+/// What signs as well once `new` has replaced what an endpoint's requests were signed with until now,
+/// which does so for so many seconds; newest first.
+fn signing_on(
+    known: WebhookSecrets,
+    new: &Secret,
+    now: Timestamp,
+    overlap_s: u64,
+) -> Vec<(Secret, Timestamp)> {
+    let overlap = i64::try_from(overlap_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let before = std::iter::once((known.secret, now.plus_millis(overlap))).chain(known.old);
+    // Nothing signs twice, as where what is set is what was set before.
+    let signs_on = |one: &(Secret, Timestamp)| one.1 > now && one.0 != *new;
+    before.filter(signs_on).take(MAX_OLD).collect()
 }
 
 /// What an endpoint's requests are signed with, where the style has more than one kind.
@@ -195,12 +215,9 @@ async fn replace(
         key => key,
     };
     let text = service(&admin)?.secret(&webhook.style, key, wanted.secret.as_deref())?;
-    let now = admin.hub().clock().now();
-    let until = now.plus_millis(i64::try_from(overlap * 1_000).unwrap_or(i64::MAX));
-    let before = std::iter::once((known.secret, until)).filter(|(_, until)| *until > now);
-    let old = known.old.into_iter().filter(|(_, until)| *until > now);
-    let old = before.chain(old).take(MAX_OLD).collect();
-    let secrets = WebhookSecrets { secret: Secret::new(text.clone()), old, headers: known.headers };
+    let (secret, headers) = (Secret::new(text.clone()), known.headers.clone());
+    let old = signing_on(known, &secret, admin.hub().clock().now(), overlap);
+    let secrets = WebhookSecrets { secret, old, headers };
     admin.auth().set_webhook_secrets(&id.0, &id.1, Some(&secrets)).await?;
     service(&admin)?.changed(&id, false).await?;
     Ok((webhook, text))

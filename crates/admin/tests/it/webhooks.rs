@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use http::Method;
-use outflow_auth::Auth;
+use outflow_auth::{Auth, WebhookSecrets};
 use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery, AttemptStatus, WebhookAttempt};
 use outflow_hub::webhook::{Asking, WebhookId};
 use outflow_hub::{
@@ -269,6 +269,41 @@ async fn a_key_pair_shows_its_public_half_and_the_other_once() {
     assert_eq!(odd.json()["errors"][0]["pointer"], "/key_type");
 }
 
+/// The secrets as they are stored.
+async fn stored(stage: &Stage) -> WebhookSecrets {
+    let (project, id) = (ProjectId::new("acme").unwrap(), IntegrationId::new("loader").unwrap());
+    let rng = Arc::new(SeededRng::new(4));
+    let auth = Auth::open(stage.engine.clone(), stage.clock.clone(), rng).await.unwrap();
+    auth.webhook_secrets(&project, &id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_secret_that_is_replaced_with_the_settings_signs_on() {
+    let stage = stage().await;
+    let put = async |more: Value| {
+        let mut body = json!({ "url": "https://h.example/" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        stage.operate(Method::PUT, PATH, body).await.json()
+    };
+    let signing_on = async || -> Vec<String> {
+        let old = stored(&stage).await.old;
+        old.iter().map(|(secret, _)| secret.expose().to_owned()).collect()
+    };
+    let pair = put(json!({ "key_type": "ed25519" })).await;
+    let plain = put(json!({ "key_type": "hmac" })).await;
+    assert_eq!(plain["previous_public_keys"], json!([pair["public_key"]]));
+    let [pair, plain] = [pair, plain].map(|one| one["secret"].as_str().unwrap().to_owned());
+    assert_eq!(signing_on().await, [pair.as_str()]);
+    // Once each, however often one is set.
+    for _ in 0..2 {
+        put(json!({ "secret": "given" })).await;
+        assert_eq!(signing_on().await, [plain.as_str(), &pair]);
+    }
+    // One style's secret may be none of another.
+    put(json!({ "style": "stripe" })).await;
+    assert!(signing_on().await.is_empty());
+}
+
 #[tokio::test]
 async fn no_secret_is_lost_that_was_issued_at_the_same_time() {
     let stage = stage().await;
@@ -280,10 +315,7 @@ async fn no_secret_is_lost_that_was_issued_at_the_same_time() {
         answer.json()["secret"].as_str().unwrap().to_owned()
     });
     let issued: BTreeSet<String> = issued.collect();
-    let (project, id) = (ProjectId::new("acme").unwrap(), IntegrationId::new("loader").unwrap());
-    let rng = Arc::new(SeededRng::new(4));
-    let auth = Auth::open(stage.engine.clone(), stage.clock.clone(), rng).await.unwrap();
-    let secrets = auth.webhook_secrets(&project, &id).await.unwrap().unwrap();
+    let secrets = stored(&stage).await;
     let old = secrets.old.iter().map(|(secret, _)| secret);
     let signing = old.chain([&secrets.secret]).map(|secret| secret.expose().to_owned());
     assert_eq!(signing.collect::<BTreeSet<_>>(), issued);
