@@ -380,7 +380,9 @@ impl<E: Held> Session<E> {
     fn leave_if_idle(&mut self, now: Timestamp) {
         let soon = later(now, SHORT);
         let is_full = self.credit() <= self.lanes.count();
-        let waits = || self.next_send().is_some_and(|at| at > soon);
+        // Nor may it come back at once for a batch that then finds no room for its events.
+        let is_due = || self.lanes.first_wait().is_some_and(|at| at <= soon);
+        let waits = || self.next_send().is_some_and(|at| at > soon) && !is_due();
         if is_full && self.lanes.flying() == 0 && waits() {
             self.leave();
         }

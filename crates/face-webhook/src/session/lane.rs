@@ -320,6 +320,15 @@ impl<E: Held> Lanes<E> {
         self.batches.values().filter_map(until).chain(noted).min()
     }
 
+    /// When the time of the first batch comes that waits, whether its events are here or not.
+    pub(super) fn first_wait(&self) -> Option<Timestamp> {
+        let until = |batch: &Batch<E>| match batch.state {
+            State::Waits(until) => Some(until),
+            State::Flying => None,
+        };
+        self.batches.values().filter_map(until).min()
+    }
+
     /// The next batch whose time has come, and whether it is as it was noted; it is under way from now
     /// on.
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<(BatchId, bool)> {

@@ -237,3 +237,20 @@ fn what_was_handed_out_before_what_was_given_back_is_not_sent_before_it() {
     world.land(|_, _| Outcome::Taken);
     world.finish(|_| false);
 }
+
+#[test]
+fn one_whose_batch_finds_no_room_for_its_events_does_not_come_and_go_without_end() {
+    let mut world = World::new(11, Rules { max_held_bytes: 20 * 356, ..rules(1, Some(4)) });
+    // Two keys that fail, and between them more than there is room for.
+    let key = |offset| if offset == 41 { 2 } else { 1 };
+    world.published.extend((1..=41).map(|offset| Event { offset, key: key(offset) }));
+    world.deliver(100);
+    assert_eq!(world.flying.len(), 2);
+    for _ in 0..3_000 {
+        world.pass(100);
+        world.deliver(10);
+        world.land(|_, _| again());
+    }
+    assert!(world.joins < 20, "{} times in five minutes", world.joins);
+    world.finish(|_| false);
+}
