@@ -48,7 +48,11 @@ pub(crate) async fn set(
             commit(&inner, vec![put]).await?;
             subscription(&inner, &id)
         }
-        None => Some(create_with(&inner, &id.0, place(&id, &webhook, start)?, vec![put]).await?),
+        None => {
+            // Something may have been noted of one before while it was removed.
+            let ops = vec![put, forgetting(&id)];
+            Some(create_with(&inner, &id.0, place(&id, &webhook, start)?, ops).await?)
+        }
     };
     let one = keep_integration(&inner, one);
     if let Some(subscription) = subscription {

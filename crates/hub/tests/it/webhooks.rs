@@ -152,6 +152,14 @@ async fn a_place_goes_with_its_webhook_and_nobody_else_takes_or_makes_one() {
     assert!(!world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
     assert!(world.hub.endpoint_subscription(&project_id("p"), &id()).is_none());
     assert_eq!(world.hub.endpoint_note(&note).await.unwrap(), None);
+    // What was noted while it was removed is not the next one's.
+    let put =
+        Put { key: "webhook/p/i".into(), value: Some("{}".into()), condition: Condition::Any };
+    let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
+    world.engine.submit(batch).await.unwrap();
+    set(&world, None).await.unwrap();
+    assert_eq!(world.hub.endpoint_note(&note).await.unwrap(), None);
+    assert!(world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
     // With the integration, and with the project.
     set(&world, None).await.unwrap();
     world.hub.delete_integration(&project_id("p"), &id()).await.unwrap();
