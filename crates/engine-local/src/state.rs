@@ -82,6 +82,8 @@ pub(crate) const MARKER: &str = "version";
 /// The folder with a folder for each keyspace, and the file by which fjall knows one.
 pub(crate) const PARTS: &str = "keyspaces";
 pub(crate) const PART_MARKER: &str = "current";
+/// How many keyspaces there are: `entries`, `position` and fjall's own.
+pub(crate) const PART_COUNT: usize = 3;
 
 const APPLIED: &[u8] = b"applied";
 

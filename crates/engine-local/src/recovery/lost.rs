@@ -11,22 +11,30 @@ use super::{Known, Live, OpenError, io_error};
 use crate::fs::Fs;
 use crate::index::{IdMap, IdSet};
 use crate::journal::record::FileHead;
-use crate::state::{MARKER, PART_MARKER, PARTS};
+use crate::state::{MARKER, PART_COUNT, PART_MARKER, PARTS};
 
 /// Whether the directory has a state that would be opened rather than made, in whole and in each of
-/// its parts: the store makes a part anew, and empty, whose file it does not find.
+/// its parts: the store makes a part anew, and empty, whose folder or file it does not find. Parts
+/// are counted, not looked for by their numbers: those depend on what came of the first start.
 pub(crate) fn has_state(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
     let state = dir.join("state");
     if !list(fs, &state)?.iter().any(|name| name == MARKER) {
         return Ok(false);
     }
-    let parts = state.join(PARTS);
-    for part in list(fs, &parts)? {
-        if !list(fs, &parts.join(part))?.iter().any(|name| name == PART_MARKER) {
+    let folder = state.join(PARTS);
+    let mut parts = 0;
+    for part in list(fs, &folder)? {
+        let names = match fs.list(&folder.join(part)) {
+            // A stray file, as the store sees it as well.
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => continue,
+            names => names.map_err(io_error("listing the state"))?,
+        };
+        if !names.iter().any(|name| name == PART_MARKER) {
             return Ok(false);
         }
+        parts += 1;
     }
-    Ok(true)
+    Ok(parts >= PART_COUNT)
 }
 
 /// The names in a folder of the state; none when it is not there.

@@ -110,6 +110,74 @@ fn an_older_state_is_refused_and_a_newer_one_goes_on() {
     assert_eq!(rig.engine().bounds(StreamId(1)).unwrap().next, Offset::FIRST.plus(60));
 }
 
+/// Every folder under one.
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(folders(&path));
+            all.push(path);
+        }
+    }
+    all
+}
+
+/// Copies a directory with its files and folders.
+fn copy(from: &Path, to: &Path) {
+    for path in folders(from) {
+        std::fs::create_dir_all(to.join(path.strip_prefix(from).unwrap())).unwrap();
+    }
+    for (path, bytes) in files(from) {
+        std::fs::write(to.join(path.strip_prefix(from).unwrap()), bytes).unwrap();
+    }
+}
+
+/// Whichever folder of the state is gone: refused, or nothing is lost by it.
+#[tokio::test]
+async fn a_state_with_a_folder_missing_is_refused_or_harmless() {
+    let whole = filled().await;
+    let all = folders(&whole.path().join("state"));
+    let mut refusals = 0;
+    for folder in &all {
+        let name = folder.strip_prefix(whole.path()).unwrap();
+        let dir = TempDir::new().unwrap();
+        copy(whole.path(), dir.path());
+        std::fs::remove_dir_all(dir.path().join(name)).unwrap();
+        let before = files(&dir.path().join("segments"));
+        let report = verify(dir.path(), &mut |_| ()).unwrap();
+        match open(dir.path()) {
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("state") && text.contains("restore"), "{name:?}: {text}");
+                assert!(files(&dir.path().join("segments")) == before, "{name:?}");
+                assert!(!report.is_clean(), "{name:?}");
+                refusals += 1;
+            }
+            Ok(engine) => {
+                for id in (1..=STREAMS).map(StreamId) {
+                    let next = engine.bounds(id).unwrap().next;
+                    assert_eq!(next, Offset::FIRST.plus(64), "{name:?}");
+                }
+                engine.close().await;
+            }
+        }
+    }
+    // At least those of each part, and the one that all are in.
+    assert!(refusals >= 4, "{refusals} of {all:?}");
+}
+
+#[tokio::test]
+async fn a_stray_file_beside_the_parts_of_the_state_stops_nothing() {
+    let dir = filled().await;
+    std::fs::write(dir.path().join("state/keyspaces/.stray"), b"stray").unwrap();
+    let report = verify(dir.path(), &mut |_| ()).unwrap();
+    assert!(report.is_clean(), "{:?}", report.damage);
+    let engine = open(dir.path()).unwrap();
+    assert_eq!(engine.bounds(StreamId(1)).unwrap().next, Offset::FIRST.plus(64));
+    engine.close().await;
+}
+
 /// Whichever file of the state is damaged or gone: refused and told, or nothing is lost by it.
 #[tokio::test]
 async fn a_damaged_state_is_refused_or_harmless() {
