@@ -17,37 +17,67 @@ use crate::{CatalogError, Hub};
 
 /// Whose temporary destinations are: in memory only, for none outlasts the server.
 #[derive(Debug, Default)]
-pub(crate) struct Owners(Mutex<BTreeMap<ProjectId, BTreeMap<StreamName, CredentialId>>>);
+pub(crate) struct Owners(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    projects: BTreeMap<ProjectId, BTreeMap<StreamName, Owner>>,
+    /// The number of the next claim.
+    next: u64,
+}
+
+/// Whose one is, and the number of the last claim: what ended before it does not end it.
+#[derive(Debug)]
+struct Owner {
+    credential: CredentialId,
+    claim: u64,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Copy)]
+struct Claimed {
+    claim: u64,
+    was_there: bool,
+}
 
 impl Owners {
-    /// Notes whose one is that is to be made; `None`: it is another's. Says whether it was noted
-    /// before.
-    fn claim(&self, project: &ProjectId, name: &StreamName, of: &CredentialId) -> Option<bool> {
-        let mut all = self.0.lock();
-        let own = all.entry(project.clone()).or_default();
-        match own.get(name) {
-            Some(owner) => (owner == of).then_some(true),
-            None => {
-                own.insert(name.clone(), of.clone());
-                Some(false)
-            }
-        }
+    /// Notes whose one is that is to be made; `None`: it is another's.
+    fn claim(&self, project: &ProjectId, name: &StreamName, of: &CredentialId) -> Option<Claimed> {
+        let mut table = self.0.lock();
+        let Table { projects, next } = &mut *table;
+        let own = projects.entry(project.clone()).or_default();
+        let was_there = match own.get(name) {
+            Some(owner) if owner.credential != *of => return None,
+            owner => owner.is_some(),
+        };
+        let claim = *next;
+        *next += 1;
+        own.insert(name.clone(), Owner { credential: of.clone(), claim });
+        Some(Claimed { claim, was_there })
+    }
+
+    /// The last claim of one, where there is any.
+    fn last_claim(&self, project: &ProjectId, name: &StreamName) -> Option<u64> {
+        let table = self.0.lock();
+        table.projects.get(project)?.get(name).map(|owner| owner.claim)
     }
 
     /// Whether one is another credential's.
     pub(crate) fn is_of_another(&self, grant: &Grant, project: &ProjectId, name: &str) -> bool {
-        let all = self.0.lock();
-        let owner = all.get(project).and_then(|own| own.get(name));
-        owner.is_some_and(|owner| *owner != grant.credential)
+        let table = self.0.lock();
+        let owner = table.projects.get(project).and_then(|own| own.get(name));
+        owner.is_some_and(|owner| owner.credential != grant.credential)
     }
 
-    /// One is no more.
-    fn release(&self, project: &ProjectId, name: &StreamName) {
-        let mut all = self.0.lock();
-        let Some(own) = all.get_mut(project) else { return };
-        own.remove(name);
+    /// One is no more, unless it was claimed again.
+    fn release(&self, project: &ProjectId, name: &StreamName, claim: u64) {
+        let mut table = self.0.lock();
+        let Some(own) = table.projects.get_mut(project) else { return };
+        if own.get(name).is_some_and(|owner| owner.claim == claim) {
+            own.remove(name);
+        }
         if own.is_empty() {
-            all.remove(project);
+            table.projects.remove(project);
         }
     }
 }
@@ -66,10 +96,10 @@ impl Hub {
         let project = may_have(grant, destination)?;
         let (name, owners) = (name::of_stream(destination)?, &self.inner().temporary);
         let claimed = owners.claim(project, &name, &grant.credential);
-        let was_there = claimed.ok_or(DestinationError::Forbidden)?;
+        let Claimed { claim, was_there } = claimed.ok_or(DestinationError::Forbidden)?;
         let made = self.ensure_temporary(project, destination, name.clone()).await;
         if made.is_err() && !was_there {
-            owners.release(project, &name);
+            owners.release(project, &name, claim);
         }
         made
     }
@@ -100,8 +130,11 @@ impl Hub {
         if owners.is_of_another(grant, project, name.as_str()) {
             return Err(DestinationError::Forbidden);
         }
+        let claim = owners.last_claim(project, &name);
         self.remove(project, &name).await?;
-        owners.release(project, &name);
+        if let Some(claim) = claim {
+            owners.release(project, &name, claim);
+        }
         Ok(())
     }
 

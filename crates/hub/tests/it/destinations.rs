@@ -394,3 +394,33 @@ async fn a_temporary_queue_is_reached_by_no_other_credential_that_knows_its_name
     world.hub.drop_temporary(&owner, &replies).await.unwrap();
     world.hub.make_temporary(&other, &replies).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_end_of_a_temporary_queue_leaves_alone_whoever_made_it_again_meanwhile() {
+    let world = world().await;
+    let replies = Destination::new(Kind::TempQueue, "ID:host-1:1").unwrap();
+    let (owner, other) = (customer("one"), customer("two"));
+    world.hub.make_temporary(&owner, &replies).await.unwrap();
+    world.engine.hold();
+    let (hub, grant, old) = (world.hub.clone(), owner.clone(), replies.clone());
+    let dropped = tokio::spawn(async move { hub.drop_temporary(&grant, &old).await });
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (hub, grant, new) = (world.hub.clone(), owner.clone(), replies.clone());
+    let made = tokio::spawn(async move { hub.make_temporary(&grant, &new).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    while !dropped.is_finished() || !made.is_finished() {
+        world.engine.commit_next();
+        tokio::task::yield_now().await;
+    }
+    world.engine.commit_all();
+    dropped.await.unwrap().unwrap();
+    made.await.unwrap().unwrap();
+    let forbidden = Err(DestinationError::Forbidden);
+    assert_eq!(world.hub.make_temporary(&other, &replies).await, forbidden);
+    world.hub.drop_temporary(&owner, &replies).await.unwrap();
+    world.hub.make_temporary(&other, &replies).await.unwrap();
+}
