@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) changes: tokio::sync::Mutex<()>,
     /// The bytes that may be on their way to the disk.
     pub(crate) inflight: Arc<Semaphore>,
+    /// The bytes that transactions may be reading for their commits: as many again.
+    pub(crate) reading: Arc<Semaphore>,
     pub(crate) tails: Arc<Tails>,
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
@@ -157,7 +159,8 @@ impl Hub {
             engine,
             clock,
             rng,
-            inflight: Arc::new(Semaphore::new(options.inflight_bytes.min(u32::MAX as usize))),
+            inflight: Arc::new(Semaphore::new(options.room())),
+            reading: Arc::new(Semaphore::new(options.room())),
             options,
             catalog: RwLock::new(catalog),
             changes: tokio::sync::Mutex::default(),

@@ -72,6 +72,13 @@ pub struct Options {
     pub max_sessions: usize,
 }
 
+impl Options {
+    /// How many bytes may be on their way at once, as a semaphore counts them.
+    pub(crate) fn room(&self) -> usize {
+        self.inflight_bytes.min(u32::MAX as usize)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -92,7 +92,7 @@ impl Order {
 /// is stored whether or not it is awaited.
 pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>;
 
-pub(crate) use admission::{admit, may_publish};
+pub(crate) use admission::{admit, admit_reading, may_publish};
 pub(crate) use prepare::{last_taken, prepare};
 
 /// See [`Hub::publish`](crate::Hub::publish).

@@ -58,7 +58,9 @@ pub(crate) struct Refused<'a> {
     pub(crate) feed: u32,
     pub(crate) offset: Offset,
     pub(crate) deliveries: u32,
-    pub(crate) cause: String,
+    pub(crate) cause: &'a str,
+    /// How many bytes its dead letter may have.
+    pub(crate) bytes: usize,
 }
 
 /// How many bytes the dead letter of an event may have: known without a read.
@@ -67,19 +69,27 @@ pub(crate) fn letter_bytes(entry: &Entry, cause: &str) -> usize {
 }
 
 /// The dead letters of a transaction, by stream.
+///
+/// # Errors
+/// [`SettleError`]: one cannot be read or has no stream, or all are more than there can be room for.
 pub(crate) async fn letters(
     inner: &Arc<Inner>,
     refused: &[Refused<'_>],
 ) -> Result<Vec<(Arc<Stream>, Draft)>, SettleError> {
     let mut letters: Vec<(Arc<Stream>, Draft)> = Vec::new();
-    for Refused { subscription, feed, offset, deliveries, cause } in refused {
-        let name = subscription.settings().dead_letter.clone();
+    let (mut bytes, max) = (0, inner.options.room());
+    for Refused { subscription, feed, offset, deliveries, cause, bytes: more } in refused {
+        let Some(name) = subscription.settings().dead_letter.clone() else { continue };
+        bytes += *more;
+        if bytes > max {
+            return Err(SettleError::TooLarge { max });
+        }
         let dying = Dying {
             feed: *feed,
             offset: *offset,
             deliveries: *deliveries,
             body: None,
-            cause: cause.clone(),
+            cause: (*cause).to_owned(),
             tell: None,
         };
         let found = find(inner, subscription, &dying).await;
@@ -87,7 +97,8 @@ pub(crate) async fn letters(
         let Some((view, from)) = found.filter(|(view, _)| !is_forgotten(&dying, view)) else {
             continue;
         };
-        let target = target(inner, subscription, name.filter(|name| *name != from.name)).await;
+        let name = (name != from.name).then_some(name);
+        let target = target(inner, subscription, name).await;
         let target = target.map_err(|error| SettleError::Unavailable(error.to_string()))?;
         let Some(stream) = target else { continue };
         let at = letters.iter().position(|(known, _)| known.id == stream.id).unwrap_or_else(|| {

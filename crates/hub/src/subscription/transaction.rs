@@ -70,7 +70,8 @@ impl Transaction {
     pub fn publish(&mut self, stream: &Arc<Stream>, draft: Draft) -> Result<(), TransactionError> {
         publish::may_publish(&self.grant, stream)?;
         let max = self.inner.options.max_transaction_bytes.min(self.inner.options.inflight_bytes);
-        if self.bytes + draft.bytes() > max {
+        let all = self.bytes + draft.bytes();
+        if all > max || all + self.dead > self.inner.options.inflight_bytes {
             return Err(TransactionError::TooLarge { max });
         }
         self.bytes += draft.bytes();
@@ -125,10 +126,10 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<Vec<Receipt>, TransactionError> {
         let (inner, publishes) = (self.inner.clone(), std::mem::take(&mut self.publishes));
         let answers = std::mem::take(&mut self.answers);
-        let bytes = self.bytes + self.dead;
         let task = tokio::spawn(async move {
-            let stored = match publish::admit(&inner, bytes).await {
-                Ok(permit) => store(&inner, publishes, answers, Vec::new(), permit).await,
+            // Counted anew: a subscription may have been given its dead letters meanwhile.
+            let stored = match publish::admit_reading(&inner, dead_bytes(&answers)).await {
+                Ok(reading) => store(&inner, publishes, answers, Vec::new(), reading).await,
                 Err(error) => Err((error.into(), answers)),
             };
             stored.map_err(|(error, answers)| {
@@ -159,14 +160,21 @@ pub(super) fn give_back(inner: &Arc<Inner>, answers: Vec<Answered>) {
     }
 }
 
-/// Stores it with `ops`; `permit` is for what it publishes and its dead letters. When it fails
-/// nothing was stored, and the answers are still to be given.
+/// How many bytes the dead letters of answers may have.
+fn dead_bytes(answers: &[Answered]) -> usize {
+    let refused = refused(answers);
+    refused.iter().map(|one| one.bytes).sum()
+}
+
+/// Stores it with `ops`; `reading` is for what was read of it and its dead letters, and is given back
+/// once they count among what is on its way. When it fails nothing was stored, and the answers are
+/// still to be given.
 pub(super) async fn store(
     inner: &Arc<Inner>,
     mut publishes: Vec<(Arc<Stream>, Draft)>,
     answers: Vec<Answered>,
     ops: Vec<Op>,
-    permit: OwnedSemaphorePermit,
+    reading: OwnedSemaphorePermit,
 ) -> Result<Vec<Receipt>, (TransactionError, Vec<Answered>)> {
     let count = publishes.len();
     let letters = match burial::letters(inner, &refused(&answers)).await {
@@ -174,6 +182,13 @@ pub(super) async fn store(
         Err(error) => return Err((error.into(), answers)),
     };
     publishes.extend(letters);
+    // What was prepared may be more than there is room for since its dead letters came to it.
+    let bytes: usize = publishes.iter().map(|(_, draft)| draft.bytes()).sum();
+    let permit = match publish::admit(inner, bytes.min(inner.options.room())).await {
+        Ok(permit) => permit,
+        Err(error) => return Err((error.into(), answers)),
+    };
+    drop(reading);
     let mut joint = Joint { publishes, parts: BTreeMap::new(), ops };
     for answered in &answers {
         let part = joint.parts.entry(Ordered(answered.subscription.clone())).or_default();
@@ -207,8 +222,11 @@ pub(super) async fn store(
 }
 
 impl Queue {
-    /// How many bytes the dead letters of answers may have.
+    /// How many bytes the dead letters of answers may have, where there are any.
     fn dead_bytes(&self, key: u64, answers: &[Settle]) -> usize {
+        if self.settings.dead_letter.is_none() {
+            return 0;
+        }
         let Some(hand) = self.hands.get(&key) else { return 0 };
         let of = |answer: &Settle| {
             let Settle::DeadLetter { lease, cause } = answer else { return None };
@@ -219,17 +237,20 @@ impl Queue {
     }
 }
 
-/// What is to be copied to the dead letters.
+/// What is to be copied to the dead letters, where its subscription has any.
 fn refused(answers: &[Answered]) -> Vec<burial::Refused<'_>> {
     let mut all = Vec::new();
     for one in answers {
-        if let (Settle::DeadLetter { cause, .. }, Some(entry)) = (&one.answer, &one.leased.entry) {
+        if let (Settle::DeadLetter { cause, .. }, Some(entry)) = (&one.answer, &one.leased.entry)
+            && one.subscription.settings().dead_letter.is_some()
+        {
             all.push(burial::Refused {
                 subscription: &one.subscription,
                 feed: one.leased.feed,
                 offset: entry.offset,
                 deliveries: entry.deliveries,
-                cause: cause.clone(),
+                bytes: burial::letter_bytes(entry, cause),
+                cause,
             });
         }
     }

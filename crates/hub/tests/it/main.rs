@@ -31,6 +31,7 @@ mod publishing;
 mod queue_model;
 mod queueing;
 mod reading;
+mod refusing;
 mod selector;
 mod selector_oracle;
 mod slow_engine;

@@ -18,7 +18,7 @@ use crate::world::World;
 async fn a_peek_given_up_in_a_read_leaves_the_next_one_whole() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(crate::world::NOW)));
     let memory = Arc::new(MemoryEngine::new(clock.clone()));
-    let (engine, rng) = (Arc::new(SlowEngine(memory.clone())), Arc::new(SeededRng::new(1)));
+    let (engine, rng) = (Arc::new(SlowEngine::new(memory.clone())), Arc::new(SeededRng::new(1)));
     let mut metrics = Registry::default();
     let hub = Hub::open(engine, clock.clone(), rng, Options::default(), &mut metrics).await;
     let world = World { clock, engine: memory, hub: hub.unwrap(), metrics };

@@ -1,6 +1,8 @@
-//! The engine in memory, but that a read takes a moment, as one of a disk does.
+//! The engine in memory, but that a read takes a moment, as one of a disk does, or as long as a test
+//! holds its gate.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outflow_model::id::Shard;
@@ -14,11 +16,23 @@ use outflow_store::{
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct SlowEngine(pub(crate) Arc<MemoryEngine>);
+pub(crate) struct SlowEngine {
+    memory: Arc<MemoryEngine>,
+    /// Reads wait while this is locked.
+    pub(crate) gate: tokio::sync::Mutex<()>,
+    /// How many reads have come to the gate.
+    pub(crate) reads: AtomicUsize,
+}
+
+impl SlowEngine {
+    pub(crate) fn new(memory: Arc<MemoryEngine>) -> Self {
+        Self { memory, gate: tokio::sync::Mutex::default(), reads: AtomicUsize::new(0) }
+    }
+}
 
 impl Engine for SlowEngine {
     fn submit(&self, batch: Batch) -> Commit {
-        self.0.submit(batch)
+        self.memory.submit(batch)
     }
 
     fn read(
@@ -29,32 +43,34 @@ impl Engine for SlowEngine {
     ) -> EngineFuture<'_, Result<Read, ReadError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.0.read(stream, from, max_bytes).await
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            drop(self.gate.lock().await);
+            self.memory.read(stream, from, max_bytes).await
         })
     }
 
     fn seek(&self, stream: StreamId, at: Timestamp) -> EngineFuture<'_, Result<Offset, ReadError>> {
-        self.0.seek(stream, at)
+        self.memory.seek(stream, at)
     }
 
     fn bounds(&self, stream: StreamId) -> Result<Bounds, ReadError> {
-        self.0.bounds(stream)
+        self.memory.bounds(stream)
     }
 
     fn streams(&self) -> Vec<(StreamId, StreamConfig)> {
-        self.0.streams()
+        self.memory.streams()
     }
 
     fn stored_bytes(&self, stream: StreamId) -> u64 {
-        self.0.stored_bytes(stream)
+        self.memory.stored_bytes(stream)
     }
 
     fn observe(&self, observer: Arc<dyn CommitObserver>) {
-        self.0.observe(observer);
+        self.memory.observe(observer);
     }
 
     fn get(&self, key: &[u8]) -> EngineFuture<'_, Result<Option<StateEntry>, StateError>> {
-        self.0.get(key)
+        self.memory.get(key)
     }
 
     fn scan(
@@ -63,7 +79,7 @@ impl Engine for SlowEngine {
         after: Option<&[u8]>,
         limit: usize,
     ) -> EngineFuture<'_, Result<Vec<StateEntry>, StateError>> {
-        self.0.scan(prefix, after, limit)
+        self.memory.scan(prefix, after, limit)
     }
 
     fn acquire(
@@ -72,18 +88,18 @@ impl Engine for SlowEngine {
         owner: &str,
         ttl: Duration,
     ) -> EngineFuture<'_, Result<Lease, LeaseError>> {
-        self.0.acquire(shard, owner, ttl)
+        self.memory.acquire(shard, owner, ttl)
     }
 
     fn release(&self, lease: Lease) -> EngineFuture<'_, Result<(), LeaseError>> {
-        self.0.release(lease)
+        self.memory.release(lease)
     }
 
     fn health(&self) -> Health {
-        self.0.health()
+        self.memory.health()
     }
 
     fn close(&self) -> EngineFuture<'_, ()> {
-        self.0.close()
+        self.memory.close()
     }
 }

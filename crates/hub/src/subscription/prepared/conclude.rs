@@ -3,7 +3,8 @@
 //! Called through [`Transaction::prepare`] and [`Hub`]. Each runs in a task of its own, to its end
 //! even when nobody waits any more.
 //!
-//! Invariant: nothing is read or copied before its bytes are admitted.
+//! Invariant: nothing is read or copied before its bytes are admitted; what is read for a commit counts
+//! as such until it is all there, so that publishes wait for no disk that is slow to read.
 
 use std::sync::Arc;
 
@@ -224,7 +225,7 @@ impl Ending {
         inner: &Arc<Inner>,
         grant: Option<&Grant>,
     ) -> Result<Vec<Receipt>, PreparedError> {
-        let (publishes, permit) = match self.read(inner, grant).await {
+        let (publishes, reading) = match self.read(inner, grant).await {
             Ok(read) => read,
             Err(error) => {
                 self.stays(inner);
@@ -235,7 +236,7 @@ impl Ending {
         let (pieces, bytes) = (held.pieces, held.bytes);
         let ops = record::removal(&title, pieces);
         let prepared = &inner.subscriptions.prepared;
-        match store(inner, publishes, held.answers(None), ops, permit).await {
+        match store(inner, publishes, held.answers(None), ops, reading).await {
             Ok(receipts) => {
                 prepared.remove(&title, id);
                 Ok(receipts)
@@ -247,15 +248,16 @@ impl Ending {
         }
     }
 
-    /// What it publishes, once there is room for it and its dead letters, and `grant` was looked at.
+    /// What it publishes, once it and its dead letters may be read, and `grant` was looked at.
     async fn read(
         &self,
         inner: &Inner,
         grant: Option<&Grant>,
     ) -> Result<(Vec<(Arc<Stream>, Draft)>, OwnedSemaphorePermit), TransactionError> {
-        // One from before its dead letters were counted may have more of them than there is room for.
+        // Dead letters that its queues were given later may be more than there is room for: they are
+        // refused as they are counted for the read.
         let bytes = self.held.bytes + self.held.dead_bytes();
-        let permit = publish::admit(inner, bytes.min(inner.options.inflight_bytes)).await?;
+        let reading = publish::admit_reading(inner, bytes.min(inner.options.room())).await?;
         let publishes = sends(inner, &self.title).await?;
         if let Some(grant) = grant {
             for (stream, _) in &publishes {
@@ -266,7 +268,7 @@ impl Ending {
                 may.map_err(|_| SettleError::Forbidden)?;
             }
         }
-        Ok((publishes, permit))
+        Ok((publishes, reading))
     }
 
     async fn roll_back(

@@ -110,12 +110,13 @@ impl Held {
         all.collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
-    /// How many bytes its dead letters may have.
+    /// How many bytes its dead letters may have, where its subscriptions have any.
     pub(super) fn dead_bytes(&self) -> usize {
         let of = |run: &Run| {
             let Settle::DeadLetter { cause, .. } = &run.answer else { return 0 };
             let queue = run.subscription.queue.lock();
-            let Some(feed) = queue.feed(run.feed) else { return 0 };
+            let feed = queue.feed(run.feed).filter(|_| queue.settings.dead_letter.is_some());
+            let Some(feed) = feed else { return 0 };
             let entries = run.taken.iter().filter_map(|taken| feed.apart.get(&taken.offset));
             entries.map(|(entry, _)| letter_bytes(entry, cause)).sum::<usize>()
         };
