@@ -91,9 +91,9 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     }
     ops.extend(subscriber::drop_all(&inner, &id).await?);
     ops.extend(subscription::follow::project_ending(&inner, &id));
-    ops.extend(inner.subscriptions.prepared.project_ending(&id));
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
     // Last, so that all that can fail from here on is seen to.
+    ops.extend(inner.subscriptions.prepared.project_ending(&id));
     let (jobs, removals) = inner.extractions.stop_all(&id);
     ops.extend(removals);
     let ending = match submit_ending(&inner, &id, &streams, ops, Some(former)) {
@@ -102,6 +102,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     };
     if let Err(error) = ending {
         Extractions::go_on(&inner, jobs);
+        inner.subscriptions.prepared.project_stays(&id);
         return Err(error);
     }
     inner.extractions.forget(&jobs);

@@ -17,7 +17,7 @@ mod load;
 mod record;
 
 use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use outflow_model::{ErrorCode, Grant, ProjectId, Timestamp};
 use outflow_store::Op;
@@ -128,6 +128,13 @@ impl Title {
             credential: grant.credential.to_string(),
             name: name.iter().map(|byte| format!("{byte:02x}")).collect(),
         }
+    }
+
+    /// That of the time when all credentials that may use every destination shared a project's names;
+    /// `None`: this one never did.
+    fn shared(grant: &Grant, name: &[u8]) -> Option<Self> {
+        let own = Self::new(grant, name);
+        grant.destinations.is_none().then(|| Self { credential: String::new(), ..own })
     }
 
     /// What its record's keys begin with, behind their prefix.
@@ -289,16 +296,27 @@ impl Prepared {
         self.0.lock().all.get(title).map(|one| one.id)
     }
 
-    /// The names of those of a credential that wait for their end, in order.
-    fn names(&self, grant: &Grant) -> Vec<String> {
-        let first = Title::new(grant, &[]);
+    /// The title of what a credential calls so: where it has none of this name, of one from before
+    /// names were its own, which only its transaction manager can tell the outcome of.
+    fn title(&self, grant: &Grant, name: &[u8]) -> Title {
+        let own = Title::new(grant, name);
         let table = self.0.lock();
-        let own = table.all.range(first.clone()..).take_while(|(title, _)| {
-            title.project == first.project && title.credential == first.credential
-        });
-        own.filter(|(_, one)| matches!(one.state, State::Waiting(_)))
-            .map(|(title, _)| title.name.clone())
-            .collect()
+        let shared = Title::shared(grant, name).filter(|_| !table.all.contains_key(&own));
+        shared.filter(|shared| table.all.contains_key(shared)).unwrap_or(own)
+    }
+
+    /// The names that a credential may end and that wait for their end, in order.
+    fn names(&self, grant: &Grant) -> Vec<String> {
+        let table = self.0.lock();
+        let firsts = [Some(Title::new(grant, &[])), Title::shared(grant, &[])];
+        let of = |first: Title| {
+            let own = table.all.range(first.clone()..).take_while(move |(title, _)| {
+                title.project == first.project && title.credential == first.credential
+            });
+            own.filter(|(_, one)| matches!(one.state, State::Waiting(_)))
+        };
+        let names = firsts.into_iter().flatten().flat_map(of).map(|(title, _)| title.name.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Those of a project, in order.
@@ -333,6 +351,17 @@ impl Prepared {
             State::Ending(pieces) => record::removal(title, *pieces),
         })
         .collect()
+    }
+
+    /// A project was not deleted after all: what is on its way to the disk is kept.
+    pub(crate) fn project_stays(&self, project: &ProjectId) {
+        let mut table = self.0.lock();
+        for (_, one) in table.all.iter_mut().filter(|(title, _)| title.project == project.as_str())
+        {
+            if let State::Coming { is_doomed } = &mut one.state {
+                *is_doomed = false;
+            }
+        }
     }
 
     /// A project was deleted, and its transactions with it.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outflow_hub::subscription::{
-    PreparedError, Settle, SettleError, SubscriptionSettings, Transaction, TransactionError,
+    PreparedError, Settle, SettleError, SubscriptionSettings, Transaction,
 };
-use outflow_hub::{Options, PublishError, Subscription};
-use outflow_model::{Action, CredentialId, Grant, StreamName, Timestamp};
-use outflow_store::AppendError;
+use outflow_hub::{Options, PublishError, Stream, Subscription};
+use outflow_model::{Action, CredentialId, DestinationGrant, Grant, StreamName, Timestamp};
+use outflow_store::{AppendError, Batch, Condition, Engine as _, Op, Put};
 
 use crate::queueing::{acks, events, numbers, silent, user, with_credit};
-use crate::world::{FIRST, NOW, World, grant, name, project_id, world, world_with};
+use crate::world::{FIRST, NOW, World, grant, name, project_id, publisher, world, world_with};
 
 const NAME: &[u8] = b"\x00\xffbranch";
 
@@ -207,7 +207,6 @@ async fn what_is_larger_than_one_entry_of_the_state_is_kept_in_pieces() {
 
 impl World {
     async fn engine_keys(&self, prefix: &[u8]) -> Vec<String> {
-        use outflow_store::Engine as _;
         let entries = self.engine.scan(prefix, None, 100).await.unwrap();
         entries.iter().map(|one| String::from_utf8_lossy(&one.key).into_owned()).collect()
     }
@@ -340,44 +339,6 @@ async fn what_waits_for_its_end_is_bounded_over_restarts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_read() {
-    let options = Options { inflight_bytes: 16_000, ..Options::default() };
-    let world = world_with(options).await;
-    let dead_letter = Some(name("dead"));
-    let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
-    world.stream_called("dead").await;
-    let subscription = world.subscribe_with(settings).await;
-    for n in 0..3 {
-        let body = "x".repeat(6_000);
-        world.publish(&[&format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#)]).await;
-    }
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    let refuse = |n: usize| Settle::DeadLetter { lease: got[n].lease, cause: "no".into() };
-    let mut transaction = world.hub.transaction(&user());
-    transaction.settle(&mut consumers, id, &[refuse(0), refuse(1)]).unwrap();
-    let third = transaction.settle(&mut consumers, id, &[refuse(2)]);
-    assert_eq!(third, Err(SettleError::TooLarge { max: 16_000 }));
-    // What waits for the disk takes the room of others until it is there.
-    world.engine.hold();
-    let first = tokio::spawn(transaction.commit());
-    while world.engine.held() == 0 {
-        tokio::task::yield_now().await;
-    }
-    let mut second = world.hub.transaction(&user());
-    second.settle(&mut consumers, id, &[refuse(2)]).unwrap();
-    let second = second.commit().await.unwrap_err();
-    let TransactionError::Publish(PublishError::Unavailable(_)) = second else {
-        panic!("{second:?}")
-    };
-    world.engine.commit_all();
-    first.await.unwrap().unwrap();
-    consumers.settle(id, &acks(&got[2..])).unwrap().await.unwrap();
-    assert_eq!(backlog(&world, &subscription), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_transaction_that_is_on_its_way_goes_with_its_project() {
     let world = prepared().await;
     world.engine.hold();
@@ -398,4 +359,84 @@ async fn a_transaction_that_is_on_its_way_goes_with_its_project() {
     deleted.await.unwrap().unwrap();
     assert_eq!(coming.await.unwrap(), Err(PreparedError::Unknown));
     assert_eq!(world.engine_keys(b"prepared").await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_on_its_way_is_kept_when_its_project_is_not_deleted_after_all() {
+    let world = world_with(Options { inflight_bytes: 2_000, ..Options::default() }).await;
+    world.tenant("q").await;
+    let out = world.stream_called("out").await;
+    let sent = |grant: &Grant, stream: &Arc<Stream>, size| {
+        let event = format!(r#"{{"type":"CUSTOM","body":"{}"}}"#, "x".repeat(size));
+        let mut transaction = world.hub.transaction(grant);
+        transaction.publish(stream, world.draft(&[&event])).unwrap();
+        transaction
+    };
+    world.engine.hold();
+    // Another project's takes the room.
+    let before = sent(&publisher("q"), &world.stream_of("q"), 1_500);
+    let before = tokio::spawn(before.commit());
+    while world.engine.held() < 1 {
+        tokio::task::yield_now().await;
+    }
+    let coming = tokio::spawn(sent(&user(), &out, 1_000).prepare(NAME));
+    while world.hub.find_prepared(&user(), NAME).is_none() {
+        tokio::task::yield_now().await;
+    }
+    let hub = world.hub.clone();
+    let deleted = tokio::spawn(async move { hub.delete_project(&project_id("p")).await });
+    while world.engine.held() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..2 {
+        world.engine.fail_next(AppendError::Full);
+        assert!(world.engine.commit_next());
+    }
+    before.await.unwrap().unwrap_err();
+    deleted.await.unwrap().unwrap_err();
+    while !coming.is_finished() {
+        world.engine.commit_next();
+        tokio::task::yield_now().await;
+    }
+    world.engine.commit_all();
+    coming.await.unwrap().unwrap();
+    world.hub.commit_prepared(&user(), NAME).await.unwrap();
+    assert_eq!(published(&world), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_older_version_kept_for_all_of_a_project_is_still_ended_by_its_manager() {
+    for commits in [true, false] {
+        let world = prepared().await;
+        let own = format!("/{}/", user().credential);
+        let mut ops = Vec::new();
+        for entry in world.engine.scan(b"prepared", None, 100).await.unwrap() {
+            let shared = String::from_utf8(entry.key.to_vec()).unwrap().replace(&own, "//");
+            let kept = [(shared.into(), Some(entry.value)), (entry.key, None)];
+            ops.extend(
+                kept.map(|(key, value)| Op::Put(Put { key, value, condition: Condition::Any })),
+            );
+        }
+        assert!(ops.len() >= 4, "{ops:?}");
+        world.engine.submit(Batch { ops, ..Batch::default() }).await.unwrap();
+        let world = world.crash().await;
+        assert_eq!(world.hub.prepared(&user()), [NAME]);
+        assert!(world.hub.find_prepared(&user(), NAME).is_some());
+        assert_eq!(sending(&world, 1).prepare(NAME).await, Err(PreparedError::Exists));
+        // Those that are kept to destinations never shared any.
+        let destinations = Some(Arc::new(DestinationGrant::default()));
+        let kept = Grant { destinations, ..user() };
+        assert_eq!(world.hub.prepared(&kept).len(), 0);
+        assert_eq!(world.hub.commit_prepared(&kept, NAME).await, Err(PreparedError::Unknown));
+        sending(&world, 1).prepare(b"other").await.unwrap();
+        assert_eq!(world.hub.prepared(&user()).len(), 2);
+        if commits {
+            world.hub.commit_prepared(&user(), NAME).await.unwrap();
+        } else {
+            world.hub.roll_back_prepared(&user(), NAME, None).await.unwrap();
+        }
+        assert_eq!(published(&world), if commits { 2 } else { 0 });
+        let world = world.crash().await;
+        assert_eq!(world.hub.prepared(&user()), [b"other".as_slice()]);
+    }
 }

@@ -34,8 +34,12 @@ impl Transaction {
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Err(PreparedError::Name);
         }
-        let title = Title::new(&self.grant, name);
         let (inner, bytes) = (self.inner.clone(), self.bytes);
+        let title = Title::new(&self.grant, name);
+        if inner.subscriptions.prepared.title(&self.grant, name) != title {
+            // There is one of this name from before names were a credential's own.
+            return Err(PreparedError::Exists);
+        }
         let (at, size) = (inner.clock.now(), Size::of(bytes, &self.answers));
         let id = inner.subscriptions.prepared.reserve(&title, at, size, &inner.options)?;
         let publishes = std::mem::take(&mut self.publishes);
@@ -118,7 +122,8 @@ impl Coming {
 }
 
 impl Hub {
-    /// The names of the transactions that this credential has prepared, in order.
+    /// The names of the transactions that this credential has prepared, in order; with them those that
+    /// an older version kept for all credentials of its project, where it may use every destination.
     #[must_use]
     pub fn prepared(&self, grant: &Grant) -> Vec<Bytes> {
         let names = self.inner().subscriptions.prepared.names(grant);
@@ -128,7 +133,8 @@ impl Hub {
     /// The preparation of this name, be it that it waits or is just being ended.
     #[must_use]
     pub fn find_prepared(&self, grant: &Grant, name: &[u8]) -> Option<PreparedId> {
-        self.inner().subscriptions.prepared.find(&Title::new(grant, name))
+        let prepared = &self.inner().subscriptions.prepared;
+        prepared.find(&prepared.title(grant, name))
     }
 
     /// Commits a prepared transaction, in one batch; durable when this returns. Events for streams
@@ -142,7 +148,8 @@ impl Hub {
         grant: &Grant,
         name: &[u8],
     ) -> Result<Vec<Receipt>, PreparedError> {
-        let ending = Ending::begin(self.inner(), Title::new(grant, name))?;
+        let title = self.inner().subscriptions.prepared.title(grant, name);
+        let ending = Ending::begin(self.inner(), title)?;
         let (inner, grant) = (self.inner().clone(), grant.clone());
         let task = tokio::spawn(async move { ending.commit(&inner, Some(&grant)).await });
         task.await.unwrap_or_else(|_| Err(cut()))
@@ -160,7 +167,8 @@ impl Hub {
         name: &[u8],
         own: Option<PreparedId>,
     ) -> Result<(), PreparedError> {
-        let ending = Ending::begin(self.inner(), Title::new(grant, name))?;
+        let title = self.inner().subscriptions.prepared.title(grant, name);
+        let ending = Ending::begin(self.inner(), title)?;
         let inner = self.inner().clone();
         let task = tokio::spawn(async move { ending.roll_back(&inner, own).await });
         task.await.unwrap_or_else(|_| Err(cut()))
