@@ -29,6 +29,8 @@ final class Soak {
     private static void run(Broker broker) throws Exception {
         String name = Broker.name("soak");
         AtomicBoolean over = new AtomicBoolean();
+        // Set when the last send has returned: one that is under way is not yet among those sent.
+        AtomicBoolean allSent = new AtomicBoolean();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         Set<String> sent = ConcurrentHashMap.newKeySet();
         Set<String> acked = ConcurrentHashMap.newKeySet();
@@ -37,7 +39,7 @@ final class Soak {
             producers.it.start();
             consumers.it.start();
             Thread producer = new Thread(() -> guard(failure, () -> produce(producers.it, name, over, sent)));
-            Thread consumer = new Thread(() -> guard(failure, () -> consume(consumers.it, name, over, sent, acked)));
+            Thread consumer = new Thread(() -> guard(failure, () -> consume(consumers.it, name, allSent, sent, acked)));
             producer.start();
             consumer.start();
             long seed = System.nanoTime();
@@ -48,6 +50,7 @@ final class Soak {
             }
             over.set(true);
             producer.join(60_000);
+            allSent.set(true);
             consumer.join(60_000);
             if (failure.get() != null) {
                 throw new AssertionError("seed " + seed + ": " + failure.get(), failure.get());
@@ -77,7 +80,7 @@ final class Soak {
 
     /** Takes until all that was sent is acknowledged. */
     private static void consume(
-            ActiveMQConnection connection, String name, AtomicBoolean over, Set<String> sent, Set<String> acked)
+            ActiveMQConnection connection, String name, AtomicBoolean allSent, Set<String> sent, Set<String> acked)
             throws Exception {
         Session session = connection.createSession(false, Session.CLIENT_ACKNOWLEDGE);
         MessageConsumer consumer = session.createConsumer(session.createQueue(name));
@@ -88,7 +91,7 @@ final class Soak {
                 message.acknowledge();
                 acked.add(Broker.text(message));
                 quiet = System.nanoTime();
-            } else if (over.get() && (acked.containsAll(sent) || System.nanoTime() - quiet > 20_000_000_000L)) {
+            } else if (allSent.get() && (acked.containsAll(sent) || System.nanoTime() - quiet > 20_000_000_000L)) {
                 return;
             }
         }
