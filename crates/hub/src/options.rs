@@ -97,7 +97,7 @@ impl Default for Options {
             max_ahead: Duration::from_secs(5 * 60),
             max_projects: 10_000,
             max_streams: 100_000,
-            max_integrations: 10_000,
+            max_integrations: 100_000,
             max_cursors: 1_000,
             max_subscribers: 10_000,
             virtual_topics: VirtualTopics::default(),
