@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use outflow_hub::schedule::Recurrence;
 use outflow_hub::subscription::ConsumerId;
 use outflow_hub::{Settle, Stream};
 use outflow_model::draft::Rules;
@@ -21,6 +22,8 @@ pub struct Parcel {
     pub synced: bool,
     /// The events.
     pub draft: Draft,
+    /// When its one event is published, if that is not now.
+    pub recurrence: Option<Recurrence>,
 }
 
 /// Acks of one consumer.
@@ -135,12 +138,22 @@ impl<A: Answers> Batch<A> {
 
     /// The index of the parcel for `stream`.
     fn parcel(&mut self, stream: &Arc<Stream>, synced: bool) -> usize {
-        let is_it = |one: &Parcel| one.stream.id == stream.id && one.synced == synced;
-        self.parcels.iter().rposition(is_it).unwrap_or_else(|| {
-            let (stream, draft) = (Arc::clone(stream), Draft::default());
-            self.parcels.push(Parcel { stream, synced, draft });
-            self.parcels.len() - 1
-        })
+        let is_it = |one: &Parcel| {
+            one.stream.id == stream.id && one.synced == synced && one.recurrence.is_none()
+        };
+        let known = self.parcels.iter().rposition(is_it);
+        known.unwrap_or_else(|| self.add_parcel(stream, synced, None))
+    }
+
+    fn add_parcel(
+        &mut self,
+        stream: &Arc<Stream>,
+        synced: bool,
+        recurrence: Option<Recurrence>,
+    ) -> usize {
+        let (stream, draft) = (Arc::clone(stream), Draft::default());
+        self.parcels.push(Parcel { stream, synced, draft, recurrence });
+        self.parcels.len() - 1
     }
 
     /// Adds an event for each of `streams`; gives what its answer depends on.
@@ -158,7 +171,10 @@ impl<A: Answers> Batch<A> {
         let from = self.joint.0.len();
         let mut part = Part::Ready;
         for stream in streams {
-            let index = self.parcel(stream, synced);
+            let index = match &letter.recurrence {
+                None => self.parcel(stream, synced),
+                Some(recurrence) => self.add_parcel(stream, synced, Some(recurrence.clone())),
+            };
             let Some(parcel) = self.parcels.get_mut(index) else { continue };
             let before = parcel.draft.bytes();
             // The first one decides: the event is the same for all.

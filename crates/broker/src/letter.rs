@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
+use outflow_hub::schedule::Recurrence;
 use outflow_model::draft::{Body, EventError, NewEvent, Rules};
 use outflow_model::{Draft, Rng, Timestamp};
-
-use crate::failure::Failure;
 
 /// The type of events that came as messages.
 pub const MESSAGE_TYPE: &str = "MESSAGE";
@@ -54,6 +53,8 @@ pub struct Letter<'a, B> {
     pub headers: Vec<Header<'a>>,
     /// The body.
     pub content: Content<B>,
+    /// When it is published, if that is not now.
+    pub recurrence: Option<Recurrence>,
 }
 
 impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
@@ -61,7 +62,7 @@ impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
     #[must_use]
     pub fn new(content: Content<B>, headers: usize) -> Self {
         let headers = Vec::with_capacity(headers);
-        Self { id: None, key: None, occurred: None, headers, content }
+        Self { id: None, key: None, occurred: None, headers, content, recurrence: None }
     }
 
     /// Keeps a header; the first of a name counts.
@@ -163,32 +164,4 @@ pub fn priority(value: i64) -> &'static str {
 #[must_use]
 pub fn millis(time: &str) -> i64 {
     Timestamp::parse_rfc3339(time.as_bytes()).map_or(0, Timestamp::millis)
-}
-
-/// When a message is delivered (reference `activemq.md` a5, Scheduled).
-pub const DELAY: &str = "AMQ_SCHEDULED_DELAY";
-/// Those by which it is delivered more than once.
-const REPEATED: [&str; 3] = ["AMQ_SCHEDULED_PERIOD", "AMQ_SCHEDULED_REPEAT", "AMQ_SCHEDULED_CRON"];
-
-impl<B: AsRef<[u8]>> Letter<'_, B> {
-    /// Takes the headers that say when the message is delivered.
-    ///
-    /// # Errors
-    /// [`Failure`] names the one that cannot be followed.
-    pub fn schedule(&mut self, rules: &Rules) -> Result<(), Failure> {
-        if let Some((name, _)) = self.headers.iter().find(|(name, _)| REPEATED.contains(&&**name)) {
-            return Err(Failure::malformed(format!(
-                "{name} is not supported: a message is delivered once, after {DELAY} milliseconds"
-            )));
-        }
-        let Some(at) = self.headers.iter().position(|(name, _)| name == DELAY) else {
-            return Ok(());
-        };
-        let (_, delay) = self.headers.remove(at);
-        let delay: i64 = delay.trim().parse().map_err(|_| {
-            Failure::malformed(format!("The header {DELAY} is not a number of milliseconds"))
-        })?;
-        self.time(DELIVER_AT, rules.now.plus_millis(delay.max(0)));
-        Ok(())
-    }
 }

@@ -5,7 +5,7 @@
 //! [`session::Session`]; [`Connection`] drives it: bytes in, work to the hub, messages and answers
 //! out. What both faces keep the same is here: the [`batch`] of what one read asks for, [`target`]s
 //! of sends, [`transaction`]s, [`subscription`]s and the messages [`held`] of them, signs of life
-//! ([`heart`]), the event that a message is ([`letter`]), and why something failed ([`failure`]).
+//! ([`heart`]), the event that a message is ([`letter`]) and when it is published, and why something failed ([`failure`]).
 //!
 //! Called by `face-stomp` and `face-openwire`; calls `hub`, `face` and `model`. It knows no frame, no
 //! header that only one wire has, and writes no answer.
@@ -23,6 +23,7 @@ pub mod held;
 pub mod letter;
 pub mod limits;
 pub mod link;
+mod schedule;
 pub mod session;
 pub mod subscription;
 pub mod target;

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use outflow_hub::schedule::Recurrence;
 use outflow_hub::subscription::{ConsumerId, Consumers, Transaction as Ready};
 use outflow_hub::{Hub, Settle, Stream};
 use outflow_model::draft::Rules;
@@ -39,11 +40,20 @@ pub struct Room {
     pub messages: usize,
 }
 
+/// Events that a transaction sends to one stream.
+#[derive(Debug)]
+struct Sending {
+    stream: Arc<Stream>,
+    draft: Draft,
+    /// When its one event is published, if that is not at the commit.
+    recurrence: Option<Recurrence>,
+}
+
 /// An open transaction.
 #[derive(Debug, Default)]
 pub struct Transaction {
     /// What it sends, in order.
-    sends: Vec<(Arc<Stream>, Draft)>,
+    sends: Vec<Sending>,
     /// What it acks, in order.
     pub acks: Vec<BoundAck>,
     /// How many bytes of events `sends` has.
@@ -77,8 +87,11 @@ impl Transaction {
         rules: &Rules,
         rng: &dyn Rng,
     ) -> Result<(), Failure> {
-        match self.sends.last_mut().filter(|(last, _)| last.id == stream.id) {
-            Some((_, draft)) => {
+        let is_same = |last: &&mut Sending| {
+            last.stream.id == stream.id && last.recurrence.is_none() && letter.recurrence.is_none()
+        };
+        match self.sends.last_mut().filter(is_same) {
+            Some(Sending { draft, .. }) => {
                 let before = draft.bytes();
                 letter.push(draft, rules, rng)?;
                 self.bytes += draft.bytes() - before;
@@ -87,7 +100,8 @@ impl Transaction {
                 let mut draft = Draft::default();
                 letter.push(&mut draft, rules, rng)?;
                 self.bytes += draft.bytes();
-                self.sends.push((Arc::clone(stream), draft));
+                let (stream, recurrence) = (Arc::clone(stream), letter.recurrence.clone());
+                self.sends.push(Sending { stream, draft, recurrence });
             }
         }
         self.events += 1;
@@ -126,8 +140,11 @@ impl Transaction {
         consumers: &mut Consumers,
     ) -> Result<Ready, Failure> {
         let mut ready = self.secured.take().unwrap_or_else(|| Ok(hub.transaction(grant)))?;
-        for (stream, draft) in self.sends.drain(..) {
-            ready.publish(&stream, draft)?;
+        for Sending { stream, draft, recurrence } in self.sends.drain(..) {
+            match recurrence {
+                None => ready.publish(&stream, draft)?,
+                Some(recurrence) => ready.schedule(&stream, &draft, recurrence)?,
+            }
         }
         let mut acks = self.acks.as_slice();
         while let Some(first) = acks.first() {

@@ -78,11 +78,15 @@ impl Asker {
         Box::pin(async move {
             let mut placed = Vec::with_capacity(parcels.len());
             for parcel in parcels {
-                let durability =
-                    if parcel.synced { Durability::Synced } else { Durability::Relaxed };
-                let (stream, draft) = (&parcel.stream, parcel.draft);
-                let placing = self.hub.enqueue(&self.grant, stream, draft, Some(durability));
-                placed.push(placing.await.map_err(Failure::from));
+                let Parcel { stream, synced, draft, recurrence } = parcel;
+                let durability = if synced { Durability::Synced } else { Durability::Relaxed };
+                let placing = match recurrence {
+                    None => self.hub.enqueue(&self.grant, &stream, draft, Some(durability)).await,
+                    Some(recurrence) => {
+                        self.hub.schedule(&self.grant, &stream, draft, recurrence).await
+                    }
+                };
+                placed.push(placing.map_err(Failure::from));
             }
             Done::Enqueued { parcels: placed, acks, landing }
         })

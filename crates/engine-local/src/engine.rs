@@ -222,6 +222,10 @@ impl Engine for LocalEngine {
         self.queue.submit(batch, Kind::Usual)
     }
 
+    fn max_batch_bytes(&self) -> usize {
+        self.shared.options.max_batch_bytes()
+    }
+
     fn read(
         &self,
         stream: StreamId,

@@ -72,7 +72,8 @@ impl Options {
     }
 
     /// The largest batch, by [`outflow_store::Batch::bytes`], that a journal file can hold.
-    pub(crate) const fn max_batch_bytes(&self) -> usize {
+    #[must_use]
+    pub const fn max_batch_bytes(&self) -> usize {
         self.journal_bytes as usize - 2 * ALIGN
     }
 }

@@ -114,7 +114,7 @@ pub struct Session {
     heard: Option<Heard>,
     transactions: Transactions<TransactionId>,
     /// What the branches that it has prepared acked.
-    prepared: Vec<Prepared>,
+    prepared: Prepared,
     targets: Targets<wire::Destination>,
     /// The temporary destinations it has made.
     temporary: Vec<Destination>,
@@ -151,7 +151,7 @@ impl Session {
             advised: Advised::default(),
             heard: None,
             transactions: Transactions::new(face.options.limits.room),
-            prepared: Vec::new(),
+            prepared: Prepared::default(),
             targets: Targets::default(),
             temporary: Vec::new(),
             batch: Batch::default(),

@@ -18,6 +18,7 @@
 //! | | `type`: `MESSAGE` |
 //! | `expiration` | header `outflow-expires` |
 //! | property `AMQ_SCHEDULED_DELAY` | header `outflow-deliver-at` |
+//! | properties `AMQ_SCHEDULED_PERIOD` with `_REPEAT`, `_CRON` | a schedule: an event each time, with header `scheduledJobId` |
 //! | `groupID`, `groupSequence` | `key`, header `JMSXGroupSeq` |
 //! | `timestamp` | `occurred` |
 //! | `priority`, `persistent` | headers of those names |

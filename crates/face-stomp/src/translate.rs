@@ -14,6 +14,7 @@
 //! | | `type`: `MESSAGE` | |
 //! | `expires` (ms) | header `outflow-expires` | `expires`, 0 when there is none |
 //! | `AMQ_SCHEDULED_DELAY` (ms) | header `outflow-deliver-at` | |
+//! | `AMQ_SCHEDULED_PERIOD` with `_REPEAT`, `_CRON` | a schedule: an event each time | `scheduledJobId` |
 //! | `JMSXGroupID` | `key` | `JMSXGroupID` |
 //! | `timestamp` (ms) | `occurred` | `timestamp` |
 //! | `priority`, 0 to 9 | header `priority` | `priority`, 4 when there is none |

@@ -27,6 +27,7 @@ use crate::landing::LandedFiles;
 use crate::limits::Slots;
 use crate::metrics::Metrics;
 use crate::open::Reader;
+use crate::schedule::Schedules;
 use crate::subscription::clockwork::Clockwork;
 use crate::subscription::directory::{Directory, Subscriptions};
 use crate::subscription::metrics::Largest;
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) temporary: Owners,
     pub(crate) subscribers: subscriber::Known,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) schedules: Schedules,
     /// Shared with what a publish waits for: a clone of all of them would be counted up and down once for
     /// each, by every publish.
     pub(crate) metrics: Arc<Metrics>,
@@ -150,6 +152,7 @@ impl Hub {
         let metrics = Metrics::new(registry);
         let tails = Tails::new(engine.clone(), options.clone(), metrics.clone());
         let directory = Directory::load(&*engine, &catalog).await?;
+        let schedules = Schedules::load(&*engine, &catalog).await?;
         let bells = Arc::new(Bells::default());
         engine.observe(Arc::new(Observer { tails: tails.clone(), bells: bells.clone() }));
         let mut subscriptions = Subscriptions::new(clock.now(), bells, registry);
@@ -174,6 +177,7 @@ impl Hub {
             temporary: Owners::default(),
             subscribers: subscriber::Known::default(),
             subscriptions,
+            schedules,
             metrics: Arc::new(metrics),
             landed: OnceLock::new(),
             lands: AtomicBool::new(false),

@@ -27,6 +27,7 @@ pub mod options;
 pub mod project;
 pub mod publish;
 mod reach;
+pub mod schedule;
 pub mod selector;
 pub mod session;
 pub mod stream;

@@ -162,6 +162,20 @@ impl Draft {
         copy::push(self, line, meta, dropped, added);
     }
 
+    /// As [`Draft::push_copy`], but as an event of its own: with an id that is made, and the rules'
+    /// `now` as the time at which it happened.
+    pub fn push_anew(
+        &mut self,
+        line: &[u8],
+        meta: &Meta,
+        dropped: &[&str],
+        added: &[(&str, &str)],
+        rules: &Rules,
+        rng: &dyn Rng,
+    ) {
+        copy::push_anew(self, (line, meta), dropped, added, rules, rng);
+    }
+
     /// How many events there are.
     #[must_use]
     pub const fn len(&self) -> usize {

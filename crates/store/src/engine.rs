@@ -158,6 +158,10 @@ pub trait Engine: Send + Sync + Debug + 'static {
     /// relaxed ones too; a synced batch without parts does nothing but wait for that.
     fn submit(&self, batch: Batch) -> Commit;
 
+    /// The largest batch it takes, by [`Batch::bytes`]: a larger one is refused as
+    /// [`AppendError::Invalid`], whenever it is submitted.
+    fn max_batch_bytes(&self) -> usize;
+
     /// Reads at least one event at or above `from` if there is one, and about `max_bytes` of
     /// lines. Only committed events are seen. `from` above the end reads nothing.
     fn read(

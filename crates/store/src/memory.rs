@@ -47,6 +47,8 @@ struct Core {
     /// The offsets of a stream that cannot be read: from the first to before the second.
     damage: Option<(StreamId, Offset, Offset)>,
     health: Health,
+    /// The largest batch; `None`: there is none.
+    max_batch_bytes: Option<usize>,
 }
 
 /// What survives [`MemoryEngine::restart`].
@@ -86,6 +88,11 @@ impl MemoryEngine {
     /// whose checksum is wrong.
     pub fn damage(&self, stream: StreamId, from: Offset, to: Offset) {
         self.core.lock().damage = Some((stream, from, to));
+    }
+
+    /// From now on no batch may have more bytes than `max`, as with an engine whose files are small.
+    pub fn bound_batches(&self, max: usize) {
+        self.core.lock().max_batch_bytes = Some(max);
     }
 
     /// From now on batches wait for [`Self::commit_next`] or [`Self::commit_all`].
@@ -155,6 +162,9 @@ impl MemoryEngine {
         }
         if let Some(error) = core.failures.pop_front() {
             return Err(error);
+        }
+        if core.max_batch_bytes.is_some_and(|max| batch.bytes() > max) {
+            return Err(AppendError::Invalid("the batch is larger than a test lets it be"));
         }
         core.durable.check(&batch)?;
         if core.health.full && batch.ops.iter().any(|op| matches!(op, Op::Append(_))) {
@@ -245,6 +255,10 @@ impl Engine for MemoryEngine {
         }
         drop(core);
         Box::pin(ready(self.commit(batch)))
+    }
+
+    fn max_batch_bytes(&self) -> usize {
+        self.core.lock().max_batch_bytes.unwrap_or(usize::MAX)
     }
 
     fn read(

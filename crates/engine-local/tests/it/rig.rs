@@ -134,6 +134,10 @@ impl Engine for Single {
         Box::pin(ready(result.expect("an answer for each batch")))
     }
 
+    fn max_batch_bytes(&self) -> usize {
+        small().max_batch_bytes()
+    }
+
     fn read(
         &self,
         stream: StreamId,

@@ -344,7 +344,10 @@ impl From<SettleError> for Refusal {
             SettleError::Unavailable(reason) | SettleError::Uncertain(reason) => {
                 tracing::error!(reason, "a message could not be settled");
             }
-            SettleError::NotFound | SettleError::Forbidden | SettleError::TooLarge { .. } => {}
+            SettleError::NotFound
+            | SettleError::Forbidden
+            | SettleError::TooLarge { .. }
+            | SettleError::TooMany { .. } => {}
         }
         Self::new(error.code(), error.to_string())
     }

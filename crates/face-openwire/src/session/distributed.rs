@@ -7,6 +7,9 @@
 //! Failures are XAExceptions. Their codes do not travel as such: clients read them at the end of the
 //! message, behind [`MARKER`] (`TransactionContext.xaErrorCodeMarker` of `activemq-client`).
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use outflow_broker::{About, BoundAck, Part, Refusal, Transaction};
 use outflow_hub::subscription::PreparedId;
 use outflow_model::ErrorCode;
@@ -38,10 +41,34 @@ const READ_ONLY: i32 = 3;
 
 /// A branch that this connection has prepared, and what it acked.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    name: Vec<u8>,
+struct Branch {
     id: PreparedId,
     acks: Vec<BoundAck>,
+}
+
+/// Those branches, by the names that the hub knows them by.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    branches: BTreeMap<Vec<u8>, Branch>,
+    /// The last one that was looked at.
+    looked_at: Vec<u8>,
+}
+
+/// How many branches are looked at with each that is prepared: more than one, so that those which
+/// others have ended do not pile up.
+const LOOKS: usize = 2;
+
+impl Prepared {
+    /// The names of the next few, each in its turn.
+    fn next_few(&mut self) -> Vec<Vec<u8>> {
+        let behind = (Bound::Excluded(self.looked_at.as_slice()), Bound::Unbounded);
+        let behind = self.branches.range::<[u8], _>(behind).map(|(name, _)| name);
+        let names: Vec<Vec<u8>> = behind.chain(self.branches.keys()).take(LOOKS).cloned().collect();
+        if let Some(last) = names.last() {
+            self.looked_at.clone_from(last);
+        }
+        names
+    }
 }
 
 /// A failure as a transaction manager is told of it.
@@ -125,8 +152,8 @@ impl Session {
     }
 
     fn conclude(&mut self, name: Vec<u8>, commits: bool, asked: Asked) -> Step {
-        self.forget_ended(Some(&name));
-        let own = self.prepared.iter().find(|one| one.name == name).map(|one| one.id);
+        self.forget_ended(&name);
+        let own = self.prepared.branches.get(&name).map(|one| one.id);
         Step::Then(Work::Conclude { name, own, commits, asked })
     }
 
@@ -170,9 +197,12 @@ impl Session {
     ) -> Step {
         match result {
             Ok(id) => {
-                self.forget_ended(None);
+                for name in self.prepared.next_few() {
+                    self.forget_ended(&name);
+                }
                 if !transaction.acks.is_empty() {
-                    self.prepared.push(Prepared { name, id, acks: transaction.acks });
+                    let branch = Branch { id, acks: transaction.acks };
+                    self.prepared.branches.insert(name, branch);
                 }
                 asked.write_number(OK, out);
                 Step::Done
@@ -195,14 +225,13 @@ impl Session {
     ) -> Step {
         let result = match result {
             Ok(()) => {
-                let at = self.prepared.iter().position(|one| one.name == name);
-                if let Some(Prepared { acks, .. }) = at.map(|at| self.prepared.swap_remove(at)) {
+                if let Some(Branch { acks, .. }) = self.prepared.branches.remove(name) {
                     self.settle_bound(&acks, commits);
                 }
                 Ok(())
             }
             Err(failure) if failure.about == About::Transaction => {
-                self.forget_ended(None);
+                self.forget_ended(name);
                 Err(told(&failure, UNKNOWN))
             }
             Err(failure) => Err(told(&failure, FAILED)),
@@ -210,18 +239,15 @@ impl Session {
         self.answer(result, asked, out)
     }
 
-    /// Forgets the messages of branches that another connection has ended, of all or the one of this
-    /// name: they are done, or with the queue again.
-    fn forget_ended(&mut self, name: Option<&[u8]>) {
-        let is_ended = |one: &Prepared| {
-            name.is_none_or(|name| one.name == name)
-                && self.find_prepared(&one.name) != Some(one.id)
-        };
-        let ended = self.prepared.iter().filter(|one| is_ended(one));
-        let ended: Vec<PreparedId> = ended.map(|one| one.id).collect();
-        let ended = self.prepared.extract_if(.., |one| ended.contains(&one.id));
-        let ended: Vec<Prepared> = ended.collect();
-        ended.iter().for_each(|one| self.forget_bound(&one.acks));
+    /// Forgets the messages of a branch that another connection has ended: they are done, or with the
+    /// queue again.
+    fn forget_ended(&mut self, name: &[u8]) {
+        let Some(branch) = self.prepared.branches.get(name) else { return };
+        if self.find_prepared(name) != Some(branch.id)
+            && let Some(Branch { acks, .. }) = self.prepared.branches.remove(name)
+        {
+            self.forget_bound(&acks);
+        }
     }
 
     /// Tells the branches that are prepared.
@@ -233,5 +259,25 @@ impl Session {
         let data = Some(data);
         let answer = DataArrayResponse { correlation_id, data, ..DataArrayResponse::default() };
         out.send(&Command::DataArrayResponse(answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_branch_is_looked_at_in_its_turn() {
+        let mut prepared = Prepared::default();
+        assert_eq!(prepared.next_few(), Vec::<Vec<u8>>::new());
+        for name in [1_u8, 2, 3, 4, 5] {
+            let branch = Branch { id: PreparedId::default(), acks: Vec::new() };
+            prepared.branches.insert(vec![name], branch);
+        }
+        let seen: Vec<u8> = (0..5).flat_map(|_| prepared.next_few()).flatten().collect();
+        assert_eq!(seen, [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]);
+        prepared.branches.remove(&[5][..]);
+        prepared.branches.remove(&[1][..]);
+        assert_eq!(prepared.next_few(), [vec![2], vec![3]]);
     }
 }

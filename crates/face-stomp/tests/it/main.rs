@@ -15,6 +15,7 @@ mod hostile;
 mod messages;
 mod options;
 mod stand;
+mod times;
 mod tls;
 mod transactions;
 mod web_socket;

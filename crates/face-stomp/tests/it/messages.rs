@@ -9,11 +9,11 @@ use outflow_model::{Action, Draft, StreamName};
 
 use crate::stand::{Client, Frame, Stand, key, project};
 
-async fn send(client: &mut Client, destination: &str, headers: &str, body: &str) {
+pub(crate) async fn send(client: &mut Client, destination: &str, headers: &str, body: &str) {
     client.ask("SEND", &format!("destination:{destination}\n{headers}"), body).await;
 }
 
-fn bodies(frames: &[Frame]) -> Vec<&str> {
+pub(crate) fn bodies(frames: &[Frame]) -> Vec<&str> {
     frames.iter().map(Frame::text).collect()
 }
 
@@ -413,19 +413,6 @@ async fn heart_beats_come_and_silence_ends_the_connection() {
     client.wait_for_beats(4).await;
     let mut silent = stand.connect_with("1.2", "heart-beat:100,0\n").await;
     assert_eq!(silent.frame_or_end().await, None);
-}
-
-#[tokio::test]
-async fn expired_and_delayed_messages_keep_their_time() {
-    let stand = Stand::new().await;
-    let mut client = stand.connect("1.2").await;
-    client.subscribe("1", "/queue/time", "").await;
-    send(&mut client, "/queue/time", "expires:1\n", "long gone").await;
-    let began = tokio::time::Instant::now();
-    send(&mut client, "/queue/time", "AMQ_SCHEDULED_DELAY:1500\n", "later").await;
-    let frame = client.frame().await;
-    assert_eq!(frame.text(), "later");
-    assert!(began.elapsed() >= std::time::Duration::from_millis(1400));
 }
 
 #[tokio::test]

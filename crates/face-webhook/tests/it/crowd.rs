@@ -170,6 +170,10 @@ impl Engine for Flaky {
         self.inner.submit(batch)
     }
 
+    fn max_batch_bytes(&self) -> usize {
+        self.inner.max_batch_bytes()
+    }
+
     fn read(
         &self,
         stream: StreamId,

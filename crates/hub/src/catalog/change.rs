@@ -94,6 +94,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     let former = scan(&*inner.engine, &record::ended_prefix(&id)).await?;
     // Last, so that all that can fail from here on is seen to.
     ops.extend(inner.subscriptions.prepared.project_ending(&id));
+    ops.extend(inner.schedules.project_ending(&id));
     let (jobs, removals) = inner.extractions.stop_all(&id);
     ops.extend(removals);
     let ending = match submit_ending(&inner, &id, &streams, ops, Some(former)) {
@@ -109,6 +110,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     inner.catalog.write().tenants.remove(&id);
     subscription::follow::project_ended(&inner, &id);
     inner.subscriptions.prepared.project_ended(&id);
+    inner.schedules.project_ended(&id);
     inner.subscribers.project_ended(&id);
     streams.iter().for_each(|stream| stream.lane.deleted.store(true, Ordering::Release));
     let keyed = streams.iter().filter(|stream| stream.settings.entities.is_some());

@@ -1,5 +1,5 @@
-//! What happens by itself as time passes: leases end, scheduled events appear, idle subscriptions
-//! are unloaded and deleted, streams that queues own are trimmed, credentials end.
+//! What happens by itself as time passes: leases end, scheduled events appear, schedules are published,
+//! idle subscriptions are unloaded and deleted, streams that queues own are trimmed, credentials end.
 //!
 //! One task of the hub does all of it: it knows the earliest alarm of each subscription, and goes
 //! round all of them every [`ROUND`].
@@ -24,6 +24,7 @@ use super::apart::Apart;
 use super::feed::Feed;
 use super::queue::{Alarm, Queue};
 use crate::hub::Inner;
+use crate::schedule::firing;
 
 /// How often all subscriptions are looked at.
 const ROUND: Duration = Duration::from_secs(10);
@@ -72,6 +73,11 @@ impl Clockwork {
         tokio::spawn(run(Arc::downgrade(inner), inner.subscriptions.clockwork.clone()));
     }
 
+    /// Something is due sooner than the task may know.
+    pub(crate) fn hurry(&self) {
+        self.sooner.notify_one();
+    }
+
     /// Ends the task.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
@@ -85,7 +91,8 @@ async fn run(hub: Weak<Inner>, clockwork: Arc<Clockwork>) {
         let wait = {
             let Some(inner) = hub.upgrade() else { return };
             let now = inner.clock.now();
-            let until = clockwork.first().map_or(LOOK, |at| {
+            let first = clockwork.first().into_iter().chain(inner.schedules.first()).min();
+            let until = first.map_or(LOOK, |at| {
                 Duration::from_millis(u64::try_from(at.millis() - now.millis()).unwrap_or(0))
             });
             until.min(LOOK)
@@ -125,7 +132,10 @@ pub(crate) async fn tick(inner: &Arc<Inner>) -> Vec<JoinHandle<()>> {
         }
         is_due
     };
-    if is_round { round::round(inner, now).await } else { Vec::new() }
+    let fired = firing::start(inner, now);
+    let mut tasks = if is_round { round::round(inner, now).await } else { Vec::new() };
+    tasks.extend(fired);
+    tasks
 }
 
 impl Queue {

@@ -65,6 +65,12 @@ pub enum SettleError {
         /// The limit.
         max: usize,
     },
+    /// One transaction answers more events than it may: commit in parts.
+    #[error("a transaction may hold at most {max} answers")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
     /// It was not stored: the disk is full, or too much is waiting. Events that were to be acked
     /// together with something stored are held or handed out again. The text is for the log.
     #[error("the answer could not be stored just now")]
@@ -82,7 +88,7 @@ impl SettleError {
         match self {
             Self::NotFound | Self::Unknown { .. } => ErrorCode::NotFound,
             Self::Forbidden => ErrorCode::Forbidden,
-            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooLarge { .. } | Self::TooMany { .. } => ErrorCode::TooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Uncertain(_) => ErrorCode::Internal,
         }
@@ -145,7 +151,7 @@ pub enum TransactionError {
     #[error(transparent)]
     Settle(#[from] SettleError),
     /// It holds more than it may: commit in parts.
-    #[error("a transaction may hold at most {max} bytes of events and {max} answers")]
+    #[error("a transaction may hold at most {max} bytes of events")]
     TooLarge {
         /// The limit.
         max: usize,

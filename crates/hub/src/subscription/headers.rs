@@ -15,6 +15,8 @@ use super::event;
 pub const DELIVER_AT: &str = "outflow-deliver-at";
 /// The event is not handed out after this time.
 pub const EXPIRES: &str = "outflow-expires";
+/// Which schedule published the event. JMS clients know it by this name.
+pub const SCHEDULE_ID: &str = "scheduledJobId";
 /// The types of the headers that stand for properties of other types than text: `i:count;d:price`,
 /// a letter, a colon and the header's name, with semicolons between them. `z` true or false; `b`,
 /// `s`, `i`, `l` whole numbers; `f`, `d` numbers of 32 and 64 bits.
@@ -44,6 +46,9 @@ pub(crate) const RESERVED_NAMES: [&str; 7] =
 /// What all of them begin with, as it stands in a line.
 static RESERVED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"outflow-"));
 
+/// [`DELIVER_AT`] and [`EXPIRES`] as they stand in a line.
+const TIMES: [&[u8]; 2] = [b"\"outflow-deliver-at\"", b"\"outflow-expires\""];
+
 /// When an event may be handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
@@ -57,7 +62,12 @@ pub(crate) struct Times {
 pub(crate) fn times(meta: &Meta, line: &[u8]) -> Times {
     let envelope = event::envelope(meta, line);
     let mut times = Times { from: Timestamp::from_millis(i64::MIN), until: NEVER };
-    if envelope.is_empty() || RESERVED.find(envelope).is_none() {
+    // Most events that have a header of ours have one that says no time.
+    let says_time = |at: usize| {
+        let rest = envelope.get(at..).unwrap_or_default();
+        TIMES.iter().any(|name| rest.starts_with(name))
+    };
+    if envelope.is_empty() || !RESERVED.find_iter(envelope).any(says_time) {
         return times;
     }
     let time = |name| Timestamp::parse_rfc3339(event::header(envelope, name)?.as_bytes());

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use super::{SettleError, TransactionError};
 use crate::Options;
 use held::{Held, Size};
+pub(crate) use record::{put_text, take_text};
 
 /// The longest name, in bytes: a distributed transaction's id has two parts of 64 and a number.
 pub const MAX_NAME_BYTES: usize = 136;
@@ -95,7 +96,7 @@ impl From<SettleError> for PreparedError {
 }
 
 /// One preparation: that of another transaction of the same name has another number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PreparedId(u64);
 
 /// A prepared transaction, as those who manage its project see it.

@@ -2,6 +2,8 @@
 //!
 //! Made by [`Hub::transaction`](crate::Hub::transaction). Until it ends, the events of its answers
 //! are nobody's: not the consumer's, nor to be handed out.
+//!
+//! Invariant: what is not too large to be taken in is not too large to be committed as one batch.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +23,7 @@ use super::{
     Subscription, TransactionError, headers,
 };
 use crate::hub::Inner;
+use crate::schedule::{Coming, Recurrence};
 use crate::{Hub, Receipt, Stream, publish};
 
 /// How many events are moved in one batch.
@@ -44,6 +47,8 @@ pub struct Transaction {
     pub(super) inner: Arc<Inner>,
     pub(super) grant: Grant,
     pub(super) publishes: Vec<(Arc<Stream>, Draft)>,
+    /// The schedules that begin with it.
+    pub(super) schedules: Vec<Coming>,
     pub(super) bytes: usize,
     pub(super) answers: Vec<Answered>,
     /// How many bytes the dead letters of its answers may have.
@@ -60,7 +65,8 @@ impl fmt::Debug for Transaction {
 impl Transaction {
     pub(crate) fn new(inner: Arc<Inner>, grant: &Grant) -> Self {
         let grant = grant.clone();
-        Self { inner, grant, publishes: Vec::new(), bytes: 0, answers: Vec::new(), dead: 0 }
+        let (publishes, schedules, answers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { inner, grant, publishes, schedules, bytes: 0, answers, dead: 0 }
     }
 
     /// Adds events to publish.
@@ -69,14 +75,36 @@ impl Transaction {
     /// [`TransactionError`]: they were not added; the rest stands.
     pub fn publish(&mut self, stream: &Arc<Stream>, draft: Draft) -> Result<(), TransactionError> {
         publish::may_publish(&self.grant, stream)?;
-        let max = self.inner.options.max_transaction_bytes.min(self.inner.options.inflight_bytes);
-        let all = self.bytes + draft.bytes();
-        if all > max || all + self.dead > self.inner.options.inflight_bytes {
-            return Err(TransactionError::TooLarge { max });
-        }
-        self.bytes += draft.bytes();
+        self.bytes = self.with(draft.bytes())?;
         self.publishes.push((stream.clone(), draft));
         Ok(())
+    }
+
+    /// Adds a schedule of the one event of `draft`, which begins with the commit.
+    ///
+    /// # Errors
+    /// [`TransactionError`]: it was not added; the rest stands.
+    pub fn schedule(
+        &mut self,
+        stream: &Stream,
+        draft: &Draft,
+        recurrence: Recurrence,
+    ) -> Result<(), TransactionError> {
+        publish::may_publish(&self.grant, stream)?;
+        let bytes = self.with(draft.bytes())?;
+        let coming = Coming::new(&self.inner, &self.grant, stream, draft, recurrence)?;
+        self.schedules.extend(coming);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// How many bytes of events it has with so many more, if there is room for them.
+    fn with(&self, more: usize) -> Result<usize, TransactionError> {
+        let most = most(&self.inner);
+        let max = self.inner.options.max_transaction_bytes.min(most);
+        let all = self.bytes + more;
+        let fits = all <= max && all + self.dead <= most;
+        if fits { Ok(all) } else { Err(TransactionError::TooLarge { max }) }
     }
 
     /// Adds answers. Their leases are no longer the consumer's until the transaction ends; an
@@ -91,14 +119,14 @@ impl Transaction {
         answers: &[Settle],
     ) -> Result<(), SettleError> {
         if self.answers.len() + answers.len() > MAX_ANSWERS {
-            return Err(SettleError::Unavailable("too many answers in one transaction".into()));
+            return Err(SettleError::TooMany { max: MAX_ANSWERS });
         }
         let (subscription, hand) = consumers.entry(consumer).ok_or(SettleError::NotFound)?;
         let (extensions, answers): (Vec<Settle>, Vec<Settle>) =
             answers.iter().cloned().partition(|answer| matches!(answer, Settle::Extend { .. }));
         let mut queue = subscription.queue.lock();
         let dead = queue.dead_bytes(hand, &answers);
-        let max = self.inner.options.inflight_bytes;
+        let max = most(&self.inner);
         if self.bytes + self.dead + dead > max {
             return Err(SettleError::TooLarge { max });
         }
@@ -126,12 +154,17 @@ impl Transaction {
     pub async fn commit(mut self) -> Result<Vec<Receipt>, TransactionError> {
         let (inner, publishes) = (self.inner.clone(), std::mem::take(&mut self.publishes));
         let answers = std::mem::take(&mut self.answers);
+        let mut schedules = std::mem::take(&mut self.schedules);
         let task = tokio::spawn(async move {
+            let ops = schedules.iter_mut().flat_map(Coming::take_ops).collect();
             // Counted anew: a subscription may have been given its dead letters meanwhile.
             let stored = match publish::admit_reading(&inner, dead_bytes(&answers)).await {
-                Ok(reading) => store(&inner, publishes, answers, Vec::new(), reading).await,
+                Ok(reading) => store(&inner, publishes, answers, ops, reading).await,
                 Err(error) => Err((error.into(), answers)),
             };
+            if stored.is_ok() {
+                schedules.into_iter().for_each(Coming::begin);
+            }
             stored.map_err(|(error, answers)| {
                 give_back(&inner, answers);
                 error
@@ -149,6 +182,14 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         give_back(&self.inner, std::mem::take(&mut self.answers));
     }
+}
+
+/// How many bytes of events and dead letters one may have: what may be on its way at once, and what the
+/// engine takes as one batch. An eighth of that is left for the places of what is answered and for
+/// the removal of its record, if it was prepared.
+fn most(inner: &Inner) -> usize {
+    let batch = inner.engine.max_batch_bytes();
+    inner.options.inflight_bytes.min(batch - batch / 8)
 }
 
 /// Gives leases back to those who held them.

@@ -32,6 +32,7 @@ mod queue_model;
 mod queueing;
 mod reading;
 mod refusing;
+mod scheduling;
 mod selector;
 mod selector_oracle;
 mod slow_engine;

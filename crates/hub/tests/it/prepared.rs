@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use outflow_hub::subscription::{
-    PreparedError, Settle, SettleError, SubscriptionSettings, Transaction,
+    PreparedError, Settle, SettleError, SubscriptionSettings, Transaction, TransactionError,
 };
 use outflow_hub::{Options, PublishError, Stream, Subscription};
 use outflow_model::{Action, CredentialId, DestinationGrant, Grant, StreamName, Timestamp};
@@ -336,6 +336,36 @@ async fn what_waits_for_its_end_is_bounded_over_restarts() {
     assert!(full(prepare(&world, number).await.unwrap_err()));
     world.hub.commit_prepared(&user(), &[0]).await.unwrap();
     prepare(&world, number).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_batch_cannot_hold_is_refused_before_it_is_prepared() {
+    let world = world().await;
+    let dead_letter = Some(name("dead"));
+    let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
+    world.stream_called("dead").await;
+    let subscription = world.subscribe_with(settings).await;
+    for n in 0..3 {
+        let body = "x".repeat(6_000);
+        world.publish(&[&format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#)]).await;
+    }
+    // As with journal files of that size: two dead letters fit one, three do not.
+    world.engine.bound_batches(20_000);
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    let refuse = |n: usize| Settle::DeadLetter { lease: got[n].lease, cause: "no".into() };
+    let mut transaction = world.hub.transaction(&user());
+    transaction.settle(&mut consumers, id, &[refuse(0), refuse(1)]).unwrap();
+    let third = transaction.settle(&mut consumers, id, &[refuse(2)]);
+    assert_eq!(third, Err(SettleError::TooLarge { max: 17_500 }));
+    transaction.prepare(NAME).await.unwrap();
+    world.hub.commit_prepared(&user(), NAME).await.unwrap();
+    assert_eq!(backlog(&world, &subscription), 1);
+    let out = world.stream_called("out").await;
+    let event = format!(r#"{{"type":"CUSTOM","body":"{}"}}"#, "x".repeat(18_000));
+    let refused = world.hub.transaction(&user()).publish(&out, world.draft(&[&event]));
+    assert_eq!(refused, Err(TransactionError::TooLarge { max: 17_500 }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,6 +35,10 @@ impl Engine for SlowEngine {
         self.memory.submit(batch)
     }
 
+    fn max_batch_bytes(&self) -> usize {
+        self.memory.max_batch_bytes()
+    }
+
     fn read(
         &self,
         stream: StreamId,

@@ -1,12 +1,12 @@
 //! Copying a stored event: into another stream, under other headers.
 //!
 //! Called by [`super::Draft`] for whoever moves events. Id, type, time, key, the publisher's other
-//! members and the body are the same bytes.
+//! members and the body are the same bytes; of an event that is published anew, id and time are new.
 
-use super::Draft;
 use super::render::Head;
+use super::{Draft, Rules};
 use crate::json::string::write_string;
-use crate::{Meta, Timestamp};
+use crate::{Meta, Rng, Timestamp};
 
 /// Appends the event of `line` without the headers called one of `dropped`, and with `added`.
 pub(super) fn push(
@@ -18,7 +18,32 @@ pub(super) fn push(
 ) {
     // What the server writes first is written anew; `processed` and the offset are stamped later.
     let (id, event_type) = (meta.id(line), meta.event_type(line));
-    let mut head = Head::resume(draft, id, event_type, meta);
+    let head = Head::resume(draft, id, event_type, meta);
+    push_rest(draft, head, (line, meta), dropped, added);
+}
+
+/// The same, as an event of its own.
+pub(super) fn push_anew(
+    draft: &mut Draft,
+    (line, meta): (&[u8], &Meta),
+    dropped: &[&str],
+    added: &[(&str, &str)],
+    rules: &Rules,
+    rng: &dyn Rng,
+) {
+    let event_type = meta.event_type(line);
+    let head = Head::begin(draft, None, event_type, rules.now, rules, rng).like(meta);
+    push_rest(draft, head, (line, meta), dropped, added);
+}
+
+/// Appends what follows the head.
+fn push_rest(
+    draft: &mut Draft,
+    mut head: Head,
+    (line, meta): (&[u8], &Meta),
+    dropped: &[&str],
+    added: &[(&str, &str)],
+) {
     let out = &mut draft.lines;
     let mut headers = None;
     for (name, value) in meta.others(line) {
@@ -69,10 +94,14 @@ impl Head {
     /// Writes the head of a line again, from its sidecar.
     fn resume(draft: &mut Draft, id: &[u8], event_type: &[u8], of: &Meta) -> Self {
         let at: Timestamp = of.occurred;
-        let mut head = Self::write(draft, id, event_type, at);
-        head.meta.key_hash = of.key_hash;
-        head.meta.device = of.device;
-        head.meta.flags = of.flags;
-        head
+        Self::write(draft, id, event_type, at).like(of)
+    }
+
+    /// The same, with what does not follow from the head itself.
+    const fn like(mut self, of: &Meta) -> Self {
+        self.meta.key_hash = of.key_hash;
+        self.meta.device = of.device;
+        self.meta.flags = of.flags;
+        self
     }
 }

@@ -34,6 +34,10 @@ impl Transaction {
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Err(PreparedError::Name);
         }
+        if !self.schedules.is_empty() {
+            let reason = "schedules are not part of distributed transactions";
+            return Err(TransactionError::from(PublishError::Refused(reason)).into());
+        }
         let (inner, bytes) = (self.inner.clone(), self.bytes);
         let title = Title::new(&self.grant, name);
         if inner.subscriptions.prepared.title(&self.grant, name) != title {

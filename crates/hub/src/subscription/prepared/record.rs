@@ -250,13 +250,14 @@ fn take_entry(from: &mut &[u8]) -> Option<Entry> {
 }
 
 /// Texts here are short; what is longer is cut.
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     let text = text.get(..text.floor_char_boundary(usize::from(u16::MAX))).unwrap_or_default();
     out.put_u16_le(u16::try_from(text.len()).unwrap_or(0));
     out.extend_from_slice(text.as_bytes());
 }
 
-fn take_text(from: &mut &[u8]) -> Option<String> {
+/// The text that [`put_text`] has put.
+pub(crate) fn take_text(from: &mut &[u8]) -> Option<String> {
     let length = usize::from(from.try_get_u16_le().ok()?);
     let (text, rest) = from.split_at_checked(length)?;
     *from = rest;
