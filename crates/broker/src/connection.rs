@@ -102,6 +102,8 @@ pub struct Connection<L, S: Session> {
     /// Changes with every queue that is made; only where a subscription has wildcards.
     queues_made: Option<watch::Receiver<u64>>,
     flights: VecDeque<Flight<S::Answers>>,
+    /// The consumers whose last acks may not be on the disk.
+    lingering: BTreeSet<ConsumerId>,
     queued: VecDeque<Queued<S>>,
     job: Option<Job<S>>,
     heart: Heart,
@@ -131,6 +133,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             next_browser: u32::MAX,
             queues_made: None,
             flights: VecDeque::new(),
+            lingering: BTreeSet::new(),
             queued: VecDeque::new(),
             job: None,
             heart: Heart::new(Rhythm::default(), now),
@@ -216,8 +219,11 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 return;
             }
             if let Some(queued) = self.queued.front() {
-                if !self.flights.is_empty() && is_barrier(queued) {
-                    return;
+                if is_barrier(queued) {
+                    self.catch_up();
+                    if !self.flights.is_empty() {
+                        return;
+                    }
                 }
                 if let Some(queued) = self.queued.pop_front() {
                     self.begin(queued);
@@ -368,7 +374,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
     async fn finish(&mut self, done: Done<S>) {
         match done {
             Done::Enqueued { parcels, acks, landing } => {
-                let acks = flight::settle(self.consumers.as_mut(), &acks);
+                let acks = flight::settle(self.consumers.as_mut(), &acks, true);
                 self.flights.push_back(Flight::new(parcels, acks, landing));
             }
             Done::Claimed { opening, claim } => self.opened(opening, Some(claim)),

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use outflow_hub::publish::Publishing;
-use outflow_hub::subscription::{Consumers, SettleError, Settling};
+use outflow_hub::subscription::{ConsumerId, Consumers, SettleError, Settling};
 
 use crate::batch::{Acks, Landing, Outcome};
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ impl<F> Part<F> {
     }
 }
 
-/// Acks of one consumer that were applied.
+/// Acks of one consumer that were applied, or are written.
 pub(crate) struct Settled {
     settling: Result<Settling, Failure>,
     /// The places among them of those that it does not hold any more.
@@ -99,20 +99,50 @@ impl<A> Flight<A> {
     }
 }
 
-/// Applies acks, each consumer's in one go.
-pub(crate) fn settle(consumers: Option<&mut Consumers>, acks: &[Acks]) -> Vec<Settled> {
+impl Settled {
+    fn new(settling: Result<Settling, SettleError>) -> Self {
+        Self { settling: settling.map_err(Into::into), unknown: Vec::new() }
+    }
+
+    /// Whether there is nothing to wait for, and nothing to tell.
+    pub(crate) fn is_over(&self) -> bool {
+        self.settling.as_ref().is_ok_and(Settling::is_over)
+    }
+}
+
+/// Writes what consumers have acked before.
+pub(crate) fn write(
+    consumers: Option<&mut Consumers>,
+    which: impl IntoIterator<Item = ConsumerId>,
+) -> Vec<Settled> {
+    let Some(consumers) = consumers else { return Vec::new() };
+    // One that is gone has caught up before it went, or its subscription is gone, too.
+    let all = which.into_iter().filter_map(|one| consumers.write(one).ok());
+    all.map(|settling| Settled::new(Ok(settling))).collect()
+}
+
+/// Applies acks, each consumer's in one go. Unless `at_once` those that are acked may be written a
+/// little later.
+pub(crate) fn settle(
+    consumers: Option<&mut Consumers>,
+    acks: &[Acks],
+    at_once: bool,
+) -> Vec<Settled> {
     let Some(consumers) = consumers else {
-        let gone = || Settled { settling: Err(SettleError::NotFound.into()), unknown: Vec::new() };
-        return acks.iter().map(|_| gone()).collect();
+        return acks.iter().map(|_| Settled::new(Err(SettleError::NotFound))).collect();
     };
-    acks.iter().map(|one| settle_one(consumers, one)).collect()
+    acks.iter().map(|one| settle_one(consumers, one, at_once)).collect()
 }
 
 /// Applies the acks of one consumer. What the hub has taken back meanwhile (its queue was purged,
 /// its lease ended) does not keep the rest from being acked.
-fn settle_one(consumers: &mut Consumers, acks: &Acks) -> Settled {
-    match consumers.settle_held(acks.consumer, &acks.answers) {
+fn settle_one(consumers: &mut Consumers, acks: &Acks, at_once: bool) -> Settled {
+    let settled = match at_once {
+        true => consumers.settle_held(acks.consumer, &acks.answers),
+        false => consumers.settle_soon(acks.consumer, &acks.answers),
+    };
+    match settled {
         Ok((settling, unknown)) => Settled { settling: Ok(settling), unknown },
-        Err(error) => Settled { settling: Err(error.into()), unknown: Vec::new() },
+        Err(error) => Settled::new(Err(error)),
     }
 }

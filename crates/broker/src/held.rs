@@ -3,8 +3,10 @@
 //! A message is known by its lease, which goes to the client and comes back in its acks. Leases of a
 //! connection only grow, so what was delivered before is what has a smaller one. What is acked is
 //! forgotten at once, in whatever order: one message that is held for long keeps nothing else.
+//!
+//! Invariant: `entries` are in order of lease, and begin with one that is not acked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use outflow_hub::subscription::{ConsumerId, LeaseId};
 
@@ -29,10 +31,16 @@ impl Entry {
     }
 }
 
+/// So many that are acked may stand among those that are not before they are swept out.
+const MAX_ACKED: usize = 64;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Held {
-    entries: BTreeMap<u64, Entry>,
+    /// By lease; `None`: acked, and not yet swept.
+    entries: VecDeque<(u64, Option<Entry>)>,
+    /// How many of them are acked.
+    acked: usize,
     /// The same by the hash of their ids; only once a client has acked so.
     by_id: Option<BTreeSet<(u128, u64)>>,
 }
@@ -41,71 +49,111 @@ impl Held {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.acked
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    /// Adds a message.
+    /// Adds a message, whose lease is greater than all before.
     pub fn push(&mut self, lease: LeaseId, entry: Entry) {
         if let Some(by_id) = &mut self.by_id {
             by_id.insert((entry.id_hash, lease.0));
         }
-        self.entries.insert(lease.0, entry);
+        debug_assert!(self.entries.back().is_none_or(|(last, _)| *last < lease.0), "{lease}");
+        self.entries.push_back((lease.0, Some(entry)));
+    }
+
+    /// Where a lease is, or the first greater one.
+    fn position(&self, lease: u64) -> usize {
+        let Some((first, _)) = self.entries.front() else { return 0 };
+        // Leases that are taken together have numbers that follow one another.
+        let guess = usize::try_from(lease.saturating_sub(*first)).unwrap_or(usize::MAX);
+        match self.entries.get(guess) {
+            Some((known, _)) if *known == lease => guess,
+            _ => self.entries.partition_point(|(known, _)| *known < lease),
+        }
+    }
+
+    fn get(&self, lease: u64) -> Option<&Entry> {
+        let (known, entry) = self.entries.get(self.position(lease))?;
+        entry.as_ref().filter(|_| *known == lease)
+    }
+
+    fn get_mut(&mut self, lease: u64) -> Option<&mut Entry> {
+        let at = self.position(lease);
+        let (known, entry) = self.entries.get_mut(at)?;
+        entry.as_mut().filter(|_| *known == lease)
+    }
+
+    /// Those from `first` to `last`, in order.
+    fn between(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, &Entry)> {
+        let from = self.entries.range(self.position(first)..);
+        let until = from.take_while(move |(lease, _)| *lease <= last);
+        until.filter_map(|(lease, entry)| Some((*lease, entry.as_ref()?)))
     }
 
     /// The message with this lease, if it is with the client.
     #[must_use]
     pub fn open(&self, lease: u64) -> Option<Entry> {
-        self.entries.get(&lease).filter(|entry| !entry.is_bound).copied()
+        self.get(lease).filter(|entry| !entry.is_bound).copied()
     }
 
     /// The first message with this id that is with the client.
     pub fn find(&mut self, id_hash: u128) -> Option<u64> {
-        let entries = &self.entries;
-        let by_id = self.by_id.get_or_insert_with(|| {
-            entries.iter().map(|(lease, entry)| (entry.id_hash, *lease)).collect()
-        });
-        let mut copies = by_id.range((id_hash, 0)..=(id_hash, u64::MAX)).map(|(_, lease)| *lease);
-        copies.find(|lease| entries.get(lease).is_some_and(|entry| !entry.is_bound))
+        if self.by_id.is_none() {
+            let all = self.between(0, u64::MAX);
+            self.by_id = Some(all.map(|(lease, entry)| (entry.id_hash, lease)).collect());
+        }
+        let copies = self.by_id.as_ref()?.range((id_hash, 0)..=(id_hash, u64::MAX));
+        let mut copies = copies.map(|(_, lease)| *lease);
+        copies.find(|lease| self.open(*lease).is_some())
     }
 
     /// The messages with the client from `first` to `last`, in order.
     #[must_use]
     pub fn range(&self, first: u64, last: u64) -> Vec<(u64, Entry)> {
-        if first > last {
-            return Vec::new();
-        }
-        let entries = self.entries.range(first..=last).filter(|(_, entry)| !entry.is_bound);
-        entries.map(|(lease, entry)| (*lease, *entry)).collect()
+        let entries = self.between(first, last).filter(|(_, entry)| !entry.is_bound);
+        entries.map(|(lease, entry)| (lease, *entry)).collect()
     }
 
     /// How many messages there are from `first` to `last`, bound ones included.
     #[must_use]
     pub fn count(&self, first: u64, last: u64) -> usize {
-        if first > last { 0 } else { self.entries.range(first..=last).count() }
+        self.between(first, last).count()
     }
 
     /// Whether `count` messages up to `last` are all there is up to it, bound ones included.
     #[must_use]
     pub fn is_all_through(&self, last: u64, count: usize) -> bool {
-        self.entries.range(..=last).count() == count
+        self.between(0, last).take(count.saturating_add(1)).count() == count
     }
 
     /// Notes that the client may have one more for it; false: it was noted before.
     pub fn extend(&mut self, lease: u64) -> bool {
-        let entry = self.entries.get_mut(&lease);
+        let entry = self.get_mut(lease);
         entry.is_some_and(|entry| !std::mem::replace(&mut entry.is_extended, true))
     }
 
     /// The message is acked.
     pub fn settle(&mut self, lease: u64) {
-        if let (Some(entry), Some(by_id)) = (self.entries.remove(&lease), &mut self.by_id) {
+        let at = self.position(lease);
+        let place = self.entries.get_mut(at).filter(|(known, _)| *known == lease);
+        let Some(entry) = place.and_then(|(_, entry)| entry.take()) else { return };
+        if let Some(by_id) = &mut self.by_id {
             by_id.remove(&(entry.id_hash, lease));
+        }
+        self.acked += 1;
+        while self.entries.front().is_some_and(|(_, entry)| entry.is_none()) {
+            self.entries.pop_front();
+            self.acked -= 1;
+        }
+        if self.acked > MAX_ACKED && self.acked * 2 > self.entries.len() {
+            self.entries.retain(|(_, entry)| entry.is_some());
+            self.acked = 0;
         }
     }
 
@@ -120,7 +168,7 @@ impl Held {
     }
 
     fn mark(&mut self, lease: u64, is_bound: bool) {
-        if let Some(entry) = self.entries.get_mut(&lease) {
+        if let Some(entry) = self.get_mut(lease) {
             entry.is_bound = is_bound;
         }
     }
@@ -160,6 +208,7 @@ mod tests {
         (1..1_000).for_each(|lease| held.settle(lease));
         assert_eq!(held.len(), 1);
         assert_eq!(open(&held, 0, 1_000), [0]);
+        assert!(held.entries.len() < 2 * MAX_ACKED, "{}", held.entries.len());
     }
 
     #[test]

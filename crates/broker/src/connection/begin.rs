@@ -7,9 +7,9 @@ use outflow_hub::destination::{ClientClaim, ClientIdTaken};
 use outflow_hub::subscription::{ConsumerId, ConsumerOptions, SettleError, Transaction as Ready};
 
 use super::{Connection, Queued};
-use crate::batch::Batch;
+use crate::batch::{Answers as _, Batch, Landing};
 use crate::failure::Failure;
-use crate::flight::{self, Flight};
+use crate::flight::{self, Flight, Settled};
 use crate::link::Link;
 use crate::session::{Added, Input, Opening as _, Seen, Session, Work};
 use crate::transaction::Transaction;
@@ -150,11 +150,29 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             }
         }
         let landing = batch.landing();
+        let is_answered = !landing.answers.is_empty();
+        // An answer in order tells of all before it.
+        if is_answered && S::IN_ORDER {
+            self.catch_up();
+        }
         if let (false, Some(asker)) = (batch.parcels.is_empty(), self.asker()) {
             self.job = Some(asker.enqueue(batch.parcels, batch.acks, landing));
-        } else {
-            let acks = flight::settle(self.consumers.as_mut(), &batch.acks);
+            return;
+        }
+        let acks = flight::settle(self.consumers.as_mut(), &batch.acks, is_answered);
+        if is_answered || !acks.iter().all(Settled::is_over) {
             self.flights.push_back(Flight::new(Vec::new(), acks, landing));
+        } else {
+            self.lingering.extend(batch.acks.iter().map(|acks| acks.consumer));
+        }
+    }
+
+    /// Sees to it that what was acked before is on the disk when the next answer is given.
+    pub(super) fn catch_up(&mut self) {
+        let lingering = std::mem::take(&mut self.lingering);
+        if !lingering.is_empty() {
+            let acks = flight::write(self.consumers.as_mut(), lingering);
+            self.flights.push_back(Flight::new(Vec::new(), acks, Landing::default()));
         }
     }
 

@@ -1,16 +1,15 @@
 //! Messages on their way to consumers.
 
 use outflow_broker::Entry;
-use outflow_broker::letter::{DEAD_STREAM, ORIGIN};
-use outflow_hub::destination::Destination;
+use outflow_broker::letter::ORIGIN;
 use outflow_hub::subscription::ConsumerId;
 use outflow_hub::{CloseReason, Delivery, Settle};
-use outflow_model::{ErrorCode, StreamName};
+use outflow_model::ErrorCode;
 
 use super::{Asked, Outbox, Session, Step, Work};
 use crate::error::Failure;
 use crate::translate::{destination, message};
-use crate::wire::{self, Command, ConsumerControl, Identity, MessageDispatch};
+use crate::wire::{Command, ConsumerControl, Identity, MessageDispatch};
 
 impl Session {
     /// Writes a message and remembers it until it is acked.
@@ -33,9 +32,8 @@ impl Session {
             return Step::Done;
         }
         let address = source.address(&delivery.stream, destination::write).clone();
-        let original = died_in(delivery).or(address.original);
         let from = address.destination;
-        let message = message::write(delivery, &self.face.broker, from.clone(), original);
+        let message = message::write(delivery, &self.face.broker, from.clone(), address.original);
         let reply_to = message.reply_to.clone();
         let dispatch = Command::MessageDispatch(MessageDispatch {
             consumer_id: Some(one.own.id.clone()),
@@ -144,10 +142,4 @@ impl Session {
         }
         Step::Done
     }
-}
-
-/// Where a dead letter was sent to.
-fn died_in(delivery: &Delivery) -> Option<wire::Destination> {
-    let stream = StreamName::new(&delivery.event.header(DEAD_STREAM)?).ok()?;
-    Some(destination::write(&Destination::of_stream(&stream)))
 }

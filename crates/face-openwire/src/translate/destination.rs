@@ -3,6 +3,7 @@
 //! `reply-to` (reference `activemq.md` a3).
 
 use outflow_hub::destination::{self, Kind};
+use outflow_model::StreamName;
 
 use crate::error::Failure;
 use crate::wire::{Destination, DestinationKind};
@@ -46,6 +47,13 @@ pub fn write(destination: &destination::Destination) -> Destination {
         Kind::TempTopic => DestinationKind::TempTopic,
     };
     Destination::new(kind, destination.name.as_str())
+}
+
+/// What messages of the stream with this name were sent to; `None`: no stream has such a name.
+#[must_use]
+pub fn of_stream(name: &str) -> Option<Destination> {
+    let name = StreamName::new(name).ok()?;
+    Some(write(&destination::Destination::of_stream(&name)))
 }
 
 /// As a header spells it.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use outflow_broker::letter::{
-    DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, is_text, millis,
+    DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, Header, KIND, MESSAGE_TYPE, ORIGIN, TYPES, is_text,
+    millis,
 };
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
@@ -94,14 +95,18 @@ fn headers<'e>(
     properties: &mut Properties<'e>,
 ) -> Said<'e> {
     let mut said = Said::default();
-    if let Some(types) = event.header(TYPES) {
-        properties.types(types);
-    }
+    // In one pass: the types stand behind the properties that they are of.
+    let mut others: Vec<Header<'e>> = Vec::new();
     for (name, value) in event.headers() {
         match &*name {
             EXPIRES => message.expiration = millis(&value),
-            DELIVER_AT | ORIGIN | TYPES | "destination" | "message-id" | "timestamp"
-            | "expires" | "content-length" => {}
+            TYPES => properties.types(value),
+            DEAD_STREAM => {
+                let died_in = destination::of_stream(&value);
+                message.original_destination = died_in.or(message.original_destination.take());
+            }
+            DELIVER_AT | ORIGIN | "destination" | "message-id" | "timestamp" | "expires"
+            | "content-length" => {}
             KIND | "amq-msg-type" => said.kind = Some(value),
             "persistent" => message.persistent = value.eq_ignore_ascii_case("true"),
             "priority" => message.priority = value.trim().parse().unwrap_or(4).clamp(0, 9),
@@ -114,9 +119,12 @@ fn headers<'e>(
             _ if name.starts_with(DEAD) => {}
             _ => {
                 said.is_text |= name == "content-type" && is_text(&value);
-                properties.push(name, value);
+                others.push((name, value));
             }
         }
+    }
+    for (name, value) in others {
+        properties.push(name, value);
     }
     said
 }

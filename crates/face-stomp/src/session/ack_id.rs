@@ -19,6 +19,12 @@ impl fmt::Display for AckId {
 }
 
 impl AckId {
+    /// The numbers that it is written as, with a hyphen between them.
+    #[must_use]
+    pub fn numbers(self) -> (u64, u64) {
+        (self.subscription.into(), self.lease)
+    }
+
     /// Reads what a client gave.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! SUBSCRIBE, UNSUBSCRIBE, and the messages that follow.
 
-use outflow_broker::letter::{DEAD_STREAM, ORIGIN};
+use outflow_broker::letter::ORIGIN;
 use outflow_broker::session::Added;
 use outflow_broker::{Entry, Seen, Wish};
 use outflow_hub::destination::Destination;
@@ -12,7 +12,7 @@ use super::subscription::Own;
 use super::{AckId, Outbox, Outcomes, Session, Step, Work};
 use crate::error::{self, Failure};
 use crate::translate::destination::{self, own_alias, spell};
-use crate::translate::message::{self, Address};
+use crate::translate::message::{self, Address, Spelling};
 use crate::translate::wish::{self, AckMode, Ask};
 use crate::wire::{Frame, Version};
 
@@ -130,19 +130,15 @@ impl Session {
             one.held.push(delivery.lease, Entry::new(consumer, delivery.event.meta().id_hash));
             AckId { subscription: source.number, lease: delivery.lease.0 }
         });
-        let died_in = died_in(delivery, &self.name);
         let from = source.address(&delivery.stream, |one| spell(one, &self.name));
         let address = Address {
             lines: &one.own.lines,
             destination: &from.destination,
-            original: died_in.as_deref().or(from.original.as_deref()),
+            original: from.original.as_deref(),
             // Older clients know of no such header.
             ack: ack.filter(|_| self.version == Version::V1_2),
         };
-        let name = &self.name;
-        message::write(out, self.version, &address, delivery, |reply_to| {
-            destination::locally(reply_to, name)
-        });
+        message::write(out, self.version, &address, delivery, &Local(&self.name));
         self.delivered += 1;
         Step::Done
     }
@@ -209,8 +205,16 @@ impl Session {
     }
 }
 
-/// Where a dead letter was sent to, as this client spells it.
-fn died_in(delivery: &Delivery, session: &str) -> Option<String> {
-    let stream = StreamName::new(&delivery.event.header(DEAD_STREAM)?).ok()?;
-    Some(spell(&Destination::of_stream(&stream), session))
+/// The spelling of the connection with this name.
+struct Local<'a>(&'a str);
+
+impl Spelling for Local<'_> {
+    fn reply_to(&self, reply_to: &str) -> Option<String> {
+        destination::locally(reply_to, self.0)
+    }
+
+    fn died_in(&self, stream: &str) -> Option<String> {
+        let stream = StreamName::new(stream).ok()?;
+        Some(spell(&Destination::of_stream(&stream), self.0))
+    }
 }

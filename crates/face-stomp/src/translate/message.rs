@@ -1,7 +1,7 @@
 //! An event as a MESSAGE frame.
 
 use outflow_broker::letter::{
-    DEAD, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, millis,
+    DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, millis,
 };
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
@@ -25,29 +25,34 @@ pub struct Address<'a> {
 /// The sign of a message that the peer set to be on the disk.
 const PERSISTENT: &str = "persistent";
 
-/// Appends the MESSAGE frame of `delivery`. `respell` gives `reply-to` the spelling of this
-/// connection.
+/// How this connection spells what an event's headers name.
+pub trait Spelling {
+    /// `reply-to`, where it is spelt otherwise here.
+    fn reply_to(&self, reply_to: &str) -> Option<String>;
+
+    /// The stream that a dead letter comes from, as a destination.
+    fn died_in(&self, stream: &str) -> Option<String>;
+}
+
+/// Appends the MESSAGE frame of `delivery`.
 pub fn write(
     out: &mut Outbox,
     version: Version,
     address: &Address<'_>,
     delivery: &Delivery,
-    respell: impl Fn(&str) -> Option<String>,
+    spelling: &impl Spelling,
 ) {
     let event = &delivery.event;
     let is_message = event.event_type() == MESSAGE_TYPE;
     let mut frame = out.begin(version, "MESSAGE");
-    frame.header("destination", address.destination).lines(address.lines);
-    frame.header("message-id", event.id());
+    frame.named("destination", address.destination).lines(address.lines);
+    frame.named("message-id", event.id());
     if let Some(ack) = address.ack {
-        frame.plain("ack", ack);
+        frame.pair("ack", ack.numbers());
     }
     frame.number("timestamp", event.meta().occurred.millis());
     if delivery.redelivered {
         frame.plain("redelivered", "true");
-    }
-    if let Some(original) = address.original {
-        frame.header("original-destination", original);
     }
     if let Some(key) = event.key() {
         frame.header("JMSXGroupID", &key);
@@ -55,7 +60,10 @@ pub fn write(
             frame.plain("JMSXGroupFirstForConsumer", "true");
         }
     }
-    let said = headers(&mut frame, event, respell);
+    let said = headers(&mut frame, event, spelling);
+    if let Some(original) = address.original.filter(|_| !said.original) {
+        frame.named("original-destination", original);
+    }
     frame.number("expires", said.expires);
     if !said.priority {
         frame.plain("priority", "4");
@@ -73,14 +81,11 @@ struct Said {
     priority: bool,
     event_type: bool,
     content_type: bool,
+    original: bool,
 }
 
 /// Writes the event's headers, but those that are the frame's or the hub's own.
-fn headers(
-    frame: &mut FrameWriter<'_>,
-    event: &EventView,
-    respell: impl Fn(&str) -> Option<String>,
-) -> Said {
+fn headers(frame: &mut FrameWriter<'_>, event: &EventView, spelling: &impl Spelling) -> Said {
     let mut said = Said::default();
     for (name, value) in event.headers() {
         match &*name {
@@ -107,8 +112,14 @@ fn headers(
                 }
             }
             "reply-to" => {
-                let respelt = respell(&value);
+                let respelt = spelling.reply_to(&value);
                 frame.header(&name, respelt.as_deref().unwrap_or(&value));
+            }
+            DEAD_STREAM => {
+                if let Some(original) = spelling.died_in(&value) {
+                    said.original = true;
+                    frame.named("original-destination", &original);
+                }
             }
             _ if name.starts_with(DEAD) => dead(frame, &name, &value),
             _ => {

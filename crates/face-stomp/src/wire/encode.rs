@@ -50,6 +50,15 @@ impl<'a> FrameWriter<'a> {
         self
     }
 
+    /// A header whose name is ours and needs no escape, and whose value may hold anything.
+    pub fn named(&mut self, name: &'static str, value: &str) -> &mut Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b':');
+        escape(value, self.version, self.out);
+        self.out.push(b'\n');
+        self
+    }
+
     /// A header that needs no escape: `value` is ours, or CONNECTED's, where nothing is escaped
     /// (rule 3). Line ends and NULs in it become spaces all the same.
     pub fn plain(&mut self, name: &str, value: impl Display) -> &mut Self {
@@ -65,7 +74,18 @@ impl<'a> FrameWriter<'a> {
     pub fn number(&mut self, name: &str, value: i64) -> &mut Self {
         self.out.extend_from_slice(name.as_bytes());
         self.out.push(b':');
-        write_number(value, self.out);
+        write_number(value.unsigned_abs(), value < 0, self.out);
+        self.out.push(b'\n');
+        self
+    }
+
+    /// A header with two numbers and a hyphen between them.
+    pub fn pair(&mut self, name: &'static str, (first, second): (u64, u64)) -> &mut Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b':');
+        write_number(first, false, self.out);
+        self.out.push(b'-');
+        write_number(second, false, self.out);
         self.out.push(b'\n');
         self
     }
@@ -101,9 +121,24 @@ impl std::fmt::Write for Line<'_> {
     }
 }
 
+/// Whether nothing in `text` needs an escape. Looks at all of it without an early end, many bytes at
+/// once: values are short, and hardly one needs any.
+fn is_plain(text: &[u8], version: Version) -> bool {
+    let ends_line = text.iter().fold(false, |ends, byte| ends | (*byte == b'\n') | (*byte == 0));
+    let returns = || text.iter().fold(false, |returns, byte| returns | (*byte == b'\r'));
+    let splits =
+        || text.iter().fold(false, |splits, byte| splits | (*byte == b':') | (*byte == b'\\'));
+    !(ends_line
+        || (version != Version::V1_1 && returns())
+        || (version != Version::V1_0 && splits()))
+}
+
 /// Appends `text` to `out` as `version` escapes it.
 fn escape(text: &str, version: Version, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
+    if is_plain(rest, version) {
+        return out.extend_from_slice(rest);
+    }
     let special = |byte: &u8| match byte {
         b'\n' | 0 => true,
         b'\r' => version != Version::V1_1,
@@ -129,10 +164,10 @@ fn escape(text: &str, version: Version, out: &mut Vec<u8>) {
 
 /// Appends a number in decimal: without the machinery of formatting, for it is done several times
 /// a message.
-fn write_number(value: i64, out: &mut Vec<u8>) {
+fn write_number(value: u64, is_negative: bool, out: &mut Vec<u8>) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
-    let mut left = value.unsigned_abs();
+    let mut left = value;
     loop {
         at -= 1;
         if let Some(digit) = digits.get_mut(at) {
@@ -143,7 +178,7 @@ fn write_number(value: i64, out: &mut Vec<u8>) {
             break;
         }
     }
-    if value < 0 {
+    if is_negative {
         out.push(b'-');
     }
     out.extend_from_slice(digits.get(at..).unwrap_or_default());

@@ -179,7 +179,7 @@ impl Queue {
                 }
                 Alarm::Burial => self.burial_failed = false,
                 Alarm::Write => {
-                    self.write_failed = false;
+                    (self.write_failed, self.lingers) = (false, false);
                     self.needs_write = true;
                 }
             }

@@ -236,6 +236,28 @@ impl Consumers {
         consumer: ConsumerId,
         answers: &[Settle],
     ) -> Result<(Settling, Vec<usize>), SettleError> {
+        self.settle_some(consumer, answers, true)
+    }
+
+    /// As [`Consumers::settle_held`], for who tells nobody of it: acks are durable within some
+    /// milliseconds, in one write with others, or when [`Consumers::write`] is.
+    ///
+    /// # Errors
+    /// [`SettleError::NotFound`].
+    pub fn settle_soon(
+        &mut self,
+        consumer: ConsumerId,
+        answers: &[Settle],
+    ) -> Result<(Settling, Vec<usize>), SettleError> {
+        self.settle_some(consumer, answers, false)
+    }
+
+    fn settle_some(
+        &mut self,
+        consumer: ConsumerId,
+        answers: &[Settle],
+        at_once: bool,
+    ) -> Result<(Settling, Vec<usize>), SettleError> {
         let (subscription, key) = self.entries.get(&consumer).ok_or(SettleError::NotFound)?;
         let mut queue = subscription.queue.lock();
         let hand = queue.hands.get(key).ok_or(SettleError::NotFound)?;
@@ -244,15 +266,33 @@ impl Consumers {
         let unknown: Vec<usize> =
             places.filter(|(_, answer)| !is_held(answer)).map(|(at, _)| at).collect();
         let now = self.inner.clock.now();
+        // What others have done is written as they want it.
+        let lingers = !at_once && !queue.needs_write;
         let told = if unknown.is_empty() {
             queue.settle(*key, answers, now)?
         } else {
             let held: Vec<Settle> = answers.iter().filter(|one| is_held(one)).cloned().collect();
             queue.settle(*key, &held, now)?
         };
+        if lingers {
+            queue.linger(now);
+        }
         let mut settling = subscription.finish(&self.inner, queue);
         settling.told.extend(told);
         Ok((settling, unknown))
+    }
+
+    /// Queues all for the disk that a consumer has acked and that may not be there yet.
+    ///
+    /// # Errors
+    /// [`SettleError::NotFound`].
+    pub fn write(&mut self, consumer: ConsumerId) -> Result<Settling, SettleError> {
+        let (subscription, _) = self.entries.get(&consumer).ok_or(SettleError::NotFound)?;
+        let mut queue = subscription.queue.lock();
+        // Of what was written meanwhile, the write may be under way.
+        queue.feeds.iter_mut().for_each(|feed| feed.place.unwrite());
+        queue.needs_write = true;
+        Ok(subscription.finish(&self.inner, queue))
     }
 
     /// Until when a lease is held; `None`: it is not held, or as long as the consumer is there.

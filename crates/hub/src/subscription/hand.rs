@@ -184,8 +184,11 @@ impl Hand {
 
     /// Where a lease is.
     pub(crate) fn find(&self, lease: u64) -> Option<usize> {
-        let at = match self.leased.front()? {
-            first if first.lease == lease => 0,
+        let first = self.leased.front()?.lease;
+        // Leases that are taken together have numbers that follow one another.
+        let guess = usize::try_from(lease.checked_sub(first)?).ok()?;
+        let at = match self.leased.get(guess) {
+            Some(leased) if leased.lease == lease => guess,
             _ => self.leased.binary_search_by_key(&lease, |leased| leased.lease).ok()?,
         };
         self.leased.get(at)?.entry.is_some().then_some(at)

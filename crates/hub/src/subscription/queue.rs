@@ -121,6 +121,8 @@ pub(crate) struct Queue {
     pub(crate) needs_write: bool,
     /// Places could not be written, and are tried again at an alarm.
     pub(crate) write_failed: bool,
+    /// What was done that nobody waits for is written at an alarm.
+    pub(crate) lingers: bool,
     /// The writes under way.
     pub(crate) pages: Pages,
     /// Whether commits of its streams are listened to.

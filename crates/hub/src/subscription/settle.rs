@@ -57,6 +57,18 @@ impl Future for Settling {
     }
 }
 
+impl Settling {
+    /// Whether there is nothing to wait for.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.writing.is_none() && self.told.is_empty() && self.failed.is_none()
+    }
+}
+
+/// How long answers that nobody waits for may wait for others, to be one write with them: clients that
+/// ack each message by itself would cost a sync each.
+const LINGER: Duration = Duration::from_millis(5);
+
 /// `by` after `now`.
 pub(crate) fn after(now: Timestamp, by: Duration) -> Timestamp {
     now.plus_millis(i64::try_from(by.as_millis()).unwrap_or(i64::MAX).max(1))
@@ -97,6 +109,13 @@ impl Queue {
         }
         self.queue_up(key);
         Ok(told)
+    }
+
+    /// What was done just now is written a little later.
+    pub(crate) fn linger(&mut self, now: Timestamp) {
+        if std::mem::take(&mut self.needs_write) && !std::mem::replace(&mut self.lingers, true) {
+            self.alarms.insert((after(now, LINGER), Alarm::Write));
+        }
     }
 
     fn ack(&mut self, key: u64, lease: LeaseId) {

@@ -159,7 +159,7 @@ pub(crate) async fn end(inner: &Arc<Inner>) {
             // Each of them ends, whatever the others have to write.
             let feeds = queue.feeds.iter_mut();
             let due = feeds.map(|feed| feed.place.end_giving()).filter(|due| *due).count();
-            if due > 0 && !queue.on_hold && !queue.closed {
+            if (due > 0 || queue.lingers) && !queue.on_hold && !queue.closed {
                 subscription.write_places(&mut queue, &mut ops);
                 parties.push((subscription.clone(), queue.began()));
             }

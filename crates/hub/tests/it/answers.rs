@@ -122,3 +122,42 @@ async fn a_source_taken_up_again_begins_where_it_is_told_to() {
     let world = world.crash().await;
     assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn acks_that_nobody_waits_for_are_one_write_and_told_of_when_it_is_made() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 5).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 5).await;
+    // How far they were handed out is written as they are.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    world.engine.hold();
+    for one in &got[..3] {
+        let (settling, unknown) =
+            consumers.settle_soon(id, &acks(std::slice::from_ref(one))).unwrap();
+        assert!(settling.is_over() && unknown.is_empty());
+    }
+    assert_eq!(world.engine.held(), 0);
+    world.clock.advance(5);
+    world.hub.tick().await;
+    assert_eq!(world.engine.held(), 1);
+    // That write is on its way: who asks is told when it has come there, too.
+    let mut writing = consumers.write(id).unwrap();
+    assert!(!writing.is_over());
+    world.engine.commit_next();
+    tokio::select! {
+        biased;
+        _ = &mut writing => panic!("it was told too early"),
+        () = tokio::task::yield_now() => {}
+    }
+    world.engine.commit_all();
+    writing.await.unwrap();
+    let _ = consumers.settle_soon(id, &acks(&got[3..4])).unwrap();
+    consumers.write(id).unwrap().await.unwrap();
+    let _ = consumers.settle_soon(id, &acks(&got[4..])).unwrap();
+    drop((consumers, subscription));
+    let world = world.crash().await;
+    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1, "the last comes again");
+}
