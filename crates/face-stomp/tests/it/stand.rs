@@ -63,6 +63,7 @@ pub(crate) struct Stand {
     /// Where WebSockets are opened.
     pub(crate) http: SocketAddr,
     pub(crate) hub: Hub,
+    pub(crate) engine: Arc<MemoryEngine>,
     pub(crate) auth: Auth,
     pub(crate) drain: Drain,
     pub(crate) secret: String,
@@ -79,7 +80,8 @@ impl Stand {
 
     pub(crate) async fn with(options: Options) -> Self {
         let clock = Arc::new(SystemClock);
-        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(clock.clone()));
+        let memory = Arc::new(MemoryEngine::new(clock.clone()));
+        let engine: Arc<dyn Engine> = memory.clone();
         let mut registry = Registry::default();
         let auth = Auth::open(engine.clone(), clock.clone(), Arc::new(SystemRng)).await.unwrap();
         let hub_options = outflow_hub::Options::default();
@@ -125,7 +127,7 @@ impl Stand {
             counters(),
         ));
         let secret = issued.secret.expose().to_owned();
-        Self { addr, http, hub, auth, drain, secret }
+        Self { addr, http, hub, engine: memory, auth, drain, secret }
     }
 
     /// A connection that has sent nothing yet.

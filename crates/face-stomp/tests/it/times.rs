@@ -1,4 +1,4 @@
-//! Messages that come at their time: later, again, or not any more.
+//! Things at their time: messages that come later, again, or not any more, and receipts of acks.
 
 use crate::messages::{bodies, send};
 use crate::stand::Stand;
@@ -36,4 +36,30 @@ async fn a_repeated_message_comes_each_time_as_one_of_its_own() {
         assert_eq!(first.the("kept"), "yes");
         assert_eq!(first.get("AMQ_SCHEDULED_PERIOD"), None);
     }
+}
+
+#[tokio::test]
+async fn a_receipt_tells_of_the_acks_before_it_which_asked_for_none() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("1.2").await;
+    client.subscribe("1", "/queue/acks", "ack:client-individual\n").await;
+    send(&mut client, "/queue/acks", "persistent:true\n", "x").await;
+    let ack = client.frame().await.the("ack").to_owned();
+    // How far it was handed out is on the disk, so that only the ack is held back.
+    client.ask("BEGIN", "transaction:a\n", "").await;
+    stand.engine.hold();
+    client.send(&format!("ACK\nid:{ack}\n\n")).await;
+    client.send("ABORT\ntransaction:a\nreceipt:r\n\n").await;
+    let held = async {
+        while stand.engine.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        frame = client.frame() => panic!("{frame:?} before the ack was on the disk"),
+        () = held => {}
+    }
+    stand.engine.commit_all();
+    assert_eq!(client.frame().await.the("receipt-id"), "r");
 }
