@@ -31,7 +31,7 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test                      everything CI asks for; fails, never skips
+  test                      everything CI asks for; fails where a tool is missing
   tidy                      crate arrows, file lengths, module docs, names, log messages
   licences [--advisory-db DIR]
                             licences, duplicate versions; advisories when a database is given

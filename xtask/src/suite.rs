@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything CI asks for, cheapest first, in one profile so that stages share
-//! what they compile. It fails where a tool is missing; it never skips.
+//! what they compile. It fails where a tool is missing; it never skips
+//! but for Chromium, as `interop` says.
 
 use std::process::Command;
 

@@ -136,12 +136,14 @@ impl<A: Answers> Batch<A> {
         self.parcels.len() >= MAX_PARCELS || self.bytes >= MAX_BYTES
     }
 
-    /// The index of the parcel for `stream`.
+    /// The index of the parcel for `stream`: one, as its order is that of the sends. One send that
+    /// waits for the sync lets those beside it wait as well.
     fn parcel(&mut self, stream: &Arc<Stream>, synced: bool) -> usize {
-        let is_it = |one: &Parcel| {
-            one.stream.id == stream.id && one.synced == synced && one.recurrence.is_none()
-        };
+        let is_it = |one: &Parcel| one.stream.id == stream.id && one.recurrence.is_none();
         let known = self.parcels.iter().rposition(is_it);
+        if let Some(one) = known.and_then(|index| self.parcels.get_mut(index)) {
+            one.synced |= synced;
+        }
         known.unwrap_or_else(|| self.add_parcel(stream, synced, None))
     }
 

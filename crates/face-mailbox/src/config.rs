@@ -29,6 +29,9 @@ pub struct Options {
     pub max_lock: Duration,
     /// After how long without a call a mailbox and its messages are removed (seed 003: 10 days).
     pub idle_expiry: Duration,
+    /// For how long a topic that is subscribed to keeps its messages at least: one that nobody
+    /// confirms stays so long (seed 003, Q3 and Q5: until it is confirmed, or its mailbox goes).
+    pub keep: Duration,
     /// Whether new mailboxes show nothing behind a locked message, unless Subscribe says.
     pub strict_order: bool,
     /// Whether a Confirm must name its lock. The vendor's first version has none.
@@ -54,6 +57,7 @@ impl Default for Options {
             lock: Duration::from_secs(30),
             max_lock: Duration::from_secs(3600),
             idle_expiry: Duration::from_secs(10 * 86_400),
+            keep: Duration::from_secs(365 * 86_400),
             strict_order: false,
             require_lock: false,
             max_parked: 20_000,

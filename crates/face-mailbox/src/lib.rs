@@ -21,9 +21,8 @@
 //! Called by `server`; calls `hub`, `auth`, `face` and `model`.
 //!
 //! Invariants: every answer but a 204 is a JSON object with members in Pascal case; a Confirm is
-//! durable before its 200, and a repeat of it gets the same (not yet held to while the first one is
-//! still being synced: its repeat is answered early); a message stays until it is confirmed
-//! or its mailbox is removed; order is the order of publishing for one caller that takes one
+//! durable before its 200, and a repeat of it gets the same; a message stays until it is confirmed or
+//! its mailbox is removed, for `mailbox.message_days` and the bytes of its stream at most; order is the order of publishing for one caller that takes one
 //! message at a time; a Peek that waits costs its connection's task and nothing else, and is woken
 //! by the publish.
 //!

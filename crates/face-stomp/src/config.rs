@@ -1,4 +1,6 @@
-//! What the server may set for this face. The defaults are ActiveMQ's where a client could notice.
+//! What the server may set for this face. The defaults are ActiveMQ's where a client could
+//! notice, but for the limits of a frame (100 headers instead of 1,000, `limits.max_event_bytes` instead of
+//! 100 MB): more is answered with an ERROR that names the limit.
 
 use std::time::Duration;
 

@@ -152,6 +152,7 @@ pub(crate) struct Mailbox {
     pub(crate) lock_s: u64,
     pub(crate) max_lock_s: u64,
     pub(crate) idle_days: u64,
+    pub(crate) message_days: u64,
     pub(crate) strict_order: bool,
     pub(crate) require_lock: bool,
     pub(crate) max_parked: usize,
@@ -304,6 +305,7 @@ impl Mailbox {
             ("mailbox.max_lock_s", self.max_lock_s, 86_400),
             ("mailbox.lock_s", self.lock_s, self.max_lock_s),
             ("mailbox.idle_days", self.idle_days, 3_650),
+            ("mailbox.message_days", self.message_days, 36_500),
         ] {
             refuse(!(1..=high).contains(&value), format!("{key}: must be 1 to {high}"));
         }

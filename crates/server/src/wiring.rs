@@ -440,6 +440,7 @@ fn mailbox_options(config: &Config) -> Result<outflow_face_mailbox::Options, Sta
         lock: Duration::from_secs(mailbox.lock_s),
         max_lock: Duration::from_secs(mailbox.max_lock_s),
         idle_expiry: Duration::from_secs(mailbox.idle_days * 86_400),
+        keep: Duration::from_secs(mailbox.message_days * 86_400),
         strict_order: mailbox.strict_order,
         require_lock: mailbox.require_lock,
         max_parked: mailbox.max_parked,

@@ -32,6 +32,11 @@ impl Face {
         let _turn = self.turns.of(subscriber).await;
         let own = self.own(caller, subscriber).await?;
         let stream = self.topic(caller, topic, Action::Read)?;
+        // Before the first message: one that nobody confirms stays, whatever the topic was made for.
+        let keep_ms = u64::try_from(self.options.keep.as_millis()).unwrap_or(u64::MAX);
+        if stream.settings.retention.age_ms < keep_ms {
+            self.hub.keep_stream(&caller.project, &stream.name, keep_ms).await?;
+        }
         let source = Source { stream: stream.name.clone(), start: Start::Latest, filter: None };
         let is_new = match self.find_mailbox(caller, &own)? {
             Some(mailbox) => self.widen(&mailbox, source, strict).await?,

@@ -8,7 +8,7 @@ use outflow_face::{Counters, Drain, HttpLimits};
 use outflow_face_mailbox::Options;
 use outflow_hub::{Hub, NewStream, Project, ProjectLimits, StreamSettings};
 use outflow_model::clock::ManualClock;
-use outflow_model::{Action, ProjectId, StreamName, Timestamp};
+use outflow_model::{Action, Clock as _, ProjectId, StreamName, Timestamp};
 use outflow_store::memory::MemoryEngine;
 use outflow_testkit::transcript::{Head, Player};
 use prometheus_client::registry::Registry;
@@ -22,6 +22,7 @@ const NOW: i64 = 1_767_225_600_000;
 pub(crate) struct Stand {
     pub(crate) addr: SocketAddr,
     pub(crate) hub: Hub,
+    engine: Arc<MemoryEngine>,
     pub(crate) auth: Auth,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) drain: Drain,
@@ -68,7 +69,7 @@ impl Stand {
         let mut registry = Registry::default();
         let auth = Auth::open(engine.clone(), clock.clone(), Arc::new(SystemRng)).await.unwrap();
         let hub = Hub::open(
-            engine,
+            engine.clone(),
             clock.clone(),
             Arc::new(SystemRng),
             outflow_hub::Options::default(),
@@ -94,7 +95,7 @@ impl Stand {
         let limits = HttpLimits::default();
         tokio::spawn(outflow_face::serve(listener, None, app, limits, Drain::new(), counters));
         let token = key(&auth, "itas", &[Action::Read, Action::Publish]).await;
-        Self { addr, hub, auth, clock, drain, registry, token }
+        Self { addr, hub, engine, auth, clock, drain, registry, token }
     }
 
     pub(crate) async fn key(&self, project: &str, actions: &[Action]) -> String {
@@ -175,6 +176,7 @@ impl Stand {
     /// Moves the clock, and has done what is due.
     pub(crate) async fn pass(&self, seconds: i64) {
         self.clock.advance(seconds * 1000);
+        self.engine.retain(self.clock.now());
         self.hub.tick().await;
     }
 

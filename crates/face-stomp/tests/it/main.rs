@@ -10,6 +10,7 @@
 
 mod client_ids;
 mod destinations;
+mod durability;
 mod golden;
 mod hostile;
 mod messages;

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use outflow_model::{IntegrationId, Offset, ProjectId, StreamId, StreamName};
-use outflow_store::{AppendError, Batch, Commit, Condition, Op, Put, StateEntry, StreamConfig};
+use outflow_store::{
+    AppendError, Batch, Commit, Condition, Op, Put, Retention, StateEntry, StreamConfig,
+};
 
 use super::check::{
     check_choosy, check_entities, check_integration, check_settings, close_feed_types,
@@ -203,6 +205,22 @@ pub(crate) async fn update_stream(
     }
     subscription::follow::stream_changed(&inner, &stream);
     Ok(stream)
+}
+
+/// Has a stream keep its events for at least `age_ms`; what it keeps for longer stays so.
+pub(crate) async fn keep_stream(
+    inner: Arc<Inner>,
+    project: ProjectId,
+    name: StreamName,
+    age_ms: u64,
+) -> Changed<Arc<Stream>> {
+    let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
+    if old.settings.retention.age_ms >= age_ms {
+        return Ok(old);
+    }
+    let retention = Retention { age_ms, ..old.settings.retention };
+    let settings = StreamSettings { retention, ..old.settings.clone() };
+    update_stream(inner, project, name, settings).await
 }
 
 pub(crate) async fn delete_stream(

@@ -96,6 +96,11 @@ async fn what_queues_answered_holds() {
     }
     let (published, mailed) = (ledger.published.len(), ledger.mailed.len());
     assert!(published as u64 > rounds * 10 && mailed > 0, "{published} sends, {mailed} mails");
+    let (acked, confirmed) = (ledger.acked.len(), ledger.confirmed.len());
+    assert!(
+        acked > 0 && confirmed > 0,
+        "{acked} messages acknowledged, {confirmed} mails confirmed"
+    );
     finish(&options, ledger, &format!("seed {seed} at the end")).await;
 }
 
@@ -107,7 +112,10 @@ async fn finish(options: &Options, ledger: Ledger, when: &str) {
     };
     // Ends when all that is left has come, and fails when it does not.
     let until = left(&ledger.published, &ledger.acked);
-    consume(server.stomp(), ledger.acked.clone(), when.to_owned(), Some(until)).await;
+    let read =
+        consume(server.stomp(), ledger.acked.clone(), when.to_owned(), Some(until.clone())).await;
+    let lost = until.difference(&read.answered).count();
+    assert_eq!(lost, 0, "{when}: of {} messages some did not come before the end", until.len());
     let left = left(&ledger.mailed, &ledger.confirmed);
     let (base, subscriber) = (server.url(""), ledger.subscriber.clone());
     let read = read_mail(base, subscriber, ledger.confirmed.clone(), when.to_owned(), 0).await;
