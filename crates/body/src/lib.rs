@@ -1,10 +1,12 @@
 //! Reading request bodies: whole, decoded, and never larger than they may be.
 //!
 //! Called by handlers of `admin` and of the faces that speak HTTP; calls `model` only. Those that do
-//! not are built without it, and without what decodes. The limit counts decoded bytes while they stream, so a compressed bomb
-//! costs no more memory than the limit and is refused as soon as it passes it.
+//! not are built without it, and without what decodes. The limit counts decoded bytes while they
+//! stream, so a compressed bomb costs no more memory than the limit and is refused as soon as it
+//! passes it. [`Door`] bounds what many bodies hold together.
 
 mod decoder;
+mod door;
 
 use std::future::Future;
 use std::io;
@@ -18,6 +20,7 @@ use http_body_util::BodyExt;
 use outflow_model::ErrorCode;
 
 use decoder::Decoder;
+pub use door::{Door, Held};
 
 /// The content codings that request bodies may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

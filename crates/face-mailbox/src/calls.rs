@@ -13,10 +13,12 @@ mod subscriptions;
 mod topics;
 mod turns;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 use outflow_auth::Auth;
+use outflow_body::Door;
 use outflow_face::Drain;
 use outflow_hub::Hub;
 use outflow_model::{Action, ErrorCode};
@@ -36,6 +38,8 @@ pub struct Face {
     pub(crate) hub: Hub,
     pub(crate) auth: Auth,
     pub(crate) options: Options,
+    /// What bodies hold while they are read and stored.
+    pub(crate) door: Arc<Door>,
     pub(crate) drain: Drain,
     pub(crate) metrics: Metrics,
     pub(crate) parked: AtomicUsize,

@@ -18,13 +18,14 @@
 //! `/Events/openapi.json`. There is no `session`: every call stands for itself, and what lasts
 //! between two of them is the hub's.
 //!
-//! Called by `server`; calls `hub`, `auth`, `face` and `model`.
+//! Called by `server`; calls `hub`, `auth`, `face`, `body` and `model`.
 //!
 //! Invariants: every answer but a 204 is a JSON object with members in Pascal case; a Confirm is
 //! durable before its 200, and a repeat of it gets the same; a message stays until it is confirmed or
-//! its mailbox is removed, for `mailbox.message_days` and the bytes of its stream at most; order is the order of publishing for one caller that takes one
-//! message at a time; a Peek that waits costs its connection's task and nothing else, and is woken
-//! by the publish.
+//! its mailbox is removed, for `mailbox.message_days` and the bytes of its stream at most; order is the
+//! order of publishing for one caller that takes one message at a time; bodies hold no more memory than
+//! the [`Door`](outflow_body::Door) gives them, however many come at once; a Peek that waits costs its
+//! connection's task and nothing else, and is woken by the publish.
 //!
 //! Deliberate deviations from what is published of the vendor's: lists are members of an object
 //! (`Topics`, `Subscriptions`); a Peek that times out says so in a `ServiceResult` object beside a

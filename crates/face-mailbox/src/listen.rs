@@ -11,16 +11,17 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use outflow_auth::Auth;
-use outflow_body::Encoding;
+use outflow_body::{Door, Encoding, Held};
 use outflow_face::Drain;
 use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
 
-use crate::authenticate;
+use crate::authenticate::{self, Caller};
 use crate::calls::{Answer, Confirmed, Face, Turns};
 use crate::config::Options;
 use crate::document;
@@ -31,20 +32,21 @@ use crate::wire::{self, Call, Grammar, WireError};
 /// The largest body of a call that is no Publish, in bytes: all it can hold is parameters.
 const MAX_PARAMETER_BYTES: usize = 64 << 10;
 
-/// `otherwise`, with this face's paths taken out of it. Puts its metrics into `registry`; when
-/// `drain` begins, waiting Peeks are answered.
+/// `otherwise`, with this face's paths taken out of it. Bodies come through `door`, which others may
+/// share. Puts its metrics into `registry`; when `drain` begins, waiting Peeks are answered.
 pub fn router(
     otherwise: Router,
     hub: Hub,
     auth: Auth,
     options: Options,
+    door: Arc<Door>,
     drain: Drain,
     registry: &mut Registry,
 ) -> Router {
     let metrics = Metrics::register(registry);
     let parked = AtomicUsize::new(0);
     let (turns, confirmed) = (Turns::default(), Confirmed::default());
-    let face = Face { hub, auth, options, drain, metrics, parked, turns, confirmed };
+    let face = Face { hub, auth, options, door, drain, metrics, parked, turns, confirmed };
     let face = Arc::new(face);
     otherwise.layer(from_fn_with_state(face, answer))
 }
@@ -78,14 +80,15 @@ async fn perform(face: &Face, parts: &Parts, body: &mut Option<Body>) -> Result<
     // Who is asking comes before whether the question is right.
     let caller = authenticate::caller(&parts.headers, &face.options, &face.auth, &face.hub)?;
     if let Ok((grammar, call @ Call::Publish { topic })) = &asked {
-        let encoding = Encoding::of(&parts.headers)?;
-        let body = body.take().unwrap_or_default();
-        let message = outflow_body::read(body, encoding, face.options.max_message_bytes).await?;
+        let limit = face.options.max_message_bytes;
+        // Held until the message is stored, so that body and draft together stay bounded.
+        let (message, held) = read(face, &caller, &parts.headers, body, limit).await?;
         let answer = face.publish(&caller, *grammar, topic, &message).await?;
+        drop(held);
         face.metrics.calls.get_or_create(&[("call", call.name())]).inc();
         return Ok(answer);
     }
-    let (grammar, call) = completed(asked, parts, body).await?;
+    let (grammar, call) = completed(face, &caller, asked, parts, body).await?;
     let name = call.name();
     let answer = Box::pin(face.perform(&caller, grammar, call)).await?;
     face.metrics.calls.get_or_create(&[("call", name)]).inc();
@@ -95,6 +98,8 @@ async fn perform(face: &Face, parts: &Parts, body: &mut Option<Body>) -> Result<
 /// The call, with what its body says: parameters may stand there, too. A Publish is left as it is,
 /// for its body is the message.
 async fn completed(
+    face: &Face,
+    caller: &Caller,
     asked: Result<(Grammar, Call), WireError>,
     parts: &Parts,
     body: &mut Option<Body>,
@@ -103,20 +108,37 @@ async fn completed(
     if is_empty || matches!(asked, Err(WireError::NoSuchCall | WireError::Method { .. })) {
         return Ok(asked?);
     }
-    let encoding = Encoding::of(&parts.headers)?;
-    let read =
-        outflow_body::read(body.take().unwrap_or_default(), encoding, MAX_PARAMETER_BYTES).await;
-    let read = match (read, &asked) {
+    let read = read(face, caller, &parts.headers, body, MAX_PARAMETER_BYTES).await;
+    let (read, _held) = match (read, &asked) {
         (Ok(read), _) => read,
         // What is wrong without the body says more than what is wrong with it.
         (Err(_), Err(_)) => return Ok(asked?),
-        (Err(error), Ok(_)) => return Err(error.into()),
+        (Err(refusal), Ok(_)) => return Err(refusal),
     };
     let query = parts.uri.query().unwrap_or_default();
     match wire::parse_with(parts.method.as_str(), parts.uri.path(), query, &read) {
         Ok((_, Call::Publish { .. })) => Ok(asked?),
         completed => Ok(completed?),
     }
+}
+
+/// The body, and the room that it holds.
+async fn read(
+    face: &Face,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: &mut Option<Body>,
+    limit: usize,
+) -> Result<(Bytes, Held), Refusal> {
+    let encoding = Encoding::of(headers)?;
+    let sent = body.as_ref().map_or(Some(0), |body| http_body::Body::size_hint(body).exact());
+    if let Some(body) = body {
+        outflow_body::check_announced(body, encoding, limit)?;
+    }
+    let mut held = face.door.room(caller.project.as_str(), sent, encoding, limit).await?;
+    let body = body.take().unwrap_or_default();
+    let read = outflow_body::read_within(body, encoding, limit, &mut held).await?;
+    Ok((read, held))
 }
 
 fn render(answer: Answer) -> Response {

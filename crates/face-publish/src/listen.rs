@@ -11,7 +11,7 @@
 //! one pass), [`Hub::publish`], the answer ([`answer`]).
 //!
 //! Invariants: this is the hot path, so nothing is allocated for an event by itself: a batch is a
-//! body, a draft and an answer, each one buffer. Memory is bounded by [`Limits`] however many
+//! body, a draft and an answer, each one buffer. Memory is bounded by the [`Door`] however many
 //! publish at once. No task computes for longer than it takes to render 1 MiB.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use outflow_auth::{Auth, Presented};
-use outflow_body::Encoding;
+use outflow_body::{Door, Encoding};
 use outflow_face::bearer;
 use outflow_face::request_id::RequestId;
 use outflow_hub::{Hub, Stream, Unreached};
@@ -39,7 +39,6 @@ use tracing::Span;
 
 use crate::answer;
 use crate::config::Limits;
-use crate::door::Door;
 use crate::error::{Refusal, not_made};
 
 /// Bodies up to this size are rendered where they were read, which takes a few milliseconds;
@@ -51,14 +50,17 @@ const INLINE_BYTES: usize = 1 << 20;
 struct Face {
     hub: Hub,
     auth: Auth,
-    door: Door,
+    limits: Limits,
+    door: Arc<Door>,
 }
 
-/// The route, without fallbacks: `server` sets those on the merged router.
-pub fn router(hub: Hub, auth: Auth, limits: Limits) -> Router {
+/// The route, without fallbacks: `server` sets those on the merged router. Bodies come through
+/// `door`, which others may share.
+pub fn router(hub: Hub, auth: Auth, limits: Limits, door: Arc<Door>) -> Router {
+    let limits = Limits { body_bytes: limits.body_bytes.clamp(1, 1 << 30), ..limits };
     Router::new()
         .route("/v1/projects/{project}/streams/{stream}/events", post(publish))
-        .with_state(Arc::new(Face { hub, auth, door: Door::new(limits) }))
+        .with_state(Arc::new(Face { hub, auth, limits, door }))
 }
 
 /// Whether a request is a publish by its method and path: those are too many for a tracing span
@@ -111,13 +113,13 @@ async fn take(
     let stream = target(&face.hub, &grant, project, stream).await?;
     let wanted = wanted(&parts.uri)?;
     let encoding = Encoding::of(&parts.headers)?;
-    let limits = face.door.limits();
+    let limits = face.limits;
     // Held until the events are taken, so that body and draft together stay bounded.
     let sent = body.as_ref().map_or(Some(0), |body| http_body::Body::size_hint(body).exact());
     if let Some(body) = body {
         outflow_body::check_announced(body, encoding, limits.body_bytes)?;
     }
-    let mut room = face.door.room(project, sent, encoding).await?;
+    let mut room = face.door.room(project, sent, encoding, limits.body_bytes).await?;
     let body = body.take().unwrap_or_default();
     let body = outflow_body::read_within(body, encoding, limits.body_bytes, &mut room).await?;
     let draft = render(&face.hub, body, limits.events).await?;

@@ -14,6 +14,7 @@ use axum::extract::Request;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use outflow_auth::{Auth, SystemRng};
+use outflow_body::Door;
 use outflow_face::{App, ByFirstByte, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 use outflow_face_openwire::OpenWire;
 use outflow_face_stomp::Stomp;
@@ -169,6 +170,8 @@ impl Core {
             events: config.limits.max_batch_events,
             held_bytes: config.limits.held_body_bytes,
         };
+        let largest = limits.max_body_bytes.max(limits.max_event_bytes);
+        let door = Arc::new(Door::new(limits.held_body_bytes, largest));
         let (hub, auth) = (self.hub.clone(), self.auth.clone());
         let names = self.registry.sub_registry_with_prefix("outflow");
         let ndjson = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names);
@@ -177,7 +180,12 @@ impl Core {
         let app = ndjson
             .clone()
             .merge(ingest)
-            .merge(outflow_face_publish::router(hub.clone(), auth.clone(), door))
+            .merge(outflow_face_publish::router(
+                hub.clone(),
+                auth.clone(),
+                publish,
+                Arc::clone(&door),
+            ))
             .merge(outflow_admin::router(hub.clone(), auth.clone()))
             .merge(outflow_face_sse::router(hub.clone(), auth.clone(), config.sse.options(), names))
             .merge(stomp.map(Stomp::router).unwrap_or_default())
@@ -186,7 +194,7 @@ impl Core {
         let unknown = Router::new().fallback(move |request: Request| unrouted(ndjson, request));
         let mailbox = mailbox_options(config)?;
         let drain = drain.clone();
-        let rest = outflow_face_mailbox::router(unknown, hub, auth, mailbox, drain, names);
+        let rest = outflow_face_mailbox::router(unknown, hub, auth, mailbox, door, drain, names);
         let app = app.fallback_service(rest);
         Ok(App::identified(app, Arc::clone(&self.ids), is_frequent))
     }

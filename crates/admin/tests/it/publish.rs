@@ -132,8 +132,8 @@ async fn gzip_and_zstd_bodies_are_taken_and_bombs_are_not() {
 
 #[tokio::test]
 async fn what_small_bodies_expand_to_is_bounded_over_all_of_them() {
-    let limits = Limits { body_bytes: 1 << 20, held_bytes: 1 << 20, ..Limits::default() };
-    let stage = Stage::with(limits).await;
+    let limits = Limits { body_bytes: 1 << 20, ..Limits::default() };
+    let stage = Stage::with(limits, 1 << 20).await;
     let event = format!("{{\"body\":\"{}\"}}", "x".repeat(900_000));
     let small = zstd::encode_all(event.as_bytes(), 1).unwrap();
     assert!(small.len() < 1_000);
@@ -260,8 +260,8 @@ async fn bad_input_is_refused_whole_with_its_place() {
 
 #[tokio::test]
 async fn limits_are_limits() {
-    let limits = Limits { body_bytes: 1000, events: 10, held_bytes: 1000 };
-    let stage = Stage::with(limits).await;
+    let limits = Limits { body_bytes: 1000, events: 10 };
+    let stage = Stage::with(limits, 1000).await;
     assert_eq!(stage.publish("{}".repeat(10)).await.status, 200);
     let many = stage.publish("{}".repeat(11)).await;
     assert_eq!((many.status.as_u16(), &many.json()["code"]), (413, &json!("too_large")));
@@ -289,8 +289,8 @@ async fn a_full_disk_and_a_full_queue_are_answers_that_ask_to_come_again() {
 
 #[tokio::test(start_paused = true)]
 async fn who_finds_no_room_waits_for_it_and_not_for_ever() {
-    let limits = Limits { body_bytes: 4096, events: 10, held_bytes: 4096 };
-    let stage = Stage::with(limits).await;
+    let limits = Limits { body_bytes: 4096, events: 10 };
+    let stage = Stage::with(limits, 4096).await;
     stage.engine.hold();
     // One that holds all the room: its commit does not come yet.
     let app = stage.app.clone();

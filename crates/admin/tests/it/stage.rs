@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use outflow_auth::{Auth, CredentialKind, NewCredential};
+use outflow_body::Door;
 use outflow_face::App;
 use outflow_face_publish::Limits;
 use outflow_hub::{Hub, Options};
@@ -46,10 +47,11 @@ pub(crate) const NOW: &str = "2026-03-01T12:00:00.000Z";
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        Self::with(Limits::default()).await
+        Self::with(Limits::default(), 256 << 20).await
     }
 
-    pub(crate) async fn with(limits: Limits) -> Self {
+    /// One that takes requests within `limits`, and `held` bytes of them at once.
+    pub(crate) async fn with(limits: Limits, held: usize) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::parse_rfc3339(NOW.as_bytes()).unwrap()));
         let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(7));
         let engine = Arc::new(MemoryEngine::new(clock.clone()));
@@ -75,8 +77,9 @@ impl Stage {
             expires: None,
         };
         let operator = auth.issue(operator).await.unwrap().secret.expose().to_owned();
+        let door = Arc::new(Door::new(held, limits.body_bytes));
         let router = outflow_admin::router(hub.clone(), auth.clone())
-            .merge(outflow_face_publish::router(hub.clone(), auth, limits))
+            .merge(outflow_face_publish::router(hub.clone(), auth, limits, door))
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         let stage = Self {

@@ -1,6 +1,10 @@
 //! Who is let in, what is refused, and in which words.
 
+use std::time::Duration;
+
 use base64::Engine as _;
+use outflow_body::Door;
+use outflow_face_mailbox::Options;
 use outflow_face_mailbox::wire::Guid;
 use outflow_model::Action;
 
@@ -118,6 +122,34 @@ async fn messages_are_json_and_not_too_large() {
     }
     let said = stand.ask_as("PUT", target, &format!("{more}Content-Encoding: br\r\n"), "{}").await;
     assert_eq!(said.fault(), (415, "UnsupportedMediaType"));
+}
+
+#[tokio::test]
+async fn what_small_messages_expand_to_is_bounded_over_all_of_them() {
+    let stand = Stand::behind(Door::new(1 << 20, 1 << 20), Options::default()).await;
+    let bearer = format!("Authorization: Bearer {}\r\n", stand.token);
+    let more = format!("{bearer}Content-Encoding: zstd\r\n");
+    let target = "/Events/Publish?companyCode=AA&topic=INVOICES";
+    let message = zstd::encode_all(format!("\"{}\"", "x".repeat(900_000)).as_bytes(), 1).unwrap();
+    assert!(message.len() < 1_000);
+    stand.engine.hold();
+    let first = stand.ask_as("PUT", target, &more, &message);
+    let second = async {
+        while stand.engine.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = stand.ask_as("PUT", target, &more, &message);
+        let second = tokio::time::timeout(Duration::from_secs(10), second).await;
+        // What holds little goes through meanwhile.
+        let view = stand.ask_as("GET", "/Events/ViewTopics", &bearer, "companyCode=AA").await;
+        stand.engine.commit_all();
+        assert_eq!(view.status, 200, "{}", view.body);
+        second.expect("it was taken as well")
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.status, second.fault()), (200, (503, "Unavailable")));
+    assert_eq!(second.head.field("retry-after"), Some("1"));
+    assert_eq!(stand.ask_as("PUT", target, &more, &message).await.status, 200);
 }
 
 #[tokio::test]

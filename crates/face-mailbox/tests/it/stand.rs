@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outflow_auth::{Auth, CredentialKind, NewCredential, SystemRng};
+use outflow_body::Door;
 use outflow_face::{Counters, Drain, HttpLimits};
 use outflow_face_mailbox::Options;
 use outflow_hub::{Hub, NewStream, Project, ProjectLimits, StreamSettings};
@@ -22,7 +23,7 @@ const NOW: i64 = 1_767_225_600_000;
 pub(crate) struct Stand {
     pub(crate) addr: SocketAddr,
     pub(crate) hub: Hub,
-    engine: Arc<MemoryEngine>,
+    pub(crate) engine: Arc<MemoryEngine>,
     pub(crate) auth: Auth,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) drain: Drain,
@@ -64,6 +65,11 @@ impl Stand {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
+        Self::behind(Door::new(64 << 20, 1 << 20), options).await
+    }
+
+    /// One whose bodies come through `door`.
+    pub(crate) async fn behind(door: Door, options: Options) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW)));
         let engine = Arc::new(MemoryEngine::new(clock.clone()));
         let mut registry = Registry::default();
@@ -86,6 +92,7 @@ impl Stand {
             hub.clone(),
             auth.clone(),
             options,
+            Arc::new(door),
             drain.clone(),
             &mut registry,
         );
@@ -108,12 +115,19 @@ impl Stand {
         self.ask_as(method, target, &more, "").await
     }
 
-    pub(crate) async fn ask_as(&self, method: &str, target: &str, more: &str, body: &str) -> Said {
+    pub(crate) async fn ask_as(
+        &self,
+        method: &str,
+        target: &str,
+        more: &str,
+        body: impl AsRef<[u8]>,
+    ) -> Said {
+        let body = body.as_ref();
         let mut player = Player::connect(self.addr).await.unwrap();
         let len = body.len();
         let head =
             format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{more}Content-Length: {len}\r\n\r\n");
-        player.send([head.as_bytes(), body.as_bytes()].concat()).await.unwrap();
+        player.send([head.as_bytes(), body].concat()).await.unwrap();
         let head = player.head().await.unwrap();
         let len = head.field("content-length").map_or(0, |len| len.parse().unwrap());
         let body = player.exactly(len).await.unwrap();

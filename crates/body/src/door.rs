@@ -1,0 +1,195 @@
+//! The room that bodies on their way in take, over all requests and for each project.
+//!
+//! Made by `server`, once for publishing and mailboxes together, which call it before they read a
+//! body and while they do. Invariants: what is held stays within what the door was made with, whatever
+//! bodies expand to; one project holds at most its share, so that a tenant who announces large bodies and never
+//! sends them keeps out nobody but itself; whoever has room does not wait for more; what a project
+//! costs is gone when it holds nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use crate::{BodyError, Encoding, Room};
+
+/// How much a compressed body is expected to grow; what grows more gets more room if there is any.
+const EXPECTED_GROWTH: u64 = 32;
+/// Room is given out in units of this many bytes.
+const ROOM_UNIT: u64 = 1024;
+/// How long a request may wait for room before it is told to come again.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// A project may hold this part of all the room, or one body if that is more.
+const PROJECT_PART: usize = 4;
+/// From how many entries on those of idle projects are looked for.
+const MIN_SHARES: usize = 64;
+
+/// The way in: the room that is left for bodies.
+#[derive(Debug)]
+pub struct Door {
+    room: Arc<Semaphore>,
+    share_units: usize,
+    shares: Mutex<Shares>,
+}
+
+/// The shares of projects that hold room or wait for it, and of some that did.
+#[derive(Debug)]
+struct Shares {
+    /// By name of projects that exist: a name gets here after its caller was let in.
+    by_project: HashMap<String, Arc<Semaphore>>,
+    /// How many there are when idle ones are dropped.
+    most: usize,
+}
+
+/// Room for one body, given back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    share: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
+    /// What has come of the body, decoded.
+    bytes: u64,
+}
+
+impl Room for Held {
+    async fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        let held = self.room.num_permits() as u64;
+        let more = self.bytes.div_ceil(ROOM_UNIT).saturating_sub(held);
+        if more == 0 {
+            return true;
+        }
+        let Ok(more) = u32::try_from(more) else { return false };
+        let take = |part: &OwnedSemaphorePermit| {
+            part.semaphore().clone().try_acquire_many_owned(more).ok()
+        };
+        let Some((share, room)) = take(&self.share).zip(take(&self.room)) else { return false };
+        self.share.merge(share);
+        self.room.merge(room);
+        true
+    }
+}
+
+impl Door {
+    /// A door where nothing is held yet: bodies of `held_bytes` may be at once, raised to
+    /// `body_bytes`, the largest that any who comes may send.
+    #[must_use]
+    pub fn new(held_bytes: usize, body_bytes: usize) -> Self {
+        let held = held_bytes.max(body_bytes);
+        let share_units = units_of((held / PROJECT_PART).max(body_bytes));
+        let room = Arc::new(Semaphore::new(units_of(held)));
+        let shares = Shares { by_project: HashMap::new(), most: MIN_SHARES };
+        Self { room, share_units, shares: Mutex::new(shares) }
+    }
+
+    /// Waits for room for a body of `sent` bytes, if the client said, and of at most `limit`
+    /// decoded, in order of arrival. Until then nothing of it is read, so TCP holds the client back.
+    ///
+    /// # Errors
+    /// [`BodyError::NoRoom`] when there is none within five seconds.
+    pub async fn room(
+        &self,
+        project: &str,
+        sent: Option<u64>,
+        encoding: Encoding,
+        limit: usize,
+    ) -> Result<Held, BodyError> {
+        let limit = limit as u64;
+        let expected = match (sent, encoding) {
+            (Some(bytes), Encoding::Identity) => bytes,
+            (Some(bytes), Encoding::Gzip | Encoding::Zstd) => bytes.saturating_mul(EXPECTED_GROWTH),
+            (None, _) => limit,
+        };
+        let units = u32::try_from(expected.min(limit).div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
+        let share = self.share(project);
+        // The usual case needs no timer.
+        if let Ok(share) = share.clone().try_acquire_many_owned(units)
+            && let Ok(room) = self.room.clone().try_acquire_many_owned(units)
+        {
+            return Ok(Held { share, room, bytes: 0 });
+        }
+        match tokio::time::timeout(ROOM_WAIT, self.wait(share, units)).await {
+            Ok(Ok(held)) => Ok(held),
+            Ok(Err(_)) | Err(_) => Err(BodyError::NoRoom),
+        }
+    }
+
+    /// The project's own share first: who waits for it takes no room from others meanwhile.
+    async fn wait(&self, share: Arc<Semaphore>, units: u32) -> Result<Held, AcquireError> {
+        let share = share.acquire_many_owned(units).await?;
+        let room = self.room.clone().acquire_many_owned(units).await?;
+        Ok(Held { share, room, bytes: 0 })
+    }
+
+    fn share(&self, project: &str) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock();
+        if let Some(share) = shares.by_project.get(project) {
+            return share.clone();
+        }
+        if shares.by_project.len() >= shares.most {
+            shares.drop_idle();
+        }
+        let share = Arc::new(Semaphore::new(self.share_units));
+        shares.by_project.insert(project.to_owned(), share.clone());
+        share
+    }
+}
+
+impl Shares {
+    /// Drops the shares of which nobody has or awaits anything. Whoever does has the share as well,
+    /// and gets it only from here, under the lock.
+    fn drop_idle(&mut self) {
+        self.by_project.retain(|_, share| Arc::strong_count(share) > 1);
+        // By doubling, so that each entry that is made pays for the looking at two.
+        self.most = (self.by_project.len() * 2).max(MIN_SHARES);
+    }
+}
+
+fn units_of(bytes: usize) -> usize {
+    let units = (bytes as u64).div_ceil(ROOM_UNIT);
+    usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: usize = 1 << 20;
+
+    async fn held(door: &Door, project: &str, bytes: u64) -> Result<Held, BodyError> {
+        door.room(project, Some(bytes), Encoding::Identity, BODY).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_project_that_announces_much_keeps_out_only_itself() {
+        let door = Door::new(8 * BODY, BODY);
+        let mut greedy = Vec::new();
+        while let Ok(room) = held(&door, "greedy", BODY as u64).await {
+            greedy.push(room);
+        }
+        assert_eq!(greedy.len(), 2);
+        assert!(held(&door, "other", BODY as u64).await.is_ok());
+        // What expands gets more as long as there is any, and does not wait for it.
+        greedy.pop();
+        let mut small = door.room("greedy", Some(1 << 10), Encoding::Gzip, BODY).await.unwrap();
+        assert!(small.grow(BODY).await && !small.grow(1).await);
+        drop(small);
+        greedy.clear();
+        assert!(held(&door, "greedy", BODY as u64).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn projects_that_come_and_go_leave_nothing_behind_and_those_that_hold_stay_bounded() {
+        let door = Door::new(8 * BODY, BODY);
+        let kept = held(&door, "greedy", 2 * BODY as u64).await.unwrap();
+        let more = held(&door, "greedy", BODY as u64).await.unwrap();
+        for number in 0..10 * MIN_SHARES {
+            drop(held(&door, &format!("p{number}"), 1).await.unwrap());
+            assert!(door.shares.lock().by_project.len() <= MIN_SHARES);
+        }
+        assert_eq!(held(&door, "greedy", BODY as u64).await.unwrap_err(), BodyError::NoRoom);
+        drop((kept, more));
+        assert!(held(&door, "greedy", BODY as u64).await.is_ok());
+    }
+}
