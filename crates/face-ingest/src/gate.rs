@@ -1,7 +1,8 @@
 //! How much each project may send: requests a second by a token bucket, and bytes at once.
 //!
 //! Called by [`crate::listen`] once a request is known to be a project's, so that nobody uses up
-//! what is another's. Invariant: what a project is refused or waits for costs no other anything.
+//! what is another's. Invariants: what a project is refused or waits for costs no other anything; a
+//! project that sends nothing costs nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,14 +18,24 @@ use tokio::time::Instant;
 const UNIT_BYTES: usize = 1024;
 /// How long a request may wait for room for its payload.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// From how many gates on those of idle projects are looked for.
+const MIN_GATES: usize = 64;
 
 /// The gates of all projects.
 #[derive(Debug)]
 pub struct Gates {
     per_second: f64,
     units: usize,
+    used: RwLock<Used>,
+}
+
+/// The gates that are used, and some that were.
+#[derive(Debug)]
+struct Used {
     /// By projects that exist: one gets here once a credential of it was accepted.
-    gates: RwLock<HashMap<ProjectId, Arc<Gate>>>,
+    by_project: HashMap<ProjectId, Arc<Gate>>,
+    /// How many there are when idle ones are dropped.
+    most: usize,
 }
 
 /// The gate of one project.
@@ -47,23 +58,42 @@ impl Gates {
     #[must_use]
     pub fn new(per_second: u32, held_bytes: usize) -> Self {
         let units = (held_bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        Self { per_second: f64::from(per_second.max(1)), units, gates: RwLock::default() }
+        let used = Used { by_project: HashMap::new(), most: MIN_GATES };
+        Self { per_second: f64::from(per_second.max(1)), units, used: RwLock::new(used) }
     }
 
     /// The gate of a project.
     #[must_use]
     pub fn of(&self, project: &ProjectId) -> Arc<Gate> {
-        if let Some(gate) = self.gates.read().get(project) {
+        if let Some(gate) = self.used.read().by_project.get(project) {
             return gate.clone();
         }
+        let now = Instant::now();
         let fresh = || {
             Arc::new(Gate {
                 per_second: self.per_second,
-                bucket: Mutex::new(Bucket { level: self.per_second, at: Instant::now() }),
+                bucket: Mutex::new(Bucket { level: self.per_second, at: now }),
                 room: Arc::new(Semaphore::new(self.units)),
             })
         };
-        self.gates.write().entry(project.clone()).or_insert_with(fresh).clone()
+        let mut used = self.used.write();
+        if used.by_project.len() >= used.most {
+            used.drop_idle(now);
+        }
+        used.by_project.entry(project.clone()).or_insert_with(fresh).clone()
+    }
+}
+
+impl Used {
+    /// Drops the gates that are as new ones are: of which nobody has anything, and whose requests are
+    /// refilled. Whoever gets a gate gets it from here, under the lock.
+    fn drop_idle(&mut self, now: Instant) {
+        self.by_project.retain(|_, gate| {
+            let is_held = Arc::strong_count(gate) > 1 || Arc::strong_count(&gate.room) > 1;
+            is_held || gate.level(&gate.bucket.lock(), now) < gate.per_second
+        });
+        // By doubling, so that each gate that is made pays for the looking at two.
+        self.most = (self.by_project.len() * 2).max(MIN_GATES);
     }
 }
 
@@ -75,8 +105,7 @@ impl Gate {
     pub fn pass(&self) -> Result<(), u64> {
         let now = Instant::now();
         let mut bucket = self.bucket.lock();
-        let grown = now.saturating_duration_since(bucket.at).as_secs_f64() * self.per_second;
-        bucket.level = (bucket.level + grown).min(self.per_second);
+        bucket.level = self.level(&bucket, now);
         bucket.at = now;
         if bucket.level >= 1.0 {
             bucket.level -= 1.0;
@@ -84,6 +113,12 @@ impl Gate {
         }
         let wait = ((1.0 - bucket.level) / self.per_second).ceil();
         Err((wait as u64).max(1))
+    }
+
+    /// How many requests may be made at `now`.
+    fn level(&self, bucket: &Bucket, now: Instant) -> f64 {
+        let grown = now.saturating_duration_since(bucket.at).as_secs_f64() * self.per_second;
+        (bucket.level + grown).min(self.per_second)
     }
 
     /// Room for one payload: none until it grows; given back when dropped.
@@ -154,6 +189,30 @@ mod tests {
         assert_eq!(passed, 2);
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!((0..100).filter(|_| greedy.pass().is_ok()).count(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn projects_that_come_and_go_leave_nothing_behind_and_those_that_send_stay_bounded() {
+        let gates = Gates::new(10, 4 << 10);
+        let project = |name: &str| ProjectId::new(name).unwrap();
+        let (greedy, hasty) = (project("greedy"), project("hasty"));
+        let mut held = gates.of(&greedy).room();
+        assert!(held.grow(4 << 10).await);
+        let come_and_go = || {
+            for number in 0..10 * MIN_GATES {
+                let _ = gates.of(&project(&format!("p{number}")));
+                assert!(gates.used.read().by_project.len() <= MIN_GATES);
+            }
+        };
+        while gates.of(&hasty).pass().is_ok() {}
+        come_and_go();
+        assert!(gates.of(&hasty).pass().is_err(), "its requests are not refilled yet");
+        assert!(!gates.of(&greedy).room().grow(1).await, "its room is not given back yet");
+        drop(held);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        come_and_go();
+        assert!(gates.of(&hasty).pass().is_ok());
+        assert!(gates.of(&greedy).room().grow(4 << 10).await);
     }
 
     #[tokio::test(start_paused = true)]
