@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
 
 use crate::{BodyError, Encoding};
@@ -17,6 +17,12 @@ pub(crate) struct Bounded {
     bytes: Vec<u8>,
     limit: usize,
     over: bool,
+}
+
+impl Bounded {
+    const fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), limit, over: false }
+    }
 }
 
 impl Write for Bounded {
@@ -36,15 +42,15 @@ impl Write for Bounded {
 
 /// A decoder that is given a body piece by piece.
 pub(crate) enum Decoder {
-    Gzip { inner: Box<MultiGzDecoder<Bounded>>, any: bool },
+    Gzip { inner: Box<GzDecoder<Bounded>>, any: bool },
     Zstd { inner: ZstdDecoder<'static>, out: Bounded, open: bool },
 }
 
 impl Decoder {
     pub(crate) fn new(encoding: Encoding, limit: usize) -> Result<Self, BodyError> {
-        let out = Bounded { bytes: Vec::new(), limit, over: false };
+        let out = Bounded::new(limit);
         if encoding == Encoding::Gzip {
-            return Ok(Self::Gzip { inner: Box::new(MultiGzDecoder::new(out)), any: false });
+            return Ok(Self::Gzip { inner: Box::new(GzDecoder::new(out)), any: false });
         }
         let zstd = || {
             let mut inner = ZstdDecoder::new()?;
@@ -66,7 +72,7 @@ impl Decoder {
         match self {
             Self::Gzip { inner, any } => {
                 *any = true;
-                let done = inner.write_all(slice);
+                let done = write_members(inner, slice);
                 let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
                 done.map_err(|error| refused(over, limit, "gzip", &error))
             }
@@ -94,7 +100,10 @@ impl Decoder {
         match self {
             Self::Gzip { any: false, .. } => Ok(Bytes::new()),
             Self::Gzip { mut inner, .. } => {
-                let done = inner.try_finish();
+                // A member that is whole takes no byte more. Of one that is cut within its trailer,
+                // the decoder would say that the checksum is wrong.
+                let is_whole = matches!(inner.write(&[0]), Ok(0));
+                let done = if is_whole { inner.try_finish() } else { Err(cut_short()) };
                 let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
                 done.map_err(|error| refused(over, limit, "gzip", &error))?;
                 inner
@@ -102,12 +111,30 @@ impl Decoder {
                     .map(|out| out.bytes.into())
                     .map_err(|error| malformed("gzip", &error))
             }
-            Self::Zstd { open: true, .. } => {
-                Err(BodyError::Malformed { coding: "zstd", reason: "it is cut short".to_owned() })
-            }
+            Self::Zstd { open: true, .. } => Err(malformed("zstd", &cut_short())),
             Self::Zstd { out, .. } => Ok(out.bytes.into()),
         }
     }
+}
+
+/// Decodes a slice of a body of several members, each of which has its checksum.
+fn write_members(inner: &mut GzDecoder<Bounded>, mut slice: &[u8]) -> std::io::Result<()> {
+    while !slice.is_empty() {
+        match inner.write(slice)? {
+            0 => {
+                inner.try_finish()?;
+                let limit = inner.get_ref().limit;
+                let out = std::mem::replace(inner.get_mut(), Bounded::new(limit));
+                *inner = GzDecoder::new(out);
+            }
+            taken => slice = slice.get(taken..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+fn cut_short() -> std::io::Error {
+    std::io::ErrorKind::UnexpectedEof.into()
 }
 
 fn refused(over: bool, limit: usize, coding: &'static str, error: &std::io::Error) -> BodyError {
