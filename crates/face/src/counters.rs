@@ -35,6 +35,6 @@ pub struct Counters {
     pub tls_failures: Count,
     /// Connections cut because a request's head did not arrive in time.
     pub slow_heads: Count,
-    /// Connections cut because the peer accepted no bytes for too long.
+    /// Connections cut, and streams of HTTP/2 reset, because the peer accepted no bytes for too long.
     pub stalled_writes: Count,
 }

@@ -8,7 +8,7 @@
 //! does not speak HTTP is a [`Protocol`] and gets the stream as it is.
 //!
 //! Invariants: nothing waits for a peer without a deadline; nothing is allocated from a number a
-//! peer wrote; a connection costs one task; the listener stays open while streams drain
+//! peer wrote; a connection costs one task, and on HTTP/2 one for each open request; the listener stays open while streams drain
 //! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
 
 pub mod app;
@@ -25,6 +25,7 @@ pub mod problem;
 pub mod request_id;
 pub mod sparingly;
 pub mod tls;
+mod window;
 
 pub use app::App;
 pub use bearer::bearer;

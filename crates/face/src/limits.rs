@@ -39,7 +39,8 @@ pub struct HttpLimits {
     pub idle_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
-    /// How long a peer may accept no bytes at all before it is cut off. Slow is fine.
+    /// How long a peer may accept no bytes at all before it is cut off. Slow is fine. A stream of HTTP/2
+    /// whose reader gives it no room is reset after ten times as long.
     pub write_stall: Duration,
     /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged, or the peer's window shut,
     /// before the kernel gives the connection up. It frees what a vanished peer held; it also ends

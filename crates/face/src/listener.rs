@@ -17,7 +17,7 @@ use http::header::HOST;
 use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use outflow_model::ErrorCode;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::deadline::Deadline;
 use crate::guard::{Guard, Requests};
 use crate::link::Link;
+use crate::window::{self, Streams};
 use crate::{App, Counters, Drain, HttpLimits, Phase, Problem, SocketLimits, Tls};
 
 /// Who is at the other end; in the extensions of every request.
@@ -78,7 +79,7 @@ struct Shared<P> {
 /// HTTP, as [`Protocol`].
 struct Http {
     app: App,
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<Streams>,
     limits: Arc<HttpLimits>,
     drain: Drain,
     counters: Arc<Counters>,
@@ -106,7 +107,8 @@ async fn serve_http(
     drain: Drain,
     counters: Arc<Counters>,
 ) {
-    let (http, socket) = (http_builder(&limits), limits.socket());
+    let streams = Streams::new(&limits, Arc::clone(&counters));
+    let (http, socket) = (http_builder(&limits, streams), limits.socket());
     let (limits, drains, counts) = (Arc::new(limits), drain.clone(), Arc::clone(&counters));
     let protocol = Http { app, http, limits, drain: drains, counters: counts };
     serve_protocol(listener, tls, protocol, socket, drain, counters).await;
@@ -174,8 +176,8 @@ async fn accept(listener: &TcpListener, counters: &Counters) -> (TcpStream, Sock
     }
 }
 
-fn http_builder(limits: &HttpLimits) -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
+fn http_builder(limits: &HttpLimits, streams: Streams) -> auto::Builder<Streams> {
+    let mut http = auto::Builder::new(streams);
     // hyper's own head timeout runs between requests as well, so it serves as the idle timeout;
     // the head's is the guard's.
     http.http1()
@@ -282,7 +284,7 @@ impl Protocol for Http {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.upgraded();
                 }
-                Ok::<_, Infallible>(answer)
+                Ok::<_, Infallible>(answer.map(window::watched))
             }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(guard), service);

@@ -28,7 +28,7 @@ impl Collector for Counts {
             ("slow_heads", "Connections cut for a slow request head.", &counts.slow_heads),
             (
                 "stalled_writes",
-                "Connections cut because the peer took no bytes.",
+                "Connections cut, and streams of HTTP/2 reset, because the peer took no bytes.",
                 &counts.stalled_writes,
             ),
         ] {

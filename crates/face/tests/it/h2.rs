@@ -1,5 +1,7 @@
 //! HTTP/2 abuse, written frame by frame (RFC 9113 4.1).
 
+use std::time::Duration;
+
 use outflow_face::HttpLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -10,8 +12,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const DATA: u8 = 0;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// `GET http://x/` in HPACK: three indexed fields and a literal authority.
@@ -46,6 +51,38 @@ async fn goaway(stream: &mut TcpStream) -> Option<u32> {
             code = Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
         }
     }
+}
+
+/// `GET http://x/flood`: as [`GET`], with a literal path.
+const GET_FLOOD: &[u8] = &[0x82, 0x86, 0x44, 6, b'/', b'f', b'l', b'o', b'o', b'd', 0x41, 1, b'x'];
+
+/// The next frame of `kind`, on any stream: the stream and the payload.
+async fn next(stream: &mut TcpStream, kind: u8) -> (u32, Vec<u8>) {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; len as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[3] == kind {
+            return (u32::from_be_bytes(head[5..].try_into().unwrap()), payload);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_reader_gives_no_room_is_reset_and_its_connection_stays() {
+    let limits = HttpLimits { write_stall: Duration::from_millis(50), ..HttpLimits::default() };
+    let server = start(limits, None);
+    let mut stream = connect(server.addr).await;
+    // Room on the connection, but no more on the stream than it has from the start.
+    stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &(1u32 << 20).to_be_bytes())).await.unwrap();
+    stream.write_all(&frame(HEADERS, 0x5, 1, GET_FLOOD)).await.unwrap();
+    let reset = tokio::time::timeout(Duration::from_secs(20), next(&mut stream, RST_STREAM));
+    assert_eq!(reset.await.expect("it keeps its place"), (1, CANCEL.to_be_bytes().to_vec()));
+    assert_eq!((server.counters.stalled_writes.get(), server.counters.open.get()), (1, 1));
+    stream.write_all(&frame(HEADERS, 0x5, 3, GET)).await.unwrap();
+    assert_eq!(next(&mut stream, DATA).await, (3, b"hi".to_vec()));
 }
 
 #[tokio::test]
