@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use outflow_hub::{NewStream, Project, ProjectLimits, StreamSettings};
+use outflow_hub::{CatalogError, NewStream, Project, ProjectLimits, StreamSettings};
 use outflow_model::{Action, ErrorCode, ProjectId, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -226,9 +226,13 @@ pub(crate) async fn delete(
     let project = admin.project(&caller.grant, &caller.path.project, Action::Manage)?;
     Admin::operate(&caller.grant)?;
     let landed = land(&admin, &admin.hub().streams(&project.id), &uri).await?;
-    // Credentials first: if the second step fails, nobody is left who could use what remains, and
-    // the operator can ask again.
-    admin.auth().revoke_all(&project.id, None).await?;
-    admin.hub().delete_landed_project(&project.id, landed).await?;
+    let (auth, id) = (admin.auth().clone(), project.id.clone());
+    // Credentials once nothing refuses any more, and before all else: if the second step fails,
+    // nobody is left who could use what remains, and the operator can ask again.
+    let revoked = async move {
+        let revoked = auth.revoke_all(&id, None).await;
+        revoked.map(drop).map_err(|error| CatalogError::Unavailable(error.to_string()))
+    };
+    admin.hub().delete_landed_project(&project.id, landed, Box::pin(revoked)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -21,8 +21,8 @@ use crate::catalog::change::{commit, unavailable};
 use crate::catalog::{cursor_prefix, record};
 use crate::{CatalogError, Hub, Stream};
 
-pub use ending::Landed;
 pub(crate) use ending::LandingLane;
+pub use ending::{First, Landed};
 
 /// How far a stream has landed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use http::Method;
 use outflow_hub::landing::{LandedBytes, LandedFile, LandedFiles, Looking};
 use outflow_hub::{LandingFailure, Stream};
 use outflow_model::{Action, CredentialId, Draft, Grant};
+use outflow_store::Engine;
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -119,22 +120,8 @@ async fn landed_files_are_listed_by_pages_and_fetched_by_who_may_read() {
 #[tokio::test]
 async fn what_has_not_landed_is_dropped_by_force_only() {
     let stage = Stage::new().await;
-    let made = stage.operate(Method::POST, STREAMS, json!({})).await.json();
-    let id = made["id"].as_str().unwrap();
-    let stream = stage.hub.stream_named("acme", id).unwrap();
-    let mut draft = Draft::default();
-    draft.push_json(br#"{"type":"INGEST"}"#, &stage.hub.rules(), stage.hub.rng()).unwrap();
-    let operator = Grant {
-        credential: CredentialId::new("operator").unwrap(),
-        generation: 0,
-        expires: None,
-        project: None,
-        integration: None,
-        actions: Arc::new([Action::Operate].into()),
-        streams: None,
-        destinations: None,
-    };
-    stage.hub.ingest(&operator, &stream, draft).await.unwrap();
+    let stream = filled(&stage).await;
+    let id = stream.name.as_str();
     for path in [
         format!("{STREAMS}/{id}"),
         format!("/v1/projects/acme/streams/{id}"),
@@ -148,4 +135,51 @@ async fn what_has_not_landed_is_dropped_by_force_only() {
     }
     let forced = format!("{STREAMS}/{id}?force=true");
     assert_eq!(stage.operate(Method::DELETE, &forced, json!({})).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_delete_that_is_refused_at_the_last_changes_nothing() {
+    let stage = Stage::new().await;
+    let stream = filled(&stage).await;
+    let key = stage.key("acme", &["publish", "manage"]).await;
+    stage.hub.begin_landing();
+    let delete = stage.operate(Method::DELETE, "/v1/projects/acme", json!({}));
+    let made_meanwhile = async {
+        while !stream.is_ending() {
+            tokio::task::yield_now().await;
+        }
+        let made = stage.operate(Method::POST, STREAMS, json!({})).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let end = stage.engine.bounds(stream.id).unwrap().next;
+        stage.hub.note_landed(&stream, end);
+    };
+    let (refused, ()) = tokio::join!(delete, made_meanwhile);
+    assert_eq!(refused.status, 409, "{refused:?}");
+    let project = stage.call(Method::GET, "/v1/projects/acme", Some(&key), "").await;
+    assert_eq!(project.status, 200, "its credentials are gone");
+    // Asked for again, it goes, and its credentials with it.
+    let gone = stage.operate(Method::DELETE, "/v1/projects/acme", json!({})).await;
+    assert_eq!(gone.status, 204, "{gone:?}");
+    let nobody = stage.call(Method::GET, "/v1/projects", Some(&key), "").await;
+    assert_eq!(nobody.status, 401, "{nobody:?}");
+}
+
+/// An ingest stream with an event that has not landed.
+async fn filled(stage: &Stage) -> Arc<Stream> {
+    let made = stage.operate(Method::POST, STREAMS, json!({})).await.json();
+    let stream = stage.hub.stream_named("acme", made["id"].as_str().unwrap()).unwrap();
+    let mut draft = Draft::default();
+    draft.push_json(br#"{"type":"INGEST"}"#, &stage.hub.rules(), stage.hub.rng()).unwrap();
+    let operator = Grant {
+        credential: CredentialId::new("operator").unwrap(),
+        generation: 0,
+        expires: None,
+        project: None,
+        integration: None,
+        actions: Arc::new([Action::Operate].into()),
+        streams: None,
+        destinations: None,
+    };
+    stage.hub.ingest(&operator, &stream, draft).await.unwrap();
+    stream
 }

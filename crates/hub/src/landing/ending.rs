@@ -7,6 +7,7 @@
 //! Invariants: while a [`Landed`] is held, its streams take nothing; whoever deletes them holds it
 //! until they are gone, also when the one who asked for it has gone away.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -67,6 +68,9 @@ impl Landed {
     }
 }
 
+/// What is done within a change, before it.
+pub type First = Pin<Box<dyn Future<Output = Result<(), CatalogError>> + Send>>;
+
 impl Drop for Landed {
     fn drop(&mut self) {
         for stream in &self.streams {
@@ -104,14 +108,21 @@ impl Hub {
 
     /// Deletes a project of which all ingest streams have landed, and is otherwise as
     /// [`Hub::delete_project`]. They take nothing until they are gone, whether or not this is awaited.
+    /// `first` is done when nothing refuses any more, and before anything of the project goes.
     ///
     /// # Errors
-    /// Those of [`Hub::delete_project`]; [`CatalogError::Conflict`] when an ingest stream was made
-    /// since.
-    pub fn delete_landed_project(&self, id: &ProjectId, landed: Landed) -> Change<()> {
+    /// Those of [`Hub::delete_project`] and of `first`; [`CatalogError::Conflict`] when an ingest
+    /// stream was made since, and then `first` is not done.
+    pub fn delete_landed_project(
+        &self,
+        id: &ProjectId,
+        landed: Landed,
+        first: First,
+    ) -> Change<()> {
         let id = id.clone();
         in_turn(&self.inner, |inner| async move {
             landed.check(&Self::of(inner.clone()).streams(&id))?;
+            first.await?;
             change::delete_project(inner, id).await
         })
     }

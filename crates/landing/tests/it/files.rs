@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use outflow_hub::landing::LandedFiles;
+use outflow_hub::landing::{First, LandedFiles};
 use outflow_hub::{CatalogError, IngestFormat, Project, ProjectLimits, PublishError};
 use outflow_landing::{Directory, Lander, Options, Place};
 use outflow_model::draft::Body;
@@ -379,11 +380,21 @@ async fn what_was_made_after_the_others_landed_is_not_deleted_with_them() {
     let none = world.hub.land(&[], Duration::ZERO).await.unwrap();
     let refused = world.hub.delete_landed_stream(project, name, none).await;
     assert_eq!(refused, Err(CatalogError::Conflict));
+    let done = Arc::new(AtomicBool::new(false));
+    let first = || -> First {
+        let done = Arc::clone(&done);
+        Box::pin(async move {
+            done.store(true, Ordering::Relaxed);
+            Ok(())
+        })
+    };
     let none = world.hub.land(&[], Duration::ZERO).await.unwrap();
-    assert_eq!(world.hub.delete_landed_project(project, none).await, Err(CatalogError::Conflict));
+    let refused = world.hub.delete_landed_project(project, none, first()).await;
+    assert_eq!((refused, done.load(Ordering::Relaxed)), (Err(CatalogError::Conflict), false));
     let own = std::slice::from_ref(&world.stream);
     let landed = world.hub.land(own, Duration::ZERO).await.unwrap();
-    assert_eq!(world.hub.delete_landed_project(project, landed).await, Ok(()));
+    assert_eq!(world.hub.delete_landed_project(project, landed, first()).await, Ok(()));
+    assert!(done.load(Ordering::Relaxed));
 }
 
 #[tokio::test]
