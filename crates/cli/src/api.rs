@@ -24,6 +24,9 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("outflow/", env!("CA
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// How many entries a page of a list has.
 const PAGE: u32 = 1000;
+/// How often a change is sent that meets others, and the pause after the first time, which grows.
+const CHANGE_TRIES: u32 = 5;
+const CHANGE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A server and how to talk to it. See the module.
 #[derive(Debug, Clone)]
@@ -178,6 +181,21 @@ impl Api {
     ) -> Result<Value, Failure> {
         let body = Bytes::from(body.to_string());
         self.json(method, &self.url(path, &[]), Some(("application/json", body))).await
+    }
+
+    /// Changes some members of one thing. Where somebody changed it at the same moment, once more: what
+    /// is sent is laid over what is there then, so nothing of theirs is undone.
+    pub(crate) async fn change(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        let mut tries = 1;
+        loop {
+            match self.call(Method::PATCH, path, body).await {
+                Err(Failure::Refused(refusal))
+                    if refusal.status == StatusCode::CONFLICT.as_u16() && tries < CHANGE_TRIES => {}
+                done => return done,
+            }
+            tokio::time::sleep(CHANGE_PAUSE * tries).await;
+            tries += 1;
+        }
     }
 
     /// Removes one thing.

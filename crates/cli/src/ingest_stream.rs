@@ -166,7 +166,7 @@ pub(crate) async fn run(args: IngestStreamArgs) -> Result<(), Failure> {
         }
         IngestStreamAction::Update { id, change } => {
             let body = change.members().into();
-            output::record(json, &api.call(Method::PATCH, &one(&id), &body).await?)
+            output::record(json, &api.change(&one(&id), &body).await?)
         }
         IngestStreamAction::Files { id } => {
             Files { api: &api, project: &project, stream: &id }.list(json).await

@@ -122,7 +122,7 @@ pub(crate) async fn run(args: IntegrationArgs) -> Result<(), Failure> {
         }
         IntegrationAction::Update { id, settings } => {
             let body = settings.members().into();
-            output::record(json, &api.call(Method::PATCH, &one(&id), &body).await?)
+            output::record(json, &api.change(&one(&id), &body).await?)
         }
         IntegrationAction::Delete { id, yes } => {
             confirmed(yes, &format!("integration {id} with its tokens"))?;

@@ -119,7 +119,7 @@ pub(crate) async fn run(args: ProjectArgs) -> Result<(), Failure> {
         }
         ProjectAction::Update { id, settings } => {
             let body = settings.members().into();
-            output::record(json, &api.call(Method::PATCH, &["v1", "projects", &id], &body).await?)
+            output::record(json, &api.change(&["v1", "projects", &id], &body).await?)
         }
         ProjectAction::Delete { id, yes, force } => {
             confirmed(yes, &format!("project {id} with its streams, events and credentials"))?;

@@ -186,7 +186,7 @@ pub(crate) async fn run(args: StreamArgs) -> Result<(), Failure> {
         }
         StreamAction::Update { name, settings } => {
             let body = settings.members()?.into();
-            output::record(json, &api.call(Method::PATCH, &one(&name), &body).await?)
+            output::record(json, &api.change(&one(&name), &body).await?)
         }
         StreamAction::Delete { name, yes, force } => {
             confirmed(yes, &format!("stream {name} with its events"))?;

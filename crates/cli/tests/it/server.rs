@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use clap::{CommandFactory, Parser};
 
 use crate::arguments::Line;
@@ -57,6 +57,25 @@ async fn publishing_tries_again_while_the_server_is_busy() {
     let line = format!("publish {}", file.path().display());
     assert_eq!(run(&server, &line).await, ExitCode::SUCCESS);
     assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_change_that_meets_others_is_tried_again_some_times() {
+    for (conflicts, code, tried) in [(2, 0, 3), (u32::MAX, 1, 5)] {
+        let tries = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let count = tries.clone();
+        let answer = patch(async move |body: String| {
+            assert_eq!(body, r#"{"name":"Acme"}"#);
+            if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < conflicts {
+                return (StatusCode::CONFLICT, "{}");
+            }
+            (StatusCode::OK, r#"{"id":"acme","name":"Acme"}"#)
+        });
+        let server = serve(Router::new().route("/v1/projects/acme", answer)).await;
+        let ended = run_plain(&server, "project update acme --name Acme").await;
+        assert_eq!(ended, ExitCode::from(code));
+        assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), tried);
+    }
 }
 
 #[tokio::test]
