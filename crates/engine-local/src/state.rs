@@ -85,6 +85,9 @@ pub(crate) const PART_MARKER: &str = "current";
 /// How many keyspaces there are: `entries`, `position` and fjall's own.
 pub(crate) const PART_COUNT: usize = 3;
 
+/// Where folders go that lie among the keyspaces' and are none.
+const STRAY: &str = "stray";
+
 const APPLIED: &[u8] = b"applied";
 
 fn failed(error: fjall::Error) -> io::Error {
@@ -107,8 +110,9 @@ impl FjallState {
     /// Opens or makes the state in `dir`.
     ///
     /// # Errors
-    /// When fjall cannot open it.
+    /// When fjall cannot open it, or a stray folder not be moved out of its way.
     pub fn open(dir: &Path, cache_bytes: u64) -> io::Result<Self> {
+        set_stray_aside(dir)?;
         let database = fjall::Database::builder(dir)
             .manual_journal_persist(true)
             .cache_size(cache_bytes)
@@ -123,6 +127,42 @@ impl FjallState {
             applied.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_le_bytes);
         Ok(Self { database, entries, position, applied: applied.unwrap_or(0).into() })
     }
+}
+
+/// Whether a folder of this name is a keyspace's: fjall calls them by their numbers.
+pub(crate) fn is_part(name: &str) -> bool {
+    name.parse::<u64>().is_ok_and(|number| number.to_string() == name)
+}
+
+/// Moves folders out of the way that lie among the keyspaces' and have no number: fjall would panic.
+/// Files it passes over.
+fn set_stray_aside(dir: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(dir.join(PARTS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(is_part) || entry.file_type()?.is_file() {
+            continue;
+        }
+        let aside = dir.join(STRAY);
+        std::fs::create_dir_all(&aside)?;
+        // One of that name may have been moved before.
+        let (mut to, mut number) = (aside.join(&name), 0);
+        while to.symlink_metadata().is_ok() {
+            number += 1;
+            let mut name = name.clone();
+            name.push(format!(".{number}"));
+            to = aside.join(name);
+        }
+        let from = entry.path();
+        std::fs::rename(&from, &to)?;
+        let (from, to) = (from.display(), to.display());
+        tracing::warn!(%from, %to, "a folder that is no part of the state was moved out of it");
+    }
+    Ok(())
 }
 
 /// Splits a stored value into the revision and the bytes.

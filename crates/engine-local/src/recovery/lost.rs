@@ -11,7 +11,7 @@ use super::{Known, Live, OpenError, io_error};
 use crate::fs::Fs;
 use crate::index::{IdMap, IdSet};
 use crate::journal::record::FileHead;
-use crate::state::{MARKER, PART_COUNT, PART_MARKER, PARTS};
+use crate::state::{MARKER, PART_COUNT, PART_MARKER, PARTS, is_part};
 
 /// Whether the directory has a state that would be opened rather than made, in whole and in each of
 /// its parts: the store makes a part anew, and empty, whose folder or file it does not find. Parts
@@ -23,7 +23,8 @@ pub(crate) fn has_state(fs: &dyn Fs, dir: &Path) -> Result<bool, OpenError> {
     }
     let folder = state.join(PARTS);
     let mut parts = 0;
-    for part in list(fs, &folder)? {
+    // What has no number is a stray, which is moved away before the state is opened.
+    for part in list(fs, &folder)?.into_iter().filter(|name| is_part(name)) {
         let names = match fs.list(&folder.join(part)) {
             // A stray file, as the store sees it as well.
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => continue,

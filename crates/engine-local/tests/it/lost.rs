@@ -178,6 +178,35 @@ async fn a_stray_file_beside_the_parts_of_the_state_stops_nothing() {
     engine.close().await;
 }
 
+#[tokio::test]
+async fn a_stray_folder_beside_the_parts_of_the_state_is_moved_and_kept() {
+    let dir = filled().await;
+    for round in ["notes", "notes.1"] {
+        std::fs::create_dir(dir.path().join("state/keyspaces/notes")).unwrap();
+        std::fs::write(dir.path().join("state/keyspaces/notes/file"), round).unwrap();
+        let report = verify(dir.path(), &mut |_| ()).unwrap();
+        assert!(report.is_clean(), "{:?}", report.damage);
+        let engine = open(dir.path()).unwrap();
+        assert_eq!(engine.bounds(StreamId(1)).unwrap().next, Offset::FIRST.plus(64));
+        engine.close().await;
+        drop(engine);
+        let kept = dir.path().join("state/stray").join(round).join("file");
+        assert_eq!(std::fs::read_to_string(kept).unwrap(), round);
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_the_state_under_another_name_is_a_part_that_is_missing() {
+    let dir = filled().await;
+    let parts = dir.path().join("state/keyspaces");
+    let part = std::fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    let stray = parts.join("old");
+    std::fs::rename(part, &stray).unwrap();
+    let refused = open(dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("state") && refused.contains("restore"), "{refused}");
+    assert!(stray.is_dir(), "something was moved");
+}
+
 /// Whichever file of the state is damaged or gone: refused and told, or nothing is lost by it.
 #[tokio::test]
 async fn a_damaged_state_is_refused_or_harmless() {
