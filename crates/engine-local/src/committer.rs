@@ -144,7 +144,7 @@ impl Committer {
         match rolled {
             Ok(()) => Ok(Room::Yes),
             Err(error) if is_full(&error) => {
-                self.shared.health.set_full(true);
+                self.shared.set_full(true);
                 Ok(Room::Full)
             }
             Err(error) => {

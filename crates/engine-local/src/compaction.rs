@@ -38,7 +38,7 @@ pub(crate) fn step(shared: &Shared, pace: Pace<'_>) -> io::Result<bool> {
             Ok(done)
         }
         Err(error) if is_full(&error) => {
-            shared.health.set_full(true);
+            shared.set_full(true);
             Ok(false)
         }
         Err(error) => {

@@ -317,7 +317,7 @@ impl Engine for LocalEngine {
     }
 
     fn health(&self) -> Health {
-        self.shared.health.report()
+        self.shared.health.report(self.shared.needed())
     }
 
     fn close(&self) -> EngineFuture<'_, ()> {

@@ -48,10 +48,14 @@ impl Board {
         self.full.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_full(&self, full: bool) {
+    /// Notes whether appends are refused until `needed` bytes of the disk are free.
+    pub(crate) fn set_full(&self, full: bool, needed: u64) {
         if self.full.swap(full, Ordering::Relaxed) != full {
             if full {
-                tracing::warn!("the disk is full but for the reserve: appends are refused");
+                tracing::warn!(
+                    needed_bytes = needed,
+                    "the disk is full but for the reserve: appends are refused until so much is free"
+                );
             } else {
                 tracing::info!("the disk has room again: appends are taken");
             }
@@ -69,7 +73,8 @@ impl Board {
         damage.push(if is_last { "more damage than is listed".into() } else { what });
     }
 
-    pub(crate) fn report(&self) -> Health {
-        Health { stopped: self.stopped(), full: self.is_full(), damage: self.damage.lock().clone() }
+    pub(crate) fn report(&self, needed: u64) -> Health {
+        let (stopped, full) = (self.stopped(), self.is_full());
+        Health { stopped, full, needed, damage: self.damage.lock().clone() }
     }
 }

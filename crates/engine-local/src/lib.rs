@@ -46,6 +46,7 @@ pub mod options;
 mod queue;
 mod reading;
 pub mod recovery;
+pub mod reserve;
 mod retention;
 mod sealer;
 mod segment;

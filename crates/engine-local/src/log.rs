@@ -175,7 +175,7 @@ impl Log {
     /// As [`outflow_store::Engine::health`].
     #[must_use]
     pub fn health(&self) -> Health {
-        self.shared.health.report()
+        self.shared.health.report(self.shared.needed())
     }
 
     /// How many full journal files wait to be sealed.

@@ -216,7 +216,7 @@ impl Recovery<'_> {
             }
         }
         let total = parts.fs.total_bytes(self.dir).map_err(io_error("asking for free space"))?;
-        let reserve = options.reserve_bytes.unwrap_or((total / 100).clamp(256 << 20, 4 << 30));
+        let (reserve, too_small) = (options.reserve(total), options.too_small(total));
         let resume = Resume {
             next_generation: self.last_generation + 1,
             next_sequence: self.last_sequence + 1,
@@ -242,6 +242,9 @@ impl Recovery<'_> {
             committed: AtomicU64::new(self.last_sequence),
         });
         shared.check_space();
+        if let Some(too_small) = too_small {
+            tracing::warn!("the data directory: {too_small}");
+        }
         if shared.health.is_full() {
             // Of the files that are free: as many may wait to be sealed as there may be at all.
             shared.keep_spare();

@@ -50,7 +50,7 @@ pub(crate) fn step(shared: &Shared, pace: Pace<'_>) -> io::Result<bool> {
             Ok(true)
         }
         Err(error) if is_full(&error) => {
-            shared.health.set_full(true);
+            shared.set_full(true);
             Ok(false)
         }
         Err(error) => {

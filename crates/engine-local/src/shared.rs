@@ -86,10 +86,21 @@ impl Shared {
         match self.fs().free_bytes(&self.dir) {
             Ok(free) => {
                 let is_short = free < self.reserve.load(Ordering::Relaxed);
-                self.health.set_full(is_short || self.pending.is_spare_spent());
+                self.set_full(is_short || self.pending.is_spare_spent());
             }
             Err(error) => tracing::warn!(%error, "the free space of the disk is not known"),
         }
+    }
+
+    /// Refuses appends because the disk is full, or takes them again.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.health.set_full(is_full, self.needed());
+    }
+
+    /// How many bytes of the disk have to be free for appends to be taken again: the reserve, and a
+    /// spare journal file, which may be spent.
+    pub(crate) fn needed(&self) -> u64 {
+        self.reserve.load(Ordering::Relaxed).saturating_add(self.options.journal_bytes)
     }
 
     /// Makes the next journal file before it is needed, if that time has come.
@@ -116,8 +127,7 @@ impl Shared {
         let size = self.options.journal_bytes;
         let slot = self.pending.take_free().or_else(|| {
             let free = self.fs().free_bytes(&self.dir).ok()?;
-            let needed = self.reserve.load(Ordering::Relaxed).saturating_add(size);
-            (free >= needed).then(|| self.pending.take_slot())
+            (free >= self.needed()).then(|| self.pending.take_slot())
         });
         let Some(slot) = slot else { return };
         match writer::create(self.fs(), &self.dir, slot, size) {

@@ -9,6 +9,7 @@ use crate::certificates;
 use crate::config::{self, DEFAULT_TOML};
 use crate::exit::Exit;
 use crate::serve::{self, ServerArgs};
+use crate::storage;
 
 /// The `config` commands.
 #[derive(Debug, Subcommand)]
@@ -59,6 +60,9 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             wrong.iter().for_each(|error| eprintln!("{error}"));
             if !wrong.is_empty() {
                 return Exit::Misconfigured;
+            }
+            if let Some(amiss) = storage::check(&config) {
+                eprintln!("{amiss}");
             }
             eprintln!("{}: ok", args.file.display());
             Exit::Clean

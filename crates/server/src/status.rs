@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use outflow_face::{Drain, Phase};
-use outflow_hub::Hub;
+use outflow_hub::{Health, Hub};
 use outflow_model::{Clock, Timestamp};
 
 /// How long the watch may be silent before the process counts as stuck, in milliseconds. Long on
@@ -68,9 +68,7 @@ impl Status {
     pub(crate) fn checks(&self) -> Vec<Check> {
         let health = self.0.hub.health();
         let draining = (self.0.drain.phase() != Phase::Serving).then(|| "shutting down".to_owned());
-        let full = health
-            .full
-            .then(|| "the disk is full: publishing is refused, reading goes on".to_owned());
+        let full = full(&health);
         let damage = (!health.damage.is_empty()).then(|| health.damage.join("; "));
         vec![
             Check { name: "engine", wrong: health.stopped, matters: true },
@@ -78,5 +76,29 @@ impl Status {
             Check { name: "disk", wrong: full, matters: false },
             Check { name: "stored_events", wrong: damage, matters: false },
         ]
+    }
+}
+
+/// What operators are told of a full disk. What makes room is in `default.toml`, under `data.dir`.
+fn full(health: &Health) -> Option<String> {
+    let until = match health.needed.div_ceil(1 << 20) {
+        0 => String::new(),
+        mebibytes => format!(", until {mebibytes} MiB of it are free"),
+    };
+    let said = || format!("the disk is full: publishing is refused, reading goes on{until}");
+    health.full.then(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_how_much_has_to_be_free() {
+        let mut health = Health { needed: 320 << 20, ..Health::default() };
+        assert_eq!(full(&health), None);
+        health.full = true;
+        let said = full(&health).unwrap();
+        assert!(said.contains("publishing is refused") && said.ends_with("320 MiB of it are free"));
     }
 }

@@ -1,10 +1,12 @@
 //! Opens the embedded engine with the configured data directory.
+//!
+//! Called by [`crate::wiring`] and `outflow operator-token`; [`check`] by `outflow config check`.
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use outflow_engine_local::{LocalEngine, Options};
+use outflow_engine_local::{LocalEngine, Options, reserve};
 use outflow_model::Clock;
 use outflow_store::Engine;
 
@@ -19,13 +21,7 @@ pub(crate) async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Engine>, StartError> {
-    let dir = config.data.dir.clone();
-    let options = Options {
-        journal_bytes: config.data.journal_bytes,
-        cache_bytes: config.data.cache_bytes,
-        seal_bytes_per_second: config.data.seal_bytes_per_second,
-        ..Options::default()
-    };
+    let (dir, options) = (config.data.dir.clone(), options(config));
     make_private(&dir)
         .map_err(|error| StartError::Engine { dir: dir.clone(), reason: error.to_string() })?;
     let at = dir.clone();
@@ -39,10 +35,29 @@ pub(crate) async fn open(
     Err(StartError::Engine { dir, reason })
 }
 
+fn options(config: &Config) -> Options {
+    Options {
+        journal_bytes: config.data.journal_bytes,
+        cache_bytes: config.data.cache_bytes,
+        seal_bytes_per_second: config.data.seal_bytes_per_second,
+        ..Options::default()
+    }
+}
+
+/// What is amiss with the disk of the data directory, which need not be there yet. A server starts all
+/// the same.
+pub(crate) fn check(config: &Config) -> Option<String> {
+    let too_small = reserve::check(&config.data.dir, &options(config)).ok()??;
+    Some(format!("data.dir: {too_small}"))
+}
+
 /// Makes the directory for its owner alone; says so if an existing one is open to others. Its
 /// files are events and hashed tokens: the directory's mode is what keeps them from other users.
 fn make_private(dir: &Path) -> std::io::Result<()> {
     if let Ok(found) = std::fs::metadata(dir) {
+        if !found.is_dir() {
+            return Err(std::io::ErrorKind::NotADirectory.into());
+        }
         let mode = found.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             tracing::warn!(
@@ -70,5 +85,12 @@ mod tests {
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
         make_private(&new).unwrap();
         assert_eq!(mode(&new), 0o755);
+    }
+
+    #[test]
+    fn what_is_no_directory_is_said_to_be_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refused = make_private(file.path()).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::NotADirectory);
     }
 }

@@ -140,6 +140,9 @@ pub struct Health {
     pub stopped: Option<String>,
     /// Whether appends are refused because the disk is full.
     pub full: bool,
+    /// How many bytes of the disk have to be free for appends to be taken again once it is full; 0
+    /// where the engine keeps none.
+    pub needed: u64,
     /// Damage found and set aside, for the operator.
     pub damage: Vec<String>,
 }

@@ -82,6 +82,73 @@ fn certificates_that_cannot_be_used_and_a_directory_without_a_name_are_told() {
 }
 
 #[test]
+fn what_would_end_the_start_is_told_by_check() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "[landing]\nto = \"s3://bucket/prefix\"\ncredentials_file = \"/nonexistent/store\"\n\
+                [webhook]\nca_file = \"/nonexistent/ca.pem\"\n";
+    std::fs::write(file.path(), text).unwrap();
+    let checked = outflow(&["config", "check", file.path().to_str().unwrap()], &[]);
+    assert_eq!(checked.code, 2, "{}", checked.stderr);
+    let mut parts = vec![
+        "landing.credentials_file: cannot use `/nonexistent/store`",
+        "webhook.ca_file: ",
+        "/nonexistent/ca.pem",
+    ];
+    if cfg!(not(feature = "object-stores")) {
+        parts.push("landing.to: this build has no object stores");
+    }
+    for part in parts {
+        assert!(checked.stderr.contains(part), "no `{part}` in {}", checked.stderr);
+    }
+    // What is not used is not looked at.
+    let text =
+        text.replace("s3://bucket/prefix", "none").replace("ca_file", "enabled = false\nca_file");
+    std::fs::write(file.path(), text).unwrap();
+    let checked = outflow(&["config", "check", file.path().to_str().unwrap()], &[]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+}
+
+#[test]
+fn a_disk_that_is_too_small_for_events_is_told_and_a_file_is_no_data_directory() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    // A file system without room, on every Linux.
+    std::fs::write(file.path(), "[data]\ndir = \"/proc/self/outflow\"\n").unwrap();
+    let checked = outflow(&["config", "check", path], &[]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    let told = "data.dir: its disk has 0 MiB in all, fewer than the 320 MiB";
+    assert!(checked.stderr.contains(told), "{}", checked.stderr);
+
+    let served = outflow(&["serve", "--http", "127.0.0.1:0", "--data-dir", path], &[]);
+    assert_eq!(served.code, 1, "{}", served.stderr);
+    assert!(served.stderr.contains("not a directory"), "{}", served.stderr);
+    assert!(!served.stderr.contains("chmod"), "{}", served.stderr);
+}
+
+#[test]
+fn listeners_that_stand_in_one_anothers_way_are_told() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let checked = |text: &str| {
+        std::fs::write(file.path(), text).unwrap();
+        outflow(&["config", "check", file.path().to_str().unwrap()], &[])
+    };
+    let same = checked("[admin]\nlisten = \"127.0.0.1:8080\"\n");
+    assert_eq!(same.code, 2, "{}", same.stderr);
+    let told = "admin.listen: 127.0.0.1:8080 cannot be shared with http.listen, 127.0.0.1:8080";
+    assert!(same.stderr.contains(told), "{}", same.stderr);
+    let all = checked("[stomp]\nlisten = \"0.0.0.0:8081\"\nallow_plaintext = true\n");
+    assert_eq!(all.code, 2, "{}", all.stderr);
+    assert!(all.stderr.contains("shared with admin.listen"), "{}", all.stderr);
+    for apart in [
+        "[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+        "[admin]\nlisten = \"127.0.0.2:8080\"\n",
+        "[stomp]\nenabled = false\nlisten = \"127.0.0.1:8080\"\n",
+    ] {
+        assert_eq!(checked(apart).code, 0, "{apart}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_bucket_is_told_by_names_and_never_by_values() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "aws_secret_acess_key = \"never-to-be-seen\"\n").unwrap();
