@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::certificates;
-use crate::config::{self, DEFAULT_TOML};
+use crate::config::{self, Config, DEFAULT_TOML};
 use crate::exit::Exit;
 use crate::serve::{self, ServerArgs};
-use crate::storage;
+use crate::wiring::{self, StartError};
+use crate::{certificates, landing, storage};
 
 /// The `config` commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether a configuration file can be used, with every problem in it and in the certificates
-    /// that it names. Exit code 2 if not.
+    /// Say whether a configuration file can be used, with every problem in it and in the files that it
+    /// names. Exit code 2 if not.
     Check(CheckArgs),
     /// Print every key with its default and its meaning, as a file to begin with.
     Print(PrintArgs),
@@ -56,7 +56,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
         }
         (Ok((_, layers)), ConfigCommand::Print(_)) => print(&layers.print(), Exit::Clean),
         (Ok((config, _)), ConfigCommand::Check(args)) => {
-            let wrong = certificates::check(&config);
+            let wrong = named(&config);
             wrong.iter().for_each(|error| eprintln!("{error}"));
             if !wrong.is_empty() {
                 return Exit::Misconfigured;
@@ -68,6 +68,14 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             Exit::Clean
         }
     }
+}
+
+/// What is wrong with what the configuration names, and would end the start.
+fn named(config: &Config) -> Vec<StartError> {
+    let mut wrong = certificates::check(config);
+    wrong.extend(landing::check(config).into_iter().map(StartError::from));
+    wrong.extend(wiring::webhook::check(config));
+    wrong
 }
 
 /// Prints data on stdout and ends as `exit` says, or as failed where it cannot be written. A

@@ -9,6 +9,7 @@ mod destinations;
 mod ingest;
 mod landing;
 mod layer;
+mod listeners;
 mod nearest;
 mod openwire;
 mod sse;
@@ -212,6 +213,7 @@ impl Config {
                 self.http.listen
             ),
         );
+        self.check_listeners(&mut refuse);
         refuse(self.http.max_connections == 0, "http.max_connections: must be at least 1".into());
         for (key, value) in [
             ("http.header_timeout_ms", self.http.header_timeout_ms),

@@ -1,8 +1,9 @@
 //! Where what ingest streams hold lands: a directory, or a bucket of an object store.
 //!
-//! Called by [`crate::wiring`] at the start. Invariant: what is wrong with the settings of an object
+//! Called by [`crate::wiring`] at the start, and by `outflow config check`. Invariant: what is wrong with the settings of an object
 //! store is said by their names, never by their values.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,6 @@ pub(crate) enum LandingError {
     #[error("to: {0}")]
     Bucket(#[from] outflow_landing::bucket::BucketError),
     /// The file of credentials cannot be used.
-    #[cfg(feature = "object-stores")]
     #[error("credentials_file: cannot use `{path}`: {reason}")]
     Credentials {
         /// The file.
@@ -55,7 +55,7 @@ pub(crate) fn lander(
             let directory = Arc::new(Directory::new(dir));
             (directory.clone(), directory)
         }
-        Target::Bucket(url) => bucket(&url, &landing.credentials_file)?,
+        Target::Bucket(url) => bucket(&url, settings(&landing.credentials_file)?)?,
     };
     hub.set_landed_files(files);
     let options = Options {
@@ -66,29 +66,42 @@ pub(crate) fn lander(
     Ok(Some(Lander::new(hub.clone(), place, options, registry)?))
 }
 
-#[cfg(not(feature = "object-stores"))]
-fn bucket(_url: &str, _credentials: &Path) -> Result<Opened, LandingError> {
-    Err(LandingError::NotBuilt)
+/// What is wrong with where files land, as far as it can be told without going there.
+pub(crate) fn check(config: &Config) -> Vec<LandingError> {
+    let landing = &config.landing;
+    let Target::Bucket(url) = landing.target(&config.data.dir) else { return Vec::new() };
+    let (settings, unread) = match settings(&landing.credentials_file) {
+        Ok(settings) => (settings, None),
+        // What the store says without them is told as well: most have the rest from elsewhere.
+        Err(error) => (BTreeMap::new(), Some(error)),
+    };
+    unread.into_iter().chain(bucket(&url, settings).err()).collect()
 }
 
-/// The bucket at `url`, with the settings in the file `credentials`, if one is named.
-#[cfg(feature = "object-stores")]
-fn bucket(url: &str, credentials: &Path) -> Result<Opened, LandingError> {
-    use outflow_landing::bucket::{Bucket, Credentials};
-
+/// The settings of an object store in the file `credentials`, if one is named.
+fn settings(credentials: &Path) -> Result<BTreeMap<String, String>, LandingError> {
+    if credentials.as_os_str().is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let unusable = |reason: String| LandingError::Credentials {
         path: credentials.display().to_string(),
         reason,
     };
-    let mut settings = Credentials::default();
-    if !credentials.as_os_str().is_empty() {
-        let text =
-            std::fs::read_to_string(credentials).map_err(|error| unusable(error.to_string()))?;
-        let read = toml::from_str(&text);
-        // What the parser says has the line in it.
-        let read = read.map_err(|_| unusable("a line is not `name = \"value\"`".to_owned()))?;
-        settings = Credentials::new(read);
-    }
-    let bucket = Arc::new(Bucket::open(url, &settings)?);
+    let text = std::fs::read_to_string(credentials).map_err(|error| unusable(error.to_string()))?;
+    // What the parser says has the line in it.
+    toml::from_str(&text).map_err(|_| unusable("a line is not `name = \"value\"`".to_owned()))
+}
+
+#[cfg(not(feature = "object-stores"))]
+fn bucket(_url: &str, _settings: BTreeMap<String, String>) -> Result<Opened, LandingError> {
+    Err(LandingError::NotBuilt)
+}
+
+/// The bucket at `url`, with these settings.
+#[cfg(feature = "object-stores")]
+fn bucket(url: &str, settings: BTreeMap<String, String>) -> Result<Opened, LandingError> {
+    use outflow_landing::bucket::{Bucket, Credentials};
+
+    let bucket = Arc::new(Bucket::open(url, &Credentials::new(settings))?);
     Ok((bucket.clone(), bucket))
 }

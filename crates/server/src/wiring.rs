@@ -2,7 +2,7 @@
 //!
 //! Called by `serve` and `dev`. The one place that names engines and faces.
 
-mod webhook;
+pub(crate) mod webhook;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -165,10 +165,10 @@ impl Core {
             heartbeat: Duration::from_millis(config.stream.heartbeat_ms),
             ..outflow_face_ndjson::Options::default()
         };
-        let door = outflow_face_publish::Limits {
-            body_bytes: config.limits.max_body_bytes,
-            events: config.limits.max_batch_events,
-            held_bytes: config.limits.held_body_bytes,
+        let limits = &config.limits;
+        let publish = outflow_face_publish::Limits {
+            body_bytes: limits.max_body_bytes,
+            events: limits.max_batch_events,
         };
         let largest = limits.max_body_bytes.max(limits.max_event_bytes);
         let door = Arc::new(Door::new(limits.held_body_bytes, largest));

@@ -1,4 +1,6 @@
 //! Puts the webhook face together: its guard, its client, its posts.
+//!
+//! Called by [`crate::wiring`] at the start; [`check`] by `outflow config check`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +14,26 @@ use crate::config::Config;
 
 /// The most tasks that share the webhooks.
 const MAX_POSTS: usize = 4;
+
+/// What requests go through, if anything.
+fn proxy(config: &Config) -> Result<Option<client::Proxy>, StartError> {
+    let proxy = config.webhook.proxy().map(client::Proxy::parse).transpose();
+    proxy.map_err(|error| failed("proxy", &error))
+}
+
+fn failed(key: &'static str, reason: &dyn std::fmt::Display) -> StartError {
+    StartError::Webhook { key, reason: reason.to_string() }
+}
+
+/// What is wrong with what webhooks are sent with, as far as it can be told without sending any.
+pub(crate) fn check(config: &Config) -> Vec<StartError> {
+    if !config.webhook.enabled {
+        return Vec::new();
+    }
+    let untrusted = client::tls::trusting(config.webhook.ca_file()).err();
+    let untrusted = untrusted.map(|error| failed("ca_file", &error));
+    untrusted.into_iter().chain(proxy(config).err()).collect()
+}
 
 impl Core {
     /// What sends to webhooks until the drain, if that is wanted; `own` is where the server listens.
@@ -30,13 +52,11 @@ impl Core {
         }
         let posts = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_POSTS);
         let options = webhook.options(own, posts);
-        let failed = |key, reason: String| StartError::Webhook { key, reason };
         let tls = client::tls::trusting(webhook.ca_file());
-        let tls = tls.map_err(|error| failed("ca_file", error.to_string()))?;
+        let tls = tls.map_err(|error| failed("ca_file", &error))?;
         let (guard, clock) = (options.guard.clone(), Arc::clone(&self.clock));
         let mut through = ClientOptions::new(guard, resolve::of_the_system(), tls, clock);
-        let proxy = webhook.proxy().map(client::Proxy::parse).transpose();
-        through.proxy = proxy.map_err(|error| failed("proxy", error.to_string()))?;
+        through.proxy = proxy(config)?;
         let client = Arc::new(Client::new(through));
         let names = self.registry.sub_registry_with_prefix("outflow");
         let stopping = drain.clone();
@@ -46,6 +66,6 @@ impl Core {
         };
         let (hub, auth) = (&self.hub, &self.auth);
         let served = outflow_face_webhook::serve(hub, auth, client, options, names, stopping);
-        served.map(Some).map_err(|error| failed("enabled", error.to_string()))
+        served.map(Some).map_err(|error| failed("enabled", &error))
     }
 }
