@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let mut draft = Draft::default();
     let event = if event.len() > 1 { event } else { b"{\"body\":{\"a\":[1]},\"device\":{}}" };
     if draft.push_json(event, &rules, &SeededRng::new(1)).is_ok() {
-        let meta = draft.metas().first().unwrap();
+        let meta = &draft.metas().get(0).unwrap();
         let passes = filter.passes(meta, draft.lines(), now);
         assert!(filter.decide(meta, now).is_none_or(|decided| decided == passes));
         assert!(passes || !filter.is_all());

@@ -32,12 +32,9 @@ impl Ids {
             text: Vec::with_capacity(draft.len() * 40),
             ends: Vec::with_capacity(draft.len()),
         };
-        let mut lines = draft.lines();
-        for meta in draft.metas() {
-            let Some((line, rest)) = lines.split_at_checked(meta.line_len as usize) else { break };
+        for (meta, line) in draft.metas().with_lines(draft.lines()) {
             ids.text.extend_from_slice(meta.id(line));
             ids.ends.push(ids.text.len());
-            lines = rest;
         }
         ids
     }

@@ -20,7 +20,7 @@ pub use batch::BodyError;
 pub use keyed::EntityEvent;
 
 use crate::json::JsonError;
-use crate::meta::{META_BYTES, Meta};
+use crate::meta::{META_BYTES, Meta, MetaSlice};
 use crate::timestamp::RFC3339_BYTES;
 use crate::{Offset, Rng, Timestamp};
 
@@ -104,7 +104,8 @@ pub struct NewEvent<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
     lines: Vec<u8>,
-    metas: Vec<Meta>,
+    /// In their binary form, [`META_BYTES`] each.
+    metas: Vec<u8>,
     /// Whether the publisher gave the id of each event: only those are held to dedup.
     own_ids: Vec<bool>,
     /// The members between envelope and headers of the event at hand; kept for its capacity.
@@ -179,7 +180,7 @@ impl Draft {
     /// How many events there are.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.metas.len()
+        self.metas.len() / META_BYTES
     }
 
     /// Whether there are none.
@@ -191,13 +192,13 @@ impl Draft {
     /// The size of the lines and sidecars in bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.lines.len() + self.metas.len() * META_BYTES
+        self.lines.len() + self.metas.len()
     }
 
     /// The sidecars, in order.
     #[must_use]
-    pub fn metas(&self) -> &[Meta] {
-        &self.metas
+    pub fn metas(&self) -> MetaSlice<'_> {
+        MetaSlice::new(&self.metas)
     }
 
     /// The lines, one after another; the offsets and processed times are zeros until stamped.
@@ -214,26 +215,23 @@ impl Draft {
 
     /// Drops the events whose index `drop` accepts, keeping the order of the rest.
     pub fn remove(&mut self, mut drop: impl FnMut(usize) -> bool) {
-        let (mut from, mut to, mut index) = (0, 0, 0);
-        let (lines, own_ids) = (&mut self.lines, &mut self.own_ids);
-        let mut kept = 0;
-        self.metas.retain(|meta| {
-            let end = from + meta.line_len as usize;
-            let keep = !drop(index);
-            if keep {
-                if from != to && end <= lines.len() {
-                    lines.copy_within(from..end, to);
+        let (mut from, mut to, mut kept) = (0, 0, 0);
+        for index in 0..self.len() {
+            let line_len = self.metas().get(index).map_or(0, |meta| meta.line_len as usize);
+            let end = from + line_len;
+            if !drop(index) {
+                if from != to && end <= self.lines.len() {
+                    self.lines.copy_within(from..end, to);
                 }
-                to += meta.line_len as usize;
-                own_ids.swap(kept, index);
+                let sidecar = index * META_BYTES;
+                self.metas.copy_within(sidecar..sidecar + META_BYTES, kept * META_BYTES);
+                self.own_ids.swap(kept, index);
+                to += line_len;
                 kept += 1;
             }
             from = end;
-            index += 1;
-            keep
-        });
-        lines.truncate(to);
-        own_ids.truncate(kept);
+        }
+        self.truncate(to, kept);
     }
 
     /// Gives the events consecutive offsets from `first`, and the time they were taken.
@@ -244,18 +242,19 @@ impl Draft {
     /// The lines, and the sidecars in their binary form.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
-        let mut metas = Vec::with_capacity(self.metas.len() * META_BYTES);
-        self.metas.iter().for_each(|meta| meta.encode(&mut metas));
-        (self.lines, metas)
+        (self.lines, self.metas)
     }
 
     /// Does `push`; when it fails, the draft is as it was before.
     fn whole_or_not<E>(&mut self, push: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
-        let (lines, events) = (self.lines.len(), self.metas.len());
-        push(self).inspect_err(|_| {
-            self.lines.truncate(lines);
-            self.metas.truncate(events);
-            self.own_ids.truncate(events);
-        })
+        let (lines, events) = (self.lines.len(), self.len());
+        push(self).inspect_err(|_| self.truncate(lines, events))
+    }
+
+    /// Drops what comes after `lines` bytes and `events` events.
+    fn truncate(&mut self, lines: usize, events: usize) {
+        self.lines.truncate(lines);
+        self.metas.truncate(events * META_BYTES);
+        self.own_ids.truncate(events);
     }
 }

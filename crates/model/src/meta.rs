@@ -137,12 +137,23 @@ impl Meta {
         line.get(start..start + self.body_len as usize).unwrap_or_default()
     }
 
+    /// Puts where the event stands, and when it was taken, into its binary form.
+    #[inline]
+    pub(crate) fn stamp(bytes: &mut [u8; META_BYTES], offset: Offset, processed: Timestamp) {
+        let (places, _) = bytes.as_chunks_mut::<8>();
+        if let [at, _, taken, ..] = places {
+            (*at, *taken) = (offset.get().to_le_bytes(), processed.millis().to_le_bytes());
+        }
+    }
+
     /// Appends the binary form to `out`.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_bytes());
     }
 
     /// The binary form.
+    #[inline]
     #[must_use]
     pub fn to_bytes(&self) -> [u8; META_BYTES] {
         let mut out = [0; META_BYTES];
@@ -168,7 +179,8 @@ impl Meta {
         out
     }
 
-    /// Reads the binary form.
+    /// Reads the binary form. Inlined, because most callers ask for one or two of its parts.
+    #[inline]
     #[must_use]
     pub fn from_bytes(bytes: &[u8; META_BYTES]) -> Self {
         fn part<const N: usize>(bytes: &[u8; META_BYTES], at: usize) -> [u8; N] {

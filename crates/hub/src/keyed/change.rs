@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use outflow_model::json::{Kind, Value};
 use outflow_model::meta::{FLAG_BODY_BASE64, FLAG_BODY_TEXT};
-use outflow_model::{Draft, Meta, MetaSlice, StreamId};
+use outflow_model::{Draft, Meta, StreamId};
 
 use super::{EntityType, EntityTypes};
 use crate::PublishError;
@@ -43,9 +43,7 @@ pub(crate) fn read(
     types: &EntityTypes,
     draft: &Draft,
 ) -> Result<Vec<Change>, PublishError> {
-    let mut metas = Vec::with_capacity(draft.len() * outflow_model::meta::META_BYTES);
-    draft.metas().iter().for_each(|meta| meta.encode(&mut metas));
-    let events = MetaSlice::new(&metas).with_lines(draft.lines());
+    let events = draft.metas().with_lines(draft.lines());
     let read =
         events.enumerate().map(|(index, (meta, line))| {
             of_event(stream, types, &meta, line)

@@ -49,7 +49,7 @@ impl Coming {
         if stream.settings.is_choosy() {
             return Err(PublishError::Keyed);
         }
-        let (1, Some(meta)) = (draft.len(), draft.metas().first()) else {
+        let (1, Some(meta)) = (draft.len(), draft.metas().get(0)) else {
             return Err(PublishError::Refused("a schedule is of one event"));
         };
         let now = inner.clock.now();
@@ -57,7 +57,7 @@ impl Coming {
             .ok_or(PublishError::Refused("the event of a schedule has at most 512 KiB"))?;
         let due = recurrence.first(now);
         let due = due.ok_or(PublishError::Refused("the schedule has no time"))?;
-        let until = headers::times(meta, draft.lines()).until;
+        let until = headers::times(&meta, draft.lines()).until;
         let lives = (until < NEVER).then(|| until.millis().saturating_sub(now.millis()).max(0));
         let one = One {
             title: Title {

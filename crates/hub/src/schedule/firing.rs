@@ -188,7 +188,7 @@ impl<'a> Making<'a> {
 
     /// Adds the event, anew.
     fn copy(&mut self, id: u64, one: &One, event: &Draft) {
-        let Some(meta) = event.metas().first() else { return };
+        let Some(meta) = event.metas().get(0) else { return };
         let id = format!("{id:016x}");
         let until = one.lives.map(|lives| self.now.plus_millis(lives).to_string());
         let mut added = vec![(SCHEDULE_ID, id.as_str())];
@@ -196,6 +196,6 @@ impl<'a> Making<'a> {
         let rules = Hub::of(self.inner.clone()).rules();
         let dropped = [DELIVER_AT, EXPIRES, SCHEDULE_ID];
         let rng = &*self.inner.rng;
-        self.draft.push_anew(event.lines(), meta, &dropped, &added, &rules, rng);
+        self.draft.push_anew(event.lines(), &meta, &dropped, &added, &rules, rng);
     }
 }

@@ -2,9 +2,19 @@
 //!
 //! Called by the faces that publish. Splitting and checking are one pass.
 
+use std::ops::Range;
+
 use super::{Draft, EventError, Rules, envelope};
 use crate::Rng;
 use crate::json::{Scanner, check_utf8, split};
+use crate::meta::META_BYTES;
+use crate::rng::SeededRng;
+
+/// What a line has beyond its event's text, about: the members that the server writes.
+const ENVELOPE_BYTES: usize = 192;
+/// The lines of a body take up to this many times its own size before more room is made for them
+/// only as they come, and their sidecars as much again.
+const MAX_GROWTH: usize = 2;
 
 /// What was wrong with one event of a body, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,10 +48,10 @@ impl Draft {
         rng: &dyn Rng,
     ) -> Result<usize, BodyError> {
         let before = self.len();
-        // Lines grow by the envelope's fixed parts, some 130 bytes; NDJSON has most to gain.
-        self.lines.reserve(body.len() + body.len() / 2);
+        // Ids are drawn from a generator of the body's own: all threads share the other.
+        let ids = SeededRng::new(rng.next_u64());
         self.whole_or_not(|draft| {
-            draft.push_values(body, max_events, rules, rng).map_err(|error| BodyError {
+            draft.push_values(body, max_events, rules, &ids).map_err(|error| BodyError {
                 index: draft.len() - before,
                 line: split::line_of(body, error.at),
                 at: error.at,
@@ -61,6 +71,9 @@ impl Draft {
     ) -> Result<(), EventError> {
         check_utf8(body)?;
         let before = self.len();
+        // Of NDJSON the first event, of one event all.
+        let first = memchr::memchr(b'\n', body).unwrap_or(body.len());
+        self.lines.reserve(first + ENVELOPE_BYTES);
         let mut scanner = Scanner::new(body, 0);
         let mut steps = split::Steps::enter(&mut scanner);
         while steps.next(&mut scanner)? {
@@ -74,7 +87,25 @@ impl Draft {
                 error.at += if error.too_large { start } else { 0 };
                 error
             })?;
+            if self.len() - before == 1 {
+                self.make_room(body.len(), start..scanner.at(), max_events);
+            }
         }
         Ok(())
+    }
+
+    /// Makes room for all events of a body of `len` bytes, as if they were like the first, whose
+    /// text is at `text`: a buffer that grows while it is filled is copied as often. What a body
+    /// makes of this is in proportion to its own size.
+    fn make_room(&mut self, len: usize, text: Range<usize>, max_events: usize) {
+        let last = self.len().checked_sub(1).and_then(|last| self.metas().get(last));
+        let line = last.map_or(0, |meta| meta.line_len as usize);
+        let rest = len.saturating_sub(text.end);
+        let events = (rest / text.len().max(1)).min(max_events);
+        // Some are longer than the first.
+        let lines = events * line + events * line / 16;
+        self.lines.reserve(lines.min(MAX_GROWTH * len));
+        self.metas.reserve((events * META_BYTES).min(MAX_GROWTH * len));
+        self.own_ids.reserve(events);
     }
 }

@@ -9,10 +9,10 @@ use crate::meta::{META_BYTES, MetaSlice};
 impl Draft {
     /// Appends its bytes to `out`; [`Draft::restore`] makes the same draft of them.
     pub fn keep(&self, out: &mut Vec<u8>) {
-        let count = u32::try_from(self.metas.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&count.to_le_bytes());
         out.extend(self.own_ids.iter().map(|own| u8::from(*own)));
-        self.metas.iter().for_each(|meta| meta.encode(out));
+        out.extend_from_slice(&self.metas);
         out.extend_from_slice(&self.lines);
     }
 
@@ -23,12 +23,12 @@ impl Draft {
         let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
         let (own_ids, rest) = rest.split_at_checked(count)?;
         let (metas, lines) = rest.split_at_checked(count.checked_mul(META_BYTES)?)?;
-        let metas: Vec<_> = MetaSlice::new(metas).iter().collect();
-        let length: u64 = metas.iter().map(|meta| u64::from(meta.line_len)).sum();
+        let lengths = MetaSlice::new(metas).iter().map(|meta| u64::from(meta.line_len));
+        let length: u64 = lengths.sum();
         let is_whole = u64::try_from(lines.len()).ok()? == length;
         is_whole.then(|| Self {
             lines: lines.to_vec(),
-            metas,
+            metas: metas.to_vec(),
             own_ids: own_ids.iter().map(|own| *own != 0).collect(),
             ..Self::default()
         })

@@ -8,7 +8,7 @@
 use super::render::Head;
 use super::{Draft, EventError};
 use crate::json::value::Members;
-use crate::meta::{FLAG_TICK, TICK_BYTES};
+use crate::meta::{FLAG_TICK, MetaSlice, TICK_BYTES};
 use crate::{Meta, Rng, Tick, Timestamp};
 
 /// What stands before the digits.
@@ -33,12 +33,14 @@ impl Draft {
     /// Makes room for a tick in every line. A member `tick` of the publisher's is dropped, as an
     /// `offset` is; everything else stays byte for byte.
     pub fn make_room_for_ticks(&mut self) {
-        let mut lines = Vec::with_capacity(self.lines.len() + self.metas.len() * TICK_BYTES);
+        let mut lines = Vec::with_capacity(self.lines.len() + self.len() * TICK_BYTES);
         let mut rest = self.lines.as_slice();
-        for meta in &mut self.metas {
+        for sidecar in self.metas.as_chunks_mut().0 {
+            let mut meta = Meta::from_bytes(sidecar);
             let Some((line, after)) = rest.split_at_checked(meta.line_len as usize) else { break };
             rest = after;
-            add_room(line, meta, &mut lines);
+            add_room(line, &mut meta, &mut lines);
+            *sidecar = meta.to_bytes();
         }
         self.lines = lines;
     }
@@ -47,7 +49,7 @@ impl Draft {
     pub fn stamp_ticks(&mut self, first: Tick) {
         let mut rest = self.lines.as_mut_slice();
         let mut next = Some(first);
-        for meta in &self.metas {
+        for meta in MetaSlice::new(&self.metas).iter() {
             let Some((line, after)) = rest.split_at_mut_checked(meta.line_len as usize) else {
                 return;
             };

@@ -97,7 +97,7 @@ impl Head {
         // Also what makes the casts above harmless.
         self.meta.line_len =
             u32::try_from(len).map_err(|_| EventError::too_large(u32::MAX as usize))?;
-        draft.metas.push(self.meta);
+        self.meta.encode(&mut draft.metas);
         draft.own_ids.push(own_id);
         Ok(())
     }
@@ -225,13 +225,14 @@ const fn hex_digits(byte: u8) -> [u8; 2] {
 }
 
 /// Puts offsets and the processed time into `lines` and `metas`.
-pub(super) fn stamp(lines: &mut [u8], metas: &mut [Meta], first: Offset, processed: Timestamp) {
+pub(super) fn stamp(lines: &mut [u8], metas: &mut [u8], first: Offset, processed: Timestamp) {
     let time = rfc3339(processed);
     let mut digits = [0; OFFSET_DIGITS];
     first.write_digits(&mut digits);
     let mut rest = lines;
     let mut offset = first;
-    for meta in metas {
+    for sidecar in metas.as_chunks_mut().0 {
+        let meta = Meta::from_bytes(sidecar);
         let Some((line, after)) = rest.split_at_mut_checked(meta.line_len as usize) else { return };
         let names = usize::from(meta.id_len) + usize::from(meta.type_len);
         let at = BEFORE_ID.len() + BEFORE_TYPE.len() + BEFORE_OFFSET.len() + names;
@@ -239,7 +240,7 @@ pub(super) fn stamp(lines: &mut [u8], metas: &mut [Meta], first: Offset, process
         let at =
             at + OFFSET_DIGITS + BEFORE_OCCURRED.len() + RFC3339_BYTES + BEFORE_PROCESSED.len();
         put(line, at, &time);
-        (meta.offset, meta.processed) = (offset, processed);
+        Meta::stamp(sidecar, offset, processed);
         offset = offset.next();
         increment(&mut digits);
         rest = after;

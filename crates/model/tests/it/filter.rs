@@ -19,7 +19,7 @@ pub(crate) fn store(event: &Value) -> (Meta, Vec<u8>) {
     let mut draft = Draft::default();
     draft.push_json(event.to_string().as_bytes(), &rules, &SeededRng::new(1)).unwrap();
     draft.stamp(Offset::FIRST, NOW);
-    (draft.metas()[0], draft.lines().to_vec())
+    (draft.metas().get(0).unwrap(), draft.lines().to_vec())
 }
 
 fn passes(filter: &Value, event: &Value) -> bool {
@@ -358,7 +358,7 @@ fn numbers_and_names_are_not_rounded_or_guessed() {
     draft.push_json(event, &rules, &SeededRng::new(1)).unwrap();
     let passes = |filter: &str| {
         let filter = Filter::parse(filter.as_bytes()).unwrap();
-        filter.passes(&draft.metas()[0], draft.lines(), NOW)
+        filter.passes(&draft.metas().get(0).unwrap(), draft.lines(), NOW)
     };
     // The last of equal names counts, however it is spelled.
     assert!(passes(&big("9007199254740993")) && passes(&big("9007199254740993.0")));
