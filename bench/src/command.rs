@@ -90,7 +90,7 @@ pub struct Options {
     /// Idle readers to open.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub idle_readers: u32,
-    /// Print one JSON document instead of a table.
+    /// Print one JSON array instead of a table, each row as soon as its scene has ended.
     #[arg(long)]
     pub json: bool,
     /// Measure this server (HOST:PORT) instead of one started for the purpose.

@@ -1,6 +1,6 @@
 //! What a bench found: rows of medians, as a table or as JSON.
 
-use std::io::Write as _;
+use std::io::{self, Stdout, Write, stdout};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -44,44 +44,60 @@ struct Row {
     median: Run,
 }
 
-/// Rows so far; printed as they come, or at the end as JSON.
+/// Rows of a table, or of one JSON array, each printed when its scene has ended. The array of a
+/// bench that failed has no end, so that nobody takes it for all that was asked for.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct Report<W = Stdout> {
     json: bool,
-    rows: Vec<Row>,
+    rows: usize,
+    out: W,
 }
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, rows: Vec::new() }
+        Self { json, rows: 0, out: stdout() }
     }
+}
 
+impl<W: Write> Report<W> {
     /// Adds the median of `runs` by rate: percentiles and CPU are those of that very run.
-    pub(crate) fn add(&mut self, scene: &str, mut runs: Vec<Run>) -> Result<(), BenchError> {
-        runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-        let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Ok(()) };
-        let (lowest, highest, count) = (first.rate, last.rate, runs.len());
-        let median = runs.get(count / 2).cloned().unwrap_or_default();
-        let row = Row { scene: scene.to_owned(), runs: count, lowest, highest, median };
-        if !self.json {
-            let mut out = std::io::stdout().lock();
-            if self.rows.is_empty() {
-                writeln!(out, "{}", heading()).during("printing")?;
-            }
-            writeln!(out, "{}", line(&row)).during("printing")?;
-        }
-        self.rows.push(row);
-        Ok(())
+    pub(crate) fn add(&mut self, scene: &str, runs: Vec<Run>) -> Result<(), BenchError> {
+        let Some(row) = median(scene, runs) else { return Ok(()) };
+        self.print(&row).during("printing")
     }
 
-    /// Prints the JSON document if that was asked for.
-    pub(crate) fn finish(self) -> Result<(), BenchError> {
+    fn print(&mut self, row: &Row) -> io::Result<()> {
+        let is_first = self.rows == 0;
+        self.rows += 1;
         if self.json {
-            let text = serde_json::to_string_pretty(&self.rows).unwrap_or_default();
-            writeln!(std::io::stdout().lock(), "{text}").during("printing")?;
+            // The comma stands before a row, because nobody knows whether another one comes.
+            let before = if is_first { "[\n " } else { "," };
+            writeln!(self.out, "{before}{}", serde_json::to_string(row)?)?;
+        } else {
+            if is_first {
+                writeln!(self.out, "{}", heading())?;
+            }
+            writeln!(self.out, "{}", line(row))?;
+        }
+        self.out.flush()
+    }
+
+    /// Ends the JSON array.
+    pub(crate) fn finish(mut self) -> Result<(), BenchError> {
+        if self.json {
+            let end = if self.rows == 0 { "[]" } else { "]" };
+            writeln!(self.out, "{end}").during("printing")?;
         }
         Ok(())
     }
+}
+
+/// The row of a scene; `None` when it had no runs.
+fn median(scene: &str, mut runs: Vec<Run>) -> Option<Row> {
+    runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    let (lowest, highest) = (runs.first()?.rate, runs.last()?.rate);
+    let median = runs.get(runs.len() / 2)?.clone();
+    Some(Row { scene: scene.to_owned(), runs: runs.len(), lowest, highest, median })
 }
 
 fn heading() -> String {
@@ -135,15 +151,31 @@ fn grouped(number: f64) -> String {
 mod tests {
     use super::*;
 
+    fn run(rate: f64) -> Run {
+        Run { rate, note: format!("{rate}"), ..Run::default() }
+    }
+
     #[test]
     fn the_median_run_is_the_one_shown() {
-        let mut report = Report::new(true);
-        let runs =
-            [30.0, 10.0, 20.0].map(|rate| Run { rate, note: format!("{rate}"), ..Run::default() });
-        report.add("x", runs.to_vec()).unwrap();
-        let row = report.rows.first().unwrap();
+        let row = median("x", [30.0, 10.0, 20.0].map(run).to_vec()).unwrap();
         assert_eq!((row.median.note.as_str(), row.lowest, row.highest), ("20", 10.0, 30.0));
+        assert!(median("x", Vec::new()).is_none());
         assert_eq!(grouped(1_234_567.0), "1,234,567");
         assert_eq!(grouped(123.0), "123");
+    }
+
+    #[test]
+    fn each_row_is_printed_when_its_scene_has_ended() {
+        for count in 0..4 {
+            let mut printed = Vec::new();
+            let mut report = Report { json: true, rows: 0, out: &mut printed };
+            for row in 1..=count {
+                report.add("x", vec![run(1.0)]).unwrap();
+                assert_eq!(report.out.iter().filter(|&&byte| byte == b'\n').count(), row + 1);
+            }
+            report.finish().unwrap();
+            let all: Vec<serde_json::Value> = serde_json::from_slice(&printed).unwrap();
+            assert_eq!(all.len(), count);
+        }
     }
 }
