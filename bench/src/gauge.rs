@@ -1,4 +1,5 @@
-//! What the server costs, read from `/proc`: CPU time and resident memory.
+//! What the server costs, and what the machine is kept from, read from `/proc`: CPU time, resident
+//! memory, and the CPU time that the host of a virtual machine gives to others.
 
 use std::time::Duration;
 
@@ -36,6 +37,35 @@ impl Gauge {
     }
 }
 
+/// CPU time of all processors since the machine started, in the kernel's ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Processors {
+    total: u64,
+    /// What the host gave to others while something here wanted to run.
+    stolen: u64,
+}
+
+impl Processors {
+    /// As of now; `None` where the kernel does not tell.
+    pub(crate) fn now() -> Option<Self> {
+        processors(&std::fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    /// The part that was stolen since `before`, from 0 to 1.
+    pub(crate) fn stolen_since(self, before: Self) -> Option<f64> {
+        let total = self.total.checked_sub(before.total).filter(|&total| total > 0)?;
+        Some(self.stolen.checked_sub(before.stolen)? as f64 / total as f64)
+    }
+}
+
+/// The first line: user, nice, system, idle, iowait, irq, softirq, steal. What comes behind them is
+/// in `user` already (proc_stat(5)).
+fn processors(stat: &str) -> Option<Processors> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let fields: Vec<u64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    Some(Processors { total: fields.iter().sum(), stolen: *fields.get(7)? })
+}
+
 /// Fields 14 and 15, counted after the command name, which may hold spaces and brackets.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
@@ -47,6 +77,17 @@ fn ticks(stat: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stolen_time_is_a_part_of_all_time() {
+        let before = processors("cpu  10 0 10 60 0 0 0 20 5 0\ncpu0 1 2\n").unwrap();
+        assert_eq!(before, Processors { total: 100, stolen: 20 });
+        let after = processors("cpu  60 0 10 60 0 0 0 70 5 0\n").unwrap();
+        assert_eq!(after.stolen_since(before), Some(0.5));
+        assert_eq!(before.stolen_since(before), None, "no time has passed");
+        assert_eq!(processors("cpu  10 0 10 60\n"), None);
+        assert!(Processors::now().is_some());
+    }
 
     #[test]
     fn cpu_time_is_found_behind_a_nasty_name() {

@@ -5,7 +5,11 @@ use std::io::{self, Stdout, Write, stdout};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::gauge::Processors;
 use crate::{BenchError, During as _};
+
+/// Below this part of the CPU time, what the host takes does not show in the figures.
+const STOLEN_SHOWN: f64 = 0.02;
 
 /// One run of one scene.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -40,6 +44,8 @@ struct Row {
     runs: usize,
     lowest: f64,
     highest: f64,
+    /// The part of the machine's CPU time that its host gave to others, from 0 to 1.
+    stolen: Option<f64>,
     #[serde(flatten)]
     median: Run,
 }
@@ -50,19 +56,24 @@ struct Row {
 pub(crate) struct Report<W = Stdout> {
     json: bool,
     rows: usize,
+    /// As of the end of the scene before.
+    processors: Option<Processors>,
     out: W,
 }
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, rows: 0, out: stdout() }
+        Self { json, rows: 0, processors: Processors::now(), out: stdout() }
     }
 }
 
 impl<W: Write> Report<W> {
     /// Adds the median of `runs` by rate: percentiles and CPU are those of that very run.
     pub(crate) fn add(&mut self, scene: &str, runs: Vec<Run>) -> Result<(), BenchError> {
-        let Some(row) = median(scene, runs) else { return Ok(()) };
+        let now = Processors::now();
+        let before = std::mem::replace(&mut self.processors, now);
+        let Some(mut row) = median(scene, runs) else { return Ok(()) };
+        row.stolen = now.zip(before).and_then(|(now, before)| now.stolen_since(before));
         self.print(&row).during("printing")
     }
 
@@ -97,7 +108,7 @@ fn median(scene: &str, mut runs: Vec<Run>) -> Option<Row> {
     runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
     let (lowest, highest) = (runs.first()?.rate, runs.last()?.rate);
     let median = runs.get(runs.len() / 2)?.clone();
-    Some(Row { scene: scene.to_owned(), runs: runs.len(), lowest, highest, median })
+    Some(Row { scene: scene.to_owned(), runs: runs.len(), lowest, highest, stolen: None, median })
 }
 
 fn heading() -> String {
@@ -112,7 +123,7 @@ fn line(row: &Row) -> String {
     let millis =
         |micros: Option<u64>| micros.map_or("-".to_owned(), |us| format!("{:.2}", us as f64 / 1e3));
     format!(
-        "{:<38} {:>12} {:>25} {:>9} {:>9} {:>9} {:>9}{}{}",
+        "{:<38} {:>12} {:>25} {:>9} {:>9} {:>9} {:>9}{}{}{}",
         row.scene,
         rate(median.rate),
         if row.runs > 1 {
@@ -126,7 +137,15 @@ fn line(row: &Row) -> String {
         median.cpu_us.map_or("-".to_owned(), |us| format!("{us:.2}")),
         if median.note.is_empty() { "" } else { "  " },
         median.note,
+        warning(row.stolen),
     )
+}
+
+/// Word that a scene's figures are too low, because its processors were not its own.
+fn warning(stolen: Option<f64>) -> String {
+    stolen.filter(|&part| part > STOLEN_SHOWN).map_or_else(String::new, |part| {
+        format!("  {:.0} % of the CPU time was taken by the host", part * 100.0)
+    })
 }
 
 /// Events a second; a scene without events has none.
@@ -165,10 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn time_that_the_host_took_is_told_when_it_counts() {
+        let mut row = median("x", vec![run(1.0)]).unwrap();
+        for (stolen, told) in [(None, false), (Some(0.019), false), (Some(0.16), true)] {
+            row.stolen = stolen;
+            assert_eq!(line(&row).ends_with("16 % of the CPU time was taken by the host"), told);
+        }
+    }
+
+    #[test]
     fn each_row_is_printed_when_its_scene_has_ended() {
         for count in 0..4 {
             let mut printed = Vec::new();
-            let mut report = Report { json: true, rows: 0, out: &mut printed };
+            let mut report = Report { json: true, rows: 0, processors: None, out: &mut printed };
             for row in 1..=count {
                 report.add("x", vec![run(1.0)]).unwrap();
                 assert_eq!(report.out.iter().filter(|&&byte| byte == b'\n').count(), row + 1);

@@ -59,6 +59,9 @@ enum Command {
     #[command(subcommand)]
     Config(check::ConfigCommand),
     /// Measure a server: publish, replay, fan-out, latency, idle readers.
+    ///
+    /// On a virtual machine whose host gave more than 2 % of the CPU time to others during a scene, its
+    /// row says so: the rate is then too low, and to be measured again.
     #[command(subcommand)]
     Bench(outflow_bench::BenchCommand),
     #[command(flatten)]
