@@ -281,21 +281,6 @@ impl Hub {
         in_turn(&self.inner, |inner| change::update_stream(inner, project, name, settings))
     }
 
-    /// Has a stream keep its events for at least `age_ms` milliseconds, whatever it was set to. The
-    /// limit of its size stays.
-    ///
-    /// # Errors
-    /// [`CatalogError`](crate::CatalogError).
-    pub fn keep_stream(
-        &self,
-        project: &ProjectId,
-        name: &StreamName,
-        age_ms: u64,
-    ) -> Change<Arc<Stream>> {
-        let (project, name) = (project.clone(), name.clone());
-        in_turn(&self.inner, |inner| change::keep_stream(inner, project, name, age_ms))
-    }
-
     /// The stream with this name, as text: what every publish asks for.
     #[must_use]
     pub fn stream_named(&self, project: &str, name: &str) -> Option<Arc<Stream>> {

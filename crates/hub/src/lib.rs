@@ -18,6 +18,7 @@ pub mod hub;
 pub mod ingest;
 pub mod integration;
 mod join;
+mod keep;
 pub mod keyed;
 pub mod landing;
 mod limits;
