@@ -19,10 +19,25 @@ struct Plan {
     sim_seeds: u64,
     subscription_cases: u64,
     fuzz_minutes: u64,
+    every_bit: bool,
     bench: bool,
 }
 
+/// What is printed for `--help`, and for flags that ask for nothing.
+const USAGE: &str = "say what to soak:
+  --kill-rounds N          kill -9 rounds of each kind, and as many under Java clients
+  --reopen-mib N           ready again within 2 s after a kill -9 with N MiB
+  --sim-seeds N            seeds of the simulator that crashes the store
+  --subscription-cases N   cases of subscriptions against their model
+  --every-bit              every bit of small journals and segments flipped, every length cut
+  --fuzz-minutes N         minutes of fuzzing, shared by all targets
+  --bench                  every scene of `outflow bench`";
+
 pub(crate) fn run(workspace: &Workspace, flags: &[String]) -> Result<(), Fault> {
+    if flags.iter().any(|flag| flag == "--help") {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let plan = plan(flags)?;
     let mut stages = Stages::default();
     let result = all(workspace, &plan, &mut stages);
@@ -58,6 +73,11 @@ fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fa
     if plan.reopen_mib > 0 {
         stages.run("reopening after kill -9", || {
             long_test(workspace, "outflow", "OUTFLOW_REOPEN_MIB", plan.reopen_mib)
+        })?;
+    }
+    if plan.every_bit {
+        stages.run("every bit and every length", || {
+            long_test(workspace, "outflow-engine-local", "OUTFLOW_EVERY_BIT", 1)
         })?;
     }
     if plan.fuzz_minutes > 0 {
@@ -131,8 +151,12 @@ fn plan(flags: &[String]) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
-        if flag == "--bench" {
-            plan.bench = true;
+        match flag.as_str() {
+            "--bench" => plan.bench = true,
+            "--every-bit" => plan.every_bit = true,
+            _ => {}
+        }
+        if ["--bench", "--every-bit"].contains(&flag.as_str()) {
             continue;
         }
         let value = flags.next().ok_or_else(|| Fault::new(format!("{flag} needs a number")))?;
@@ -147,10 +171,7 @@ fn plan(flags: &[String]) -> Result<Plan, Fault> {
         }
     }
     if plan == Plan::default() {
-        return Err(Fault::new(
-            "say what to soak: --kill-rounds N, --reopen-mib N, --sim-seeds N, --subscription-cases N, \
-             --fuzz-minutes N, --bench",
-        ));
+        return Err(Fault::new(USAGE));
     }
     Ok(plan)
 }

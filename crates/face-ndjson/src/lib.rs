@@ -1,8 +1,8 @@
 //! The NDJSON face: Airship's Real-Time Data Streaming API, and a plain NDJSON stream of our own.
 //!
 //! Speaks `POST /api/events` and `POST /api/events/general` as Airship's published description and
-//! its clients do; the clients promised are PyPI `uaconnect`, npm `urban-airship-connect`, Java
-//! `com.urbanairship:connect-client` and the documented curl line. The 20 rules that decide whether
+//! its clients do; the clients promised are PyPI `uaconnect`, npm `urban-airship-connect`, the
+//! documented curl line, and Java on the HTTP stack of `com.urbanairship:connect-client`, which no registry carries. The 20 rules that decide whether
 //! they work are in reference `airship.md` 0; comments name them by number. The generic route is
 //! `GET /v1/projects/{project}/streams/{stream}/events`.
 //!

@@ -1,5 +1,6 @@
-//! Damage: every byte of small journals and segments changed, every length cut, and files of a
-//! later version.
+//! Damage: bits of small journals and segments flipped, lengths cut, and files of a later version.
+//! A share of all bits and lengths is tried, other bits in other bytes; with `OUTFLOW_EVERY_BIT` set
+//! every single one.
 //!
 //! Whatever is done to one file: opening and reading never panic, what is read is what was
 //! written, nothing before the damage and nothing of other records or blocks is lost, the damage
@@ -136,10 +137,15 @@ impl Image {
     }
 }
 
-/// Every byte changed in one way that differs from byte to byte; all eight bits of the first
-/// bytes of each 4 KiB, where heads are.
+/// Every `few`th, or every single one when that is asked for.
+fn stride(few: usize) -> usize {
+    if std::env::var_os("OUTFLOW_EVERY_BIT").is_some() { 1 } else { few }
+}
+
+/// One bit of every thirteenth byte, another from byte to byte; one of each of the first bytes of
+/// each 4 KiB, where heads are.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
-    let stride = if std::env::var_os("OUTFLOW_EVERY_BIT").is_some() { 1 } else { 13 };
+    let stride = stride(13);
     let bits = (0..bytes.len() * 8).filter(move |bit| {
         let (at, bit) = (bit / 8 % 4096, bit % 8);
         if at < 40 { bit == at % 8 || stride == 1 } else { (at * 8 + bit) % (8 * stride) == at % 8 }
@@ -181,7 +187,7 @@ fn a_journal_cut_anywhere_keeps_all_before_the_cut() {
         let whole = image.with(&path, &bytes);
         assert_eq!(whole, (BTreeSet::new(), false), "undamaged");
         let mut before = BTreeSet::new();
-        for len in (0..bytes.len()).rev().step_by(61) {
+        for len in (0..bytes.len()).rev().step_by(stride(61)) {
             let (lost, is_told) = image.with(&path, &bytes[..len]);
             assert!(lost.is_superset(&before), "{path:?} at {len}: a longer file lost more");
             let new = lost.len() - before.len();
@@ -217,7 +223,7 @@ fn a_segment_cut_anywhere_is_read_up_to_the_cut() {
     for path in image.of("segments", ".seg") {
         let bytes = image.bytes(&path);
         let mut left = usize::MAX;
-        for len in (0..bytes.len()).rev().step_by(7) {
+        for len in (0..bytes.len()).rev().step_by(stride(7)) {
             let (_, is_told) = image.with(&path, &bytes[..len]);
             assert!(is_told, "{path:?} at {len}: in silence");
             let (found, _) = image.read();

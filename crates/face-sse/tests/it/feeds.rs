@@ -155,24 +155,17 @@ async fn a_feed_without_matches_has_its_heartbeats_and_keeps_its_place() {
 
 #[tokio::test]
 async fn every_end_is_between_two_events() {
-    let stand = Stand::new().await;
     for end in 0..3 {
+        let stand = Stand::new().await;
         let mut reading = stand.open("feed/changes", "").await;
         stand.publish("billing", &[&account("create", 1, "{}")]).await;
         reading.event().await;
         match end {
             0 => stand.hub.close_credential(&stand.token.0, u32::MAX),
-            1 => {
-                stand.hub.delete_stream(&project(), &name("billing")).await.unwrap();
-                let new = outflow_hub::NewStream { name: name("billing"), settings: keyed() };
-                stand.hub.create_stream(&project(), new).await.unwrap();
-            }
+            1 => stand.hub.delete_stream(&project(), &name("billing")).await.unwrap(),
             _ => stand.hub.drain(Duration::from_millis(1)),
         }
         assert_eq!(reading.next().await, "", "end {end}");
-        if end == 0 {
-            break;
-        }
     }
     let fresh = Stand::new().await;
     let mut reading = fresh.open("feed/changes", "").await;

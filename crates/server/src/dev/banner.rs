@@ -70,7 +70,8 @@ fn text(facts: &Facts) -> String {
 Outflow is ready: {base}   ({feed}, {data})
 
 curl
-  curl --compressed --no-buffer --user {NAME}:{NAME} -d '{{}}' {base}/api/events/
+  curl {base}/api/events/ --compressed --no-buffer -u "{NAME}:{NAME}" \
+    -H "Accept: application/vnd.urbanairship+x-ndjson; version=3;" -d "{{}}"
 
 Python (pip install uaconnect)
   from uaconnect import EventConsumer, FileRecorder
