@@ -51,7 +51,7 @@ impl Pieces {
         let mut seen = 0;
         std::future::poll_fn(|cx| {
             let now = self.0.load(Ordering::Relaxed);
-            if now % 2 == 0 {
+            if now.is_multiple_of(2) {
                 return Poll::Pending;
             }
             let deadline = || Instant::now() + patience;

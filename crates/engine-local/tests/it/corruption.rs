@@ -148,7 +148,9 @@ fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
     let stride = stride(13);
     let bits = (0..bytes.len() * 8).filter(move |bit| {
         let (at, bit) = (bit / 8 % 4096, bit % 8);
-        if at < 40 { bit == at % 8 || stride == 1 } else { (at * 8 + bit) % (8 * stride) == at % 8 }
+        let is_of_few =
+            if at < 40 { bit == at % 8 } else { (at * 8 + bit) % (8 * stride) == at % 8 };
+        stride == 1 || is_of_few
     });
     bits.map(|bit| {
         let mut damaged = bytes.to_vec();
