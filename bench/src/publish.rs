@@ -20,8 +20,9 @@ use crate::{BenchError, During as _};
 const WARM_UP: Duration = Duration::from_millis(500);
 const IN_FLIGHT: [usize; 3] = [1, 64, 1_024];
 const BATCH: usize = 1_000;
-/// Batches in flight: one being synced, one being parsed, one on its way in each direction.
-const BATCH_CONNECTIONS: usize = 4;
+/// Batches in flight: two for each stage of the way (sent, parsed, synced, answered), so that no stage
+/// waits for another while there is a processor left.
+const BATCH_CONNECTIONS: usize = 8;
 /// Different requests, so that no run is of one event repeated.
 const SINGLES: usize = 1_024;
 const BATCHES: usize = 32;
