@@ -48,6 +48,8 @@ struct Row {
     scene: String,
     rate: f64,
     cpu_us: Option<f64>,
+    /// What the client took, where it is a program of its own.
+    client_us: Option<f64>,
 }
 
 pub(crate) fn run(workspace: &Workspace, flags: &[String]) -> Result<(), Fault> {
@@ -136,21 +138,24 @@ fn free_port() -> Result<SocketAddr, Fault> {
 /// Scenes down, brokers across; how many times ours is of each.
 fn print(columns: &[(&str, Vec<Row>)]) {
     let Some(((_, ours), peers)) = columns.split_first() else { return };
-    print!("{:<36} {:>12} {:>8}", "scene (events/s, CPU us each)", "Outflow", "CPU");
+    print!("{:<36} {:>12} {:>13}", "scene (events/s, CPU us each)", "Outflow", "CPU (client)");
     for (name, _) in peers {
-        print!(" {name:>12} {:>8} {:>7}", "CPU", "times");
+        print!(" {name:>12} {:>13} {:>7}", "CPU (client)", "times");
     }
     println!();
-    let cpu = |row: &Row| row.cpu_us.map_or("-".to_owned(), |us| format!("{us:.1}"));
+    let cpu = |row: &Row| {
+        let server = row.cpu_us.map_or("-".to_owned(), |us| format!("{us:.1}"));
+        row.client_us.map_or(server.clone(), |us| format!("{server} ({us:.1})"))
+    };
     for row in ours {
-        print!("{:<36} {:>12.0} {:>8}", row.scene, row.rate, cpu(row));
+        print!("{:<36} {:>12.0} {:>13}", row.scene, row.rate, cpu(row));
         for (_, rows) in peers {
             match rows.iter().find(|other| other.scene == row.scene) {
                 Some(other) => {
                     let times = row.rate / other.rate.max(1.0);
-                    print!(" {:>12.0} {:>8} {times:>7.1}", other.rate, cpu(other));
+                    print!(" {:>12.0} {:>13} {times:>7.1}", other.rate, cpu(other));
                 }
-                None => print!(" {:>12} {:>8} {:>7}", "-", "-", "-"),
+                None => print!(" {:>12} {:>13} {:>7}", "-", "-", "-"),
             }
         }
         println!();

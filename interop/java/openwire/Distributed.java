@@ -1,4 +1,5 @@
 import java.util.List;
+import javax.jms.JMSException;
 import javax.jms.MessageConsumer;
 import javax.jms.Queue;
 import javax.jms.Session;
@@ -20,6 +21,7 @@ final class Distributed {
             new Scenarios.Case("a prepared transaction is rolled back, and its message comes again", Distributed::rollback),
             new Scenarios.Case("a transaction that has done nothing is read-only", Distributed::readOnly),
             new Scenarios.Case("a transaction that is not there is told by its code", Distributed::unknown),
+            new Scenarios.Case("a transaction of more than its limit is not prepared", Distributed::tooMuch),
             new Scenarios.Case("what a connection did not prepare goes with it", Distributed::gone));
 
     /** What needs a server that can be killed. */
@@ -188,6 +190,29 @@ final class Distributed {
     }
 
     /** Prepares, kills the server, and finds the transaction again on a new connection. */
+    private static void tooMuch(Broker broker) throws Exception {
+        String text = "x".repeat(900_000);
+        Queue queue = filled(broker);
+        try (Held<XAConnection> held = Held.of(connect(broker))) {
+            XASession session = held.it.createXASession();
+            XAResource resource = session.getXAResource();
+            Xid xid = branch();
+            resource.start(xid, XAResource.TMNOFLAGS);
+            // Sends of a transaction are not waited for: the end of it tells.
+            try {
+                for (int sent = 0; sent < 20; sent++) {
+                    session.createProducer(queue).send(session.createTextMessage(text));
+                }
+                resource.end(xid, XAResource.TMSUCCESS);
+                resource.prepare(xid);
+                throw new AssertionError("it was prepared");
+            } catch (JMSException | XAException refusal) {
+                // As it should be.
+            }
+        }
+        left(broker, queue);
+    }
+
     private static void overKill(Broker broker, Queue queue, boolean commits) throws Exception {
         Xid xid = branch();
         XAConnection first = connect(broker);

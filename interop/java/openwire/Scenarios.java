@@ -13,6 +13,7 @@ final class Scenarios {
         all.addAll(Queues.CASES);
         all.addAll(Topics.CASES);
         all.addAll(Transactions.CASES);
+        all.addAll(Scheduled.CASES);
         all.addAll(Refusals.CASES);
         all.addAll(Advisories.CASES);
         all.addAll(Failover.CASES);
@@ -25,6 +26,7 @@ final class Scenarios {
             all.addAll(Feed.CASES);
             all.addAll(Failover.KILLS);
             all.addAll(Distributed.KILLS);
+            all.addAll(Scheduled.KILLS);
             all.addAll(Soak.KILLS);
         }
         return all;

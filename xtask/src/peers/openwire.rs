@@ -61,9 +61,9 @@ pub(crate) fn run(workspace: &Workspace, flags: &[String]) -> Result<(), Fault> 
             measure(workspace, &subject, plan, &mut others, &mut order)?;
         }
     }
-    let mut columns = vec![("Outflow", medians(&order, &mut own))];
+    let mut columns = vec![("Outflow", medians(&order, &own))];
     if let Some(peer) = &peer {
-        columns.push((peer.name, medians(&order, &mut others)));
+        columns.push((peer.name, medians(&order, &others)));
     }
     print(&columns);
     Ok(())
@@ -133,16 +133,20 @@ fn measure(
 }
 
 /// The middle one of each scene's rates, and of its CPU times.
-fn medians(order: &[String], figures: &mut Figures) -> Vec<Row> {
+fn medians(order: &[String], figures: &Figures) -> Vec<Row> {
     let mut all = Vec::new();
     for scene in order {
-        let Some(rows) = figures.get_mut(scene) else { continue };
-        let middle = rows.len() / 2;
-        rows.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-        let rate = rows.get(middle).map_or(0.0, |row| row.rate);
-        rows.sort_by(|a, b| a.cpu_us.unwrap_or(0.0).total_cmp(&b.cpu_us.unwrap_or(0.0)));
-        let cpu_us = rows.get(middle).and_then(|row| row.cpu_us);
-        all.push(Row { scene: scene.clone(), rate, cpu_us });
+        let Some(rows) = figures.get(scene) else { continue };
+        let rate = median(rows, |row| Some(row.rate)).unwrap_or(0.0);
+        let cpu_us = median(rows, |row| row.cpu_us);
+        let client_us = median(rows, |row| row.client_us);
+        all.push(Row { scene: scene.clone(), rate, cpu_us, client_us });
     }
     all
+}
+
+fn median(rows: &[Row], figure: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
+    let mut all: Vec<f64> = rows.iter().filter_map(figure).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied()
 }
