@@ -93,8 +93,9 @@ final class Scheduled {
             Session session = Broker.auto(held.it);
             Queue queue = session.createQueue(Broker.name("scheduled"));
             Message message = session.createTextMessage("never");
-            message.setStringProperty(ScheduledMessage.AMQ_SCHEDULED_CRON, "61 * * * *");
             try {
+                // 5.19 and later look themselves; what 5.15 sends the broker looks at.
+                message.setStringProperty(ScheduledMessage.AMQ_SCHEDULED_CRON, "61 * * * *");
                 session.createProducer(queue).send(message);
             } catch (JMSException refusal) {
                 return;
