@@ -12,6 +12,7 @@ use bytes::Bytes;
 use outflow_hub::subscription::EventView;
 use outflow_hub::{CatalogError, Stream};
 use outflow_model::{ProjectId, Timestamp};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 
 use crate::attempt::{Attempt, Request, Target, Transport};
@@ -91,7 +92,8 @@ pub(crate) fn document(
     events: &[&EventView],
 ) -> Option<(Bytes, MessageId, Option<String>)> {
     // What the session has put together is one batch, whatever its bytes.
-    let mut body = Body::new(size, usize::MAX);
+    let bytes: usize = events.iter().map(|event| event.meta().line_len as usize).sum();
+    let mut body = Body::with_capacity(size, bytes);
     for event in events {
         if !body.push(event.line()) {
             return None;
@@ -109,7 +111,7 @@ pub(crate) fn document(
 pub(crate) struct Report {
     landed: Option<Landed>,
     tell: mpsc::UnboundedSender<Landed>,
-    metrics: Metrics,
+    in_flight: Gauge,
 }
 
 impl Report {
@@ -128,14 +130,15 @@ impl Report {
             took: Duration::ZERO,
         };
         let landed = Some(Landed { id, message: letter.message.clone(), attempt: broken });
-        metrics.in_flight.inc();
-        Self { landed, tell, metrics: metrics.clone() }
+        let in_flight = metrics.in_flight.clone();
+        in_flight.inc();
+        Self { landed, tell, in_flight }
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        self.metrics.in_flight.dec();
+        self.in_flight.dec();
         if let Some(landed) = self.landed.take() {
             // The post may have stopped.
             let _ = self.tell.send(landed);

@@ -83,6 +83,15 @@ impl Body {
         Self { size, max_bytes, events: 0, bytes: Vec::new() }
     }
 
+    /// An empty one without a limit to its bytes, with room for events of about so many bytes in all.
+    /// These must be there already: a number that somebody else says is no capacity.
+    #[must_use]
+    pub fn with_capacity(size: BatchSize, bytes: usize) -> Self {
+        // What stands between the events, and at the ends.
+        let room = bytes.saturating_add(size.get()).saturating_add(2);
+        Self { size, max_bytes: usize::MAX, events: 0, bytes: Vec::with_capacity(room) }
+    }
+
     /// Adds an event by its stored line, with or without the newline; says whether there was room.
     #[must_use = "an event without room belongs to the next batch"]
     pub fn push(&mut self, line: &[u8]) -> bool {

@@ -22,13 +22,13 @@ const MAX_PER_KEY: usize = 32;
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Who may share a connection: the requests of a project to a host and port.
+/// Who may share a connection: the requests of a project to a host and port. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     project: ProjectId,
     is_tls: bool,
     /// The `Host` header: name and port, written in one way only.
-    authority: Box<str>,
+    authority: Arc<str>,
 }
 
 impl Key {

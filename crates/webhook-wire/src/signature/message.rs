@@ -6,10 +6,12 @@
 use std::fmt;
 
 use outflow_model::{Offset, ProjectId, StreamId, Timestamp};
-use ring::digest::{Context, SHA256};
+use ring::digest::{SHA256, digest};
 
 use super::hex;
 
+/// How many bytes the place of an event has in what is digested.
+const PLACE_BYTES: usize = 20;
 /// How many bytes of the digest an id shows.
 const ID_BYTES: usize = 16;
 
@@ -26,16 +28,17 @@ impl MessageId {
         project: &ProjectId,
         events: impl IntoIterator<Item = (StreamId, Timestamp, Offset)>,
     ) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(project.as_str().as_bytes());
+        let events = events.into_iter();
+        let mut named = Vec::with_capacity(64 + events.size_hint().0 * PLACE_BYTES);
+        named.extend_from_slice(project.as_str().as_bytes());
         // No project's id has it.
-        context.update(b"/");
+        named.push(b'/');
         for (stream, created, offset) in events {
-            context.update(&stream.0.to_be_bytes());
-            context.update(&created.millis().to_be_bytes());
-            context.update(&offset.get().to_be_bytes());
+            named.extend_from_slice(&stream.0.to_be_bytes());
+            named.extend_from_slice(&created.millis().to_be_bytes());
+            named.extend_from_slice(&offset.get().to_be_bytes());
         }
-        let digest = context.finish();
+        let digest = digest(&SHA256, &named);
         let short = digest.as_ref().get(..ID_BYTES).unwrap_or_default();
         Self(format!("msg_{}", hex(short)))
     }
