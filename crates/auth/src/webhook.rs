@@ -102,6 +102,21 @@ impl Auth {
         self.store(vec![Op::Put(put)]).await
     }
 
+    /// What sets the secrets of an endpoint, for the write that sets the endpoint itself. Whoever has it
+    /// has the secrets.
+    ///
+    /// # Errors
+    /// [`AuthError`], never in practice: they cannot be written down.
+    pub fn setting_webhook_secrets(
+        &self,
+        project: &ProjectId,
+        integration: &IntegrationId,
+        secrets: &WebhookSecrets,
+    ) -> Result<Op, AuthError> {
+        let value = Some(encode(secrets)?);
+        Ok(Op::Put(Put { key: key(project, integration), value, condition: Condition::Any }))
+    }
+
     /// Removes the secrets of a project's endpoints, or of one of its integrations'.
     pub(crate) async fn forget_webhooks(
         &self,

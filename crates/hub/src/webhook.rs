@@ -153,8 +153,22 @@ impl Hub {
         webhook: Webhook,
         start: Start,
     ) -> Change<Arc<Integration>> {
-        let id = (project.clone(), integration.clone());
-        in_turn(self.inner(), |inner| change::set(inner, id, webhook, start))
+        self.set_webhook_with((project.clone(), integration.clone()), webhook, start, Vec::new())
+    }
+
+    /// As [`Self::set_webhook`], with what is stored of it elsewhere, such as its secrets: both in one
+    /// write, so that no crash leaves one without the other.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn set_webhook_with(
+        &self,
+        id: WebhookId,
+        webhook: Webhook,
+        start: Start,
+        with: Vec<Op>,
+    ) -> Change<Arc<Integration>> {
+        in_turn(self.inner(), |inner| change::set(inner, id, webhook, start, with))
     }
 
     /// Takes an integration's endpoint from it, with its place; says whether there was one.

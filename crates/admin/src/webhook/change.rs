@@ -131,10 +131,10 @@ async fn set(
             (WebhookSecrets { secret, old: old.unwrap_or_default(), headers }, Some(text))
         }
     };
-    // First, so that there is never an endpoint without.
-    admin.auth().set_webhook_secrets(&id.0, &id.1, Some(&secrets)).await?;
+    // In one write: new headers must never go to the old URL.
+    let with = vec![admin.auth().setting_webhook_secrets(&id.0, &id.1, &secrets)?];
     let is_new = old.is_none();
-    let made = admin.hub().set_webhook(&id.0, &id.1, webhook, start).await?;
+    let made = admin.hub().set_webhook_with(id.clone(), webhook, start, with).await?;
     service.changed(&id, false).await?;
     let webhook = made.webhook.clone().ok_or_else(|| Refused::missing("webhook"))?;
     Ok(Set { webhook, issued, is_new })

@@ -12,10 +12,11 @@ use outflow_auth::{Auth, WebhookSecrets};
 use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery, AttemptStatus, WebhookAttempt};
 use outflow_hub::webhook::{Asking, WebhookId};
 use outflow_hub::{
-    Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
+    Hub, Webhook, WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Offset, ProjectId, Rng as _, Timestamp};
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -319,6 +320,37 @@ async fn no_secret_is_lost_that_was_issued_at_the_same_time() {
     let old = secrets.old.iter().map(|(secret, _)| secret);
     let signing = old.chain([&secrets.secret]).map(|secret| secret.expose().to_owned());
     assert_eq!(signing.collect::<BTreeSet<_>>(), issued);
+}
+
+/// The server is killed after each write that a change may consist of.
+#[tokio::test]
+async fn no_crash_leaves_new_headers_with_the_old_url() {
+    let stage = stage().await;
+    let settings = |name: &str| {
+        let url = format!("https://{name}.example/");
+        json!({ "url": url, "headers": [["Authorization", name]] })
+    };
+    stage.operate(Method::PUT, PATH, settings("old")).await;
+    stage.engine.hold();
+    let writes = async {
+        while stage.engine.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+        stage.engine.commit_next();
+        // Nothing that comes after it is committed.
+        Arc::new(stage.engine.restart())
+    };
+    let (put, engine) = tokio::join!(stage.operate(Method::PUT, PATH, settings("new")), writes);
+    drop(put);
+    let rng: Arc<dyn outflow_model::Rng> = Arc::new(SeededRng::new(5));
+    let (options, mut registry) = (outflow_hub::Options::default(), Registry::default());
+    let hub = Hub::open(engine.clone(), stage.clock.clone(), rng.clone(), options, &mut registry);
+    let auth = Auth::open(engine.clone(), stage.clock.clone(), rng).await.unwrap();
+    let (project, id) = (ProjectId::new("acme").unwrap(), IntegrationId::new("loader").unwrap());
+    let one = hub.await.unwrap().integration(&project, &id).unwrap();
+    let secrets = auth.webhook_secrets(&project, &id).await.unwrap().unwrap();
+    assert_eq!(one.webhook.as_ref().unwrap().url, "https://new.example/");
+    assert_eq!(secrets.headers[0].1.expose(), "new");
 }
 
 #[tokio::test]

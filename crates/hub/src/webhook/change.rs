@@ -31,6 +31,7 @@ pub(crate) async fn set(
     id: WebhookId,
     webhook: Webhook,
     start: Start,
+    with: Vec<Op>,
 ) -> Changed<Arc<Integration>> {
     if webhook.url.len() > MAX_URL_BYTES {
         return Err(CatalogError::Invalid("url: too long".into()));
@@ -38,19 +39,20 @@ pub(crate) async fn set(
     let old = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
     let one = Integration { webhook: Some(webhook.clone()), ..(*old).clone() };
     let shown = view(&one)?;
-    let put = replacing(&inner, &one).await?;
+    let mut ops = vec![replacing(&inner, &one).await?];
+    ops.extend(with);
     let subscription = match &old.webhook {
         Some(known) if known.stream != webhook.stream => {
             let reason = "stream: it cannot be changed, as the place is in it; remove the webhook";
             return Err(CatalogError::Invalid(reason.into()));
         }
         Some(_) => {
-            commit(&inner, vec![put]).await?;
+            commit(&inner, ops).await?;
             subscription(&inner, &id)
         }
         None => {
             // Something may have been noted of one before while it was removed.
-            let ops = vec![put, forgetting(&id)];
+            ops.push(forgetting(&id));
             Some(create_with(&inner, &id.0, place(&id, &webhook, start)?, ops).await?)
         }
     };
