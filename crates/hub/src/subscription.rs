@@ -275,6 +275,15 @@ impl Subscription {
         settling
     }
 
+    /// Queues what was answered for the disk that nobody waited for, if anything was.
+    pub(crate) fn catch_up(self: &Arc<Self>, inner: &Arc<Inner>) {
+        let mut queue = self.queue.lock();
+        if queue.lingers {
+            queue.needs_write = true;
+            drop(self.finish(inner, queue));
+        }
+    }
+
     /// Appends what writes all places that have changed.
     fn write_places(&self, queue: &mut Queue, ops: &mut Vec<Op>) {
         queue.needs_write = false;

@@ -269,7 +269,7 @@ impl Hub {
     }
 
     /// Notes an endpoint's health, in the face's own form: queued when this returns, in the order of
-    /// these calls, and durable when what it returns is ready.
+    /// these calls and after all that was settled before, and durable when what it returns is ready.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`] for one that is no more; those of storing.
@@ -281,6 +281,10 @@ impl Hub {
         let one = self.integration(&id.0, &id.1).filter(|one| one.webhook.is_some());
         let put = Put { key: note_key(id), value, condition: Condition::Any };
         let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
+        // A note of what is sent next must not be found with a place before what was sent last.
+        if let Some(place) = change::subscription(self.inner(), id) {
+            place.catch_up(self.inner());
+        }
         let commit = one.map(|_| self.inner().engine.submit(batch));
         async move { written(commit.ok_or(CatalogError::NotFound)?.await) }
     }

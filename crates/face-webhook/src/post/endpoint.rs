@@ -428,7 +428,7 @@ impl Post {
     fn settle(&mut self, key: u64, answers: &[Settle]) {
         let consumer = self.endpoints.get(&key).and_then(|endpoint| endpoint.consumer);
         let Some(consumer) = consumer else { return };
-        if let Err(error) = self.consumers.settle_held(consumer, answers) {
+        if let Err(error) = self.consumers.settle_soon(consumer, answers) {
             tracing::debug!(%error, "what a webhook took was taken back before");
         }
     }

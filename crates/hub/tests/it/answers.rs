@@ -161,3 +161,39 @@ async fn acks_that_nobody_waits_for_are_one_write_and_told_of_when_it_is_made() 
     let world = world.crash().await;
     assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1, "the last comes again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn at_a_clean_end_acks_that_nobody_waits_for_are_written() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 3).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    drop(consumers.settle_soon(id, &acks(&got)).unwrap());
+    // Before anything else runs.
+    world.hub.end().await;
+    drop((consumers, subscription));
+    let world = world.crash().await;
+    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_is_made_again_though_nobody_waits_for_it() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 3).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    world.engine.fail_next(AppendError::Throttled);
+    drop(consumers.settle_soon(id, &acks(&got[1..])).unwrap());
+    for millis in [5, 1_001] {
+        world.clock.advance(millis);
+        world.hub.tick().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop((consumers, subscription));
+    let world = world.crash().await;
+    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1);
+}

@@ -173,6 +173,31 @@ async fn a_place_goes_with_its_webhook_and_nobody_else_takes_or_makes_one() {
     assert!(world.hub.projects().is_empty());
 }
 
+/// After a crash a note of the next batch with a place before the last one would make others of both.
+#[tokio::test(start_paused = true)]
+async fn a_note_comes_after_all_that_was_settled_before_it() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B", "C", "D"]).await;
+    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    let mut consumers = world.hub.consumers(&operator());
+    let consumer = consumers.add(&place, ConsumerOptions::default()).await.unwrap();
+    let Delivered::Events { events, .. } = consumers.next(10).await else { panic!("no events") };
+    assert_eq!(events.len(), 4);
+    world.engine.hold();
+    for one in &events[..3] {
+        drop(consumers.settle_soon(consumer, &[Settle::Ack(one.lease)]).unwrap());
+    }
+    assert_eq!(world.engine.held(), 0, "they wait for others");
+    let noting = world.hub.set_endpoint_note(&(project_id("p"), id()), Some("{}".into()));
+    assert_eq!(world.engine.held(), 2, "the place, and then the note");
+    world.engine.commit_next();
+    drop((consumers, noting, place));
+    let world = world.crash().await;
+    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    assert_eq!(world.hub.subscription_stats(&place).backlog, 1);
+}
+
 #[tokio::test]
 async fn what_tells_of_an_endpoint_is_not_for_another_integration() {
     let world = world().await;
