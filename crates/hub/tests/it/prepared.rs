@@ -12,6 +12,7 @@ use outflow_model::{Action, CredentialId, DestinationGrant, Grant, StreamName, T
 use outflow_store::{AppendError, Batch, Condition, Engine as _, Op, Put};
 
 use crate::queueing::{acks, events, numbers, silent, user, with_credit};
+use crate::refusing::refusal;
 use crate::world::{FIRST, NOW, World, grant, name, project_id, publisher, world, world_with};
 
 const NAME: &[u8] = b"\x00\xffbranch";
@@ -341,23 +342,16 @@ async fn what_waits_for_its_end_is_bounded_over_restarts() {
 #[tokio::test(start_paused = true)]
 async fn what_one_batch_cannot_hold_is_refused_before_it_is_prepared() {
     let world = world().await;
-    let dead_letter = Some(name("dead"));
-    let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
-    world.stream_called("dead").await;
-    let subscription = world.subscribe_with(settings).await;
-    for n in 0..3 {
-        let body = "x".repeat(6_000);
-        world.publish(&[&format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#)]).await;
-    }
+    let subscription = world.three_large(Some(name("dead"))).await;
     // As with journal files of that size: two dead letters fit one, three do not.
     world.engine.bound_batches(20_000);
     let mut consumers = world.hub.consumers(&user());
     let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
     let got = events(&mut consumers, 3).await;
-    let refuse = |n: usize| Settle::DeadLetter { lease: got[n].lease, cause: "no".into() };
+    let refusals: Vec<Settle> = got.iter().map(refusal).collect();
     let mut transaction = world.hub.transaction(&user());
-    transaction.settle(&mut consumers, id, &[refuse(0), refuse(1)]).unwrap();
-    let third = transaction.settle(&mut consumers, id, &[refuse(2)]);
+    transaction.settle(&mut consumers, id, &refusals[..2]).unwrap();
+    let third = transaction.settle(&mut consumers, id, &refusals[2..]);
     assert_eq!(third, Err(SettleError::TooLarge { max: 17_500 }));
     transaction.prepare(NAME).await.unwrap();
     world.hub.commit_prepared(&user(), NAME).await.unwrap();

@@ -24,25 +24,38 @@ fn backlog(world: &World, of: &Subscription) -> u64 {
     world.hub.subscription_stats(of).backlog
 }
 
+impl World {
+    /// A queue with three events of 6 kB, and these dead letters: `dead` is a stream.
+    pub(crate) async fn three_large(&self, dead_letter: Option<StreamName>) -> Arc<Subscription> {
+        self.stream_called("dead").await;
+        let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
+        let subscription = self.subscribe_with(settings).await;
+        let body = "x".repeat(6_000);
+        for n in 0..3 {
+            let event = format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#);
+            self.publish(&[&event]).await;
+        }
+        subscription
+    }
+}
+
+/// What sends an event to the dead letters.
+pub(crate) fn refusal(one: &Delivery) -> Settle {
+    Settle::DeadLetter { lease: one.lease, cause: "no".into() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_read() {
     let options = Options { inflight_bytes: 16_000, ..Options::default() };
     let world = world_with(options).await;
-    let dead_letter = Some(name("dead"));
-    let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
-    world.stream_called("dead").await;
-    let subscription = world.subscribe_with(settings).await;
-    for n in 0..3 {
-        let body = "x".repeat(6_000);
-        world.publish(&[&format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#)]).await;
-    }
+    let subscription = world.three_large(Some(name("dead"))).await;
     let mut consumers = world.hub.consumers(&user());
     let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
     let got = events(&mut consumers, 3).await;
-    let refuse = |n: usize| Settle::DeadLetter { lease: got[n].lease, cause: "no".into() };
+    let refusals: Vec<Settle> = got.iter().map(refusal).collect();
     let mut transaction = world.hub.transaction(&user());
-    transaction.settle(&mut consumers, id, &[refuse(0), refuse(1)]).unwrap();
-    let third = transaction.settle(&mut consumers, id, &[refuse(2)]);
+    transaction.settle(&mut consumers, id, &refusals[..2]).unwrap();
+    let third = transaction.settle(&mut consumers, id, &refusals[2..]);
     assert_eq!(third, Err(SettleError::TooLarge { max: 16_000 }));
     // What waits for the disk takes the room of others until it is there.
     world.engine.hold();
@@ -51,7 +64,7 @@ async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_rea
         tokio::task::yield_now().await;
     }
     let mut second = world.hub.transaction(&user());
-    second.settle(&mut consumers, id, &[refuse(2)]).unwrap();
+    second.settle(&mut consumers, id, &refusals[2..]).unwrap();
     let second = second.commit().await.unwrap_err();
     let TransactionError::Publish(PublishError::Unavailable(_)) = second else {
         panic!("{second:?}")
@@ -62,7 +75,7 @@ async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_rea
     assert_eq!(backlog(&world, &subscription), 0);
 }
 
-/// Three events of 6 kB for a queue with these dead letters, and room for 16 kB.
+/// The same with room for 16 kB, on an engine that may be slow.
 async fn large(dead_letter: Option<StreamName>) -> (Arc<SlowEngine>, World) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW)));
     let memory = Arc::new(MemoryEngine::new(clock.clone()));
@@ -73,13 +86,7 @@ async fn large(dead_letter: Option<StreamName>) -> (Arc<SlowEngine>, World) {
     let world = World { clock, engine: memory, hub, metrics };
     world.tenant("p").await;
     world.tenant("q").await;
-    world.stream_called("dead").await;
-    let settings = SubscriptionSettings { dead_letter, ..SubscriptionSettings::default() };
-    world.subscribe_with(settings).await;
-    for n in 0..3 {
-        let body = "x".repeat(6_000);
-        world.publish(&[&format!(r#"{{"type":"CUSTOM","body":{{"x":"{body}","n":{n}}}}}"#)]).await;
-    }
+    world.three_large(dead_letter).await;
     (engine, world)
 }
 
@@ -88,8 +95,7 @@ async fn refusing(world: &World, count: usize) -> (Transaction, Consumers) {
     let mut consumers = world.hub.consumers(&user());
     let id = consumers.add(&world.found(), with_credit(10)).await.unwrap();
     let got = events(&mut consumers, 3).await;
-    let refuse = |one: &Delivery| Settle::DeadLetter { lease: one.lease, cause: "no".into() };
-    let all: Vec<Settle> = got.iter().take(count).map(refuse).collect();
+    let all: Vec<Settle> = got.iter().take(count).map(refusal).collect();
     let mut transaction = world.hub.transaction(&user());
     transaction.settle(&mut consumers, id, &all).unwrap();
     (transaction, consumers)
