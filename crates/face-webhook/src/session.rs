@@ -2,7 +2,7 @@
 //!
 //! Driven by `post`, which has the sockets, the hub and the clock; tested against a model
 //! without any of them. `lane` holds what has come and the batches that are made of it, `batch` is one
-//! of these; `rules` are the settings, `step` what happens and what is to be done.
+//! of these and `batches` all of them; `rules` are the settings, `step` what happens and what is to be done.
 //!
 //! Events of one lane are sent in order: nothing of a lane that a batch holds is sent before that
 //! batch is settled. By default an endpoint has one lane; with lanes by key each key is one. A batch
@@ -18,6 +18,7 @@
 //! [`Session::credit`].
 
 mod batch;
+mod batches;
 mod lane;
 mod queue;
 mod rules;

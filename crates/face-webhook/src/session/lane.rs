@@ -1,18 +1,20 @@
 //! What an endpoint holds: events that have come, and the batches that were made of them.
 //!
 //! Called by [`Session`](super::Session). A lane is what is kept in order: a key, or all events; what
-//! is in no batch stands in the [`queue`](super::queue) of its lane.
+//! is in no batch stands in the [`queue`](super::queue) of its lane, what is in one in
+//! [`batches`](super::batches).
 //!
 //! Invariants: a lane is in one batch at most; a batch that was made keeps its offsets until it is
 //! settled, whatever becomes of the events in memory; batches are made of the first events whose lanes
 //! are free; the bytes of what is in memory are counted.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use outflow_model::{Offset, Timestamp};
 
 use super::batch::{Batch, BatchId, Sending, State};
+use super::batches::Batches;
 use super::queue::Queues;
 use super::{Rules, later, offsets};
 use crate::wire::BatchSize;
@@ -37,13 +39,11 @@ pub trait Held {
 pub(super) struct Lanes<E> {
     /// Those that are in no batch.
     held: Queues<E>,
-    batches: BTreeMap<BatchId, Batch<E>>,
-    /// The lanes that are in a batch.
-    taken: HashSet<u64>,
+    batches: Batches<E>,
+    /// The lanes that are in a batch, and in which.
+    taken: HashMap<u64, BatchId>,
     /// Batches that are under way and known no more.
     strays: BTreeSet<BatchId>,
-    flying: usize,
-    next: u64,
     /// Whether events are taken now.
     is_here: bool,
     /// When one came last.
@@ -59,11 +59,9 @@ impl<E> Default for Lanes<E> {
     fn default() -> Self {
         Self {
             held: Queues::default(),
-            batches: BTreeMap::new(),
-            taken: HashSet::new(),
+            batches: Batches::default(),
+            taken: HashMap::new(),
             strays: BTreeSet::new(),
-            flying: 0,
-            next: 0,
             is_here: false,
             latest: Timestamp::default(),
             held_off: None,
@@ -92,47 +90,47 @@ impl<E: Held> Lanes<E> {
             return;
         }
         let (until, failures) = self.held_off.take().unwrap_or_default();
-        self.taken.insert(0);
         let (lanes, state, events) = (vec![0], State::Waits(until), Vec::new());
         self.enter(Batch { size, lanes, offsets, events, failures, state, is_changed: false });
     }
 
+    /// A batch of lanes that are in no other.
     fn enter(&mut self, batch: Batch<E>) -> BatchId {
-        let id = BatchId(self.next);
-        self.next += 1;
-        self.batches.insert(id, batch);
+        let id = self.batches.enter(batch);
+        let lanes = self.batches.get(id).into_iter().flat_map(|batch| &batch.lanes);
+        self.taken.extend(lanes.map(|lane| (*lane, id)));
         id
     }
 
     /// A batch as it is sent; `None`: it is known no more, or its events were given back.
     pub(super) fn batch(&self, id: BatchId) -> Option<Sending<'_, E>> {
-        let batch = self.batches.get(&id).filter(|batch| batch.is_whole())?;
+        let batch = self.batches.get(id).filter(|batch| batch.is_whole())?;
         Some(Sending { events: &batch.events, failures: batch.failures, size: batch.size })
     }
 
     /// The offsets of the one batch there is, and its size.
     pub(super) fn at_hand(&self) -> Option<(&[Offset], BatchSize)> {
-        let (_, batch) = self.batches.first_key_value()?;
+        let batch = self.batches.first()?;
         Some((&batch.offsets, batch.size))
     }
 
     /// How many events batches have, in memory or not.
-    pub(super) fn at_hand_count(&self) -> usize {
-        self.batches.values().map(|batch| batch.offsets.len()).sum()
+    pub(super) const fn at_hand_count(&self) -> usize {
+        self.batches.count()
     }
 
     pub(super) fn failures(&self, id: BatchId) -> Option<u32> {
-        self.batches.get(&id).map(|batch| batch.failures)
+        self.batches.get(id).map(|batch| batch.failures)
     }
 
     /// Whether something has failed and is sent again.
-    pub(super) fn has_failed(&self) -> bool {
-        self.held_off.is_some() || self.batches.values().any(|batch| batch.failures > 0)
+    pub(super) const fn has_failed(&self) -> bool {
+        self.held_off.is_some() || self.batches.has_failed()
     }
 
     /// How many are under way.
     pub(super) fn flying(&self) -> usize {
-        self.flying + self.strays.len()
+        self.batches.flying() + self.strays.len()
     }
 
     /// How many events are in memory.
@@ -153,56 +151,62 @@ impl<E: Held> Lanes<E> {
     /// Events have come, in order.
     pub(super) fn arrive(&mut self, events: Vec<E>, by_key: bool, now: Timestamp) {
         self.latest = now;
-        let is_awaited = self.batches.values().any(Batch::is_awaited);
         for event in events {
             self.count += 1;
             self.bytes = self.bytes.saturating_add(weight(&event));
-            let stays = if is_awaited { self.bring(event, by_key) } else { Some(event) };
+            let lane = if by_key { event.key() } else { 0 };
+            let is_awaited = self.batches.is_awaited();
+            let stays = if is_awaited { self.bring(event, lane, by_key) } else { Some(event) };
             if let Some(event) = stays {
-                let lane = if by_key { event.key() } else { 0 };
-                self.held.push(lane, !self.taken.contains(&lane), now, event);
+                self.held.push(lane, !self.taken.contains_key(&lane), now, event);
             }
         }
     }
 
     /// Gives an event to the batch that it is of; gives back one that is of none.
-    fn bring(&mut self, event: E, by_key: bool) -> Option<E> {
+    fn bring(&mut self, event: E, lane: u64, by_key: bool) -> Option<E> {
         let offset = event.offset();
-        let mut event = Some(event);
-        let mut over = Vec::new();
-        for (id, batch) in self.batches.iter_mut().filter(|(_, batch)| batch.is_awaited()) {
-            if batch.offsets.binary_search(&offset).is_ok() {
-                batch.events.extend(event.take());
-            } else if batch.offsets.last().is_some_and(|last| *last < offset) {
-                // What has not come before it is no longer there.
+        // What has not come before it is no longer there.
+        while let Some(id) = self.batches.lacking_before(offset) {
+            let is_gone = self.batches.change(id, |batch| {
                 batch.settle_for_less();
-                over.extend(Some(*id).filter(|_| batch.events.is_empty()));
-            } else if !by_key
-                && batch.events.is_empty()
-                && batch.offsets.first().is_some_and(|first| offset < *first)
-            {
-                // The place was moved back since it was made: what comes first goes first.
-                over.push(*id);
+                batch.events.is_empty()
+            });
+            if is_gone != Some(false) {
+                self.take(id);
             }
         }
-        for id in over {
+        let Some(&id) = self.taken.get(&lane) else { return Some(event) };
+        let Some(batch) = self.batches.get(id).filter(|batch| batch.is_awaited()) else {
+            return Some(event);
+        };
+        if batch.offsets.binary_search(&offset).is_ok() {
+            self.batches.change(id, |batch| batch.events.push(event));
+            return None;
+        }
+        // The place was moved back since it was made: what comes first goes first.
+        let is_before = batch.offsets.first().is_some_and(|first| offset < *first);
+        if !by_key && batch.events.is_empty() && is_before {
             self.take(id);
         }
-        event
+        Some(event)
     }
 
     /// Batches of which a part has come are what has come, when the rest has been missing for
     /// `patience`: nothing is left behind it whose coming would show that it is gone.
     pub(super) fn settle_for_less(&mut self, now: Timestamp, patience: Duration) {
         if self.misses_until(patience).is_some_and(|until| until <= now) {
-            let partial = self.batches.values_mut().filter(|batch| batch.is_partial());
-            partial.for_each(Batch::settle_for_less);
+            self.batches.change_all(|batch| {
+                if batch.is_partial() {
+                    batch.settle_for_less();
+                }
+            });
         }
     }
 
     /// When a part of a batch has been missing for `patience`; `None`: none is.
     pub(super) fn misses_until(&self, patience: Duration) -> Option<Timestamp> {
-        let misses = self.is_here && self.batches.values().any(Batch::is_partial);
+        let misses = self.is_here && self.batches.is_partial();
         misses.then(|| later(self.latest, patience))
     }
 
@@ -210,16 +214,18 @@ impl<E: Held> Lanes<E> {
     pub(super) fn let_go(&mut self) {
         self.is_here = false;
         self.held = Queues::default();
-        self.batches.values_mut().for_each(|batch| batch.events = Vec::new());
+        self.batches.change_all(|batch| batch.events = Vec::new());
         (self.count, self.bytes) = (0, 0);
     }
 
     /// Takes out what is not under way, to be given back; batches keep their offsets.
     pub(super) fn shed(&mut self) -> Vec<E> {
         let mut events = self.held.drain();
-        for batch in self.batches.values_mut().filter(|batch| !batch.is_flying()) {
-            events.append(&mut batch.events);
-        }
+        self.batches.change_all(|batch| {
+            if !batch.is_flying() {
+                events.append(&mut batch.events);
+            }
+        });
         self.lose(&events);
         events
     }
@@ -233,12 +239,9 @@ impl<E: Held> Lanes<E> {
 
     /// No batch is known any more. What is under way is waited for.
     pub(super) fn forget(&mut self) {
-        let flying = self.batches.iter().filter(|(_, batch)| batch.is_flying());
-        self.strays.extend(flying.map(|(id, _)| *id));
-        self.flying = 0;
-        self.batches = BTreeMap::new();
+        self.strays.extend(self.batches.clear());
         self.held = Queues::default();
-        self.taken = HashSet::new();
+        self.taken = HashMap::new();
         self.held_off = None;
         (self.count, self.bytes) = (0, 0);
     }
@@ -246,8 +249,7 @@ impl<E: Held> Lanes<E> {
     /// A batch is settled: gives its events.
     pub(super) fn take(&mut self, id: BatchId) -> Option<Vec<E>> {
         self.strays.remove(&id);
-        let batch = self.batches.remove(&id)?;
-        self.flying -= usize::from(batch.is_flying());
+        let batch = self.batches.remove(id)?;
         for lane in &batch.lanes {
             self.taken.remove(lane);
             self.held.release(*lane);
@@ -258,34 +260,30 @@ impl<E: Held> Lanes<E> {
 
     /// A batch is sent again then.
     pub(super) fn fail(&mut self, id: BatchId, until: Timestamp) {
-        if let Some(batch) = self.land(id, until) {
-            batch.failures = batch.failures.saturating_add(1);
-        }
+        self.land(id, until, |batch| batch.failures = batch.failures.saturating_add(1));
     }
 
     /// A batch that was to be sent was not. Nor was it noted.
     pub(super) fn take_back(&mut self, id: BatchId, now: Timestamp) {
-        if let Some(batch) = self.land(id, now) {
-            batch.is_changed = true;
-        }
+        self.land(id, now, |batch| batch.is_changed = true);
     }
 
     /// A batch is under way no more; it waits until then.
-    fn land(&mut self, id: BatchId, until: Timestamp) -> Option<&mut Batch<E>> {
+    fn land(&mut self, id: BatchId, until: Timestamp, note: impl FnOnce(&mut Batch<E>)) {
         self.strays.remove(&id);
-        let batch = self.batches.get_mut(&id)?;
-        self.flying -= usize::from(batch.is_flying());
-        batch.state = State::Waits(until);
-        Some(batch)
+        self.batches.change(id, |batch| {
+            batch.state = State::Waits(until);
+            note(batch);
+        });
     }
 
     /// Makes one batch for each lane of this one.
     pub(super) fn part(&mut self, id: BatchId) {
         let is_mixed = |batch: &Batch<E>| batch.lanes.len() > 1 && batch.is_whole();
-        if !self.batches.get(&id).is_some_and(is_mixed) {
+        if !self.batches.get(id).is_some_and(is_mixed) {
             return;
         }
-        let Some(batch) = self.batches.remove(&id) else { return };
+        let Some(batch) = self.batches.remove(id) else { return };
         let mut by_lane: BTreeMap<u64, Vec<E>> = BTreeMap::new();
         for event in batch.events {
             by_lane.entry(event.key()).or_default().push(event);
@@ -299,11 +297,11 @@ impl<E: Held> Lanes<E> {
 
     /// What waits is sent now.
     pub(super) fn hurry(&mut self, now: Timestamp) {
-        for batch in self.batches.values_mut() {
+        self.batches.change_all(|batch| {
             if let State::Waits(until) = &mut batch.state {
                 *until = now.min(*until);
             }
-        }
+        });
         if let Some((until, _)) = &mut self.held_off {
             *until = now.min(*until);
         }
@@ -311,35 +309,28 @@ impl<E: Held> Lanes<E> {
 
     /// When something is sent again, if anything waits.
     pub(super) fn next_attempt(&self) -> Option<Timestamp> {
-        let until = |batch: &Batch<E>| match batch.state {
-            // What is not all there waits for events, and not for a time.
-            State::Waits(until) if batch.is_whole() || !self.is_here => Some(until),
-            State::Waits(_) | State::Flying => None,
-        };
+        // What is not all there waits for events, and not for a time.
+        let lacking = self.batches.first_lacking().filter(|_| !self.is_here);
         let noted = self.held_off.filter(|_| !self.is_here).map(|(until, _)| until);
-        self.batches.values().filter_map(until).chain(noted).min()
+        let known = self.batches.first_whole().into_iter().chain(lacking);
+        known.map(|(until, _)| until).chain(noted).min()
     }
 
     /// When the time of the first batch comes that waits, whether its events are here or not.
     pub(super) fn first_wait(&self) -> Option<Timestamp> {
-        let until = |batch: &Batch<E>| match batch.state {
-            State::Waits(until) => Some(until),
-            State::Flying => None,
-        };
-        self.batches.values().filter_map(until).min()
+        let all = self.batches.first_whole().into_iter().chain(self.batches.first_lacking());
+        all.map(|(until, _)| until).min()
     }
 
     /// The next batch whose time has come, and whether it is as it was noted; it is under way from now
     /// on.
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<(BatchId, bool)> {
-        let is_due = |batch: &Batch<E>| match batch.state {
-            State::Waits(until) => until <= now && batch.is_whole(),
-            State::Flying => false,
-        };
-        let (id, batch) = self.batches.iter_mut().find(|(_, batch)| is_due(batch))?;
-        batch.state = State::Flying;
-        self.flying += 1;
-        Some((*id, !std::mem::take(&mut batch.is_changed)))
+        let (_, id) = self.batches.first_whole().filter(|(until, _)| *until <= now)?;
+        let is_changed = self.batches.change(id, |batch| {
+            batch.state = State::Flying;
+            std::mem::take(&mut batch.is_changed)
+        })?;
+        Some((id, !is_changed))
     }
 
     /// Makes a batch of the first events whose lanes are free, if it is full or has waited
@@ -360,10 +351,8 @@ impl<E: Held> Lanes<E> {
         let events = self.held.take(&lanes);
         lanes.sort_unstable();
         lanes.dedup();
-        self.taken.extend(&lanes);
         let (_, failures) = self.held_off.take().unwrap_or_default();
         let (size, offsets) = (rules.size, offsets(&events));
-        self.flying += 1;
         let (state, is_changed) = (State::Flying, false);
         let batch = Batch { size, lanes, offsets, events, failures, state, is_changed };
         Some((self.enter(batch), is_full))

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use outflow_face_webhook::outcome::Outcome;
-use outflow_face_webhook::session::{Disabled, Input, Note, Rules};
+use outflow_face_webhook::schedule::Schedule;
+use outflow_face_webhook::session::{Disabled, Input, Note, Output, Rules, Session};
 use outflow_face_webhook::wire::BatchSize;
+use outflow_model::Timestamp;
+use outflow_model::rng::SeededRng;
+use tokio::time::Instant;
 
 use crate::session_model::{Event, World, again, rules};
 
@@ -33,6 +37,38 @@ fn an_endpoint_that_waits_long_takes_nothing_and_comes_back_by_itself() {
     assert!(world.given.is_some());
     world.finish(|_| false);
     assert_eq!(world.session.note().failing, None);
+}
+
+/// Of thousands of keys that all fail, each attempt costs about what it costs with few.
+#[test]
+fn what_an_attempt_costs_does_not_grow_with_the_keys_that_have_failed() {
+    let took = |keys: u64| {
+        let pauses = vec![Duration::from_secs(3_600)];
+        let rules = Rules {
+            max_apart: 100_000,
+            schedule: Schedule::new(pauses).unwrap(),
+            ..rules(1, Some(1))
+        };
+        let (rng, now) = (SeededRng::new(1), Timestamp::from_millis(1_000_000));
+        let mut session = Session::new(rules, Note::default());
+        session.apply(Input::Due, now, &rng);
+        let events = (1..=keys).map(|key| Event { offset: key, key }).collect();
+        let begun = Instant::now();
+        let mut outputs = session.apply(Input::Arrived(events), now, &rng);
+        let mut failed = 0;
+        while let Some(Output::Send { batch, .. }) =
+            outputs.into_iter().find(|output| matches!(output, Output::Send { .. }))
+        {
+            failed += 1;
+            outputs = session.apply(Input::Ended(batch, again()), now, &rng);
+        }
+        assert_eq!((failed, session.credit() > 0), (keys, true));
+        begun.elapsed()
+    };
+    let shortest = |keys: u64| (0..3).map(|_| took(keys)).min().unwrap();
+    let (few, many) = (shortest(500), shortest(8_000));
+    // By the square it would be 256 times as long.
+    assert!(many < few * 80, "{few:?} for 500 keys, {many:?} for 8,000");
 }
 
 #[test]
