@@ -11,6 +11,7 @@
 //! endpoints of each; an endpoint that is slow holds up none of another project; what could not be read
 //! is tried again.
 
+mod by_hand;
 mod dispatch;
 mod endpoint;
 mod memory;
@@ -22,9 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::Auth;
-use outflow_hub::subscription::{ConsumerId, Delivered, EventView};
+use outflow_hub::subscription::{ConsumerId, Delivered};
 use outflow_hub::webhook::WebhookId;
-use outflow_hub::{Consumers, Delivery, Hub, Stream, WebhookAnswer, WebhookError, WebhookStatus};
+use outflow_hub::{Consumers, Delivery, Hub, WebhookAnswer, WebhookError, WebhookStatus};
 use outflow_model::{Grant, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,13 +35,15 @@ use crate::flight::Landed;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::session::Input;
-use crate::wire::BatchSize;
+pub(crate) use by_hand::{Permit, Resend};
 use endpoint::Endpoint;
 use memory::Memory;
-use turns::Turns;
+use turns::{Flight, Turns};
 
 /// How many events are taken of the hub at once.
 const TAKEN: usize = 1_000;
+/// How many requests that have ended are looked at before others are begun.
+const AT_ONCE: usize = 64;
 /// The longest time without a look at the clock: it may be set forward.
 const LOOK: Duration = Duration::from_secs(1);
 /// After how long what could not be read is read again, in milliseconds.
@@ -59,17 +62,9 @@ pub(crate) enum Command {
     Status(WebhookId, oneshot::Sender<Result<WebhookStatus, WebhookError>>),
     Test(WebhookId, oneshot::Sender<Result<WebhookAnswer, WebhookError>>),
     /// Whether one more request may be sent by hand; it counts as sent.
-    ByHand(WebhookId, oneshot::Sender<Result<(), WebhookError>>),
-    /// A message is sent again, which was counted: these events, as its id says, in the form of
-    /// batches of a size, if it is known.
-    Resend {
-        id: WebhookId,
-        stream: Arc<Stream>,
-        events: Vec<EventView>,
-        message: String,
-        size: Option<BatchSize>,
-        answer: oneshot::Sender<Result<WebhookAnswer, WebhookError>>,
-    },
+    ByHand(WebhookId, oneshot::Sender<Result<Permit, WebhookError>>),
+    /// A message is sent again.
+    Resend(WebhookId, Resend, oneshot::Sender<Result<WebhookAnswer, WebhookError>>),
 }
 
 /// What posts share.
@@ -99,8 +94,13 @@ pub(crate) struct Post {
     postponed: HashMap<WebhookId, (Timestamp, bool)>,
     turns: Turns,
     memory: Memory,
+    /// What endpoints took and the hub does not know yet: the next requests go before.
+    done: Vec<(u64, Vec<Delivery>)>,
     landings: mpsc::UnboundedReceiver<Landed>,
     landed: mpsc::UnboundedSender<Landed>,
+    /// The room of requests by hand that have ended: no more than have begun.
+    freeing: mpsc::UnboundedReceiver<Flight>,
+    freed: mpsc::UnboundedSender<Flight>,
     commands: mpsc::Receiver<Command>,
 }
 
@@ -108,6 +108,7 @@ pub(crate) struct Post {
 enum Woken {
     Delivered(Delivered),
     Landed(Landed),
+    Freed(Flight),
     Asked(Command),
     Due,
     Stopping,
@@ -117,6 +118,7 @@ impl Post {
     pub(crate) fn new(shared: Shared, commands: mpsc::Receiver<Command>) -> Self {
         let consumers = shared.hub.consumers(&shared.grant);
         let (landed, landings) = mpsc::unbounded_channel();
+        let (freed, freeing) = mpsc::unbounded_channel();
         let turns = Turns::new(&shared.options);
         let memory = Memory::new(shared.options.max_held_bytes / shared.options.posts.max(1));
         Self {
@@ -130,8 +132,11 @@ impl Post {
             postponed: HashMap::new(),
             turns,
             memory,
+            done: Vec::new(),
             landings,
             landed,
+            freeing,
+            freed,
             commands,
         }
     }
@@ -146,11 +151,17 @@ impl Post {
             self.look_at_timers().await;
             self.take_on_postponed().await;
             self.make_room().await;
-            self.send().await;
+            if self.send().await {
+                // Requests go out before what others have come to is settled, and before more is taken:
+                // their endpoints work meanwhile.
+                tokio::task::yield_now().await;
+            }
+            self.settle_done();
             let pause = self.pause();
             let woken = async {
                 tokio::select! {
                     Some(landed) = self.landings.recv() => Woken::Landed(landed),
+                    Some(flight) = self.freeing.recv() => Woken::Freed(flight),
                     Some(command) = self.commands.recv() => Woken::Asked(command),
                     delivered = self.consumers.next(TAKEN) => Woken::Delivered(delivered),
                     () = tokio::time::sleep(pause) => Woken::Due,
@@ -163,7 +174,8 @@ impl Post {
                 woken = woken => woken,
             };
             match woken {
-                Woken::Landed(landed) => self.land(landed).await,
+                Woken::Landed(landed) => self.land_all(landed).await,
+                Woken::Freed(flight) => self.turns.end_by_hand(flight),
                 Woken::Asked(command) => self.answer(command).await,
                 Woken::Delivered(Delivered::Events { consumer, events }) => {
                     self.arrive(consumer, events).await;
@@ -181,15 +193,29 @@ impl Post {
         self.stop().await;
     }
 
+    /// Requests have ended: those that have by now, so that the next ones begin together.
+    async fn land_all(&mut self, first: Landed) {
+        self.land(first).await;
+        for _ in 1..AT_ONCE {
+            let Ok(next) = self.landings.try_recv() else { return };
+            self.land(next).await;
+        }
+    }
+
     /// Waits for what is under way, so that it need not be sent again.
     async fn stop(mut self) {
         let all = async {
             while self.turns.in_flight() > 0 {
-                let Some(landed) = self.landings.recv().await else { break };
-                self.land(landed).await;
+                tokio::select! {
+                    Some(landed) = self.landings.recv() => self.land(landed).await,
+                    Some(flight) = self.freeing.recv() => self.turns.end_by_hand(flight),
+                    else => break,
+                }
             }
         };
-        if tokio::time::timeout(LANDING, all).await.is_err() {
+        let landed = tokio::time::timeout(LANDING, all).await;
+        self.settle_done();
+        if landed.is_err() {
             tracing::info!(
                 requests = self.turns.in_flight(),
                 "requests to webhooks were cut short; they are made again"

@@ -27,7 +27,7 @@ use crate::attempt::Transport;
 use crate::attempts::{self, Log};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::post::{Command, Post, Shared};
+use crate::post::{Command, Post, Resend, Shared};
 use crate::settings;
 
 /// How many commands may wait for a post.
@@ -128,14 +128,14 @@ impl Webhooks for Service {
     fn resend<'a>(&'a self, id: &'a WebhookId, message: &'a str) -> Asking<'a, WebhookAnswer> {
         Box::pin(async move {
             // Before anything is looked for, which is more work than the request.
-            self.ask(id, Command::ByHand).await?;
+            let permit = self.ask(id, Command::ByHand).await?;
             let sent = attempts::page::find(&self.hub, id, message).await;
             let sent = sent.map_err(|error| refused(&error))?.ok_or(WebhookError::NoMessage)?;
             let found = self.hub.endpoint_events(id, &sent.offsets).await;
             let (stream, events) = found.map_err(|error| refused(&error))?;
             let (message, size) = (message.to_owned(), sent.size);
-            let again = |id, answer| Command::Resend { id, stream, events, message, size, answer };
-            self.ask(id, again).await
+            let again = Resend { stream, events, message, size, permit };
+            self.ask(id, |id, answer| Command::Resend(id, again, answer)).await
         })
     }
 

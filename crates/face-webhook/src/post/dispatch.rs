@@ -7,38 +7,41 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use outflow_hub::Delivery;
 use outflow_hub::subscription::EventView;
-use outflow_hub::{Delivery, WebhookAnswer, WebhookError};
-use outflow_model::{Offset, Timestamp};
-use tokio::sync::oneshot;
+use outflow_model::Timestamp;
 
+use super::Post;
+use super::endpoint::Endpoint;
 use super::turns::Wanted;
-use super::{Post, Shared};
 use crate::attempt::Attempt;
 use crate::attempts::{AttemptEntry, Entry};
 use crate::flight::{self, FlightId, Landed, Letter, Report};
 use crate::note;
 use crate::outcome::{Failure, Outcome};
-use crate::session::{Input, offsets};
+use crate::session::{BatchId, Input, offsets};
 use crate::settings::Settings;
 use crate::signature::MessageId;
-use crate::wire::{BatchSize, Body};
 
 /// An endpoint is slow to answer when it takes so long.
 const SLOW: Duration = Duration::from_secs(5);
 
 impl Post {
-    /// Sends what may go.
-    pub(super) async fn send(&mut self) {
+    /// Sends what may go; says whether anything went.
+    pub(super) async fn send(&mut self) -> bool {
+        let mut has_sent = false;
         while let Some(wanted) = self.turns.next() {
-            if let Err(instead) = self.launch(wanted)
-                && let Some(endpoint) = self.endpoints.get(&wanted.endpoint)
-            {
-                self.turns.pass(&endpoint.party().place);
-                self.tell(wanted.endpoint, instead).await;
+            match self.launch(wanted) {
+                Ok(()) => has_sent = true,
+                Err(instead) => {
+                    if let Some(endpoint) = self.endpoints.get(&wanted.endpoint) {
+                        self.turns.pass(&endpoint.party().place);
+                        self.tell(wanted.endpoint, instead).await;
+                    }
+                }
             }
         }
+        has_sent
     }
 
     /// Begins a request.
@@ -47,6 +50,10 @@ impl Post {
     /// What has happened instead.
     fn launch(&mut self, wanted: Wanted) -> Result<(), Input<Delivery>> {
         let Wanted { endpoint: key, batch, is_noted } = wanted;
+        if is_noted {
+            // What was sent before is on the disk before it is noted what is sent next.
+            self.settle_done();
+        }
         let now = self.now();
         let endpoint = self.endpoints.get(&key).ok_or(Input::Unsent(batch))?;
         // Its place was moved, or its events were given back, while it waited for its turn.
@@ -88,7 +95,7 @@ impl Post {
         let Landed { id, message, attempt } = landed;
         let key = id.endpoint;
         self.turns.end(key, id.batch);
-        let outcome = attempt.outcome.clone();
+        let (outcome, now) = (attempt.outcome.clone(), self.now());
         let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
         let is_silent =
             matches!(outcome, Outcome::Again { failure: Failure::Silence | Failure::Connect, .. });
@@ -98,49 +105,52 @@ impl Post {
         if matches!(outcome, Outcome::Again { .. }) {
             self.shared.metrics.failures.inc();
         }
-        let told = endpoint.session.batch(id.batch);
-        let told = told.map(|sent| (offsets(sent.events), sent.size, sent.failures + 1));
+        let told = endpoint.tells_of(id.batch, &message, attempt, now);
         self.tell(key, Input::Ended(id.batch, outcome)).await;
-        if let Some((offsets, size, number)) = told {
-            self.log(key, &message, attempt, (offsets, size), number);
+        if let Some(mut entry) = told
+            && let Some(endpoint) = self.endpoints.get(&key)
+        {
+            let next = endpoint.session.next_attempt();
+            entry.next = next.filter(|_| entry.outcome == "again");
+            self.shared.log.tell(&endpoint.id, Entry::Attempt(entry));
         }
     }
+}
 
-    /// Tells of an attempt, unless too many have been told of.
-    fn log(
+impl Endpoint {
+    /// What is told of an attempt at a batch, before its end changes the session; `None`: too many
+    /// have been told of, or the batch is known no more.
+    fn tells_of(
         &mut self,
-        key: u64,
+        batch: BatchId,
         message: &MessageId,
         attempt: Attempt,
-        (offsets, size): (Vec<Offset>, BatchSize),
-        number: u32,
-    ) {
-        let now = self.now();
-        let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
+        now: Timestamp,
+    ) -> Option<AttemptEntry> {
+        let sent = self.session.batch(batch)?;
         // Apart, so that no success keeps a failure from being told of.
         let is_taken = attempt.outcome == Outcome::Taken;
-        let quota = if is_taken { &mut endpoint.successes } else { &mut endpoint.failures };
-        let Some(left_out) = quota.admit(now) else { return };
+        let quota = if is_taken { &mut self.successes } else { &mut self.failures };
+        let left_out = quota.admit(now)?;
         let (outcome, failure) = words(&attempt.outcome);
-        let entry = AttemptEntry {
+        Some(AttemptEntry {
             message: message.to_string(),
-            offsets,
-            size,
-            number,
+            offsets: offsets(sent.events),
+            size: sent.size,
+            number: sent.failures + 1,
             outcome,
             failure,
             status: attempt.status,
             duration_ms: millis(attempt.took),
             excerpt: attempt.excerpt,
-            next: endpoint.session.next_attempt().filter(|_| outcome == "again"),
+            next: None,
             left_out,
-        };
-        self.shared.log.tell(&endpoint.id, Entry::Attempt(entry));
+        })
     }
 }
 
 /// The word for an outcome, and why there was none, as a sentence.
-fn words(outcome: &Outcome) -> (&'static str, Option<String>) {
+pub(super) fn words(outcome: &Outcome) -> (&'static str, Option<String>) {
     match outcome {
         Outcome::Taken => ("taken", None),
         Outcome::Again { failure, .. } => ("again", Some(failure.to_string())),
@@ -149,67 +159,6 @@ fn words(outcome: &Outcome) -> (&'static str, Option<String>) {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Sends a made-up event, past all that waits; the answer goes to who asked.
-pub(super) fn test(
-    shared: &Shared,
-    settings: &Settings,
-    size: BatchSize,
-    now: Timestamp,
-    answer: oneshot::Sender<Result<WebhookAnswer, WebhookError>>,
-) {
-    let name = format!("test_{:016x}", shared.hub.rng().next_u64());
-    // As a stored line is written.
-    let event = format!(
-        r#"{{"id":"{name}","type":"CUSTOM","offset":"0","occurred":"{now}","processed":"{now}","body":{{"name":"webhook.test"}}}}"#
-    );
-    let mut body = Body::new(size, usize::MAX);
-    let pushed = body.push(event.as_bytes());
-    let (body, message) = (body.finish().filter(|_| pushed), MessageId::parse(&name));
-    let document = body.zip(message).map(|(body, message)| (body, message, Some("CUSTOM".into())));
-    by_hand(shared, settings, document, now, answer);
-}
-
-/// Sends a message past all that waits; the answer goes to who asked.
-pub(super) fn by_hand(
-    shared: &Shared,
-    settings: &Settings,
-    document: Option<(Bytes, MessageId, Option<String>)>,
-    now: Timestamp,
-    answer: oneshot::Sender<Result<WebhookAnswer, WebhookError>>,
-) {
-    let Some((body, message, event)) = document else {
-        // Who asked may have gone away.
-        let _ = answer.send(Err(WebhookError::NoMessage));
-        return;
-    };
-    let letter = Letter {
-        target: settings.target.clone(),
-        signer: settings.signer.clone(),
-        encoding: settings.encoding,
-        timeout: settings.timeout,
-        message,
-        event,
-        body,
-        at: now,
-    };
-    let transport = shared.transport.clone();
-    // Bounded by how often an endpoint may be sent to by hand.
-    tokio::spawn(async move {
-        // Who asked hears that it is not served just now.
-        let Some(request) = letter.pack().await else { return };
-        let attempt = transport.attempt(request).await;
-        let (_, failure) = words(&attempt.outcome);
-        // Who asked may have gone away.
-        let _ = answer.send(Ok(WebhookAnswer {
-            taken: attempt.outcome == Outcome::Taken,
-            status: attempt.status,
-            failure,
-            duration_ms: millis(attempt.took),
-            excerpt: attempt.excerpt,
-        }));
-    });
 }

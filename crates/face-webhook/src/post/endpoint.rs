@@ -3,25 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use outflow_hub::subscription::{
-    ConsumeError, ConsumerId, ConsumerOptions, EventView, Subscription,
-};
+use outflow_hub::subscription::{ConsumeError, ConsumerId, ConsumerOptions, Subscription};
 use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Delivery, Settle, WebhookError, WebhookStatus};
 use outflow_model::{Offset, Timestamp};
 
+use super::by_hand::ByHand;
 use super::quota::Quota;
 use super::turns::{Party, Place, Wanted};
-use super::{AGAIN_MS, Command, Post, dispatch};
+use super::{AGAIN_MS, Command, Post};
 use crate::attempts::Entry;
-use crate::flight;
 use crate::note;
 use crate::session::{Held, Input, Note, Output, Session};
 use crate::settings::{self, Settings};
 
-/// How many requests an endpoint is sent by hand in a minute.
-const MAX_BY_HAND: u32 = 10;
-const MINUTE_MS: i64 = 60_000;
 /// After so many slow requests in a row an endpoint shares a part of the room with its like.
 const SLOW_AFTER: u32 = 3;
 
@@ -44,8 +39,7 @@ pub(super) struct Endpoint {
     /// Which of its successes are told of, and which of its failures.
     pub(super) successes: Quota,
     pub(super) failures: Quota,
-    /// The minute in which requests by hand are counted, and how many there were.
-    by_hand: (i64, u32),
+    pub(super) by_hand: ByHand,
 }
 
 impl Held for Delivery {
@@ -75,16 +69,6 @@ impl Endpoint {
     pub(super) fn party(&self) -> Party {
         let place = Arc::clone(&self.place);
         Party { place, lanes: self.session.rules().lanes, is_slow: self.slow >= SLOW_AFTER }
-    }
-
-    /// Whether one more request by hand is within the limit.
-    fn may_send_by_hand(&mut self, now: Timestamp) -> bool {
-        let minute = now.millis().div_euclid(MINUTE_MS);
-        if self.by_hand.0 != minute {
-            self.by_hand = (minute, 0);
-        }
-        self.by_hand.1 += 1;
-        self.by_hand.1 <= MAX_BY_HAND
     }
 
     fn status(&self) -> WebhookStatus {
@@ -197,7 +181,7 @@ impl Post {
             slow: 0,
             successes: Quota::default(),
             failures: Quota::default(),
-            by_hand: (0, 0),
+            by_hand: ByHand::default(),
         };
         self.endpoints.insert(key, endpoint);
         self.shared.metrics.endpoints.inc();
@@ -212,7 +196,7 @@ impl Post {
     }
 
     /// Why an endpoint is not here.
-    fn absent(&self, id: &WebhookId) -> WebhookError {
+    pub(super) fn absent(&self, id: &WebhookId) -> WebhookError {
         if self.postponed.contains_key(id) {
             WebhookError::Unavailable
         } else {
@@ -222,6 +206,7 @@ impl Post {
 
     /// Serves an endpoint no more.
     fn leave(&mut self, id: &WebhookId) {
+        self.settle_done();
         let Some(key) = self.names.remove(id) else { return };
         let Some(endpoint) = self.endpoints.remove(&key) else { return };
         self.turns.withdraw(key);
@@ -257,45 +242,11 @@ impl Post {
                 let found = self.names.get(&id).and_then(|key| self.endpoints.get(key));
                 let _ = answer.send(found.map(Endpoint::status).ok_or_else(|| self.absent(&id)));
             }
-            Command::Test(id, answer) => {
-                let now = self.now();
-                let key = self.names.get(&id).copied();
-                let Some(endpoint) = key.and_then(|key| self.endpoints.get_mut(&key)) else {
-                    let _ = answer.send(Err(self.absent(&id)));
-                    return;
-                };
-                if endpoint.may_send_by_hand(now) {
-                    let (settings, size) = (&endpoint.settings, endpoint.session.rules().size);
-                    dispatch::test(&self.shared, settings, size, now, answer);
-                } else {
-                    let _ = answer.send(Err(WebhookError::TooOften { max: MAX_BY_HAND }));
-                }
-            }
+            Command::Test(id, answer) => self.test(&id, answer),
             Command::ByHand(id, answer) => {
-                let now = self.now();
-                let key = self.names.get(&id).copied();
-                let found = key.and_then(|key| self.endpoints.get_mut(&key));
-                let allowed = match found.map(|endpoint| endpoint.may_send_by_hand(now)) {
-                    Some(true) => Ok(()),
-                    Some(false) => Err(WebhookError::TooOften { max: MAX_BY_HAND }),
-                    None => Err(self.absent(&id)),
-                };
-                let _ = answer.send(allowed);
+                let _ = answer.send(self.permit(&id));
             }
-            Command::Resend { id, stream, events, message, size, answer } => {
-                let now = self.now();
-                let found = self.names.get(&id).and_then(|key| self.endpoints.get(key));
-                let Some(endpoint) = found else {
-                    let _ = answer.send(Err(self.absent(&id)));
-                    return;
-                };
-                let size = size.unwrap_or_else(|| endpoint.session.rules().size);
-                let events: Vec<&EventView> = events.iter().collect();
-                let document = flight::document(&id.0, size, &stream, &events);
-                // Without one of its events it is another message.
-                let document = document.filter(|(_, id, _)| id.as_str() == message);
-                dispatch::by_hand(&self.shared, &endpoint.settings, document, now, answer);
-            }
+            Command::Resend(id, message, answer) => self.send_again(&id, message, answer),
         }
     }
 
@@ -371,6 +322,9 @@ impl Post {
 
     /// Does what an endpoint says.
     fn act(&mut self, key: u64, output: Output<Delivery>) {
+        if !matches!(output, Output::Done(_) | Output::Send { .. }) {
+            self.settle_done();
+        }
         let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
         match output {
             // See [`Post::tell`].
@@ -392,10 +346,7 @@ impl Post {
             }
             Output::Done(events) => {
                 self.shared.metrics.delivered.inc_by(events.len() as u64);
-                // Each its own: what stands before it may not have been sent yet.
-                let answers: Vec<Settle> =
-                    events.iter().map(|one| Settle::Ack(one.lease)).collect();
-                self.settle(key, &answers);
+                self.done.push((key, events));
             }
             Output::Park(events, status) => {
                 self.shared.metrics.parked.inc_by(events.len() as u64);
@@ -421,6 +372,15 @@ impl Post {
                 // Queued in this order; lost, it is written again with the next change of class.
                 drop(self.shared.hub.set_endpoint_note(&endpoint.id, value));
             }
+        }
+    }
+
+    /// Tells the hub what endpoints took.
+    pub(super) fn settle_done(&mut self) {
+        for (key, events) in std::mem::take(&mut self.done) {
+            // Each its own: what stands before it may not have been sent yet.
+            let answers: Vec<Settle> = events.iter().map(|one| Settle::Ack(one.lease)).collect();
+            self.settle(key, &answers);
         }
     }
 

@@ -9,7 +9,8 @@
 //! stand apart, and are looked at again when that has room.
 //!
 //! Invariants: what is counted is what is under way; an endpoint stands in one line at most, which
-//! costs nothing until its turn.
+//! costs nothing until its turn; while slow endpoints wait in line, as many are under way or on their way
+//! as may be, and who comes newly stands behind them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -64,6 +65,8 @@ struct Waiting {
     batches: VecDeque<Wanted>,
     at: At,
     ticket: u64,
+    /// Whether it was let in from the line of the slow ones, for one request.
+    is_let_in: bool,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +90,7 @@ struct Host {
 
 /// What a request counts for.
 #[derive(Debug)]
-struct Flight {
+pub(super) struct Flight {
     place: Place,
     is_slow: bool,
     bytes: usize,
@@ -102,7 +105,9 @@ pub(super) struct Turns {
     max_of_one: usize,
     max_bytes: usize,
     in_flight: usize,
+    /// How many of these are slow ones', and how many slow ones were let in and have not begun.
     slow: usize,
+    let_in: usize,
     bytes: usize,
     waiting: HashMap<u64, Waiting>,
     projects: HashMap<ProjectId, Project>,
@@ -131,6 +136,7 @@ impl Turns {
             max_bytes: share(options.max_body_bytes),
             in_flight: 0,
             slow: 0,
+            let_in: 0,
             bytes: 0,
             waiting: HashMap::new(),
             projects: HashMap::new(),
@@ -157,7 +163,7 @@ impl Turns {
             return;
         }
         let batches = VecDeque::from([wanted]);
-        let waiting = Waiting { party, batches, at: At::Ready, ticket: 0 };
+        let waiting = Waiting { party, batches, at: At::Ready, ticket: 0, is_let_in: false };
         self.waiting.insert(wanted.endpoint, waiting);
         self.stand(wanted.endpoint, At::Ready);
     }
@@ -173,6 +179,7 @@ impl Turns {
     /// What waits of an endpoint waits no more; gives the batches.
     pub(super) fn withdraw(&mut self, endpoint: u64) -> VecDeque<Wanted> {
         let Some(waiting) = self.waiting.remove(&endpoint) else { return VecDeque::new() };
+        self.let_in -= usize::from(waiting.is_let_in);
         self.step_out(&waiting);
         self.pass(&waiting.party.place);
         waiting.batches
@@ -225,6 +232,11 @@ impl Turns {
         (self.max_in_flight / SLOW_PART).max(1)
     }
 
+    /// Whether one more slow one may go, beside those that were let in.
+    fn has_room_for_slow(&self) -> bool {
+        self.slow + self.let_in < self.max_slow()
+    }
+
     fn has_room(&self) -> bool {
         let has_bytes = self.bytes < self.max_bytes || self.in_flight == 0;
         self.in_flight < self.max_in_flight && has_bytes
@@ -242,12 +254,9 @@ impl Turns {
     /// The next batch that may go, if there is room for one. It counts from [`Self::begin`] on.
     pub(super) fn next(&mut self) -> Option<Wanted> {
         while self.has_room() {
-            let Some(id) = self.turn.pop_front() else {
-                if self.slow < self.max_slow() && self.next_slow() {
-                    continue;
-                }
-                return None;
-            };
+            // Here, whatever has made room: one that ended, or that was let in and did not go.
+            while self.has_room_for_slow() && self.let_next_in() {}
+            let id = self.turn.pop_front()?;
             let Some(project) = self.projects.get_mut(&id) else { continue };
             if project.ready.is_empty() {
                 project.is_in_turn = false;
@@ -276,14 +285,19 @@ impl Turns {
             {
                 self.looks += 1;
             }
-            let Some(waiting) = self.waiting.get(&endpoint) else { continue };
+            // Slow ones that come newly stand behind those that wait.
+            let may_pass = self.has_room_for_slow() && self.slow_turn.is_empty();
+            let Some(waiting) = self.waiting.get_mut(&endpoint) else { continue };
+            // That was for this look: what does not go now makes room for the next of its like.
+            let was_let_in = std::mem::take(&mut waiting.is_let_in);
+            self.let_in -= usize::from(was_let_in);
             let Party { place, lanes, is_slow } = &waiting.party;
             let max_per_host = self.max_per_host.max((*lanes).min(self.max_of_one));
             let is_crowded =
                 self.hosts.get(place).is_some_and(|host| host.in_flight >= max_per_host);
             let apart = if is_crowded {
                 Some(At::Host)
-            } else if *is_slow && self.slow >= self.max_slow() {
+            } else if *is_slow && !was_let_in && !may_pass {
                 Some(At::Slow)
             } else {
                 None
@@ -310,6 +324,36 @@ impl Turns {
 
     /// A batch is under way.
     pub(super) fn begin(&mut self, endpoint: u64, batch: BatchId, party: Party, bytes: usize) {
+        let flight = self.count(party, bytes);
+        self.flights.insert((endpoint, batch), flight);
+    }
+
+    /// A request that stands in no line is under way, if there is room for it; `None`: there is none.
+    pub(super) fn begin_by_hand(&mut self, party: Party, bytes: usize) -> Option<Flight> {
+        let Party { place, is_slow, .. } = &party;
+        let is_over = self.projects.get(&place.0).is_some_and(|project| self.is_over(project));
+        let is_crowded =
+            self.hosts.get(place).is_some_and(|host| host.in_flight >= self.max_of_one);
+        let may_go = !is_over && !is_crowded && (!is_slow || self.has_room_for_slow());
+        (self.has_room() && may_go).then(|| self.count(party, bytes))
+    }
+
+    /// A request that stood in no line is of so many bytes.
+    pub(super) fn weigh(&mut self, flight: &mut Flight, bytes: usize) {
+        let old = std::mem::replace(&mut flight.bytes, bytes);
+        self.bytes = self.bytes.saturating_sub(old).saturating_add(bytes);
+        if let Some(project) = self.projects.get_mut(&flight.place.0) {
+            project.bytes = project.bytes.saturating_sub(old).saturating_add(bytes);
+        }
+    }
+
+    /// A request that stood in no line is under way no more.
+    pub(super) fn end_by_hand(&mut self, flight: Flight) {
+        self.uncount(flight);
+    }
+
+    /// A request counts from now on.
+    fn count(&mut self, party: Party, bytes: usize) -> Flight {
         let Party { place, is_slow, .. } = party;
         self.in_flight += 1;
         self.slow += usize::from(is_slow);
@@ -318,14 +362,19 @@ impl Turns {
         project.in_flight += 1;
         project.bytes += bytes;
         self.hosts.entry(Arc::clone(&place)).or_default().in_flight += 1;
-        self.flights.insert((endpoint, batch), Flight { place, is_slow, bytes });
+        Flight { place, is_slow, bytes }
     }
 
     /// A batch is under way no more; what it was in the way of is looked at again.
     pub(super) fn end(&mut self, endpoint: u64, batch: BatchId) {
-        let Some(Flight { place, is_slow, bytes }) = self.flights.remove(&(endpoint, batch)) else {
-            return;
-        };
+        if let Some(flight) = self.flights.remove(&(endpoint, batch)) {
+            self.uncount(flight);
+        }
+    }
+
+    /// A request counts no more.
+    fn uncount(&mut self, flight: Flight) {
+        let Flight { place, is_slow, bytes } = flight;
         self.in_flight = self.in_flight.saturating_sub(1);
         self.slow = self.slow.saturating_sub(usize::from(is_slow));
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -340,16 +389,13 @@ impl Turns {
         if let Some((_, endpoint)) = next {
             self.stand(endpoint, At::Ready);
         }
-        if is_slow {
-            self.next_slow();
-        }
         // What is left for all is more now. They are few: each has more under way than is left.
         self.turn.extend(self.over.drain(..));
         self.forget_if_empty(&place);
     }
 
-    /// Lets one that is slow stand with the others; says whether there was one.
-    fn next_slow(&mut self) -> bool {
+    /// Lets the next one that is slow stand with the others; says whether there was one.
+    fn let_next_in(&mut self) -> bool {
         while let Some(id) = self.slow_turn.pop_front() {
             let Some(project) = self.projects.get_mut(&id) else { continue };
             project.is_in_slow_turn = false;
@@ -360,6 +406,10 @@ impl Turns {
             if !project.slow.is_empty() {
                 project.is_in_slow_turn = true;
                 self.slow_turn.push_back(id);
+            }
+            if let Some(waiting) = self.waiting.get_mut(&endpoint) {
+                waiting.is_let_in = true;
+                self.let_in += 1;
             }
             self.stand(endpoint, At::Ready);
             return true;

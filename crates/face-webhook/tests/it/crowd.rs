@@ -46,6 +46,46 @@ async fn endpoints_of_one_project_that_stall_hold_up_none_of_another() {
 }
 
 #[tokio::test]
+async fn requests_by_hand_count_as_all_others_do() {
+    let options = Options { max_in_flight: 5, ..Options::default() };
+    let world = open(memory(), Arc::default(), options).await;
+    world.project("stalled").await;
+    world.project("acme").await;
+    let of = |at: usize| named("stalled", &format!("hook{at}"));
+    *world.desk.stalls.lock() = Some(of(0).0);
+    for at in 0..6 {
+        world.endpoint(&of(at), webhook(1)).await;
+    }
+    world.endpoint(&ids(), webhook(1)).await;
+    let hub = world.hub.clone();
+    let ask = |at: usize| {
+        let hub = hub.clone();
+        tokio::spawn(async move { hub.webhooks().unwrap().test(&of(at)).await })
+    };
+    // Its share of the five.
+    let asked: Vec<_> = (0..4).map(ask).collect();
+    world.desk.requests(4).await;
+    assert_eq!(ask(4).await.unwrap(), Err(WebhookError::Crowded));
+    let webhooks = world.hub.webhooks().unwrap();
+    assert_eq!(webhooks.resend(&of(5), "msg_00").await, Err(WebhookError::Crowded));
+    // Others have room; and who has none for requests by hand has none for events.
+    world.publish(&["A"]).await;
+    world.publish_in("stalled", &["B"]).await;
+    let came = world.desk.requests(5).await;
+    assert!(came[4].1.windows(3).any(|part| part == b"\"A\""));
+    // Room for a message is room for one that is not found.
+    world.desk.stalled.add_permits(1_000);
+    for one in asked {
+        assert!(one.await.unwrap().unwrap().taken);
+    }
+    world.desk.requests(11).await;
+    for at in 0..6 {
+        assert_eq!(webhooks.resend(&of(at), "msg_00").await, Err(WebhookError::NoMessage));
+    }
+    assert!(webhooks.test(&of(4)).await.unwrap().taken);
+}
+
+#[tokio::test]
 async fn what_waits_for_its_turn_does_not_go_when_its_endpoint_is_paused() {
     let options = Options { max_in_flight: 1, ..Options::default() };
     let world = open(memory(), Arc::default(), options).await;

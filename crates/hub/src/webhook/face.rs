@@ -63,6 +63,9 @@ pub enum WebhookError {
         /// The limit.
         max: u32,
     },
+    /// As many requests are under way as may be, in all, of its project or at its host.
+    #[error("as many requests to webhooks are under way as may be; try again in some seconds")]
+    Crowded,
     /// There was no such message, or it cannot be sent again as it was: attempts are kept for a time
     /// only, and so are events; and what the endpoint may be sent may have changed.
     #[error("there is no such message, or not all of its events may be sent any more")]
@@ -80,7 +83,7 @@ impl WebhookError {
             Self::NotFound => ErrorCode::NotFound,
             Self::NoMessage => ErrorCode::Malformed,
             Self::TooOften { .. } => ErrorCode::RateLimited,
-            Self::Unavailable => ErrorCode::Unavailable,
+            Self::Crowded | Self::Unavailable => ErrorCode::Unavailable,
         }
     }
 }

@@ -178,6 +178,7 @@ fn what_is_withdrawn_does_not_go_and_nothing_is_left_of_it() {
     assert_eq!(turns.next(), None);
     assert!(turns.projects.is_empty() && turns.hosts.is_empty() && turns.waiting.is_empty());
 }
+
 #[test]
 fn who_waits_for_a_host_is_not_forgotten_when_another_gives_up_its_turn() {
     let mut turns = turns(10, 1);
@@ -233,4 +234,93 @@ fn one_that_turns_slow_while_it_waits_has_no_more_than_the_part_of_the_slow() {
         turns.begin(0, next.batch, slow.clone(), 10);
     }
     panic!("the slow one of another project has no turn");
+}
+
+#[test]
+fn a_place_of_the_slow_is_not_lost_with_who_was_let_in_for_it() {
+    const FIRST_SLOW: u64 = 1_000;
+    let mut turns = turns(100, 100);
+    // So many projects that one always has its turn, and none has its share.
+    let of = |at: u64| match at {
+        0..FIRST_SLOW => party(&format!("busy{}", at % 100), &format!("{at}.example")),
+        _ => {
+            Party { is_slow: true, ..party(&format!("slow{}", at % 20), &format!("{at}.example")) }
+        }
+    };
+    let want = |turns: &mut Turns, endpoint| {
+        let wanted = Wanted { endpoint, batch: BatchId(endpoint), is_noted: false };
+        turns.want(of(endpoint), wanted);
+    };
+    let go = |turns: &mut Turns, flying: &mut VecDeque<u64>| {
+        while let Some(Wanted { endpoint, batch, .. }) = turns.next() {
+            turns.begin(endpoint, batch, of(endpoint), 10);
+            flying.push_back(endpoint);
+        }
+    };
+    // The first one under way of either kind ends.
+    let end = |turns: &mut Turns, flying: &mut VecDeque<u64>, is_slow: bool| {
+        let at = flying.iter().position(|at| (*at >= FIRST_SLOW) == is_slow).unwrap();
+        let endpoint = flying.remove(at).unwrap();
+        turns.end(endpoint, BatchId(endpoint));
+        if !is_slow {
+            want(turns, endpoint);
+        }
+    };
+    let pause_let_in = |turns: &mut Turns| {
+        let is_ready = |(at, one): &(&u64, &Waiting)| **at >= FIRST_SLOW && one.at == At::Ready;
+        let ready: Vec<u64> = turns.waiting.iter().filter(is_ready).map(|(at, _)| *at).collect();
+        ready.into_iter().for_each(|endpoint| assert_eq!(turns.withdraw(endpoint).len(), 1));
+    };
+    let mut flying = VecDeque::new();
+    (0..300).for_each(|endpoint| want(&mut turns, endpoint));
+    (FIRST_SLOW..FIRST_SLOW + 100).for_each(|endpoint| want(&mut turns, endpoint));
+    let settle = |turns: &mut Turns, flying: &mut VecDeque<u64>| {
+        for _ in 0..3_000 {
+            go(turns, flying);
+            end(turns, flying, false);
+        }
+        go(turns, flying);
+    };
+    settle(&mut turns, &mut flying);
+    assert_eq!(turns.slow, 10);
+    // Whenever a slow one ends, the one that was let in for it is paused before its turn comes.
+    for _ in 0..10 {
+        end(&mut turns, &mut flying, true);
+        pause_let_in(&mut turns);
+        go(&mut turns, &mut flying);
+        pause_let_in(&mut turns);
+    }
+    settle(&mut turns, &mut flying);
+    assert_eq!((turns.slow, turns.let_in, flying.len()), (10, 0, 100));
+}
+
+#[test]
+fn slow_ones_at_a_full_host_leave_their_places_to_others() {
+    let mut turns = turns(100, 2);
+    let slow = |host: &str| Party { is_slow: true, ..party("p", host) };
+    let want = |turns: &mut Turns, endpoint, party: Party| {
+        turns.want(party, Wanted { endpoint, batch: BatchId(endpoint), is_noted: false });
+    };
+    let host = |endpoint: u64| match endpoint {
+        0..50 => "full.example".to_owned(),
+        _ => format!("{endpoint}.example"),
+    };
+    let go = |turns: &mut Turns| {
+        let mut begun = Vec::new();
+        while let Some(Wanted { endpoint, batch, .. }) = turns.next() {
+            turns.begin(endpoint, batch, slow(&host(endpoint)), 10);
+            begun.push(endpoint);
+        }
+        begun
+    };
+    (50..60).for_each(|endpoint| want(&mut turns, endpoint, slow(&host(endpoint))));
+    let first = go(&mut turns);
+    assert_eq!(first.len(), 10);
+    (0..50).for_each(|endpoint| want(&mut turns, endpoint, slow(&host(endpoint))));
+    (60..100).for_each(|endpoint| want(&mut turns, endpoint, slow(&host(endpoint))));
+    assert!(go(&mut turns).is_empty());
+    first.into_iter().for_each(|endpoint| turns.end(endpoint, BatchId(endpoint)));
+    let second = go(&mut turns);
+    assert_eq!((second.len(), turns.let_in), (10, 0));
+    assert_eq!(second.iter().filter(|endpoint| **endpoint < 50).count(), 2);
 }
