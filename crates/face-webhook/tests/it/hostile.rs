@@ -1,15 +1,16 @@
 //! Receivers that mean harm, or are broken: every attempt ends within its time, reads no more
 //! than it must, and holds up no other.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outflow_face_webhook::outcome::Failure;
 use outflow_face_webhook::wire::AnswerError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use crate::stand::{LOOPBACK, Receiver, client, post, post_within, request};
+use crate::stand::{LOOPBACK, Receiver, client, in_no_time, post, post_within, request};
 
 const SHORT: Duration = Duration::from_millis(400);
 /// How much later than its time an attempt may end on a busy machine.
@@ -21,23 +22,31 @@ fn now() -> Instant {
 }
 
 /// A receiver that says something after the request, and then nothing any more.
-async fn saying(text: &'static [u8]) -> Receiver {
-    Receiver::start(move |mut stream, _| async move {
-        request(&mut stream).await;
-        stream.write_all(text).await.ok();
-        std::future::pending::<()>().await;
+async fn saying(text: &'static [u8]) -> (Receiver, Arc<Notify>) {
+    let said = Arc::new(Notify::new());
+    let says = Arc::clone(&said);
+    let receiver = Receiver::start(move |mut stream, _| {
+        let says = Arc::clone(&says);
+        async move {
+            request(&mut stream).await;
+            stream.write_all(text).await.ok();
+            says.notify_one();
+            std::future::pending::<()>().await;
+        }
     })
-    .await
+    .await;
+    (receiver, said)
 }
 
 #[tokio::test]
 async fn silence_at_any_point_before_the_status_ends_with_the_time() {
     for said in [&b""[..], b"HTTP/1.1", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", b"\r\n"] {
-        let receiver = saying(said).await;
-        let begun = now();
-        let failed = post_within(&client(), &receiver.url("/"), "{}", SHORT).await;
+        let (receiver, heard) = saying(said).await;
+        let (client, url, time) = (client(), receiver.url("/"), Duration::from_secs(20));
+        let begun = tokio::time::Instant::now();
+        let failed = in_no_time(&heard, post_within(&client, &url, "{}", time)).await;
         assert_eq!(failed, Err(Failure::Silence), "{said:?}");
-        assert!((SHORT..SHORT + SLACK).contains(&begun.elapsed()), "{said:?}");
+        assert!((time..time + SLACK).contains(&begun.elapsed()), "{said:?}");
     }
 }
 
@@ -49,7 +58,7 @@ async fn a_body_that_stalls_does_not_change_what_the_head_said() {
         b"HTTP/1.1 200 OK\r\n\r\nhalf",
     ];
     for said in heads {
-        let receiver = saying(said).await;
+        let (receiver, _) = saying(said).await;
         let (client, begun) = (client(), now());
         let answer = post(&client, &receiver.url("/"), "{}").await.unwrap();
         assert_eq!((answer.status, &answer.excerpt[..]), (200, &b"half"[..]));
@@ -229,7 +238,7 @@ async fn who_does_not_read_a_request_holds_it_for_its_time_only() {
 
 #[tokio::test]
 async fn stalled_receivers_hold_up_no_other() {
-    let stalled = saying(b"").await;
+    let (stalled, _) = saying(b"").await;
     let fine = Receiver::start(|mut stream, _| async move {
         while !request(&mut stream).await.is_empty() {
             let answer = b"HTTP/1.1 204 None\r\n\r\n";

@@ -19,6 +19,7 @@ use outflow_model::{IntegrationId, ProjectId};
 use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -63,6 +64,18 @@ pub(crate) fn options() -> ClientOptions {
 
 pub(crate) fn client() -> Client {
     Client::new(options())
+}
+
+/// Waits for what only time can end: once `said` is heard, time passes as soon as there is nothing
+/// else to do.
+pub(crate) async fn in_no_time<T>(said: &Notify, attempt: impl Future<Output = T>) -> T {
+    let hurry = async {
+        said.notified().await;
+        tokio::time::pause();
+    };
+    let (done, ()) = tokio::join!(attempt, hurry);
+    tokio::time::resume();
+    done
 }
 
 /// One POST, with as long to wait as tests may take.
