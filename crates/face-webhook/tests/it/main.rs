@@ -10,6 +10,7 @@
 )]
 
 mod addresses;
+mod alerts;
 mod certificates;
 mod crowd;
 mod exchanges;

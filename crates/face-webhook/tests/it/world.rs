@@ -18,7 +18,8 @@ use outflow_model::clock::SystemClock;
 use outflow_model::draft::{Body, NewEvent};
 use outflow_model::rng::SeededRng;
 use outflow_model::{
-    Action, CredentialId, Draft, Grant, IntegrationId, Offset, ProjectId, StreamName, Timestamp,
+    Action, Clock, CredentialId, Draft, Grant, IntegrationId, Offset, ProjectId, StreamName,
+    Timestamp,
 };
 use outflow_store::Engine;
 use outflow_store::memory::MemoryEngine;
@@ -129,7 +130,16 @@ pub(crate) fn again() -> Outcome {
 
 /// A server with what is stored there.
 pub(crate) async fn open(engine: Arc<dyn Engine>, desk: Arc<Desk>, options: Options) -> World {
-    let clock = Arc::new(SystemClock);
+    open_at(Arc::new(SystemClock), engine, desk, options).await
+}
+
+/// The same with a clock of one's own.
+async fn open_at(
+    clock: Arc<dyn Clock>,
+    engine: Arc<dyn Engine>,
+    desk: Arc<Desk>,
+    options: Options,
+) -> World {
     let (of_hub, mut registry) = (outflow_hub::Options::default(), Registry::default());
     let rng = Arc::new(SeededRng::new(7));
     let hub = Hub::open(engine.clone(), clock.clone(), rng, of_hub, &mut registry).await.unwrap();
@@ -157,7 +167,13 @@ pub(crate) fn memory() -> Arc<MemoryEngine> {
 impl World {
     /// A project with an integration that has a webhook.
     pub(crate) async fn new(webhook: Webhook) -> Self {
-        let world = open(memory(), Arc::default(), Options::default()).await;
+        Self::at(Arc::new(SystemClock), webhook).await
+    }
+
+    /// The same with a clock of one's own.
+    pub(crate) async fn at(clock: Arc<dyn Clock>, webhook: Webhook) -> Self {
+        let engine = Arc::new(MemoryEngine::new(clock.clone()));
+        let world = open_at(clock, engine, Arc::default(), Options::default()).await;
         world.project("acme").await;
         world.endpoint(&ids(), webhook).await;
         world
