@@ -29,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) server: SocketAddr,
     /// Where it speaks STOMP; unknown of a server that is given.
     stomp: Option<SocketAddr>,
+    /// Where it tells its metrics; unknown of a server that is given.
+    admin: Option<SocketAddr>,
     pub(crate) gauge: Gauge,
     token: String,
     streams: Cell<u32>,
@@ -73,6 +75,7 @@ struct IssuedToken {
 #[derive(Deserialize)]
 struct Ready {
     http: SocketAddr,
+    admin: SocketAddr,
     stomp: Option<SocketAddr>,
 }
 
@@ -88,6 +91,7 @@ impl Target {
             server: server
                 .ok_or_else(|| BenchError::Target("its name has no address".to_owned()))?,
             stomp: None,
+            admin: None,
             gauge: Gauge::new(options.pid),
             token: read_token(token_file)?,
             streams: Cell::new(0),
@@ -144,12 +148,24 @@ impl Target {
         Ok(Self {
             server: ready.http,
             stomp: ready.stomp,
+            admin: Some(ready.admin),
             gauge: Gauge::new(process.id()),
             token: read_token(&data.join("operator-token"))?,
             streams: Cell::new(0),
             _process: Some(process),
             _folder: Some(folder),
         })
+    }
+
+    /// How many tasks it has; `None`: it does not tell.
+    pub(crate) async fn tasks(&self) -> Result<Option<u64>, BenchError> {
+        let Some(admin) = self.admin else { return Ok(None) };
+        let mut connection = Connection::open(admin).await?;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n";
+        let answer = connection.exchange(request).await?;
+        let text = String::from_utf8_lossy(answer.body);
+        let value = text.lines().find_map(|line| line.strip_prefix("outflow_tasks "));
+        Ok(value.and_then(|value| value.trim().parse().ok()))
     }
 
     /// Its STOMP door, with a key made for the purpose.

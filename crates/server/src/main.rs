@@ -19,6 +19,7 @@ mod serving;
 mod signals;
 mod status;
 mod storage;
+mod tasks;
 mod verify;
 mod wiring;
 

@@ -27,6 +27,7 @@ use outflow_store::Engine;
 use outflow_store::memory::MemoryEngine;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::activation::Handed;
 use crate::certificates;
@@ -34,6 +35,7 @@ use crate::config::{self, Config};
 use crate::counts::Counts;
 use crate::serving::Serving;
 use crate::status::Status;
+use crate::tasks::Tasks;
 
 /// How long bytes of a broker protocol's connection may stay unacknowledged until it counts as dead:
 /// shorter than a login waits for its client id
@@ -129,6 +131,7 @@ impl Core {
         // took a sixth of the processor's time at publishing.
         let ids: Arc<dyn Rng> = Arc::new(SeededRng::new(secrets.next_u64()));
         let mut registry = Registry::default();
+        registry.register_collector(Box::new(Tasks(Handle::current())));
         let engine: Arc<dyn Engine> = if ephemeral {
             Arc::new(MemoryEngine::new(Arc::clone(&clock)))
         } else {

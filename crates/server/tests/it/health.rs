@@ -28,7 +28,9 @@ async fn the_admin_listener_answers_what_operators_ask() {
     assert!(metrics.ends_with("# EOF\n"));
     let bad = |line: &&str| !line.starts_with('#') && !line.starts_with("outflow_");
     assert_eq!(metrics.lines().find(bad), None, "every metric is named after the server");
-    assert!(metrics.contains("outflow_http_connections_open "), "{metrics}");
+    for name in ["outflow_http_connections_open ", "outflow_tasks "] {
+        assert!(metrics.contains(name), "{metrics}");
+    }
     assert_eq!(get("/").await.0, 404);
 }
 
