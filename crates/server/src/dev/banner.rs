@@ -100,7 +100,8 @@ Server-sent events (accounts, invoices and usage of a company that keep changing
 Outflow's own client
   export OUTFLOW_SERVER={base} OUTFLOW_PROJECT={NAME} OUTFLOW_TOKEN={NAME}
   outflow tail {STREAM} --from earliest
-  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | outflow publish --stream {STREAM}{manage}
+  echo '{{"type":"CUSTOM","body":{{"name":"hello"}}}}' | outflow publish --stream {STREAM}
+  outflow listen {STREAM} --forward-to http://127.0.0.1:9000/{manage}
 
   log lines follow here on stderr; health and metrics: http://{admin}/readyz /livez /metrics{token}
   stop with Ctrl-C
