@@ -8,6 +8,7 @@ import queue
 import socket
 import struct
 import threading
+import time
 import uuid
 
 import requests
@@ -32,7 +33,7 @@ class Request:
 
 class Receiver:
     """Answers each request with what `answers` gives for its number: bytes, or one of the words
-    `stall` (nothing more comes) and `reset`."""
+    `stall` (nothing more comes), `slow` (success, a byte at a time) and `reset`."""
 
     def __init__(self, answers=lambda number: FINE):
         self.answers, self.seen, self.count = answers, queue.Queue(), 0
@@ -68,6 +69,11 @@ class Receiver:
                 incoming.close()
                 connection.close()
                 return
+            if answer == "slow":
+                for byte in FINE:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.05)
+                continue
             connection.sendall(answer)
 
     def take(self, count=1, within=20):

@@ -65,6 +65,22 @@ def a_stalled_receiver_holds_up_no_other():
 
 
 @case
+def a_slow_answer_is_one_and_holds_up_no_other():
+    slow, fine = Receiver(lambda _: "slow"), Receiver()
+    with hook(slow.url) as held, hook(fine.url) as other:
+        held.publish(*events(2))
+        slow.take(1)
+        begun = time.monotonic()
+        other.publish(*events(20))
+        assert numbers(fine.take(20)) == list(range(20))
+        took = time.monotonic() - begun
+        assert numbers(slow.take(1)) == [1], "the first was taken, and the second came after it"
+        waited = time.monotonic() - begun
+        assert took < waited, (took, waited)
+        assert slow.is_quiet(3), "neither is sent again"
+
+
+@case
 def what_is_refused_is_set_aside_and_the_next_goes_on():
     refusing = b"HTTP/1.1 400 No\r\nContent-Length: 3\r\n\r\nbad"
     receiver = Receiver(lambda number: refusing if number == 1 else FINE)
