@@ -24,10 +24,10 @@
 //! Deliberate choices where Aria's documents are silent: an id or time without any place is the
 //! newest event for changes and the newest extraction for loads; an id that is unknown or older
 //! than what is kept is answered 410 (by configuration: with the oldest event); a `from` that is
-//! older begins at the oldest event and says so in a comment; the end of a load is a comment. A
-//! client to which a feed of chosen types has sent nothing for a quarter of the retention gets an
-//! `id:` without data, so that it never holds a place that is no longer kept; `sseclient` and
-//! `httpx-sse` show an empty event for it (at 48 h of retention: every 12 h at most).
+//! older begins at the oldest event and says so in a comment; the end of a load is a comment. An id
+//! older than what is kept is taken all the same when the feed has sent nothing since that is gone: a
+//! client of a feed of chosen types that was silent for days has such a one. It is not sent another
+//! meanwhile, as `sseclient` and `httpx-sse` hand on an `id:` without data as an empty event.
 
 pub mod authenticate;
 pub mod config;

@@ -16,7 +16,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use outflow_auth::Auth;
 use outflow_face::{Peer, problem};
-use outflow_hub::{Hub, ReadRequest, ReadSession, Start, Stream};
+use outflow_hub::{Hub, ReadRequest, Start, Started, Stream};
 use outflow_model::{Action, ErrorCode, Filter, Grant, Offset, ProjectId, StreamName};
 use prometheus_client::registry::Registry;
 
@@ -160,7 +160,9 @@ async fn open(
     let place = place(headers, wanted.place);
     let (start, opening) = begin(face, &stream, &form, place)?;
     let read = face.hub.open_read(&grant, request(face, &stream, start, peer)).await?;
-    let opening = began(face, &read, opening)?;
+    let started = read.start();
+    let missed = missed(face, &stream, &form, start, started).await?;
+    let opening = began(face, started, missed, opening)?;
     tracing::info!(
         project = %stream.project, stream = %stream.name, credential = %grant.credential,
         feed = word, from = %read.start().from, session = read.id(), "stream opened"
@@ -172,7 +174,6 @@ async fn open(
         retry: face.options.retry,
         failure_pause: face.options.failure_pause,
         opening,
-        from: read.considered(),
     };
     let session = Session::new(face.hub.clone(), stream, face.metrics.clone(), manner);
     let mut response = Response::new(session::body(read, session));
@@ -290,17 +291,34 @@ fn begin(
     })
 }
 
-/// What is to be said about where `read` began.
+/// Whether the feed may have sent events since the place asked for that are no longer kept: who
+/// listens to a feed that is silent for long has an old place, and has missed nothing.
+async fn missed(
+    face: &Face,
+    stream: &Stream,
+    form: &Form,
+    start: Start,
+    started: Started,
+) -> Result<bool, Refusal> {
+    let (Start::After(after), true) = (start, started.trimmed) else { return Ok(false) };
+    match form {
+        Form::Changes(_) => Ok(face.hub.changes_missed(stream, after, started.from).await?),
+        Form::Loads => Ok(face.hub.loads_missed(&stream.project, after, started.from)),
+        Form::Lines { .. } => Ok(true),
+    }
+}
+
+/// What is to be said about where a read began.
 fn began(
     face: &Face,
-    read: &ReadSession,
+    started: Started,
+    missed: bool,
     opening: Option<Bytes>,
 ) -> Result<Option<Bytes>, Refusal> {
-    let started = read.start();
     if started.damaged.is_some() {
         return Ok(Some(wire::comment("damaged events were passed over")));
     }
-    match (started.trimmed, face.options.expired) {
+    match (missed, face.options.expired) {
         (false, _) => Ok(opening),
         (true, Expired::Gone) => Err(Refusal::expired()),
         (true, Expired::Oldest) => {

@@ -5,9 +5,9 @@
 //! frames of one block, which it shares with all others and sends as one piece, and an idle one
 //! holds nothing.
 //!
-//! Blocks may have nothing for a feed of chosen types. For such a client silence goes on: it gets
-//! its heartbeats, and from time to time the id of the place that was reached, so that its own
-//! place does not fall out of what is retained while it listens.
+//! Blocks may have nothing for a feed of chosen types. For such a client silence goes on, with its
+//! heartbeats. Its own place may so fall out of what is retained while it listens; that it missed
+//! nothing is known when it comes back.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,8 +22,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use outflow_hub::{Block, CloseReason, Hub, ReadEvent, ReadSession};
-use outflow_model::{Offset, StreamId};
-use tokio::time::{Instant, Sleep, sleep};
+use outflow_model::StreamId;
+use tokio::time::{Sleep, sleep};
 
 use crate::metrics::Metrics;
 use crate::wire::{self, Form, Frames};
@@ -43,12 +43,7 @@ pub struct Manner {
     pub failure_pause: Duration,
     /// What is said before the first event.
     pub opening: Option<Bytes>,
-    /// Up to where the client has everything as it begins.
-    pub from: Offset,
 }
-
-/// How often within a stream's retention a client that gets no events is told how far it is.
-const PLACES: u32 = 4;
 
 /// Why a stream is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,13 +86,11 @@ pub struct Session {
     manner: Manner,
     /// What is to be sent next.
     frames: Option<Arc<Frames>>,
-    /// What is sent before: a comment, a heartbeat, a place.
+    /// What is sent before: a comment, a heartbeat.
     first: Option<Bytes>,
     /// Whether the client was told when to connect again.
     has_greeted: bool,
     events: u64,
-    /// The place that the client knows, and since when.
-    told: (Offset, Instant),
     /// Whether the last block had nothing for this client. Shared with what drives the read.
     was_silent: Arc<AtomicBool>,
     end: Option<End>,
@@ -115,7 +108,7 @@ impl Session {
         mut manner: Manner,
     ) -> Self {
         metrics.open.get_or_create(&[("feed", manner.feed)]).inc();
-        let (first, from) = (manner.opening.take(), manner.from);
+        let first = manner.opening.take();
         Self {
             hub,
             stream,
@@ -125,7 +118,6 @@ impl Session {
             first,
             has_greeted: false,
             events: 0,
-            told: (from, Instant::now()),
             was_silent: Arc::default(),
             end: None,
             span: tracing::Span::current(),
@@ -141,33 +133,19 @@ impl Session {
                     Ok(frames) if frames.is_empty() => {
                         self.was_silent.store(true, Ordering::Relaxed);
                     }
-                    Ok(frames) => {
-                        self.frames = Some(frames);
-                        self.told = (block.last, Instant::now());
-                    }
+                    Ok(frames) => self.frames = Some(frames),
                     Err(error) => {
                         tracing::error!(first = %block.first, %error, "a block cannot be sent");
                         self.end = Some(End::Closed(CloseReason::Damaged(error.to_string())));
                     }
                 }
             }
-            ReadEvent::Heartbeat { considered } => {
+            ReadEvent::Heartbeat { .. } => {
                 self.metrics.heartbeats.inc();
-                self.first = Some(self.heartbeat(considered));
+                self.first = Some(wire::HEARTBEAT);
             }
             ReadEvent::Closed(reason) => self.end = Some(End::Closed(reason)),
         }
-    }
-
-    /// The place reached, if the client's own is growing old; a comment otherwise.
-    fn heartbeat(&mut self, considered: Offset) -> Bytes {
-        let (place, since) = self.told;
-        let retention = Duration::from_millis(self.stream.settings.retention.age_ms);
-        if considered <= place || since.elapsed() < retention / PLACES {
-            return wire::HEARTBEAT;
-        }
-        self.told = (considered, Instant::now());
-        wire::place(self.stream.id, considered)
     }
 
     /// The next piece of the body, if one is ready.

@@ -15,7 +15,7 @@ use outflow_hub::extraction::LOAD_END;
 use outflow_hub::{Block, BlockError};
 use outflow_model::json::Value;
 use outflow_model::timestamp::RFC3339_BYTES;
-use outflow_model::{Meta, Offset, StreamId, Timestamp};
+use outflow_model::{Meta, StreamId, Timestamp};
 
 use crate::translate;
 
@@ -97,13 +97,6 @@ impl Frames {
 #[must_use]
 pub fn retry(ms: u128) -> Bytes {
     format!("retry: {ms}\n").into()
-}
-
-/// A block without data that moves on the place of a client to `offset`. Clients that keep to the
-/// standard hand on no event for it (HTML, 9.2.6).
-#[must_use]
-pub fn place(stream: StreamId, offset: Offset) -> Bytes {
-    format!("id: {}\n\n", translate::id(stream, offset)).into()
 }
 
 /// A comment line.

@@ -33,8 +33,9 @@ pub const LOAD_STREAM: &str = "feed:load";
 pub const LOAD: &str = "load";
 /// The type of the event that marks where a load ends.
 pub const LOAD_END: &str = "load-end";
-/// For how long loads are kept (reference 1.1).
-const KEPT: Duration = Duration::from_secs(48 * 3600);
+/// For how long loads are kept, and the changes of a keyed stream unless it is said otherwise
+/// (reference 1.1).
+pub const FEED_KEPT: Duration = Duration::from_secs(48 * 3600);
 /// How many jobs of a project are remembered; the oldest that are over go first.
 const MAX_JOBS: usize = 100;
 /// How many jobs of a project may wait.
@@ -283,13 +284,31 @@ impl Hub {
         self.inner().extractions.of(project).iter().rev().find_map(|job| job.0.lock().first)
     }
 
+    /// Whether the load feed may have sent an event that lies between `after`, a client's place, and
+    /// `from`, the first event that is kept. It has not when nothing but the ends of jobs does, which
+    /// are no events to clients.
+    #[must_use]
+    pub fn loads_missed(&self, project: &ProjectId, after: Offset, from: Offset) -> bool {
+        let is_end = |job: &Arc<Job>, at| {
+            let job = job.0.lock();
+            job.state == ExtractionState::Done && job.last == Some(at)
+        };
+        let jobs = self.inner().extractions.of(project);
+        let mut at = after.next();
+        // Each job ends once: this is over after as many as there are.
+        while at < from && jobs.iter().any(|job| is_end(job, at)) {
+            at = at.next();
+        }
+        at < from
+    }
+
     async fn ensure_load_stream(&self, project: &ProjectId) -> Result<(), CatalogError> {
         if self.load_stream(project).is_some() {
             return Ok(());
         }
         let name = StreamName::new(LOAD_STREAM).map_err(unavailable)?;
         let settings = StreamSettings {
-            retention: Retention { age_ms: KEPT.as_millis() as u64, max_bytes: None },
+            retention: Retention { age_ms: FEED_KEPT.as_millis() as u64, max_bytes: None },
             dedup: None,
             description: "what extractions send".into(),
             ..StreamSettings::default()

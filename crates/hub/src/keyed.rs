@@ -3,7 +3,7 @@
 //! A keyed stream declares [`EntityTypes`]. What is published to it is checked against them
 //! (`change`), gets a tick of its project (`ticks`), and is merged into the latest state of its
 //! entity (`latest`), which is stored in the same batch as the event. Called by `publish`; `entity`
-//! reads the states for those who make snapshots.
+//! reads the states for those who make snapshots, and `silence` knows which types had no events.
 //!
 //! Invariants: an event and the state that it leads to are stored together or not at all. The state
 //! of an entity is only ever made of events that are stored: a change waits for the commit of the
@@ -16,6 +16,7 @@ pub(crate) mod latest;
 pub(crate) mod publish;
 pub(crate) mod room;
 pub(crate) mod share;
+pub(crate) mod silence;
 pub(crate) mod sweep;
 pub(crate) mod table;
 pub(crate) mod ticks;
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 pub use entity::{Entity, Page};
 pub use entity_type::{EntityType, EntityTypes, EntityTypesError};
 
+use silence::Watch;
 use table::Table;
 use ticks::Ticks;
 
@@ -42,6 +44,8 @@ pub(crate) struct KeyedLane {
     /// its batch is queued: so they are served in turn, whatever each waits for.
     pub(crate) turn: tokio::sync::Mutex<()>,
     pub(crate) table: Mutex<Table>,
+    /// Where its types had no events.
+    pub(crate) watch: Mutex<Watch>,
 }
 
 /// The ticks of all projects that have keyed streams.

@@ -248,8 +248,10 @@ fn place(
         if let (Some(keyed), Some(taken)) = (keyed, &mut taken) {
             match keyed.merge(inner, stream, &receipt.events, &append, taken.first) {
                 Ok(states) => {
-                    let departure = Departure::new(&stream.lane, keyed, states, taken, &mut ops);
-                    trip.departure = Some(departure);
+                    let beginning = keyed.tell(stream, &receipt.events, &append, &mut ops);
+                    let lane = &stream.lane;
+                    trip.departure =
+                        Some(Departure::new(lane, keyed, states, taken, beginning, &mut ops));
                 }
                 Err(error) => {
                     drop(order);

@@ -9,7 +9,7 @@ use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Ingest;
-use crate::extraction::LOAD_STREAM;
+use crate::extraction::{FEED_KEPT, LOAD_STREAM};
 use crate::keyed::{EntityTypes, KeyedLane};
 use crate::landing::LandingLane;
 use crate::publish::Order;
@@ -56,6 +56,17 @@ impl StreamSettings {
     /// Whether it takes certain events only, by a way that checks them.
     pub(crate) const fn is_choosy(&self) -> bool {
         self.entities.is_some() || self.ingest.is_some()
+    }
+}
+
+impl StreamSettings {
+    /// What a keyed stream has unless it is said otherwise: as [`StreamSettings::default`], but its
+    /// events are kept as long as a change feed promises them, [`FEED_KEPT`].
+    #[must_use]
+    pub fn keyed(types: Arc<EntityTypes>) -> Self {
+        let default = Self::default();
+        let retention = Retention { age_ms: FEED_KEPT.as_millis() as u64, ..default.retention };
+        Self { retention, entities: Some(types), ..default }
     }
 }
 

@@ -99,3 +99,24 @@ async fn events_are_kept_for_48_hours() {
     let (status, _) = stand.refused(&format!("feed/changes?lastEventId={id}"), "").await;
     assert_eq!(status, 410, "what is gone is not passed over in silence");
 }
+
+#[tokio::test]
+async fn loads_are_kept_for_48_hours() {
+    let stand = filled().await;
+    let all = events(&stand, "feed/load?from=earliest", 20).await;
+    let later =
+        |hours: i64| Timestamp::from_millis(stand.hub.clock().now().millis() + hours * HOUR_MS);
+    stand.engine.retain(later(47));
+    assert_eq!(events(&stand, "feed/load?from=earliest", 20).await, all);
+    stand.engine.retain(later(49));
+    let id =
+        |event: &str| event.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    for missed in [&all[0], &all[9], &all[18]] {
+        let (status, _) = stand.refused(&format!("feed/load?lastEventId={}", id(missed)), "").await;
+        assert_eq!(status, 410, "what is gone is not passed over in silence");
+    }
+    // Who has read it all has missed nothing: only the mark of its end came behind.
+    let mut reading = stand.open(&format!("feed/load?lastEventId={}", id(&all[19])), "").await;
+    extract(&stand).await;
+    assert!(reading.event().await.1[0].contains("\"no\":0"));
+}

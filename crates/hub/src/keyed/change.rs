@@ -32,6 +32,8 @@ pub(crate) struct Change {
     /// Where the entity is in the engine's state.
     pub(crate) key: Bytes,
     pub(crate) kind: Happening,
+    /// Which of the stream's types it is of, by its place among them.
+    pub(crate) entity_type: usize,
 }
 
 /// The changes of a draft's events, in order.
@@ -78,10 +80,12 @@ fn of_event(
     let entity_ref = entity_ref(meta, line)?;
     let name = entity_ref.get(b"type").and_then(Value::as_string);
     let name = name.ok_or_else(|| fault("/ref/type", "must name an entity type"))?.to_text();
-    let entity_type = types.get(&name).ok_or_else(|| {
-        let shown: String = name.chars().take(64).collect();
-        fault("/ref/type", format!("`{shown}` is not an entity type of the stream"))
-    })?;
+    let at = types.all().iter().position(|one| one.name == *name);
+    let (at, entity_type) =
+        at.and_then(|at| Some((at, types.all().get(at)?))).ok_or_else(|| {
+            let shown: String = name.chars().take(64).collect();
+            fault("/ref/type", format!("`{shown}` is not an entity type of the stream"))
+        })?;
     let ids = entity_ref.get(b"ids").filter(|ids| matches!(ids.kind(), Kind::Object));
     let ids = ids.ok_or_else(|| fault("/ref/ids", "must be an object with the entity's keys"))?;
     let body = Value::new(meta.body(line));
@@ -90,7 +94,7 @@ fn of_event(
     if kind != Happening::Delete && !is_object {
         return Err(fault("/body", "must be an object with the entity's fields"));
     }
-    Ok(Change { key: key(stream, entity_type, ids)?, kind })
+    Ok(Change { key: key(stream, entity_type, ids)?, kind, entity_type: at })
 }
 
 /// The member `ref`, which must be there once.

@@ -5,26 +5,27 @@
 //! [`KeyedDraft::gather`] in the stream's turn, across reads and the commits of changes before;
 //! [`KeyedDraft::merge`] under the stream's lock, when time and ticks are known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use outflow_model::json::Value;
-use outflow_model::{Draft, MetaSlice, Tick, Timestamp};
+use outflow_model::{Draft, MetaSlice, Offset, Tick, Timestamp};
 use outflow_store::{Append, Condition, Op, Put};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, watch};
 
 use super::change::{self, Change, Happening};
 use super::latest::{self, Said};
 use super::share::{Brought, Share};
+use super::silence::{self, Beginning, Heard};
 use super::table::{Known, State};
 use super::ticks::{Taken, Ticks};
 use crate::hub::Inner;
 use crate::publish::Placed;
 use crate::stream::Lane;
-use crate::{PublishError, Stream};
+use crate::{CatalogError, PublishError, Stream};
 
 /// How many states are asked of the engine at once.
 const READS_AT_ONCE: usize = 64;
@@ -89,6 +90,8 @@ impl KeyedDraft {
         share: &mut Share<'_>,
     ) -> Result<Brought, PublishError> {
         let lane = &stream.lane.keyed;
+        let unread = |error: CatalogError| PublishError::Unavailable(error.to_string());
+        silence::read(inner, stream).await.map_err(unread)?;
         share.begin();
         lane.table.lock().make_room(inner.options.entity_cache_bytes);
         let (mut missing, mut here) = (Vec::new(), 0);
@@ -203,6 +206,31 @@ impl KeyedDraft {
     }
 }
 
+impl KeyedDraft {
+    /// Notes of which types the stored events are, and adds what stores that to `ops`.
+    pub(crate) fn tell(
+        &self,
+        stream: &Stream,
+        placed: &[Placed],
+        append: &Append,
+        ops: &mut Vec<Op>,
+    ) -> Option<Beginning> {
+        let types = stream.settings.entities.as_ref()?.all();
+        let mut heard: BTreeMap<usize, (Offset, Offset)> = BTreeMap::new();
+        if stream.settings.feed_types.is_some() {
+            let stored = self.changes.iter().zip(placed).filter(|(_, placed)| !placed.duplicate);
+            for (change, Placed { offset, .. }) in stored {
+                let (_, last) = heard.entry(change.entity_type).or_insert((*offset, *offset));
+                *last = *offset;
+            }
+        }
+        let heard = heard.into_iter().filter_map(|(at, (first, last))| {
+            Some(Heard { entity_type: &types.get(at)?.name, first, last })
+        });
+        stream.lane.keyed.watch.lock().note(stream, (append.first, append.at), heard, ops)
+    }
+}
+
 /// Where a batch's changes of an entity begin.
 enum Begins<'a> {
     /// With the state that it has.
@@ -257,6 +285,8 @@ pub(crate) struct Departure {
     states: Vec<(Bytes, State)>,
     tell: watch::Sender<bool>,
     ceiling: Option<(Arc<Ticks>, Tick)>,
+    /// Since when the types are watched, where the batch stores that.
+    beginning: Option<Beginning>,
 }
 
 impl Departure {
@@ -266,6 +296,7 @@ impl Departure {
         keyed: &KeyedDraft,
         states: Vec<(Bytes, State)>,
         taken: &mut Taken<'_>,
+        beginning: Option<Beginning>,
         ops: &mut Vec<Op>,
     ) -> Self {
         let (tell, decided) = watch::channel(false);
@@ -278,13 +309,16 @@ impl Departure {
             ops.push(op);
             (keyed.ticks.clone(), ceiling)
         });
-        Self { states, tell, ceiling }
+        Self { states, tell, ceiling, beginning }
     }
 
     /// Notes how the commit ended.
     pub(crate) fn arrive(self, lane: &Lane, landed: bool) {
         if let Some((ticks, ceiling)) = self.ceiling.filter(|_| landed) {
             ticks.confirm(ceiling);
+        }
+        if let Some(beginning) = self.beginning.filter(|_| landed) {
+            lane.keyed.watch.lock().confirm(beginning);
         }
         lane.keyed.table.lock().arrive(self.states, landed);
         self.tell.send_replace(true);
