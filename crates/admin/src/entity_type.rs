@@ -23,8 +23,9 @@ pub(crate) struct EntityTypeView {
         )
     )]
     name: String,
-    /// The fields of `ref.ids` that tell one entity from another: the first list is the key, further
-    /// ones are alternatives.
+    /// The fields of `ref.ids` that tell one entity from another. The first list is the key, which
+    /// every event names; further ones are alternatives that events may name for those who know the
+    /// entity by them.
     #[cfg_attr(test, schema(min_items = 1, max_items = 8))]
     keys: Vec<Vec<String>>,
     /// The group it belongs to, to be extracted together.

@@ -7,8 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct EntityType {
     /// Its name, as `ref.type` says it: 1 to 64 letters, digits and `_ - . $`.
     pub name: String,
-    /// The fields of `ref.ids` that tell one entity from another. The first is the key; further ones
-    /// are alternatives that clients may look for.
+    /// The fields of `ref.ids` that tell one entity from another. The first is the key: every event
+    /// names it, and the entity is kept by it. Further ones are alternatives by which consumers may
+    /// know the entity. An event may name them as well: what any has named stays in the `ref` of the
+    /// entity's loads until another value takes its place. Nothing is looked up by them, and whether
+    /// they are unique is the publisher's to see to.
     pub keys: Vec<Vec<String>>,
     /// The group it belongs to, to be loaded together: a name like the type's.
     pub group: Option<String>,
@@ -36,7 +39,7 @@ impl EntityTypesError {
     }
 }
 
-const MAX_TYPES: usize = 256;
+pub(super) const MAX_TYPES: usize = 256;
 const MAX_NAME_BYTES: usize = 64;
 const MAX_FIELD_BYTES: usize = 128;
 const MAX_KEYS: usize = 8;

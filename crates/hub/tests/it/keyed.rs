@@ -24,7 +24,7 @@ fn entity_type(name: &str, key: &[&str], depends_on: &[&str]) -> EntityType {
     }
 }
 
-fn types() -> Arc<EntityTypes> {
+pub(crate) fn types() -> Arc<EntityTypes> {
     let types = vec![
         entity_type("Account", &["account_no"], &[]),
         entity_type("Payment", &["account_no", "payment_no"], &["Account"]),
@@ -182,6 +182,48 @@ async fn what_is_no_change_of_an_entity_is_refused_by_its_place() {
     }
     assert!(entities(&world, &stream, "Account").await.is_empty());
     assert_eq!(world.hub.stats(&stream).next, world.hub.stats(&stream).start);
+}
+
+#[tokio::test]
+async fn alternative_keys_are_told_and_the_first_one_names() {
+    let world = world().await;
+    let owned = |key: &[&str]| key.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
+    let keys = vec![owned(&["account_no"]), owned(&["userid"]), owned(&["region", "number"])];
+    let types = EntityTypes::new(vec![EntityType { keys, ..entity_type("Account", &[], &[]) }]);
+    let new =
+        NewStream { name: name("billing"), settings: StreamSettings::keyed(types.unwrap().into()) };
+    let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
+    let event = |kind: &str, ids: &str| {
+        format!(r#"{{"type":"{kind}","ref":{{"type":"Account","ids":{ids}}},"body":{{}}}}"#)
+    };
+    let all = r#"{"account_no":1,"userid":"u","region":"eu","number":7}"#;
+    let same = r#"{"account_no":2,"userid":"u"}"#;
+    publish(&world, &stream, &[&event("create", all), &event("create", same)]).await.unwrap();
+    // Named alone they name nothing.
+    for other in [r#"{"userid":"u"}"#, r#"{"region":"eu","number":7}"#] {
+        let refused = publish(&world, &stream, &[&event("update", other)]).await;
+        let at = match refused {
+            Err(PublishError::Entity { index: 0, place, .. }) => place,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(at, "/ref/ids/account_no");
+    }
+    publish(&world, &stream, &[&event("update", r#"{"account_no":1}"#)]).await.unwrap();
+    // What was named stays, a new value takes its place, and so it is after a restart.
+    let engine = Arc::new(world.engine.restart());
+    let world = open(&world.clock, &engine, Options::default()).await;
+    let stream = world.hub.stream(&project_id("p"), &name("billing")).unwrap();
+    let renamed = event("update", r#"{"userid":"v","account_no":1}"#);
+    publish(&world, &stream, &[&renamed]).await.unwrap();
+    let refs: Vec<_> = entities(&world, &stream, "Account").await;
+    let refs: Vec<_> =
+        refs.iter().map(|one| std::str::from_utf8(&one.entity_ref).unwrap()).collect();
+    let first =
+        r#"{"type":"Account","ids":{"account_no":1,"userid":"v","region":"eu","number":7}}"#;
+    assert_eq!(refs, [first, &format!(r#"{{"type":"Account","ids":{same}}}"#)]);
+    // The key ends the entity, whatever else is named.
+    publish(&world, &stream, &[&event("delete", r#"{"account_no":1}"#)]).await.unwrap();
+    assert_eq!(entities(&world, &stream, "Account").await.len(), 1);
 }
 
 #[tokio::test]
