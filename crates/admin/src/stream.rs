@@ -149,7 +149,8 @@ pub(crate) struct StreamChange {
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetentionChange {
-    /// Older events may go, in milliseconds. Seven days by default.
+    /// Older events may go, in milliseconds. By default seven days, and 48 hours of a stream that is
+    /// made keyed.
     #[cfg_attr(test, schema(minimum = 1000))]
     age_ms: Option<u64>,
     /// Beyond this many bytes the oldest events go; null: no limit. 100 GB by default.
@@ -289,15 +290,16 @@ pub(crate) async fn create(
     if input.caller.grant.streams.as_ref().is_some_and(|only| !only.contains(&name)) {
         return Err(Refused::member("/name", "the credential is not made for this stream"));
     }
+    let types = new.entities.map(entity_type::read).transpose()?;
+    let mut settings = types.map_or_else(StreamSettings::default, StreamSettings::keyed);
     let change = StreamChange {
         description: new.description,
         retention: new.retention,
         durability: new.durability,
         dedup: new.dedup,
-        entities: new.entities,
+        entities: None,
         feed_types: new.feed_types,
     };
-    let mut settings = StreamSettings::default();
     change.apply(&mut settings)?;
     let stream = admin.hub().create_stream(&project.id, NewStream { name, settings }).await?;
     let location = format!("/v1/projects/{}/streams/{}", project.id, escaped(stream.name.as_str()));

@@ -15,7 +15,7 @@ use crate::span::{parse_bytes, parse_span};
 const EXAMPLES: &str = "Examples:
   outflow stream list
   outflow stream create orders --retention 30d --dedup 10m
-  outflow stream create billing --entities types.json --retention 48h
+  outflow stream create billing --entities types.json
   outflow stream show orders
   outflow stream update orders --max-bytes 10G
   outflow stream delete orders --yes";
@@ -85,7 +85,8 @@ enum Durability {
 
 #[derive(Debug, Args)]
 struct StreamSettings {
-    /// How long events are kept, such as 7d.
+    /// How long events are kept, such as 30d; a new stream keeps them for seven days, a keyed one for
+    /// 48 hours.
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     retention: Option<u64>,
     /// How many bytes of events are kept, such as 100G; `none` for no limit.

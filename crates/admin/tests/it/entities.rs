@@ -20,8 +20,7 @@ fn types() -> Value {
 }
 
 async fn keyed(stage: &Stage) {
-    let body =
-        json!({ "name": "billing", "entities": types(), "retention": { "age_ms": 172_800_000 } });
+    let body = json!({ "name": "billing", "entities": types() });
     let made = stage.operate(Method::POST, STREAMS, body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
 }
@@ -40,6 +39,12 @@ async fn a_stream_declares_its_entities_and_shows_them() {
     assert_eq!(names, ["Account", "Invoice", "Plan"], "in order of dependency");
     assert_eq!(shown["entities"][0]["keys"], json!([["account_no"], ["userid"]]));
     assert_eq!(shown["feed_types"], Value::Null);
+    assert_eq!(shown["retention"]["age_ms"], 48 * 3_600_000, "as long as feeds promise");
+    let said = json!({ "name": "said", "entities": types(), "retention": { "age_ms": 5000 } });
+    let said = stage.operate(Method::POST, STREAMS, said).await.json();
+    assert_eq!(said["retention"]["age_ms"], 5000, "what is said holds");
+    let plain = stage.operate(Method::POST, STREAMS, json!({ "name": "plain" })).await.json();
+    assert_eq!(plain["retention"]["age_ms"], 7 * 86_400_000);
     let changed = json!({ "feed_types": ["Invoice"] });
     let changed = stage.operate(Method::PATCH, BILLING, changed).await.json();
     assert_eq!(changed["feed_types"], json!(["Account", "Invoice"]), "with what it needs");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outflow_generator::{BILLING_TYPES, BillingType};
-use outflow_hub::{EntityType, EntityTypes, Hub, NewStream, Retention, Stream, StreamSettings};
+use outflow_hub::{EntityType, EntityTypes, Hub, NewStream, Stream, StreamSettings};
 use outflow_model::{ProjectId, StreamName};
 
 use super::demonstration::{NAME, failed};
@@ -11,9 +11,6 @@ use crate::wiring::StartError;
 
 /// The keyed stream.
 pub(super) const BILLING: &str = "billing";
-
-/// For how long it is kept, as the load stream is.
-const KEPT_MS: u64 = 48 * 3_600_000;
 
 /// Makes the stream if it is missing.
 pub(super) async fn ensure(hub: &Hub) -> Result<Arc<Stream>, StartError> {
@@ -23,12 +20,11 @@ pub(super) async fn ensure(hub: &Hub) -> Result<Arc<Stream>, StartError> {
         Some(stream) => stream,
         None => {
             let types = EntityTypes::new(BILLING_TYPES.into_iter().map(entity_type).collect());
+            let types = Arc::new(types.map_err(|error| failed("entity types", &error))?);
             let settings = StreamSettings {
-                retention: Retention { age_ms: KEPT_MS, max_bytes: None },
-                entities: Some(Arc::new(types.map_err(|error| failed("entity types", &error))?)),
                 description: "Generated changes of a company's accounts, invoices and usage."
                     .into(),
-                ..StreamSettings::default()
+                ..StreamSettings::keyed(types)
             };
             let made = hub.create_stream(&project, NewStream { name, settings }).await;
             made.map_err(|error| failed("stream", &error))?
