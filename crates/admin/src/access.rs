@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use outflow_auth::{Auth, Presented};
+use outflow_body::{Door, Held};
 use outflow_face::bearer;
 use outflow_hub::{Hub, Integration, Project, Stream};
 use outflow_model::{Action, ErrorCode, Grant, IntegrationId};
@@ -27,12 +28,19 @@ pub(crate) struct Admin(Arc<Inner>);
 struct Inner {
     hub: Hub,
     auth: Auth,
+    /// The room for bodies.
+    door: Arc<Door>,
     webhook_turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Admin {
-    pub(crate) fn new(hub: Hub, auth: Auth) -> Self {
-        Self(Arc::new(Inner { hub, auth, webhook_turn: Arc::default() }))
+    pub(crate) fn new(hub: Hub, auth: Auth, door: Arc<Door>) -> Self {
+        Self(Arc::new(Inner { hub, auth, door, webhook_turn: Arc::default() }))
+    }
+
+    /// Room for the body of a request, of `project` or of nobody that is known yet.
+    pub(crate) fn room(&self, project: &str) -> Held {
+        self.0.door.growing(project)
     }
 
     pub(crate) fn hub(&self) -> &Hub {

@@ -4,9 +4,9 @@
 //! member by JSON pointer.
 
 use axum::extract::{FromRequest, Query, Request};
-use outflow_body::Encoding;
+use outflow_body::{Encoding, Held};
 use outflow_model::id::{EventType, NameError};
-use outflow_model::{StreamName, Timestamp};
+use outflow_model::{ProjectId, StreamName, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
@@ -29,6 +29,8 @@ const MAX_LISTED: usize = 1000;
 pub(crate) struct Input<T> {
     pub(crate) caller: Caller,
     body: bytes::Bytes,
+    /// What the body takes, until the request is answered.
+    _room: Held,
     read_as: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -53,8 +55,12 @@ impl<T> FromRequest<Admin> for Input<T> {
             &mut parts, admin,
         )
         .await?;
-        let body = outflow_body::read(body, Encoding::of(&parts.headers)?, MAX_BODY_BYTES).await?;
-        Ok(Self { caller, body, read_as: std::marker::PhantomData })
+        let encoding = Encoding::of(&parts.headers)?;
+        // An operator's is that of none.
+        let project = caller.grant.project.as_ref().map_or("", ProjectId::as_str);
+        let mut room = admin.room(project);
+        let body = outflow_body::read_within(body, encoding, MAX_BODY_BYTES, &mut room).await?;
+        Ok(Self { caller, body, _room: room, read_as: std::marker::PhantomData })
     }
 }
 

@@ -16,17 +16,24 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use outflow_auth::access::AccessError;
 use outflow_auth::{AccessToken, Client, Scope};
-use outflow_body::Encoding;
+use outflow_body::{BodyError, Encoding};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Admin;
 
 /// The largest request, decoded: two secrets of the longest kind fit.
 const MAX_BODY_BYTES: usize = 32 << 10;
+/// Whose room bodies have before their client is known. No project's name has a slash.
+const UNKNOWN: &str = "/oauth2/token";
+/// Nothing is wrong with the request, but too many come at once. RFC 6749 has the word for another
+/// answer (4.1.2.1), and 5.2 has none.
+const BUSY: &str = "temporarily_unavailable";
 /// The header by which a client of the ingest interface names its project.
 const TENANT: &str = "x-amperity-tenant";
 
@@ -62,7 +69,8 @@ pub(crate) struct Granted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = TokenError))]
 pub(crate) struct Denied {
-    /// `invalid_request`, `invalid_client`, `invalid_scope` or `unsupported_grant_type`.
+    /// `invalid_request`, `invalid_client`, `invalid_scope`, `unsupported_grant_type` or
+    /// `temporarily_unavailable`.
     error: &'static str,
     /// The same for people.
     error_description: String,
@@ -75,6 +83,11 @@ impl Denied {
     fn request(description: impl Into<String>) -> Self {
         let error_description = description.into();
         Self { error: "invalid_request", error_description, by_header: false }
+    }
+
+    fn body(error: BodyError) -> Self {
+        let error_name = if error == BodyError::NoRoom { BUSY } else { "invalid_request" };
+        Self { error: error_name, ..Self::request(error.to_string()) }
     }
 
     fn of(error: AccessError, by_header: bool) -> Self {
@@ -91,9 +104,15 @@ impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         // RFC 6749 5.2: 401 must answer a client that used the header, all else is 400.
         let is_refused_login = self.by_header && self.error == "invalid_client";
-        let status =
-            if is_refused_login { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        let status = match self.error {
+            BUSY => StatusCode::SERVICE_UNAVAILABLE,
+            _ if is_refused_login => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::BAD_REQUEST,
+        };
         let mut response = (status, no_store(), Json(self)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if is_refused_login {
             let basic = HeaderValue::from_static("Basic realm=\"token\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, basic);
@@ -133,8 +152,9 @@ async fn exchange(admin: &Admin, request: Request) -> Result<Granted, Denied> {
     let login = basic(&parts.headers)?;
     let encoding = Encoding::of(&parts.headers);
     let encoding = encoding.map_err(|error| Denied::request(error.to_string()))?;
-    let body = outflow_body::read(body, encoding, MAX_BODY_BYTES).await;
-    let asked = read(&parts.headers, &body.map_err(|error| Denied::request(error.to_string()))?)?;
+    let mut room = admin.room(UNKNOWN);
+    let body = outflow_body::read_within(body, encoding, MAX_BODY_BYTES, &mut room).await;
+    let asked = read(&parts.headers, &body.map_err(Denied::body)?)?;
     match asked.grant_type.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {

@@ -11,6 +11,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post, put};
 use futures_util::future::BoxFuture;
 use outflow_auth::Auth;
+use outflow_body::Door;
 use outflow_hub::Hub;
 
 use crate::access::Admin;
@@ -119,10 +120,10 @@ routes! {
     get "/v1/openapi.json" => document::show;
 }
 
-/// The routes of this interface, without fallbacks: `server` sets those on the merged router with
+/// The routes of this interface, whose bodies have room by `door`, without fallbacks: `server` sets those on the merged router with
 /// [`crate::no_such_route`] and [`crate::method_not_allowed`].
-pub fn router(hub: Hub, auth: Auth) -> Router {
-    configuration().layer(from_fn(name_request)).with_state(Admin::new(hub, auth))
+pub fn router(hub: Hub, auth: Auth, door: Arc<Door>) -> Router {
+    configuration().layer(from_fn(name_request)).with_state(Admin::new(hub, auth, door))
 }
 
 /// A handler behind a pointer, so that what the router does with handlers is compiled once and not

@@ -1,7 +1,8 @@
 //! The room that bodies on their way in take, over all requests and for each project.
 //!
 //! Made by `server`, once for publishing and mailboxes together, which call it before they read a
-//! body and while they do. Invariants: what is held stays within what the door was made with, whatever
+//! body and while they do, and once for the small bodies of requests that configure, ask for a stream
+//! or for a token. Invariants: what is held stays within what the door was made with, whatever
 //! bodies expand to; one project holds at most its share, so that a tenant who announces large bodies and never
 //! sends them keeps out nobody but itself; whoever has room does not wait for more; what a project
 //! costs is gone when it holds nothing.
@@ -46,28 +47,44 @@ struct Shares {
 /// Room for one body, given back when dropped.
 #[derive(Debug)]
 pub struct Held {
-    share: OwnedSemaphorePermit,
-    room: OwnedSemaphorePermit,
+    /// The project's, and all.
+    from: [Arc<Semaphore>; 2],
+    permits: Option<Permits>,
     /// What has come of the body, decoded.
     bytes: u64,
 }
 
+/// Of the project's share, and of all the room: as many of each.
+#[derive(Debug)]
+struct Permits(OwnedSemaphorePermit, OwnedSemaphorePermit);
+
 impl Room for Held {
     async fn grow(&mut self, bytes: usize) -> bool {
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        let held = self.room.num_permits() as u64;
+        let held = self.permits.as_ref().map_or(0, |held| held.1.num_permits()) as u64;
         let more = self.bytes.div_ceil(ROOM_UNIT).saturating_sub(held);
         if more == 0 {
             return true;
         }
         let Ok(more) = u32::try_from(more) else { return false };
-        let take = |part: &OwnedSemaphorePermit| {
-            part.semaphore().clone().try_acquire_many_owned(more).ok()
-        };
-        let Some((share, room)) = take(&self.share).zip(take(&self.room)) else { return false };
-        self.share.merge(share);
-        self.room.merge(room);
+        let [share, room] = &self.from;
+        let Some(taken) = Permits::now(share, room, more) else { return false };
+        match &mut self.permits {
+            Some(held) => {
+                held.0.merge(taken.0);
+                held.1.merge(taken.1);
+            }
+            none => *none = Some(taken),
+        }
         true
+    }
+}
+
+impl Permits {
+    /// So many units, if they are there.
+    fn now(share: &Arc<Semaphore>, room: &Arc<Semaphore>, units: u32) -> Option<Self> {
+        let take = |part: &Arc<Semaphore>| part.clone().try_acquire_many_owned(units).ok();
+        take(share).zip(take(room)).map(|(share, room)| Self(share, room))
     }
 }
 
@@ -104,22 +121,27 @@ impl Door {
         let units = u32::try_from(expected.min(limit).div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
         let share = self.share(project);
         // The usual case needs no timer.
-        if let Ok(share) = share.clone().try_acquire_many_owned(units)
-            && let Ok(room) = self.room.clone().try_acquire_many_owned(units)
-        {
-            return Ok(Held { share, room, bytes: 0 });
-        }
-        match tokio::time::timeout(ROOM_WAIT, self.wait(share, units)).await {
-            Ok(Ok(held)) => Ok(held),
-            Ok(Err(_)) | Err(_) => Err(BodyError::NoRoom),
-        }
+        let permits = match Permits::now(&share, &self.room, units) {
+            Some(permits) => permits,
+            None => match tokio::time::timeout(ROOM_WAIT, self.wait(&share, units)).await {
+                Ok(Ok(permits)) => permits,
+                Ok(Err(_)) | Err(_) => return Err(BodyError::NoRoom),
+            },
+        };
+        Ok(Held { from: [share, self.room.clone()], permits: Some(permits), bytes: 0 })
+    }
+
+    /// No room yet, for a body that takes it as it comes and waits for none: a small one, of whoever
+    /// it may be. What many announce and do not send keeps nobody out.
+    #[must_use]
+    pub fn growing(&self, project: &str) -> Held {
+        Held { from: [self.share(project), self.room.clone()], permits: None, bytes: 0 }
     }
 
     /// The project's own share first: who waits for it takes no room from others meanwhile.
-    async fn wait(&self, share: Arc<Semaphore>, units: u32) -> Result<Held, AcquireError> {
-        let share = share.acquire_many_owned(units).await?;
-        let room = self.room.clone().acquire_many_owned(units).await?;
-        Ok(Held { share, room, bytes: 0 })
+    async fn wait(&self, share: &Arc<Semaphore>, units: u32) -> Result<Permits, AcquireError> {
+        let share = share.clone().acquire_many_owned(units).await?;
+        Ok(Permits(share, self.room.clone().acquire_many_owned(units).await?))
     }
 
     fn share(&self, project: &str) -> Arc<Semaphore> {
@@ -191,5 +213,16 @@ mod tests {
         assert_eq!(held(&door, "greedy", BODY as u64).await.unwrap_err(), BodyError::NoRoom);
         drop((kept, more));
         assert!(held(&door, "greedy", BODY as u64).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_grows_takes_what_came_and_waits_for_nothing() {
+        let door = Door::new(8 * BODY, BODY);
+        let mut many: Vec<_> = (0..1_000).map(|_| door.growing("p")).collect();
+        assert!(many[0].grow(BODY).await && many[1].grow(BODY).await && !many[2].grow(1).await);
+        let mut other = door.growing("other");
+        assert!(other.grow(BODY).await);
+        drop(many.remove(0));
+        assert!(many[1].grow(BODY).await);
     }
 }

@@ -10,7 +10,8 @@ pub struct Options {
     /// How many requests a second a project may make, and how many at once after a rest (reference
     /// 3.1: 1,000).
     pub requests_per_second: u32,
-    /// How many bytes of payloads a project may have on their way in at once.
+    /// How many bytes of payloads may be on their way in at once, over all projects; one project has
+    /// a quarter of that at most.
     pub held_bytes: usize,
     /// How long a payload may wait for its commit before it is answered 504. It may be stored all
     /// the same: a client that tries again may store it twice.
@@ -22,7 +23,7 @@ impl Default for Options {
         Self {
             max_payload_bytes: 254_000,
             requests_per_second: 1_000,
-            held_bytes: 64 << 20,
+            held_bytes: 256 << 20,
             commit_timeout: Duration::from_secs(20),
         }
     }

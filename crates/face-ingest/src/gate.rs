@@ -1,8 +1,10 @@
-//! How much each project may send: requests a second by a token bucket, and bytes at once.
+//! How much each project may send: requests a second by a token bucket, and bytes at once; and how
+//! many bytes all may.
 //!
 //! Called by [`crate::listen`] once a request is known to be a project's, so that nobody uses up
 //! what is another's. Invariants: what a project is refused or waits for costs no other anything; a
-//! project that sends nothing costs nothing.
+//! project that sends nothing costs nothing; what all hold together is bounded, of which one project
+//! has a quarter at most.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use tokio::time::Instant;
 const UNIT_BYTES: usize = 1024;
 /// How long a request may wait for room for its payload.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// A project may hold this part of all the room.
+const PROJECT_PART: usize = 4;
 /// From how many gates on those of idle projects are looked for.
 const MIN_GATES: usize = 64;
 
@@ -25,7 +29,10 @@ const MIN_GATES: usize = 64;
 #[derive(Debug)]
 pub struct Gates {
     per_second: f64,
+    /// The room of one project, in units.
     units: usize,
+    /// The room of all.
+    all: Arc<Semaphore>,
     used: RwLock<Used>,
 }
 
@@ -44,6 +51,7 @@ pub struct Gate {
     per_second: f64,
     bucket: Mutex<Bucket>,
     room: Arc<Semaphore>,
+    all: Arc<Semaphore>,
 }
 
 /// Requests that may be made now, refilled evenly.
@@ -54,12 +62,18 @@ struct Bucket {
 }
 
 impl Gates {
-    /// Gates that let `per_second` requests and `held_bytes` through, for each project.
+    /// Gates that let `per_second` requests of each project through, and `held_bytes` of all. A
+    /// payload has at most `payload_bytes`: there is room for one of each project, at least.
     #[must_use]
-    pub fn new(per_second: u32, held_bytes: usize) -> Self {
-        let units = (held_bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+    pub fn new(per_second: u32, held_bytes: usize, payload_bytes: usize) -> Self {
+        let units = |bytes: usize| bytes.div_ceil(UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
         let used = Used { by_project: HashMap::new(), most: MIN_GATES };
-        Self { per_second: f64::from(per_second.max(1)), units, used: RwLock::new(used) }
+        Self {
+            per_second: f64::from(per_second.max(1)),
+            units: units((held_bytes / PROJECT_PART).max(payload_bytes)),
+            all: Arc::new(Semaphore::new(units(held_bytes.max(payload_bytes)))),
+            used: RwLock::new(used),
+        }
     }
 
     /// The gate of a project.
@@ -74,6 +88,7 @@ impl Gates {
                 per_second: self.per_second,
                 bucket: Mutex::new(Bucket { level: self.per_second, at: now }),
                 room: Arc::new(Semaphore::new(self.units)),
+                all: self.all.clone(),
             })
         };
         let mut used = self.used.write();
@@ -124,7 +139,8 @@ impl Gate {
     /// Room for one payload: none until it grows; given back when dropped.
     #[must_use]
     pub fn room(&self) -> Held {
-        Held { room: self.room.clone(), bytes: 0, units: 0, permit: None }
+        let (room, all) = (self.room.clone(), self.all.clone());
+        Held { room, all, bytes: 0, units: 0, permits: None }
     }
 }
 
@@ -135,10 +151,15 @@ impl Gate {
 #[derive(Debug)]
 pub struct Held {
     room: Arc<Semaphore>,
+    all: Arc<Semaphore>,
     bytes: usize,
     units: usize,
-    permit: Option<OwnedSemaphorePermit>,
+    permits: Option<Permits>,
 }
+
+/// Of the project's room, and of all the room.
+#[derive(Debug)]
+struct Permits(OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Held {
     /// Takes room for `bytes` more, which only the first ones wait for; says whether there was any.
@@ -150,14 +171,22 @@ impl Held {
         }
         let units = u32::try_from(more).ok()?;
         // The usual case needs no timer.
-        let now = self.room.clone().try_acquire_many_owned(units).ok();
-        match (now, &mut self.permit) {
-            (Some(permit), Some(held)) => held.merge(permit),
-            (Some(permit), none) => *none = Some(permit),
+        let now = |room: &Arc<Semaphore>| room.clone().try_acquire_many_owned(units).ok();
+        match (now(&self.room).zip(now(&self.all)), &mut self.permits) {
+            (Some((own, all)), Some(held)) => {
+                held.0.merge(own);
+                held.1.merge(all);
+            }
+            (Some((own, all)), none) => *none = Some(Permits(own, all)),
             (None, Some(_)) => return None,
             (None, none) => {
-                let wait = self.room.clone().acquire_many_owned(units);
-                *none = Some(tokio::time::timeout(ROOM_WAIT, wait).await.ok()?.ok()?);
+                // The project's own first: who waits for it takes no room from others meanwhile.
+                let wait = async {
+                    let own = self.room.clone().acquire_many_owned(units).await.ok()?;
+                    let all = self.all.clone().acquire_many_owned(units).await.ok()?;
+                    Some(Permits(own, all))
+                };
+                *none = Some(tokio::time::timeout(ROOM_WAIT, wait).await.ok()??);
             }
         }
         self.units += more;
@@ -177,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_project_has_its_requests_a_second_and_others_theirs() {
-        let gates = Gates::new(10, 1 << 20);
+        let gates = Gates::new(10, 4 << 20, 1);
         let project = |name| ProjectId::new(name).unwrap();
         let greedy = gates.of(&project("greedy"));
         let passed = (0..100).filter(|_| greedy.pass().is_ok()).count();
@@ -193,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn projects_that_come_and_go_leave_nothing_behind_and_those_that_send_stay_bounded() {
-        let gates = Gates::new(10, 4 << 10);
+        let gates = Gates::new(10, 16 << 10, 1);
         let project = |name: &str| ProjectId::new(name).unwrap();
         let (greedy, hasty) = (project("greedy"), project("hasty"));
         let mut held = gates.of(&greedy).room();
@@ -217,7 +246,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn room_is_given_back() {
-        let gate = Gates::new(1, 4 << 10).of(&ProjectId::new("acme").unwrap());
+        let gate = Gates::new(1, 16 << 10, 1).of(&ProjectId::new("acme").unwrap());
         let (mut first, mut second) = (gate.room(), gate.room());
         for _ in 0..1000 {
             assert!(first.grow(4).await, "bytes are counted, not pieces");
@@ -229,7 +258,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_room_does_not_wait_for_more() {
-        let gate = Gates::new(1, 4 << 10).of(&ProjectId::new("acme").unwrap());
+        let gate = Gates::new(1, 16 << 10, 1).of(&ProjectId::new("acme").unwrap());
         let (mut first, mut second) = (gate.room(), gate.room());
         assert!(first.grow(2 << 10).await && second.grow(2 << 10).await);
         let begun = Instant::now();
@@ -242,5 +271,26 @@ mod tests {
             drop(second);
         });
         assert!(grown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_projects_together_are_bounded() {
+        let gates = Gates::new(1, 16 << 10, 1);
+        let gate = |n: usize| gates.of(&ProjectId::new(&format!("p{n}")).unwrap());
+        let mut held = Vec::new();
+        for n in 0..4 {
+            let mut room = gate(n).room();
+            assert!(room.grow(4 << 10).await);
+            held.push(room);
+        }
+        // There is no room, and none comes for as long as one may wait.
+        let begun = Instant::now();
+        assert!(!gate(4).room().grow(1).await);
+        assert_eq!(begun.elapsed(), ROOM_WAIT);
+        held.pop();
+        let mut room = gate(4).room();
+        assert!(room.grow(3 << 10).await && gate(5).room().grow(1 << 10).await);
+        // What waited in vain holds nothing: the project has its whole room.
+        assert!(room.grow(1 << 10).await && !room.grow(1).await);
     }
 }

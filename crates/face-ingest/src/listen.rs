@@ -45,7 +45,8 @@ struct Face {
 
 /// The routes of this face. Puts its metrics into `registry`.
 pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -> Router {
-    let gates = Gates::new(options.requests_per_second, options.held_bytes);
+    let (held, largest) = (options.held_bytes, options.max_payload_bytes);
+    let gates = Gates::new(options.requests_per_second, held, largest);
     let metrics = Metrics::register(registry);
     let face = Face { hub, auth, options, gates, metrics, lines: Sparingly::default() };
     Router::new().route("/stream/v0/data/{stream}", post(answer)).with_state(Arc::new(face))

@@ -13,7 +13,7 @@ use axum::routing::{any, get};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT, VARY};
 use http::request::Parts;
 use outflow_auth::Auth;
-use outflow_body::Encoding;
+use outflow_body::{Door, Encoding};
 use outflow_face::sparingly::Sparingly;
 use outflow_face::{Peer, Problem, RequestId};
 use outflow_hub::{Hub, ReadRequest, ReadSession, Start, Stream};
@@ -46,14 +46,23 @@ struct Face {
     hub: Hub,
     auth: Auth,
     options: Options,
+    /// The room for bodies.
+    door: Arc<Door>,
     metrics: Metrics,
     refusals: Sparingly,
 }
 
-/// The routes of this face. Puts its metrics into `registry`.
-pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -> Router {
+/// The routes of this face, whose requests' bodies have room by `door`. Puts its metrics into
+/// `registry`.
+pub fn router(
+    hub: Hub,
+    auth: Auth,
+    options: Options,
+    door: Arc<Door>,
+    registry: &mut Registry,
+) -> Router {
     let metrics = Metrics::register(registry);
-    let face = Arc::new(Face { hub, auth, options, metrics, refusals: Sparingly::default() });
+    let face = Arc::new(Face { hub, auth, options, door, metrics, refusals: Sparingly::default() });
     // Rule 1: with and without the slash. Every method comes here, to be refused in JSON.
     Router::new()
         .route("/api/events", any(events))
@@ -152,9 +161,11 @@ async fn open_airship(
     })?;
     let encoding = Encoding::of(&parts.headers)?;
     let body = body.take().unwrap_or_default();
-    let bytes = outflow_body::read(body, encoding, face.options.max_request_bytes).await?;
+    let (limit, mut room) =
+        (face.options.max_request_bytes, face.door.growing(project.id.as_str()));
+    let bytes = outflow_body::read_within(body, encoding, limit, &mut room).await?;
     let wanted = Wanted::read(&request::Body::read(&bytes)?, route)?;
-    drop(bytes);
+    drop((bytes, room));
     let stream = face.hub.stream(&project.id, &project.default_stream).ok_or_else(no_data)?;
     let read = ReadRequest {
         start: begin(face, &grant, &stream, wanted.cursor.as_deref(), wanted.start).await?,

@@ -42,6 +42,10 @@ use crate::tasks::Tasks;
 /// ([`client_id_wait`](outflow_broker::Limits::client_id_wait)).
 const BROKER_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many bytes of the small bodies may be held at once, over all requests: of those that configure,
+/// that ask for a stream and that ask for a token. One project holds a quarter at most.
+const SMALL_BODIES: usize = 64 << 20;
+
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -177,7 +181,10 @@ impl Core {
         let door = Arc::new(Door::new(limits.held_body_bytes, largest));
         let (hub, auth) = (self.hub.clone(), self.auth.clone());
         let names = self.registry.sub_registry_with_prefix("outflow");
-        let ndjson = outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, names);
+        // Apart from the others: where events fill theirs, an operator still gets through.
+        let small = Arc::new(Door::new(SMALL_BODIES, 0));
+        let ndjson =
+            outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, small.clone(), names);
         let ingest = ingest_options(config);
         let ingest = outflow_face_ingest::router(hub.clone(), auth.clone(), ingest, names);
         let app = ndjson
@@ -189,7 +196,7 @@ impl Core {
                 publish,
                 Arc::clone(&door),
             ))
-            .merge(outflow_admin::router(hub.clone(), auth.clone()))
+            .merge(outflow_admin::router(hub.clone(), auth.clone(), small))
             .merge(outflow_face_sse::router(hub.clone(), auth.clone(), config.sse.options(), names))
             .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
@@ -467,8 +474,8 @@ fn ingest_options(config: &Config) -> outflow_face_ingest::Options {
     outflow_face_ingest::Options {
         max_payload_bytes: ingest.max_payload_bytes,
         requests_per_second: ingest.requests_per_second,
+        held_bytes: ingest.held_payload_bytes,
         commit_timeout: Duration::from_millis(ingest.commit_timeout_ms),
-        ..outflow_face_ingest::Options::default()
     }
 }
 

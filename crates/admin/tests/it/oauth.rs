@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
+use outflow_body::Room as _;
 use serde_json::{Value, json};
 
 use crate::api_keys::make;
-use crate::stage::{Answer, Stage};
+use crate::stage::{Answer, ROOM, Stage};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -143,4 +144,30 @@ async fn who_logs_in_by_a_header_is_refused_by_one() {
         (AUTHORIZATION.as_str(), basic.as_str()),
     ];
     assert_eq!(ask(&stage, &other, grant).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_many_send_at_once_is_bounded() {
+    let stage = Stage::new().await;
+    let (id, secret) = client(&stage).await;
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let mut held = Vec::new();
+    for project in ["a", "b", "c", "d"] {
+        let mut room = stage.small.growing(project);
+        assert!(room.grow(ROOM / 4).await);
+        held.push(room);
+    }
+    let refused = ask(&stage, &[("content-type", FORM)], &form).await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.headers["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    assert_eq!(refused.json()["error"], "temporarily_unavailable");
+    let made = stage.operate(Method::POST, "/v1/projects", json!({ "id": "more" })).await;
+    assert_eq!((made.status.as_u16(), &made.json()["code"]), (503, &json!("unavailable")));
+    assert!(made.headers.contains_key("retry-after"));
+    held.clear();
+    assert_eq!(ask(&stage, &[("content-type", FORM)], &form).await.status, 200);
+    let made = stage.operate(Method::POST, "/v1/projects", json!({ "id": "more" })).await;
+    assert_eq!(made.status, 201, "{made:?}");
 }

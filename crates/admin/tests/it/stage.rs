@@ -41,7 +41,12 @@ pub(crate) struct Stage {
     pub(crate) engine: Arc<MemoryEngine>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) operator: String,
+    /// The room for bodies that configure.
+    pub(crate) small: Arc<Door>,
 }
+
+/// How many bytes of requests that configure may be held at once, here.
+pub(crate) const ROOM: usize = 4 << 20;
 
 pub(crate) const NOW: &str = "2026-03-01T12:00:00.000Z";
 
@@ -78,7 +83,8 @@ impl Stage {
         };
         let operator = auth.issue(operator).await.unwrap().secret.expose().to_owned();
         let door = Arc::new(Door::new(held, limits.body_bytes));
-        let router = outflow_admin::router(hub.clone(), auth.clone())
+        let small = Arc::new(Door::new(ROOM, 0));
+        let router = outflow_admin::router(hub.clone(), auth.clone(), small.clone())
             .merge(outflow_face_publish::router(hub.clone(), auth, limits, door))
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
@@ -88,6 +94,7 @@ impl Stage {
             engine,
             clock,
             operator,
+            small,
         };
         for project in ["acme", "rival"] {
             let made = stage.operate(Method::POST, "/v1/projects", json!({ "id": project })).await;

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 
 use base64::Engine as _;
+use outflow_body::Room as _;
 use outflow_model::{Action, StreamName};
 
-use crate::stand::{DRAIN_PAUSE, Stand, project};
+use crate::stand::{DRAIN_PAUSE, ROOM, Stand, project};
 
 /// The shape that clients read (rule 17).
 fn check_shape(body: &serde_json::Value) {
@@ -90,6 +91,24 @@ async fn bodies_that_cannot_be_read_are_refused() {
     assert_eq!(send("br", b"{}").await, "HTTP/1.1 415 Unsupported Media Type");
     let large = vec![b' '; 3_000_000];
     assert_eq!(send("identity", &large).await, "HTTP/1.1 413 Payload Too Large");
+}
+
+#[tokio::test]
+async fn what_many_send_at_once_is_bounded() {
+    let stand = Stand::new().await;
+    let mut others = stand.door.growing("other");
+    assert!(others.grow(ROOM).await);
+    let mut player = outflow_testkit::transcript::Player::connect(stand.addr).await.unwrap();
+    player.send(stand.plain("{}")).await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(head.field("retry-after"), Some("1"));
+    drop(others);
+    let mut player = outflow_testkit::transcript::Player::connect(stand.addr).await.unwrap();
+    player.send(stand.plain("{}")).await.unwrap();
+    assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
+    // What it took is given back while the stream goes on.
+    assert!(stand.door.growing("other").grow(ROOM).await);
 }
 
 #[tokio::test]

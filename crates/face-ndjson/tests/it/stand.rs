@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_auth::{Auth, CredentialKind, NewCredential, SystemRng};
+use outflow_body::Door;
 use outflow_face::{Counters, Drain, HttpLimits};
 use outflow_face_ndjson::Options;
 use outflow_hub::{Hub, Integration, NewStream, Project, ProjectLimits, Stream, StreamSettings};
@@ -21,6 +22,9 @@ use prometheus_client::registry::Registry;
 /// How often a silent stream is marked, here.
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(50);
 
+/// How many bytes of requests may be held at once, here.
+pub(crate) const ROOM: usize = 128 << 10;
+
 /// How long a draining server holds new streams, here.
 pub(crate) const DRAIN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,6 +35,8 @@ pub(crate) struct Stand {
     pub(crate) auth: Auth,
     pub(crate) engine: Arc<MemoryEngine>,
     pub(crate) registry: Registry,
+    /// The room for bodies.
+    pub(crate) door: Arc<Door>,
     /// Reads all events, with one connection more than two at once.
     pub(crate) token: (CredentialId, String),
     /// Reads compliance events.
@@ -85,7 +91,9 @@ impl Stand {
         .unwrap();
         let options =
             Options { heartbeat: HEARTBEAT, drain_pause: DRAIN_PAUSE, ..Options::default() };
-        let app = outflow_face_ndjson::router(hub.clone(), auth.clone(), options, &mut registry);
+        let door = Arc::new(Door::new(ROOM, ROOM));
+        let (own, room) = (hub.clone(), door.clone());
+        let app = outflow_face_ndjson::router(own, auth.clone(), options, room, &mut registry);
         let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let counters = Arc::new(Counters::default());
@@ -93,7 +101,7 @@ impl Stand {
         tokio::spawn(outflow_face::serve(listener, None, app, limits, Drain::new(), counters));
         let token = issue(&auth, CredentialKind::Token, &[Action::Read]).await;
         let (_, master) = issue(&auth, CredentialKind::Master, &[Action::Compliance]).await;
-        Self { addr, hub, auth, engine, registry, token, master }
+        Self { addr, hub, auth, engine, registry, door, token, master }
     }
 
     pub(crate) async fn key(&self, actions: &[Action]) -> String {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 pub(crate) struct Ingest {
     pub(crate) max_payload_bytes: usize,
     pub(crate) requests_per_second: u32,
+    pub(crate) held_payload_bytes: usize,
     pub(crate) commit_timeout_ms: u64,
 }
 
@@ -22,6 +23,13 @@ impl Ingest {
         refuse(
             !rate.contains(&self.requests_per_second),
             "ingest.requests_per_second: must be 1 to 10000000".into(),
+        );
+        let least = self.max_payload_bytes;
+        refuse(
+            self.held_payload_bytes < least,
+            format!(
+                "ingest.held_payload_bytes: must be ingest.max_payload_bytes, {least}, or more"
+            ),
         );
         let timeout = 100..=600_000;
         refuse(
