@@ -1,13 +1,16 @@
-//! kill -9 while upstream systems send and files land, with a ledger of 202 outside the process.
+//! kill -9 while upstream systems send and files land, with a ledger of 202 outside the process:
+//! JSON, XML, and XML that does not parse, whose bytes land apart.
 //!
 //! `OUTFLOW_KILL_ROUNDS` sets the number of rounds; 5 by default.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use outflow_model::Rng;
 use outflow_model::rng::SeededRng;
 use outflow_testkit::{Options, Server, directory};
@@ -17,7 +20,8 @@ use tokio::time::Instant;
 use crate::reader::{NAME, client};
 
 const SENDERS: u64 = 6;
-const PATH: &str = "/stream/v0/data/is-SampleJson";
+const JSON: &str = "/stream/v0/data/is-SampleJson";
+const XML: &str = "/stream/v0/data/is-SampleXml";
 /// How long the last files may take: their age is a second.
 const LANDED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -45,7 +49,7 @@ async fn every_accepted_payload_is_in_exactly_one_file() {
         let server = Server::start(&options).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let senders: Vec<_> = (0..SENDERS)
-            .map(|who| tokio::spawn(send(server.url(PATH), round, who, Arc::clone(&stop))))
+            .map(|who| tokio::spawn(send(server.url(""), round, who, Arc::clone(&stop))))
             .collect();
         tokio::time::sleep(Duration::from_millis(200 + rng.below(2_000))).await;
         server.kill().await.unwrap();
@@ -55,7 +59,10 @@ async fn every_accepted_payload_is_in_exactly_one_file() {
         }
         landed(dir.path(), &format!("seed {seed} round {round}"));
     }
-    assert!(ledger.len() > rounds as usize * 20, "only {} were accepted", ledger.len());
+    for kind in ["json", "xml", "failed"] {
+        let of_kind = ledger.iter().filter(|id| id.starts_with(kind)).count();
+        assert!(of_kind > rounds as usize * 5, "only {of_kind} of {kind} were accepted");
+    }
     let server = Server::start(&options).await.unwrap();
     let when = format!("seed {seed} at the end");
     let end = Instant::now() + LANDED_WITHIN;
@@ -71,18 +78,37 @@ async fn every_accepted_payload_is_in_exactly_one_file() {
     assert!(server.terminate(Duration::from_secs(20)).await.unwrap().success());
 }
 
+/// What a sender sends: its kind, where to, and as what.
+fn kind(who: u64) -> (&'static str, &'static str, &'static str) {
+    match who % 3 {
+        0 => ("json", JSON, "application/json"),
+        1 => ("xml", XML, "application/xml"),
+        _ => ("failed", XML, "application/xml"),
+    }
+}
+
+fn payload(kind: &str, id: &str) -> String {
+    let text = "y".repeat(150);
+    match kind {
+        "json" => format!("{{\"id\":\"{id}\",\n\"text\":\"{text}\"}}"),
+        "xml" => format!("<record id='{id}'>\n<text>{text}</text></record>"),
+        // It never ends.
+        _ => format!("<record id='{id}'><text>{text}</text>"),
+    }
+}
+
 /// Sends until the server is gone; gives what was accepted.
-async fn send(url: String, round: u64, who: u64, stop: Arc<AtomicBool>) -> Vec<String> {
+async fn send(server: String, round: u64, who: u64, stop: Arc<AtomicBool>) -> Vec<String> {
     let client = client();
     let mut accepted = Vec::new();
     let mut number = 0;
+    let (kind, path, content_type) = kind(who);
     while !stop.load(Ordering::SeqCst) {
-        let id = format!("{round}-{who}-{number:08}");
+        let id = format!("{kind}-{round}-{who}-{number:08}");
         number += 1;
-        let body = format!("{{\"id\":\"{id}\",\n\"text\":\"{}\"}}", "y".repeat(150));
-        let request =
-            client.post(&url).bearer_auth(NAME).header("content-type", "application/json");
-        let Ok(answer) = request.body(body).send().await else { break };
+        let request = client.post(format!("{server}{path}")).bearer_auth(NAME);
+        let request = request.header("content-type", content_type).body(payload(kind, &id));
+        let Ok(answer) = request.send().await else { break };
         if answer.status() != 202 {
             break;
         }
@@ -92,7 +118,7 @@ async fn send(url: String, round: u64, who: u64, stop: Arc<AtomicBool>) -> Vec<S
 }
 
 /// The ids in all files that have their names, with their files; none may be there twice.
-fn landed(dir: &Path, when: &str) -> HashMap<String, String> {
+fn landed(dir: &Path, when: &str) -> HashMap<String, PathBuf> {
     let mut found = HashMap::new();
     let mut folders = vec![dir.join("landing")];
     while let Some(folder) = folders.pop() {
@@ -100,23 +126,71 @@ fn landed(dir: &Path, when: &str) -> HashMap<String, String> {
         for entry in entries {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                assert!(!path.ends_with("_failed"), "{when}: {}", path.display());
                 folders.push(path);
                 continue;
             }
-            let name = path.display().to_string();
-            if name.ends_with(".part") {
+            if path.extension().is_some_and(|ending| ending == "part") {
                 continue;
             }
-            let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.ends_with('\n'), "{when}: {name} is not whole");
-            for line in text.lines() {
-                let row: Value = serde_json::from_str(line).unwrap();
-                let id = row["id"].as_str().unwrap().to_owned();
-                let before = found.insert(id.clone(), name.clone());
-                assert_eq!(before, None, "{when}: {id} is in {name} as well");
+            for id in ids(&path, when) {
+                let before = found.insert(id.clone(), path.clone());
+                assert_eq!(before, None, "{when}: {id} is in {} as well", path.display());
             }
         }
     }
     found
+}
+
+/// The ids in one whole file: of rows, or of what could not be one.
+fn ids(path: &Path, when: &str) -> Vec<String> {
+    let (name, bytes) = (path.display(), std::fs::read(path).unwrap());
+    if path.extension().is_some_and(|ending| ending == "cbor") {
+        let mut texts = texts(&bytes).unwrap_or_else(|| panic!("{when}: {name} is not whole"));
+        texts.retain(|text| text.starts_with("xml-"));
+        return texts;
+    }
+    let is_failed = path.parent().unwrap().ends_with("_failed");
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.ends_with('\n'), "{when}: {name} is not whole");
+    let id = |line: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        if !is_failed {
+            return row["id"].as_str().unwrap().to_owned();
+        }
+        // With its bytes and why.
+        let sent = STANDARD.decode(row["payload_base64"].as_str().unwrap()).unwrap();
+        let sent = String::from_utf8(sent).unwrap();
+        let id = sent.split('\'').nth(1).unwrap();
+        assert_eq!(sent, payload("failed", id), "{when}: {name}");
+        assert_ne!(row["reason"].as_str().unwrap(), "", "{when}: {name}");
+        id.to_owned()
+    };
+    text.lines().map(id).collect()
+}
+
+/// All texts in a landed CBOR file, an array of unknown length of maps, lists and texts (RFC 8949
+/// 3.2.2); `None` when it is not whole.
+fn texts(file: &[u8]) -> Option<Vec<String>> {
+    let mut rest = file.strip_prefix(&[0x9F])?;
+    let mut found = Vec::new();
+    while rest != [0xFF] {
+        let (&first, after) = rest.split_first()?;
+        let (bytes, after) = match first & 0x1F {
+            short @ 0..=23 => (vec![short], after),
+            24 => (after.get(..1)?.to_vec(), after.get(1..)?),
+            25 => (after.get(..2)?.to_vec(), after.get(2..)?),
+            _ => return None,
+        };
+        let length = bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
+        // What is within maps and lists follows and is taken as it comes.
+        rest = match first >> 5 {
+            3 => {
+                found.push(String::from_utf8(after.get(..length)?.to_vec()).ok()?);
+                after.get(length..)?
+            }
+            4 | 5 => after,
+            _ => return None,
+        };
+    }
+    Some(found)
 }
