@@ -19,9 +19,10 @@ pub enum BenchCommand {
     Replay(Options),
     /// Live events to 1, 100 and 1,000 readers, plain and gzip.
     Fanout(Options),
-    /// Live events to 1, 100 and 1,000 readers as server-sent events.
+    /// Live events to 1, 100, 1,000 and 10,000 readers as server-sent events.
     Sse(Options),
-    /// Extraction of a keyed stream's entities while 5,000 changes a second are written.
+    /// Extraction of a keyed stream's entities to a reader while at least 5,000 changes a second are
+    /// written.
     Extraction(Options),
     /// From publish to reader at half load.
     Latency(Options),
@@ -81,9 +82,10 @@ pub struct Options {
     /// Events that the replay reads.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     pub replay_events: u64,
-    /// Largest number of readers in the fan-out.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub readers: u32,
+    /// Largest number of readers in the fan-out; 1,000 of lines and 10,000 of server-sent events
+    /// unless given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub readers: Option<u32>,
     /// Entities of the extraction.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub entities: u64,

@@ -12,7 +12,10 @@ use crate::report::{Report, Run};
 use crate::target::{Encoding, Target};
 use crate::workload::Workload;
 
-const READERS: [u32; 3] = [1, 100, 1_000];
+const READERS: [u32; 4] = [1, 100, 1_000, 10_000];
+/// The most readers, unless it is said: of lines and of server-sent events.
+const LINES_MAX: u32 = 1_000;
+const SSE_MAX: u32 = 10_000;
 /// Events of one publish: a busy feed, not a backfill.
 const BATCH: u64 = 100;
 /// Deliveries of one run, over all readers; few readers get fewer, so that publishing does not
@@ -25,7 +28,7 @@ pub(crate) async fn measure(
     options: &Options,
     report: &mut Report,
 ) -> Result<(), BenchError> {
-    for readers in counts(options) {
+    for readers in counts(options, LINES_MAX) {
         for encoding in [Encoding::Plain, Encoding::Gzip] {
             let mut runs = Vec::new();
             for _ in 0..options.runs {
@@ -43,7 +46,7 @@ pub(crate) async fn measure_sse(
     options: &Options,
     report: &mut Report,
 ) -> Result<(), BenchError> {
-    for readers in counts(options) {
+    for readers in counts(options, SSE_MAX) {
         let mut runs = Vec::new();
         for _ in 0..options.runs {
             runs.push(run(target, options, readers, Door::Sse).await?);
@@ -53,9 +56,9 @@ pub(crate) async fn measure_sse(
     Ok(())
 }
 
-fn counts(options: &Options) -> Vec<u32> {
-    let fewer = READERS.into_iter().filter(|&count| count < options.readers);
-    fewer.chain([options.readers]).collect()
+fn counts(options: &Options, most: u32) -> Vec<u32> {
+    let most = options.readers.unwrap_or(most);
+    READERS.into_iter().filter(|&count| count < most).chain([most]).collect()
 }
 
 /// What readers ask for.

@@ -22,6 +22,9 @@ pub(crate) struct Run {
     pub(crate) p999_us: Option<u64>,
     /// Server CPU microseconds for each event.
     pub(crate) cpu_us: Option<f64>,
+    /// Events a second that were written beside what is measured, where the scene has such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) beside: Option<f64>,
     /// What the numbers above do not say.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) note: String,

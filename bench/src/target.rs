@@ -319,8 +319,17 @@ impl Target {
     }
 
     pub(crate) fn sse_request(&self, stream: &str, query: &str) -> Vec<u8> {
+        self.listen_request(&format!("streams/{stream}/sse?{query}"))
+    }
+
+    /// A whole request for what extractions send.
+    pub(crate) fn load_request(&self, query: &str) -> Vec<u8> {
+        self.listen_request(&format!("feed/load?{query}"))
+    }
+
+    fn listen_request(&self, path: &str) -> Vec<u8> {
         format!(
-            "GET /v1/projects/{PROJECT}/streams/{stream}/sse?{query} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\
+            "GET /v1/projects/{PROJECT}/{path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\
              Authorization: Bearer {}\r\n\r\n",
             self.token
         )
