@@ -52,6 +52,27 @@ const CASES = {
     same(numbers.join(), '0,1,2,3,4')
     if (opened < 3) throw new Error(`${opened} connections`)
   },
+  'EventSource goes on after its last id when the server was restarted': async () => {
+    const heard = []
+    // The address says to begin at the earliest: only the id that the browser sends goes before that.
+    const source = new EventSource(`${SETTINGS.feed}&from=earliest`)
+    let opened = 0
+    source.onopen = () => (opened += 1)
+    source.onmessage = (event) => heard.push({ number: `message ${event.data}` })
+    source.addEventListener('create', (event) =>
+      heard.push({ number: JSON.parse(event.data.split('\n')[0]).ref.ids.account_no, id: event.lastEventId })
+    )
+    await until('what there was', () => heard.length >= 5)
+    const answer = await fetch('/restart', { method: 'POST' })
+    if (!answer.ok) throw new Error(await answer.text())
+    await until('what came afterwards', () => heard.length >= 6, 30000)
+    // What came twice would be here by now.
+    await sleep(500)
+    source.close()
+    same(heard.map((event) => event.number).join(), '0,1,2,3,4,5')
+    same(new Set(heard.map((event) => event.id)).size, 6)
+    if (opened < 2) throw new Error('the server was not restarted')
+  },
   'every path connects': async () => {
     for (const path of ['/stomp', '/ws', '/']) await (await connect(path)).deactivate()
   },

@@ -2,14 +2,20 @@
 `requests` auth object that is asked for the token anew at each connection, data split at the newline."""
 
 import json
+import os
+import pathlib
+import sqlite3
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import uuid
 
 import requests
-from requests.auth import AuthBase
+from client_credentials import Token
 from sseclient import SSEClient
-from stand import OPERATOR, PROJECT
+from stand import KEY, OPERATOR, PROJECT, URL
 
 TYPES = [
     {"name": "Account", "keys": [["account_no"], ["userid"]], "group": "Customers"},
@@ -23,28 +29,16 @@ def call(method, path, body=None):
     return answer.json() if answer.content else None
 
 
-class Token(AuthBase):
-    """Puts a token into each request; counts how often it was asked."""
-
-    def __init__(self, secret):
-        self.secret = secret
-        self.asked = 0
-
-    def __call__(self, request):
-        self.asked += 1
-        request.headers["Authorization"] = f"Bearer {self.secret}"
-        return request
-
-
 def reader():
-    """A new token that reads the project."""
-    return Token(call("POST", "/keys", {"name": "feeds", "actions": ["read"]})["secret"])
+    """What gets a token for each connection, of a new API key that reads feeds."""
+    key = call("POST", "/api-keys", {"name": "feeds", "scopes": ["feed:read"]})
+    return Token(URL, key["id"], key["secret"])
 
 
-def keyed():
+def keyed(**settings):
     """A new keyed stream."""
     name = f"billing-{uuid.uuid4().hex[:12]}"
-    call("POST", "/streams", {"name": name, "entities": TYPES, "retention": {"age_ms": 48 * 3_600_000}})
+    call("POST", "/streams", {"name": name, "entities": TYPES, **settings})
     return name
 
 
@@ -99,15 +93,47 @@ class Feed(threading.Thread):
         return self.found
 
 
-def fold(events):
-    """A copy of the source: every event in order of time and tick."""
-    copy = {}
-    for kind, header, payload in sorted(events, key=lambda event: (event[1]["tstamp"], event[1]["tick"])):
-        entity = json.dumps(header["ref"]["ids"] | {"type": header["ref"]["type"]}, sort_keys=True)
-        if kind == "delete":
-            copy.pop(entity, None)
-        elif kind == "update":
-            copy.setdefault(entity, {}).update(payload)
-        else:
-            copy[entity] = payload
-    return copy
+class Coordinator:
+    """The program `coordinate.py`, which may be killed, and what is in its file."""
+
+    def __init__(self, stream):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.folder.name, "copy")
+        self.stream, self.auth, self.process = stream, reader().form, None
+        self.start()
+
+    def start(self):
+        program = pathlib.Path(__file__).with_name("coordinate.py")
+        arguments = [URL, KEY, self.stream, self.path, self.auth["client_id"], self.auth["client_secret"]]
+        self.process = subprocess.Popen([sys.executable, program, *arguments])
+
+    def kill(self):
+        assert self.process.poll() is None, "the program has ended by itself"
+        self.process.kill()
+        self.process.wait()
+
+    def ask(self, query):
+        file = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)
+        try:
+            return file.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            # It is only just making its tables.
+            assert "no such table" in str(error), error
+            return []
+        finally:
+            file.close()
+
+    def progress(self, column):
+        """How many connections or events each feed has had."""
+        return dict(self.ask(f"SELECT feed, {column} FROM place")) if os.path.exists(self.path) else {}
+
+    def copy(self):
+        rows = self.ask("SELECT entity, fields FROM copy WHERE fields IS NOT NULL")
+        return {entity: json.loads(fields) for entity, fields in rows}
+
+    def until(self, holds, what, within=120):
+        end = time.monotonic() + within
+        while not holds():
+            assert self.process.poll() is None, "the program has ended by itself"
+            assert time.monotonic() < end, f"{what}: not within {within} s: {self.progress('events')}"
+            time.sleep(0.005)

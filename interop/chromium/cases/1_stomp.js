@@ -4,13 +4,15 @@
 const { spawn } = require('node:child_process')
 const { readFileSync, mkdtempSync, rmSync } = require('node:fs')
 const http = require('node:http')
+const net = require('node:net')
 const os = require('node:os')
 const path = require('node:path')
+const readline = require('node:readline')
 
 const SERVER = process.argv[2].replace(/\/$/, '')
 const PROJECT = `${SERVER}/v1/projects/sample_connection`
 const OPERATOR = { Authorization: `Bearer ${process.env.OUTFLOW_OPERATOR_TOKEN}`, 'Content-Type': 'application/json' }
-const PATIENCE = 60000
+const PATIENCE = 90000
 
 async function post(path, body) {
   const answer = await fetch(PROJECT + path, { method: 'POST', headers: OPERATOR, body: JSON.stringify(body) })
@@ -22,12 +24,27 @@ async function key() {
   return (await post('/keys', { name: 'browser', actions: ['read', 'publish', 'manage'] })).secret
 }
 
+// Has the server restarted, and waits until it is.
+function restart() {
+  const [host, port] = process.env.OUTFLOW_CONTROL.split(':')
+  return new Promise((resolve, reject) => {
+    const control = net.connect(Number(port), host, () => control.write('restart\n'))
+    control.on('error', reject)
+    readline.createInterface({ input: control }).once('line', (line) => {
+      control.destroy()
+      line === 'ok' ? resolve() : reject(new Error(line))
+    })
+  })
+}
+
+const stream = `billing-${Date.now()}`
+const change = (number) => ({ type: 'create', ref: { type: 'Account', ids: { account_no: number } }, body: {} })
+const publish = (...numbers) => post(`/streams/${stream}/events`, numbers.map(change))
+
 // A change feed of five events, with a token that ends soon enough to stand in an address.
 async function feed() {
-  const stream = `billing-${Date.now()}`
   await post('/streams', { name: stream, entities: [{ name: 'Account', keys: [['account_no']] }] })
-  const change = (number) => ({ type: 'create', ref: { type: 'Account', ids: { account_no: number } }, body: {} })
-  await post(`/streams/${stream}/events`, [0, 1, 2, 3, 4].map(change))
+  await publish(0, 1, 2, 3, 4)
   const { id, secret } = await post('/api-keys', { name: 'browser', scopes: ['feed:read'] })
   const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: id, client_secret: secret })
   const answer = await fetch(`${SERVER}/oauth2/token`, { method: 'POST', body: form })
@@ -46,7 +63,12 @@ function serve(html, library) {
   let finish
   const done = new Promise((resolve) => (finish = resolve))
   const server = http.createServer((request, response) => {
-    if (request.method === 'POST') {
+    if (request.url === '/restart') {
+      restart()
+        .then(() => publish(5))
+        .then(() => response.end())
+        .catch((error) => response.writeHead(500).end(String(error)))
+    } else if (request.method === 'POST') {
       let said = ''
       request.on('data', (piece) => (said += piece))
       request.on('end', () => {

@@ -32,7 +32,6 @@ no_accept_encoding_is_gzip() {
 }
 
 zstd() {
-    curl -V | grep -q zstd || { echo "this curl knows no zstd"; return 0; }
     local before expected
     before="$(event | publish)"
     expected="$(event | publish)"
@@ -94,7 +93,12 @@ slow_reader() {
 check "the documented command" seed_command
 check "identity" identity
 check "no Accept-Encoding gives gzip" no_accept_encoding_is_gzip
-check "zstd" zstd
+if curl -V | grep -q zstd; then
+    check "zstd" zstd
+else
+    # A case that did not run is none that passed.
+    echo "the curl of this machine knows no zstd: its case is left out" >&2
+fi
 check "HTTP/2" http2
 check "thirty idle seconds have heartbeats" heartbeats
 check "missing Content-Type and a numeric offset" missing_content_type
