@@ -85,8 +85,8 @@ impl Denied {
         Self { error: "invalid_request", error_description, by_header: false }
     }
 
-    fn body(error: BodyError) -> Self {
-        let error_name = if error == BodyError::NoRoom { BUSY } else { "invalid_request" };
+    fn body(error: &BodyError) -> Self {
+        let error_name = if *error == BodyError::NoRoom { BUSY } else { "invalid_request" };
         Self { error: error_name, ..Self::request(error.to_string()) }
     }
 
@@ -154,7 +154,7 @@ async fn exchange(admin: &Admin, request: Request) -> Result<Granted, Denied> {
     let encoding = encoding.map_err(|error| Denied::request(error.to_string()))?;
     let mut room = admin.room(UNKNOWN);
     let body = outflow_body::read_within(body, encoding, MAX_BODY_BYTES, &mut room).await;
-    let asked = read(&parts.headers, &body.map_err(Denied::body)?)?;
+    let asked = read(&parts.headers, &body.map_err(|error| Denied::body(&error))?)?;
     match asked.grant_type.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {
