@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import org.asynchttpclient.AsyncHandler;
 import org.asynchttpclient.AsyncHttpClient;
 import org.asynchttpclient.BoundRequestBuilder;
@@ -47,12 +48,22 @@ final class Feed implements AutoCloseable {
     private volatile boolean closed;
     private volatile String lastOffset;
     private String cookie;
+    private final String key;
+    private final String accept;
+    /** Held while the user of the feed takes nothing. */
+    private final ReentrantLock hold = new ReentrantLock();
     /** How often a stream was opened. */
     volatile int connects;
 
     Feed(String url, String token, String query) {
+        this(url, Stand.KEY, token, query, "application/vnd.urbanairship+x-ndjson; version=3;");
+    }
+
+    Feed(String url, String key, String token, String query, String accept) {
         this.url = url + "/api/events/";
+        this.key = key;
         this.token = token;
+        this.accept = accept;
         this.query = JsonParser.parseString(query).getAsJsonObject();
         this.http = Dsl.asyncHttpClient(new DefaultAsyncHttpClientConfig.Builder()
                 .setConnectTimeout(10_000)
@@ -102,6 +113,20 @@ final class Feed implements AutoCloseable {
         return this;
     }
 
+    /** Keeps the thread that reads the socket from going on, as a user does whose handler takes long. */
+    void pause(boolean on) {
+        if (on) {
+            hold.lock();
+        } else {
+            hold.unlock();
+        }
+    }
+
+    /** How many events have come and were not taken. */
+    int waiting() {
+        return events.size();
+    }
+
     private void run() {
         while (!closed && refused == null) {
             try {
@@ -120,9 +145,9 @@ final class Feed implements AutoCloseable {
             body.addProperty("resume_offset", lastOffset);
         }
         BoundRequestBuilder request = http.preparePost(url)
-                .addHeader("Accept", "application/vnd.urbanairship+x-ndjson; version=3;")
+                .addHeader("Accept", accept)
                 .addHeader("Authorization", "Bearer " + token)
-                .addHeader("X-UA-Appkey", Stand.KEY)
+                .addHeader("X-UA-Appkey", key)
                 .setBody(body.toString().getBytes(StandardCharsets.UTF_8));
         if (cookie != null) {
             request.addHeader("Cookie", cookie);
@@ -169,6 +194,8 @@ final class Feed implements AutoCloseable {
 
         @Override
         public State onBodyPartReceived(HttpResponseBodyPart part) {
+            hold.lock();
+            hold.unlock();
             byte[] bytes = part.getBodyPartBytes();
             byte[] all = Arrays.copyOf(rest, rest.length + bytes.length);
             System.arraycopy(bytes, 0, all, rest.length, bytes.length);

@@ -62,10 +62,17 @@ final class Stand {
 
     /** Publishes and returns the offsets. */
     List<Long> publish(String... types) throws Exception {
-        JsonArray events = new JsonArray();
+        List<JsonObject> events = new ArrayList<>();
         for (String type : types) {
             events.add(event(type));
         }
+        return publish(events);
+    }
+
+    /** Publishes and returns the offsets. */
+    List<Long> publish(List<JsonObject> all) throws Exception {
+        JsonArray events = new JsonArray();
+        all.forEach(events::add);
         List<Long> offsets = new ArrayList<>();
         String path = "/v1/projects/" + KEY + "/streams/events/events";
         for (var placed : post(path, events.toString()).getAsJsonArray("events")) {
@@ -81,6 +88,20 @@ final class Stand {
         wanted.addProperty("id", "interop-" + UUID.randomUUID());
         String id = post(path, wanted.toString()).get("id").getAsString();
         return post(path + "/" + id + "/tokens", "{\"name\":\"interop\"}").get("secret").getAsString();
+    }
+
+    /** A token of a project whose data is gone, and the project's key. */
+    String[] stranger() throws Exception {
+        String key = "gone-" + UUID.randomUUID();
+        post("/v1/projects", "{\"id\":\"" + key + "\"}");
+        post("/v1/projects/" + key + "/integrations", "{\"id\":\"one\"}");
+        String token = post("/v1/projects/" + key + "/integrations/one/tokens", "{\"name\":\"interop\"}").get("secret").getAsString();
+        HttpRequest request = HttpRequest.newBuilder(URI.create(url + "/v1/projects/" + key + "/streams/events"))
+                .header("Authorization", "Bearer " + System.getenv("OUTFLOW_OPERATOR_TOKEN"))
+                .DELETE()
+                .build();
+        same(204, HTTP.send(request, HttpResponse.BodyHandlers.ofString()).statusCode());
+        return new String[] {key, token};
     }
 
     private JsonObject post(String path, String body) throws Exception {

@@ -51,6 +51,17 @@ async function token(settings) {
   return (await post(`${PROJECT}/integrations/${integration.id}/tokens`, { name: 'interop' })).secret
 }
 
+// A token of a project whose data is gone, and the project's key.
+async function stranger() {
+  const key = `gone-${randomUUID()}`
+  await post(`${URL}/v1/projects`, { id: key })
+  await post(`${URL}/v1/projects/${key}/integrations`, { id: 'one' })
+  const { secret } = await post(`${URL}/v1/projects/${key}/integrations/one/tokens`, { name: 'interop' })
+  const gone = await fetch(`${URL}/v1/projects/${key}/streams/events`, { method: 'DELETE', headers: OPERATOR })
+  if (!gone.ok) throw new Error(`deleting: ${gone.status} ${await gone.text()}`)
+  return { key, credential: secret }
+}
+
 // Has the server restarted, killed, drained or started, and waits until it is done.
 function order(word) {
   const [host, port] = process.env.OUTFLOW_CONTROL.split(':')
@@ -100,4 +111,4 @@ async function balancer(...mode) {
   return { proxy, url }
 }
 
-module.exports = { PROJECT, URL, balancer, cases, event, open, order, post, publish, sleep, take, token, until }
+module.exports = { PROJECT, URL, balancer, cases, event, open, order, post, publish, sleep, stranger, take, token, until }

@@ -42,6 +42,15 @@ final class Trouble {
             return null;
         });
 
+        stand.check("error 404 for a project without its data", () -> {
+            String[] stranger = stand.stranger();
+            return refused(new Feed(stand.url, stranger[0], stranger[1], "{}", "*/*"), 404);
+        });
+        stand.check("error 406 for another version", () -> {
+            String accept = "application/vnd.urbanairship+x-ndjson; version=9;";
+            return refused(new Feed(stand.url, Stand.KEY, Stand.KEY, "{}", accept), 406);
+        });
+
         stand.check("a pinning balancer is followed", () -> {
             Process proxy = new ProcessBuilder("python3", "../balancer/balancer.py", stand.url, "pin").start();
             try {
@@ -65,7 +74,11 @@ final class Trouble {
     }
 
     private static String refused(Stand stand, String token, String query, int status) throws Exception {
-        try (Feed feed = new Feed(stand.url, token, query)) {
+        return refused(new Feed(stand.url, token, query), status);
+    }
+
+    private static String refused(Feed refusing, int status) throws Exception {
+        try (Feed feed = refusing) {
             Object event = feed.next(10);
             throw new AssertionError("it was let in: " + event);
         } catch (Feed.Refused refused) {

@@ -2,7 +2,7 @@
 'use strict'
 
 const assert = require('node:assert')
-const { cases, open, sleep, token, until } = require('../stand.js')
+const { cases, open, sleep, stranger, token, until } = require('../stand.js')
 
 async function refused(filter, options) {
   const seen = open(filter, options)
@@ -37,7 +37,10 @@ cases({
     const credential = await token({ event_types: ['OPEN'] })
     assert.strictEqual(await refused({ filters: [{ types: ['SEND'] }] }, { credential }), '403: Forbidden')
   },
-  'error 404 or 401 for an unknown app key': async () => {
-    assert.match(await refused({}, { key: 'nobody' }), /^40[14]: ./)
+  'error 401 for an unknown app key': async () => {
+    assert.strictEqual(await refused({}, { key: 'nobody' }), '401: Unauthorized')
+  },
+  'error 404 for a project without its data': async () => {
+    assert.strictEqual(await refused({}, await stranger()), '404: Not Found')
   },
 })
