@@ -45,6 +45,11 @@ load() {
     grep -qx ": end-of-load job=$job" "$scratch/load"
 }
 
+silence() {
+    # Every fifteen seconds, and by nothing that a client could take for an event.
+    same : "$(listen 20 "feed/changes?stream=$stream")"
+}
+
 refusals() {
     same 401 "$(curl -sS -o "$scratch/answer" -w '%{http_code}' "$project/feed/changes?stream=$stream")"
     same 410 "$(curl -sS -o "$scratch/answer" -w '%{http_code}' "${reader[@]}" "$project/feed/changes?stream=$stream&lastEventId=nonsense")"
@@ -53,4 +58,5 @@ refusals() {
 
 check "feeds: changes, and on after an id" changes
 check "feeds: a load to its end" load
+check "feeds: silence is marked" silence
 check "feeds: what is refused" refusals
