@@ -57,7 +57,7 @@ def a_client_that_was_silent_for_longer_than_events_are_kept_goes_on():
         assert time.monotonic() < begun + 90, "its event is kept for ever"
         publish(stream, change("create", "Invoice", {"account_no": 1, "invoice_no": int(time.monotonic() * 1000)}))
         time.sleep(0.5)
-    order("restart")
+    order("kill")
     publish(stream, change("create", "Account", {"account_no": 2}))
     found = changes.until(lambda found: len(found) == 2)
     assert found[1][1]["ref"]["ids"] == {"account_no": 2} and changes.connections == 1, "nothing but events came"

@@ -5,8 +5,8 @@
 //! has. Noted by `publish` in the batch of the events themselves, while a stream's feed sends chosen
 //! types only; asked by [`Hub::changes_missed`](crate::Hub::changes_missed).
 //!
-//! Layout, little-endian, version `1` (u8) first. Of a stream: the offset after which it is watched (u64).
-//! Of a type: that offset (u64), then the offset (u64) and time (i64) of the last event, then of each
+//! Layout, little-endian, version `1` (u8) first. Of a stream: the offset after which it is watched (u64)
+//! and the time since when (i64). Of a type: that offset (u64), then the offset (u64) and time (i64) of the last event, then of each
 //! gap the offsets before and behind it (u64 each) and the time of its end (i64).
 //!
 //! Invariants: what is called silent had no event of the type; the other way round short gaps are
@@ -42,8 +42,8 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct Known {
-    /// The offset after which all events are noted; `None`: none are.
-    since: Option<Offset>,
+    /// The offset after which all events are noted, and the time; `None`: none are.
+    since: Option<(Offset, Timestamp)>,
     /// Whether `since` is known to be stored.
     is_stored: bool,
     /// How often `since` has changed.
@@ -101,7 +101,7 @@ impl Watch {
         let known = self.known.get_or_insert_with(unread);
         let is_chosen = stream.settings.feed_types.is_some();
         if is_chosen != known.since.is_some() {
-            known.since = is_chosen.then(|| Offset::new(first.get().saturating_sub(1)));
+            known.since = is_chosen.then(|| (Offset::new(first.get().saturating_sub(1)), at));
             known.is_stored = false;
             known.turn += 1;
             known.types.clear();
@@ -111,13 +111,15 @@ impl Watch {
         };
         // A batch that failed has stored nothing: told again until one is known to have.
         let beginning = (!known.is_stored).then(|| {
-            put(key(stream, ""), known.since.map(beginning_record));
+            let millis = |at: Timestamp| at.millis().to_le_bytes();
+            let record = |(since, at)| [&*beginning_record(since), &millis(at)].concat().into();
+            put(key(stream, ""), known.since.map(record));
             Beginning { turn: known.turn }
         });
-        if let Some(since) = known.since {
+        if let Some((since, since_at)) = known.since {
             let retention = i64::try_from(stream.settings.retention.age_ms).unwrap_or(i64::MAX);
             for one in heard {
-                let fresh = || Silence { last: (since, at), gaps: Vec::new() };
+                let fresh = || Silence { last: (since, since_at), gaps: Vec::new() };
                 let silence = match known.types.get_mut(one.entity_type) {
                     Some(silence) => silence,
                     None => known.types.entry(one.entity_type.to_owned()).or_insert_with(fresh),
@@ -220,13 +222,16 @@ async fn stored(inner: &Inner, stream: &Stream) -> Result<Known, CatalogError> {
     // The prefix itself is the stream's own record. Read last: of a beginning that came meanwhile no
     // type's record counts, and nothing before it is called silent.
     let own = inner.engine.get(&prefix).await.map_err(unavailable)?;
-    let since = own.as_ref().and_then(|entry| Some(read_beginning(&entry.value)?.0));
+    let since = own.as_ref().and_then(|entry| {
+        let (since, rest) = read_beginning(&entry.value)?;
+        Some((since, time(rest.try_into().ok()?)))
+    });
     let mut is_whole = own.is_none() || since.is_some();
     let mut types = HashMap::new();
     for entry in entries {
         let name = entry.key.strip_prefix(&*prefix).and_then(|name| std::str::from_utf8(name).ok());
         match name.zip(Silence::read(&entry.value)) {
-            Some((name, (of, silence))) if Some(of) == since => {
+            Some((name, (of, silence))) if since.is_some_and(|(since, _)| since == of) => {
                 types.insert(name.to_owned(), silence);
             }
             Some(_) => {}
@@ -271,7 +276,7 @@ impl Known {
         let is_silent = |name: &String| {
             self.types.get(name).is_none_or(|silence| silence.covers(after, before))
         };
-        self.since.is_some_and(|since| since <= after) && types.iter().all(is_silent)
+        self.since.is_some_and(|(since, _)| since <= after) && types.iter().all(is_silent)
     }
 }
 

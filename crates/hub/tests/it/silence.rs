@@ -99,3 +99,20 @@ async fn what_was_not_watched_is_not_called_silent() {
     world.clock.advance(50 * HOUR);
     assert!(!missed(&world, &chosen, since).await, "from here on all was watched");
 }
+
+#[tokio::test]
+async fn a_type_that_begins_late_was_silent_before() {
+    let world = world().await;
+    let new = NewStream { name: name("billing"), settings: settings(&["Account"]) };
+    let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
+    let place = one(&world, &stream, &payment(0)).await;
+    for no in 1..60 {
+        world.clock.advance(HOUR);
+        one(&world, &stream, &payment(no)).await;
+    }
+    let engine = Arc::new(world.engine.restart());
+    let world = open(&world.clock, &engine, Options::default()).await;
+    let stream = world.hub.stream(&project_id("p"), &name("billing")).unwrap();
+    one(&world, &stream, &account("create", 1, "{}")).await;
+    assert!(!missed(&world, &stream, place).await);
+}
