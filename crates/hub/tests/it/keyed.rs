@@ -202,11 +202,10 @@ async fn alternative_keys_are_told_and_the_first_one_names() {
     // Named alone they name nothing.
     for other in [r#"{"userid":"u"}"#, r#"{"region":"eu","number":7}"#] {
         let refused = publish(&world, &stream, &[&event("update", other)]).await;
-        let at = match refused {
-            Err(PublishError::Entity { index: 0, place, .. }) => place,
-            other => panic!("{other:?}"),
+        let Err(PublishError::Entity { index: 0, place, .. }) = &refused else {
+            panic!("{refused:?}")
         };
-        assert_eq!(at, "/ref/ids/account_no");
+        assert_eq!(place, "/ref/ids/account_no");
     }
     publish(&world, &stream, &[&event("update", r#"{"account_no":1}"#)]).await.unwrap();
     // What was named stays, a new value takes its place, and so it is after a restart.
