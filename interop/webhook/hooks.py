@@ -48,6 +48,11 @@ class Receiver:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
     def _serve(self, connection):
+        # Whoever has read enough of an answer hangs up.
+        with contextlib.suppress(ConnectionError):
+            self._answer(connection)
+
+    def _answer(self, connection):
         incoming = connection.makefile("rb")
         while True:
             head = b""
