@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) events_sent: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) tail_blocks: Counter,
+    pub(crate) tail_bytes: Gauge,
     pub(crate) catch_up_reads: Counter,
     pub(crate) entity_bytes: Gauge,
 }
@@ -48,6 +49,7 @@ impl Metrics {
             events_sent: Counter::default(),
             bytes_sent: Counter::default(),
             tail_blocks: Counter::default(),
+            tail_bytes: Gauge::default(),
             catch_up_reads: Counter::default(),
             entity_bytes: Gauge::default(),
         };
@@ -93,6 +95,8 @@ impl Metrics {
             Unit::Seconds,
             self.publish_seconds.clone(),
         );
+        let bytes = "Bytes of recent events held for live readers";
+        registry.register_with_unit("tail", bytes, Unit::Bytes, self.tail_bytes.clone());
         let bytes = "Bytes of states of entities kept in memory";
         registry.register_with_unit("entities", bytes, Unit::Bytes, self.entity_bytes.clone());
         registry.register("readers", "Read sessions now", self.readers.clone());

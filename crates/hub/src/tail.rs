@@ -107,19 +107,26 @@ pub(crate) struct Tails {
     metrics: Metrics,
     /// The tails that have a task, by stream.
     running: RwLock<HashMap<StreamId, Arc<Lane>>>,
-    /// The bytes of all rings.
-    bytes: AtomicUsize,
 }
 
 impl Tails {
     pub(crate) fn new(engine: Arc<dyn Engine>, options: Options, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self {
-            engine,
-            options,
-            metrics,
-            running: RwLock::default(),
-            bytes: AtomicUsize::new(0),
-        })
+        Arc::new(Self { engine, options, metrics, running: RwLock::default() })
+    }
+
+    /// A ring holds so many bytes more.
+    fn held(&self, bytes: usize) {
+        self.metrics.tail_bytes.inc_by(count(bytes));
+    }
+
+    /// A ring holds so many bytes less.
+    fn released(&self, bytes: usize) {
+        self.metrics.tail_bytes.dec_by(count(bytes));
+    }
+
+    /// Whether all rings together hold more than they may.
+    fn is_over(&self) -> bool {
+        self.metrics.tail_bytes.get() > count(self.options.tail_total_bytes)
     }
 }
 
@@ -288,7 +295,7 @@ impl Tail {
 
     fn halt(&self, ring: &mut Ring, tails: &Tails) {
         tails.running.write().remove(&self.stream);
-        tails.bytes.fetch_sub(ring.bytes, Ordering::Relaxed);
+        tails.released(ring.bytes);
         ring.rounds = VecDeque::new();
         (ring.bytes, ring.start, ring.running) = (0, ring.end, false);
     }
@@ -296,7 +303,7 @@ impl Tail {
     /// Empties the ring of a stream that has become quiet.
     fn empty(&self, tails: &Tails) {
         let mut ring = self.ring.lock();
-        tails.bytes.fetch_sub(ring.bytes, Ordering::Relaxed);
+        tails.released(ring.bytes);
         ring.rounds = VecDeque::new();
         (ring.bytes, ring.start) = (0, ring.end);
     }
@@ -311,24 +318,26 @@ impl Tail {
             let from = std::mem::replace(&mut ring.end, reach);
             ring.rounds.push_back(Round::new(from, reach, block));
             ring.bytes += bytes;
-            tails.bytes.fetch_add(bytes, Ordering::Relaxed);
+            tails.held(bytes);
             tails.metrics.tail_blocks.inc();
         }
         ring.end = next;
         let max = tails.options.tail_blocks_bytes;
-        while ring.rounds.len() > 1
-            && (ring.bytes > max
-                || tails.bytes.load(Ordering::Relaxed) > tails.options.tail_total_bytes)
-        {
+        while ring.rounds.len() > 1 && (ring.bytes > max || tails.is_over()) {
             let Some(old) = ring.rounds.pop_front() else { break };
             let bytes = weight(&old.block);
             ring.bytes = ring.bytes.saturating_sub(bytes);
-            tails.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            tails.released(bytes);
         }
         ring.start = ring.rounds.front().map_or(ring.end, |round| round.from);
         drop(ring);
         self.grown.send_replace(());
     }
+}
+
+/// Bytes as the gauge counts them, which is also what bounds them.
+fn count(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn weight(block: &Block) -> usize {

@@ -98,3 +98,61 @@ async fn a_stream_stops_working_when_its_last_reader_leaves_and_starts_again() {
     }
     assert_eq!(world.metric("outflow_tail_blocks_total"), 20);
 }
+
+/// A reader that stalls among those that do not costs nothing: what is held for live readers is bounded
+/// for all streams together, and the stalled reader finds what it missed in the engine.
+#[tokio::test]
+async fn what_is_held_for_live_readers_is_bounded_however_many_stall() {
+    const TENANTS: usize = 8;
+    const ROUNDS: u64 = 50;
+    const TOTAL: u64 = 64 << 10;
+    // A stream keeps its last block, whatever the others hold.
+    const LAST_BLOCKS: u64 = TENANTS as u64 * (8 << 10);
+    let options = Options {
+        tail_total_bytes: TOTAL as usize,
+        read_chunk_bytes: 4 << 10,
+        ..Options::default()
+    };
+    let world = world_with(options).await;
+    let event = format!(r#"{{"type":"CUSTOM","body":"{}"}}"#, "x".repeat(1_000));
+    let tenants: Vec<_> = (0..TENANTS).map(|n| format!("t{n}")).collect();
+    let mut readers = Vec::new();
+    for tenant in &tenants {
+        world.tenant(tenant).await;
+        let mut both = Vec::new();
+        for _ in 0..2 {
+            let mut request = world.request(Start::Latest);
+            request.stream = world.stream_of(tenant);
+            both.push(world.hub.open_read(&reader(tenant), request).await.unwrap());
+        }
+        readers.push(both);
+    }
+    let mut most = 0;
+    for round in 0..ROUNDS {
+        for (tenant, both) in tenants.iter().zip(&mut readers) {
+            let stream = world.stream_of(tenant);
+            let draft = world.draft(&[&event, &event, &event]);
+            world.hub.publish(&publisher(tenant), &stream, draft).await.unwrap();
+            crate::world::offsets(&mut both[0], 3).await;
+            if round == 0 {
+                // Both are at the live end before one of them stalls.
+                crate::world::offsets(&mut both[1], 3).await;
+            }
+            most = most.max(world.metric("outflow_tail_bytes"));
+        }
+    }
+    assert!(most > TOTAL / 2, "only {most} bytes were held: the bound was not met");
+    assert!(most <= TOTAL + LAST_BLOCKS, "{most} bytes were held");
+    for both in &mut readers {
+        let missed = 3 * (ROUNDS as usize - 1);
+        let offsets = crate::world::offsets(&mut both[1], missed).await;
+        assert!(offsets.into_iter().eq((3..3 * ROUNDS).map(|n| FIRST.plus(n))));
+    }
+    drop(readers);
+    let freed = async {
+        while world.metric("outflow_tail_bytes") > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), freed).await.expect("nobody is left to hold for");
+}
