@@ -39,3 +39,18 @@ impl Options {
         self.heartbeat.clamp(Duration::from_millis(10), MAX_HEARTBEAT)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_shorter_than_clients_bear() {
+        let options = Options::default();
+        assert_eq!(options.heartbeat(), Duration::from_secs(2), "as Airship's documents say");
+        let long = Options { heartbeat: Duration::from_secs(60), ..options };
+        assert!(long.heartbeat() < Duration::from_secs(5), "Java's client gives up");
+        let none = Options { heartbeat: Duration::ZERO, ..long };
+        assert!(none.heartbeat() > Duration::ZERO);
+    }
+}

@@ -40,3 +40,15 @@ impl Default for Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_and_the_pause_before_the_next_connection_are_as_promised() {
+        let options = Options::default();
+        assert_eq!(options.heartbeat, Duration::from_secs(15));
+        assert_eq!(options.retry, Duration::from_secs(3));
+    }
+}

@@ -11,5 +11,6 @@
 mod answers;
 mod clients;
 mod stand;
+mod statuses;
 mod streaming;
 mod wire;

@@ -49,12 +49,16 @@ pub(crate) fn project() -> ProjectId {
 
 impl Stand {
     pub(crate) async fn new() -> Self {
+        Self::limited(HttpLimits::default(), outflow_hub::Options::default()).await
+    }
+
+    /// A server with these limits.
+    pub(crate) async fn limited(limits: HttpLimits, options: outflow_hub::Options) -> Self {
         let clock = Arc::new(SystemClock);
         let engine = Arc::new(MemoryEngine::new(clock.clone()));
         let shared: Arc<dyn Engine> = engine.clone();
         let mut registry = Registry::default();
         let auth = Auth::open(shared.clone(), clock.clone(), Arc::new(SystemRng)).await.unwrap();
-        let options = outflow_hub::Options::default();
         let hub = Hub::open(shared, clock, Arc::new(SystemRng), options, &mut registry);
         let hub = hub.await.unwrap();
         auth.on_revoke(Arc::new({
@@ -97,7 +101,6 @@ impl Stand {
         let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let counters = Arc::new(Counters::default());
-        let limits = HttpLimits::default();
         tokio::spawn(outflow_face::serve(listener, None, app, limits, Drain::new(), counters));
         let token = issue(&auth, CredentialKind::Token, &[Action::Read]).await;
         let (_, master) = issue(&auth, CredentialKind::Master, &[Action::Compliance]).await;
@@ -164,6 +167,7 @@ impl Stand {
     /// Sends a request that is refused; gives the status line and body.
     pub(crate) async fn refused(&self, request: &str) -> (String, serde_json::Value) {
         let (head, mut player) = self.ask(request).await;
+        assert_eq!(head.field("content-type").map(|kind| kind.contains("json")), Some(true));
         let len = head.field("content-length").expect("an error has its length").parse().unwrap();
         let body = player.exactly(len).await.unwrap();
         (head.status, serde_json::from_slice(&body).unwrap())
