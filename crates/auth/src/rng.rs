@@ -11,6 +11,7 @@ impl Rng for SystemRng {
     /// # Panics
     /// When the system has no randomness to give: going on would mean guessable secrets.
     #[expect(clippy::panic, reason = "there is no safe way on without randomness")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     fn fill(&self, out: &mut [u8]) {
         if ring::rand::SystemRandom::new().fill(out).is_err() {
             panic!("the system's random number generator failed");

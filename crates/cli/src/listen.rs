@@ -125,6 +125,7 @@ async fn resend(forwarder: &Forwarder, mut commands: mpsc::Receiver<()>) -> Resu
 /// it, which ends with the program.
 fn commands() -> mpsc::Receiver<()> {
     let (tell, told) = mpsc::channel(1);
+    #[expect(clippy::disallowed_methods, reason = "a read of a terminal may never return")]
     std::thread::spawn(move || read_commands(std::io::stdin().lock(), &tell));
     told
 }
@@ -182,6 +183,7 @@ mod tests {
         assert_eq!(last.0, "msg_2");
         let (tell, told) = mpsc::channel(1);
         let typed = "r\nR\nresend\n  r  \r\n\n";
+        #[expect(clippy::disallowed_methods, reason = "as where it is used")]
         let typing = std::thread::spawn(move || read_commands(typed.as_bytes(), &tell));
         let hearing = async {
             for _ in 0..2 {

@@ -80,6 +80,10 @@ impl LocalEngine {
         let epochs = catalog::epochs(shared.state()).map_err(io_error("reading the state"))?;
         let queue = Arc::new(Queue::new(shared.options.queue_bytes));
         let ended = Arc::new(AtomicBool::new(false));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts threads: the simulator does their work without any"
+        )]
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.into());
             thread.spawn(run).map_err(io_error("starting a thread"))

@@ -25,6 +25,7 @@ pub(crate) type Pieces = mpsc::Receiver<io::Result<Bytes>>;
 /// return, and the process must be able to end without it.
 pub(crate) fn read(mut input: impl Read + Send + 'static) -> Pieces {
     let (sender, pieces) = mpsc::channel(PIECES);
+    #[expect(clippy::disallowed_methods, reason = "a read of a terminal may never return")]
     std::thread::spawn(move || {
         let mut room = vec![0; READ_BYTES];
         loop {

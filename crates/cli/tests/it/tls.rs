@@ -17,6 +17,7 @@ fn serve(config: ServerConfig) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let config = Arc::new(config);
+    #[expect(clippy::disallowed_methods, reason = "rustls by itself blocks")]
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut connection = ServerConnection::new(config.clone()).unwrap();

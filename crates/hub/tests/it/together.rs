@@ -123,6 +123,7 @@ fn deleting_a_project_beside_transactions_comes_to_an_end() {
     const ROUNDS: usize = 20;
     const STREAMS: usize = 1_000;
     let (tell, over) = std::sync::mpsc::channel();
+    #[expect(clippy::disallowed_methods, reason = "what hangs must not hang the test")]
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build();
         runtime.unwrap().block_on(async {
