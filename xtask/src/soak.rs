@@ -23,9 +23,16 @@ struct Plan {
     bench: bool,
 }
 
+/// The drivers that kill the server as often as they are told to.
+const DRIVERS_THAT_KILL: [(&str, &str); 2] = [
+    ("kill -9 rounds under Java clients", "openwire"),
+    ("kill -9 rounds while files land in buckets and feeds are read", "python"),
+];
+
 /// What is printed for `--help`, and for flags that ask for nothing.
 const USAGE: &str = "say what to soak:
-  --kill-rounds N          kill -9 rounds of each kind, and as many under Java clients
+  --kill-rounds N          kill -9 rounds of each kind, webhooks among them, and as
+                           many under Java clients, landing in buckets and feeds
   --reopen-mib N           ready again within 2 s after a kill -9 with N MiB
   --sim-seeds N            seeds of the simulator that crashes the store
   --subscription-cases N   cases of subscriptions against their model
@@ -64,11 +71,13 @@ fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fa
         stages.run("kill -9 rounds", || {
             long_test(workspace, "outflow", KILL_ROUNDS, plan.kill_rounds)
         })?;
-        stages.run("kill -9 rounds under Java clients", || {
-            let mut again = Command::new(std::env::current_exe().during("finding xtask")?);
-            let rounds = plan.kill_rounds.to_string();
-            execute(again.args(["interop", "openwire"]).env(KILL_ROUNDS, rounds))
-        })?;
+        for (stage, drivers) in DRIVERS_THAT_KILL {
+            stages.run(stage, || {
+                let mut again = Command::new(std::env::current_exe().during("finding xtask")?);
+                let rounds = plan.kill_rounds.to_string();
+                execute(again.args(["interop", drivers]).env(KILL_ROUNDS, rounds))
+            })?;
+        }
     }
     if plan.reopen_mib > 0 {
         stages.run("reopening after kill -9", || {
