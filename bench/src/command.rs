@@ -86,6 +86,9 @@ pub struct Options {
     /// unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub readers: Option<u32>,
+    /// The most events of a run that has a fixed number of them; such runs then tell less.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub most_events: Option<u64>,
     /// Entities of the extraction.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub entities: u64,
@@ -108,6 +111,13 @@ pub struct Options {
     /// on the disk you want to measure.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+}
+
+impl Options {
+    /// As many events as a run has by itself, or as it may have.
+    pub(crate) fn most(&self, events: u64) -> u64 {
+        self.most_events.map_or(events, |most| events.min(most))
+    }
 }
 
 impl BenchCommand {

@@ -76,7 +76,8 @@ async fn run(
     readers: u32,
     door: Door,
 ) -> Result<Run, BenchError> {
-    let events = (DELIVERIES / u64::from(readers)).min(EVENTS_MAX).div_ceil(BATCH) * BATCH;
+    let events = options.most((DELIVERIES / u64::from(readers)).min(EVENTS_MAX));
+    let events = events.div_ceil(BATCH) * BATCH;
     let stream = target.make_stream().await?;
     let request = match door {
         Door::Lines(encoding) => {

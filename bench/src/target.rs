@@ -116,6 +116,8 @@ impl Target {
                 "127.0.0.1:0",
                 "--stomp",
                 "127.0.0.1:0",
+                "--openwire",
+                "127.0.0.1:0",
                 // The limit of a project would be what is measured.
                 "--set",
                 "ingest.requests_per_second=10000000",

@@ -46,14 +46,15 @@ pub(crate) async fn measure(
     for (batch, a_second) in BATCHES.into_iter().zip(EVENTS_A_SECOND) {
         let mut runs = Vec::new();
         for _ in 0..options.runs {
-            runs.push(deliver(target, options, batch, 1, a_second * options.seconds).await?);
+            let events = options.most(a_second * options.seconds);
+            runs.push(deliver(target, options, batch, 1, events).await?);
         }
         report.add(&format!("webhook, one endpoint, batch {batch}"), runs)?;
     }
     for (batch, a_second) in BATCHES.into_iter().zip(EVENTS_A_SECOND) {
         let mut runs = Vec::new();
         for _ in 0..options.runs {
-            let events = a_second * options.seconds / SEVERAL;
+            let events = options.most(a_second * options.seconds) / SEVERAL;
             runs.push(deliver(target, options, batch, SEVERAL, events).await?);
         }
         report.add(&format!("webhook, {SEVERAL} endpoints, batch {batch}"), runs)?;

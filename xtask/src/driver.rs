@@ -53,7 +53,10 @@ fn listen(child: &mut Child, limit: Duration, cases: &mut Vec<Case>) -> Result<b
     let stdout =
         child.stdout.take().ok_or_else(|| Fault::new("the driver has no standard output"))?;
     let (lines, inbox) = mpsc::channel();
-    #[expect(clippy::disallowed_methods, reason = "a read of a pipe has no end that can be waited for with a limit")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a read of a pipe has no end that can be waited for with a limit"
+    )]
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if lines.send(line).is_err() {

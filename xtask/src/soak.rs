@@ -26,13 +26,13 @@ struct Plan {
 /// The drivers that kill the server as often as they are told to.
 const DRIVERS_THAT_KILL: [(&str, &str); 2] = [
     ("kill -9 rounds under Java clients", "openwire"),
-    ("kill -9 rounds while files land in buckets and feeds are read", "python"),
+    ("kill -9 rounds while files land in buckets", "python"),
 ];
 
 /// What is printed for `--help`, and for flags that ask for nothing.
 const USAGE: &str = "say what to soak:
   --kill-rounds N          kill -9 rounds of each kind, webhooks among them, and as
-                           many under Java clients, landing in buckets and feeds
+                           many under Java clients and while files land in buckets
   --reopen-mib N           ready again within 2 s after a kill -9 with N MiB
   --sim-seeds N            seeds of the simulator that crashes the store
   --subscription-cases N   cases of subscriptions against their model

@@ -81,7 +81,10 @@ impl Stand {
         let (orders, inbox) = mpsc::channel();
         let for_clients = orders.clone();
         // Ends with the process: an accept cannot be woken without a connection, and it holds nothing.
-        #[expect(clippy::disallowed_methods, reason = "the drivers' orders come while drivers run")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the drivers' orders come while drivers run"
+        )]
         thread::spawn(move || accept(&listener, &for_clients));
         #[expect(clippy::disallowed_methods, reason = "the drivers' orders come while drivers run")]
         let keeper = thread::spawn(move || server.keep(&inbox));
@@ -250,7 +253,10 @@ fn wait_until_ready(child: &mut Child, folder: &Path) -> Result<Ready, Fault> {
         child.stdout.take().ok_or_else(|| Fault::new("the server has no standard output"))?;
     let (lines, found) = mpsc::channel();
     // Keeps reading after the first line, so that the server never blocks on a full pipe.
-    #[expect(clippy::disallowed_methods, reason = "a read of a pipe has no end that can be waited for with a limit")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a read of a pipe has no end that can be waited for with a limit"
+    )]
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             let _ = lines.send(line);

@@ -67,7 +67,7 @@ async fn fill(broker: &Broker, options: &Options, destination: &str) -> Result<u
     let (begun, time) = (Instant::now(), Duration::from_secs(options.seconds));
     let mut count = 0;
     for chunk in chunks.iter().cycle() {
-        if count >= MESSAGES || begun.elapsed() > time {
+        if count >= options.most(MESSAGES) || begun.elapsed() > time {
             break;
         }
         connection.send(chunk).await?;

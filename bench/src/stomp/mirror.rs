@@ -33,7 +33,7 @@ pub(crate) async fn measure(
 
 async fn run(broker: &Broker, options: &Options, destinations: u64) -> Result<Run, BenchError> {
     let namespace = broker.fresh("mirror");
-    let messages = (DELIVERIES / destinations).min(MESSAGES_MAX) / 64 * 64;
+    let messages = options.most((DELIVERIES / destinations).min(MESSAGES_MAX)) / 64 * 64;
     let mut tasks = JoinSet::new();
     for id in 0..destinations {
         let mut connection = broker.connect().await?;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use outflow_testkit::{Options, Server, directory};
 
+use serde_json::json;
+
 use crate::reader::{NAME, client};
+use crate::stomp::Stomp;
 
 #[tokio::test]
 async fn the_admin_listener_answers_what_operators_ask() {
@@ -32,6 +35,61 @@ async fn the_admin_listener_answers_what_operators_ask() {
         assert!(metrics.contains(name), "{metrics}");
     }
     assert_eq!(get("/").await.0, 404);
+}
+
+/// Whatever publishers, administrators and clients name, no series is made of it, but for the hundred
+/// subscriptions with the largest backlogs: so their number is bounded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_from_outside_make_a_bounded_number_of_series() {
+    const NAMES: usize = 60;
+    const SHOWN: usize = 100;
+    let dir = directory().unwrap();
+    let options = Options { data_dir: Some(dir.path().to_owned()), ..Options::default() };
+    let server = Server::start(&options).await.unwrap();
+    let operator = std::fs::read_to_string(dir.path().join("operator-token")).unwrap();
+    let metrics = async || {
+        let answer = client().get(server.admin_url("/metrics")).send().await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let call = async |path: String, body: String, token: &str| {
+        let request = client().post(server.url(&path)).bearer_auth(token.trim()).body(body);
+        let request = request.header("Content-Type", "application/json");
+        request.header("User-Agent", "outsider-agent").send().await.unwrap().status().as_u16()
+    };
+    let mut stomp = Stomp::connect(server.stomp()).await.unwrap();
+    let mut series = Vec::new();
+    for round in 0..2 {
+        for n in 0..NAMES {
+            let name = format!("outsider-{round}-{n}");
+            let made = call("/v1/projects".into(), json!({ "id": name }).to_string(), &operator);
+            assert_eq!(made.await, 201);
+            let of = |rest: &str| format!("/v1/projects/{name}/{rest}");
+            let id = json!({ "id": name }).to_string();
+            assert_eq!(call(of("integrations"), id, &operator).await, 201);
+            let event = json!({ "type": name, "body": 1 }).to_string();
+            assert_eq!(call(of("streams/events/events"), event, &operator).await, 200);
+            let ingest = call(of("ingest-streams"), json!({ "name": name }).to_string(), &operator);
+            assert_eq!(ingest.await, 201);
+            // What is refused is counted as well.
+            assert_eq!(call(of("streams/nothing/events"), "{}".into(), &operator).await, 404);
+            assert_eq!(call("/api/events".into(), "{}".into(), &name).await, 401);
+            assert_eq!(call(format!("/{name}"), String::new(), &name).await, 404);
+            let send = format!("SEND\ndestination:/queue/{name}\nreceipt:r\n\nx\0");
+            stomp.send(&send).await.unwrap();
+            assert_eq!(stomp.frame().await.unwrap().command(), "RECEIPT");
+        }
+        let text = metrics().await;
+        let labelled = text.lines().filter(|line| line.contains('{'));
+        let (queues, others): (Vec<_>, Vec<_>) =
+            labelled.partition(|line| line.starts_with("outflow_subscription_"));
+        let named = others.iter().find(|line| line.contains("outsider"));
+        assert_eq!(named, None);
+        let backlogs = queues.iter().filter(|line| line.contains("_backlog{")).count();
+        assert_eq!(backlogs, SHOWN.min((round + 1) * NAMES), "{queues:?}");
+        series.push(others.len());
+    }
+    assert_eq!(series[0], series[1], "as many again made more series");
+    server.kill().await.unwrap();
 }
 
 #[tokio::test]

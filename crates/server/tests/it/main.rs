@@ -9,8 +9,11 @@
 )]
 
 mod activation;
+mod bench;
 mod browse;
 mod config;
+mod credentials;
+mod desk;
 mod dev;
 mod drain;
 mod expiry;
@@ -19,9 +22,15 @@ mod kill;
 mod kill_ingest;
 mod kill_queues;
 mod kill_webhooks;
+mod newcomer;
 mod outflow;
 mod reader;
 mod reopen;
+mod secrets;
 mod shared_port;
 mod stomp;
+mod streams;
+mod tls;
+mod tour;
 mod verify;
+mod ways_in_and_out;

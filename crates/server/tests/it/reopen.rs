@@ -1,7 +1,8 @@
 //! How long a server that was killed with much data takes to be ready again.
 //!
-//! `OUTFLOW_REOPEN_MIB` sets how many MiB of lines it holds, 16 by default; when it is given, being
-//! ready takes less than two seconds, or the test fails.
+//! `OUTFLOW_REOPEN_MIB` sets how many MiB of lines it holds, 16 by default. When it is given, being
+//! ready takes less than two seconds, or the test fails; by default, on a build without optimisations
+//! and beside other tests, less than ten.
 
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ const KILLS: u64 = 3;
 const BODY: usize = 4 << 20;
 /// How many bytes are published again after each kill, so that the journal is full of them.
 const AGAIN: u64 = 192 << 20;
-/// What a server has to be ready in.
+/// What a server has to be ready in, by itself and beside other tests.
 const LIMIT: Duration = Duration::from_secs(2);
+const GENEROUS: Duration = Duration::from_secs(10);
 
 /// Lines of words, which compress about as events do.
 fn lines(rng: &SeededRng) -> String {
@@ -62,7 +64,8 @@ async fn a_killed_server_is_soon_ready_again() {
         server = Server::start(&options).await.unwrap();
         let took = began.elapsed();
         println!("kill {kill} with {} MiB: ready after {took:?}", bytes >> 20);
-        assert!(asked.is_none() || took < LIMIT, "{took:?} to be ready");
+        let limit = if asked.is_some() { LIMIT } else { GENEROUS };
+        assert!(took < limit, "{took:?} to be ready");
         publish(&server, AGAIN.min(bytes), &rng).await;
     }
     assert!(server.terminate(Duration::from_secs(20)).await.unwrap().success());
