@@ -159,8 +159,8 @@ async fn what_is_printed_for_outflows_own_client_works() {
     let found = newcomer.paste_and_wait(&format!("{export}\n{tail} --count 5")).await;
     assert_eq!(lines(&found.stdout).len(), 5, "{}", found.stderr);
     // Nobody answers where events are forwarded to, which is said of each.
-    let forwarded = newcomer.paste_and_look(export, listen, 2).await;
-    assert!(forwarded[0].starts_with("--> "), "{forwarded:?}");
+    let forwarded = newcomer.paste_and_look(export, listen, 3).await;
+    assert!(forwarded[2].starts_with("--> "), "{forwarded:?}");
     let users = newcomer.paste_and_wait(&format!("{export}\n{users}")).await;
     assert!(users.stdout.contains("12345"), "{}{}", users.stdout, users.stderr);
     // Nobody listens where the webhook goes, which its test then says and is listed.
