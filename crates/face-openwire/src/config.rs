@@ -1,4 +1,5 @@
-//! What the server may set for this face. The defaults are ActiveMQ's where a client could notice.
+//! What the server may set for this face. The defaults are ActiveMQ's but for
+//! limits on sizes and counts, which ActiveMQ has higher or not at all.
 
 use std::time::Duration;
 

@@ -170,7 +170,11 @@ impl Session {
 
     fn command(&mut self, command: &Command, out: &mut Outbox) -> Step {
         self.commands += 1;
-        let asked = Asked::by(command.command_id(), command.response_required());
+        let mut asked = Asked::by(command.command_id(), command.response_required());
+        if let Command::Message(message) = command {
+            // Before anything can refuse it: a refusal opens the window again, too.
+            asked = self.with_window(message, asked);
+        }
         match self.take_command(command, asked.clone(), out) {
             Ok(step) => step,
             Err(failure) => {

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use outflow_broker::Wish;
 use outflow_hub::destination::{Destination, Kind};
 use outflow_model::destination::covers;
-use outflow_model::{Action, Grant};
+use outflow_model::{Action, ErrorCode, Grant};
 
 use super::live::{Advice, Interest, MAX_LASTING, News, Owner, QUEUE, TOPIC};
 use super::presence::Word;
 use super::{Asked, Outbox, Session};
+use crate::error::Failure;
 use crate::translate::destination;
 use crate::translate::wish::Ask;
 use crate::wire::primitive::{self, Primitive};
@@ -32,6 +33,11 @@ const TEMP_TOPIC: &str = "ActiveMQ.Advisory.TempTopic";
 /// How many destinations a connection is known to know.
 const MAX_KNOWN: usize = 100_000;
 
+/// How many consumers of advisories a connection may have, and how many topics each: all that
+/// there is is compared with each topic of a new one.
+const MAX_ADVISED: usize = 64;
+const MAX_TOPICS: usize = 16;
+
 /// A connection's consumers of advisories.
 #[derive(Debug, Default)]
 pub(super) struct Advised {
@@ -45,6 +51,19 @@ pub(super) struct Advised {
 impl Advised {
     pub(super) const fn len(&self) -> usize {
         self.consumers.len()
+    }
+
+    /// Whether a connection may have so many of them, the last of so many topics.
+    ///
+    /// # Errors
+    /// [`Failure`] says which is too many.
+    pub(super) fn check(consumers: usize, topics: usize) -> Result<(), Failure> {
+        let (count, max, what) = if consumers > MAX_ADVISED {
+            (consumers, MAX_ADVISED, "A connection may have at most 64 consumers of advisories")
+        } else {
+            (topics, MAX_TOPICS, "A consumer of advisories may have at most 16 topics")
+        };
+        if count > max { Err(Failure::new(ErrorCode::TooLarge, what)) } else { Ok(()) }
     }
 
     pub(super) fn has(&self, id: &ConsumerId) -> bool {

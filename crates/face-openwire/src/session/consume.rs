@@ -8,7 +8,7 @@ use outflow_model::ErrorCode;
 use tokio::time::Instant;
 
 use super::subscription::{Own, Pull};
-use super::{Asked, Outbox, Outcomes, Session, Step, Work, bound};
+use super::{Advised, Asked, Outbox, Outcomes, Session, Step, Work, bound};
 use crate::error::Failure;
 use crate::translate::destination::{self, advisories};
 use crate::translate::wish::{self, Ask, prefetch};
@@ -68,6 +68,7 @@ impl Session {
         {
             // They are counted apart: a client has one that its user knows nothing of.
             check(self.advised.len())?;
+            Advised::check(self.advised.len() + 1, topics.len())?;
             let topics = topics.into_iter().map(str::to_owned).collect();
             self.advise(id, topics, &asked, out);
             return Ok(Step::Done);

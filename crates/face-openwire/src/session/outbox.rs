@@ -57,8 +57,11 @@ impl outflow_broker::Outbox for Outbox {
     }
 
     fn shrink(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_BYTES {
-            self.bytes = BytesMut::new();
+        if self.bytes.is_empty() {
+            self.encoder.shrink();
+            if self.bytes.capacity() > KEPT_BYTES {
+                self.bytes = BytesMut::new();
+            }
         }
     }
 }

@@ -32,7 +32,6 @@ impl Session {
         let connection = self.opened.as_ref().map(|opened| WireStr::clone(&opened.connection));
         let origin = connection.as_deref().filter(|_| self.subscriptions.any_no_local());
         let letter = letter::read(message, &rules, origin)?;
-        let asked = self.with_window(message, asked);
         let face = Arc::clone(&self.face);
         let rng = face.hub.rng();
         let part = if let Some(id) = &message.transaction_id {
@@ -49,7 +48,7 @@ impl Session {
     }
 
     /// Who is answered: a producer with a window gets it back for what it does not wait for.
-    fn with_window(&self, message: &Message, asked: Asked) -> Asked {
+    pub(super) fn with_window(&self, message: &Message, asked: Asked) -> Asked {
         let Some(producer) = message.producer_id.as_ref().filter(|_| !message.response_required)
         else {
             return asked;

@@ -1,8 +1,8 @@
 //! Bodies of messages, for those who do not pass them on as they are. Reference `activemq.md`, (c3)
 //! "Body encodings" and (a5) "Compression".
 //!
-//! Called by the translation, once per event and only when another face has to hand it out, or has
-//! taken it in. What goes from OpenWire to OpenWire keeps its bytes.
+//! Called by the translation: events hold what a body says, not how a wire wrote it, so a text is
+//! decoded once when it comes and encoded for each delivery; bytes are handed on as they are.
 //!
 //! Invariants: a compressed body is inflated to at most the length the caller names; a serialised
 //! object is never looked into.

@@ -142,6 +142,9 @@ impl Decoder {
     }
 }
 
+/// What an encoder that has nothing to write may keep of its memory.
+const KEPT_BYTES: usize = 4 << 10;
+
 /// What a connection sends.
 #[derive(Debug)]
 pub struct Encoder {
@@ -173,6 +176,13 @@ impl Encoder {
     /// Writes frames of `format` from now on, with nothing cached.
     pub fn speak(&mut self, format: WireFormat) {
         *self = Self::new(format);
+    }
+
+    /// Gives back the memory that a large frame took.
+    pub fn shrink(&mut self) {
+        if self.data.capacity() > KEPT_BYTES {
+            self.data = BytesMut::new();
+        }
     }
 
     /// Appends the frame of `command` to `out`.
@@ -252,5 +262,24 @@ impl Encoder {
             Ok(size) if len as u64 <= max => Ok(size),
             _ => Err(EncodeError::TooLarge { len: len as u64, max }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Message, MessageKind};
+
+    #[test]
+    fn the_memory_of_a_large_frame_is_given_back() {
+        let mut encoder = Encoder::new(WireFormat::initial(1 << 24));
+        encoder.speak(WireFormat { tight: true, ..encoder.format().clone() });
+        let content = Some(bytes::Bytes::from(vec![b'x'; 1 << 20]));
+        let message = Message { kind: MessageKind::Bytes, content, ..Message::default() };
+        let mut out = BytesMut::new();
+        encoder.encode(&Command::Message(Box::new(message)), &mut out).unwrap();
+        assert!(out.len() > 1 << 20 && encoder.data.capacity() > 1 << 20);
+        encoder.shrink();
+        assert!(encoder.data.capacity() <= KEPT_BYTES);
     }
 }

@@ -145,7 +145,9 @@ impl Board {
         let nobody: Arc<str> = "".into();
         let lasting = interest.lasting.iter().filter(|one| is_wanted(lasting_topic(one)));
         let lasting = lasting.map(|one| Advice::made(one, &nobody, true));
-        let words = self.presence.all().filter(|word| is_wanted(&word.topic)).take(MAX_LASTING);
+        // No more are looked at than may be told: whoever asks for what nobody is called would have
+        // all looked at, each time.
+        let words = self.presence.all().take(MAX_LASTING).filter(|word| is_wanted(&word.topic));
         lasting.chain(words.map(|word| Advice::Word(Arc::new(word)))).collect()
     }
 }

@@ -1,0 +1,51 @@
+//! What a connection may ask for, and what becomes of what is refused.
+
+use outflow_face_openwire::wire::{
+    Command, Destination, DestinationKind, LocalTransactionId, ProducerInfo, TransactionId,
+};
+
+use crate::stand::{Stand, queue};
+
+fn topic(name: &str) -> Destination {
+    Destination::new(DestinationKind::Topic, name)
+}
+
+#[tokio::test]
+async fn consumers_of_advisories_are_bounded_in_number_and_in_topics() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:asks:1").await;
+    let many = |count: usize| {
+        let all = (0..count).map(|at| format!("ActiveMQ.Advisory.Consumer.Queue.q{at}"));
+        topic(&all.collect::<Vec<_>>().join(","))
+    };
+    let (_, message) = client.consume(1, &many(17), 1).await.unwrap_err();
+    assert_eq!(message, "A consumer of advisories may have at most 16 topics");
+    for value in 0..64 {
+        client.consume(value + 2, &many(16), 1).await.unwrap();
+    }
+    let (_, message) = client.consume(100, &many(1), 1).await.unwrap_err();
+    assert_eq!(message, "A connection may have at most 64 consumers of advisories");
+    client.consume(101, &queue("q"), 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_message_opens_its_producers_window_again() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:sends:1").await;
+    let mut message = client.text(&queue("q"), &"x".repeat(5000));
+    // Of a transaction that nobody has begun.
+    message.transaction_id = Some(TransactionId::Local(LocalTransactionId::default()));
+    let info = ProducerInfo {
+        command_id: client.number(),
+        response_required: true,
+        producer_id: message.producer_id.clone(),
+        window_size: 4096,
+        ..ProducerInfo::default()
+    };
+    client.ask(info.command_id, Command::ProducerInfo(info)).await.unwrap();
+    let producer_id = message.producer_id.clone();
+    client.send(&Command::Message(Box::new(message))).await;
+    assert!(matches!(client.next().await, Command::ConnectionError(_)));
+    let Command::ProducerAck(ack) = client.next().await else { panic!("no window") };
+    assert!(ack.producer_id == producer_id && ack.size > 5000);
+}
