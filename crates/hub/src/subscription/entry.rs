@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) expires: Timestamp,
     /// Which group it is of, by the hash of its key; 0: none, or groups do not matter here.
     pub(crate) group: u64,
+    /// Whether its group ends with it.
+    pub(crate) ends_group: bool,
     /// Whether only those may have it who may see compliance events.
     pub(crate) restricted: bool,
     /// Whether its group begins with it, for the consumer that it was given to.

@@ -186,7 +186,7 @@ impl Feed {
                         } else {
                             self.counts.remove(&meta.offset).unwrap_or(0)
                         };
-                        let mut entry = sieve.entry(&meta, times.until);
+                        let mut entry = sieve.entry(&meta, line, times.until);
                         entry.deliveries = deliveries;
                         entry.body = Some(body());
                         kept_bytes += line.len();
@@ -278,14 +278,20 @@ impl Feed {
 
     /// Empties the window: what is not done is loaded again when it is wanted.
     pub(crate) fn unload(&mut self) {
-        let Some(first) = self.ready.front() else { return };
-        self.loaded = self.loaded.min(first.offset);
+        let Some(first) = self.empty() else { return };
+        self.loaded = self.loaded.min(first);
         self.at_end = false;
+    }
+
+    /// Lets go of all that is ready, which was looked at already; gives where the first of it was.
+    pub(crate) fn empty(&mut self) -> Option<Offset> {
+        let first = self.ready.front().map(|first| first.offset);
         for entry in std::mem::take(&mut self.ready) {
             if entry.deliveries > 0 {
                 self.counts.insert(entry.offset, entry.deliveries);
             }
         }
+        first
     }
 }
 
@@ -296,12 +302,14 @@ impl Sieve<'_> {
     }
 
     /// An event nobody has had yet, without its content.
-    pub(crate) fn entry(&self, meta: &Meta, expires: Timestamp) -> Entry {
+    pub(crate) fn entry(&self, meta: &Meta, line: &[u8], expires: Timestamp) -> Entry {
+        let group = self.group(meta.key_hash);
         Entry {
             offset: meta.offset,
             at: meta.processed,
             expires: expires.min(self.end_of_life(meta.processed)),
-            group: self.group(meta.key_hash),
+            group,
+            ends_group: group != 0 && headers::ends_group(meta, line),
             restricted: meta.type_hash == self.compliance,
             first_of_group: false,
             deliveries: 0,

@@ -49,6 +49,15 @@ impl Feed {
         }
     }
 
+    /// Empties the window while others of its events are out: a second pass finds those that were in it,
+    /// and no others.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(first) = self.empty() {
+            self.forget(first, NEVER);
+            self.look_again();
+        }
+    }
+
     /// Whether an event would be remembered out of its order, others before it being forgotten.
     pub(crate) fn forgot_before(&self, offset: Offset) -> bool {
         self.forgotten.is_some_and(|known| known.is_unwanted && known.from < offset)
@@ -90,7 +99,10 @@ impl Feed {
             self.look_through(block, from, sieve, out, found)
                 .map_err(|error| (error, block.last.next()))?;
         }
-        self.again_to(read.next);
+        // More may have been forgotten meanwhile, further in front.
+        if self.again.is_none_or(|again| again >= from) {
+            self.again_to(read.next);
+        }
         Ok(())
     }
 
@@ -133,7 +145,7 @@ impl Feed {
             return;
         }
         let times = headers::times(meta, view.line());
-        let mut entry = sieve.entry(meta, times.until);
+        let mut entry = sieve.entry(meta, view.line(), times.until);
         entry.deliveries = self.counts.remove(&meta.offset).unwrap_or(0);
         entry.body = Some(body);
         self.enter(entry, times.from, sieve, found);

@@ -17,6 +17,9 @@ pub const DELIVER_AT: &str = "outflow-deliver-at";
 pub const EXPIRES: &str = "outflow-expires";
 /// Which schedule published the event. JMS clients know it by this name.
 pub const SCHEDULE_ID: &str = "scheduledJobId";
+/// Where in its group an event stands. Below 0 it ends the group: what comes of its key after it may go
+/// to another consumer. JMS clients know it by this name.
+pub const GROUP_SEQUENCE: &str = "JMSXGroupSeq";
 /// The types of the headers that stand for properties of other types than text: `i:count;d:price`,
 /// a letter, a colon and the header's name, with semicolons between them. `z` true or false; `b`,
 /// `s`, `i`, `l` whole numbers; `f`, `d` numbers of 32 and 64 bits.
@@ -49,6 +52,10 @@ static RESERVED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"ou
 /// [`DELIVER_AT`] and [`EXPIRES`] as they stand in a line.
 const TIMES: [&[u8]; 2] = [b"\"outflow-deliver-at\"", b"\"outflow-expires\""];
 
+/// [`GROUP_SEQUENCE`] below 0, as it stands in a line.
+static GROUP_END: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"\"JMSXGroupSeq\":\"-"));
+
 /// When an event may be handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
@@ -74,4 +81,11 @@ pub(crate) fn times(meta: &Meta, line: &[u8]) -> Times {
     times.from = time(DELIVER_AT).unwrap_or(times.from);
     times.until = time(EXPIRES).unwrap_or(times.until);
     times
+}
+
+/// Whether an event ends its group. The usual event costs a search of the bytes before its body.
+pub(crate) fn ends_group(meta: &Meta, line: &[u8]) -> bool {
+    let envelope = event::envelope(meta, line);
+    let sequence = || event::header(envelope, GROUP_SEQUENCE)?.trim().parse::<i64>().ok();
+    GROUP_END.find(envelope).is_some() && sequence().is_some_and(|sequence| sequence < 0)
 }

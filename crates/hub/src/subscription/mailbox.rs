@@ -179,7 +179,7 @@ impl Queue {
             return Err(LeaseError::Held { until: Some(times.from) });
         }
         let sieve = Self::sieve(&settings, self.max_apart, now);
-        let mut entry = sieve.entry(view.meta(), times.until);
+        let mut entry = sieve.entry(view.meta(), view.line(), times.until);
         if entry.expires <= now {
             // It is given up when it is met in its order.
             return Err(LeaseError::Gone);

@@ -211,7 +211,13 @@ impl Queue {
     pub(crate) fn reconsider(&mut self) {
         self.hands.values_mut().for_each(Hand::forget_wishes);
         let aside = std::mem::take(&mut self.aside);
-        self.put_back(aside.into_iter().map(|((feed, _), entry)| (feed, entry)).collect());
+        let mut back: Vec<_> = aside.into_iter().map(|((feed, _), entry)| (feed, entry)).collect();
+        if let Some(only) = self.exclusive() {
+            // Of groups, too, all that nobody has yet is for the one who gets everything.
+            let others = self.hands.iter_mut().filter(|(number, _)| **number != only);
+            back.extend(others.flat_map(|(_, hand)| std::mem::take(&mut hand.assigned)));
+        }
+        self.put_back(back);
         self.feeds.iter_mut().for_each(Feed::look_for_unwanted);
     }
 
@@ -380,10 +386,13 @@ impl Queue {
         }
     }
 
-    /// Empties the window.
+    /// Empties the window. Where consumers hold events of it, or somebody reads on behind it, what was
+    /// looked at stays looked at, and a second pass finds what was let go of.
     pub(crate) fn unload_all(&mut self) {
         self.reconsider();
-        self.feeds.iter_mut().for_each(Feed::unload);
+        let is_in_use = !self.hands.is_empty() || self.loading;
+        let empty: fn(&mut Feed) = if is_in_use { Feed::let_go } else { Feed::unload };
+        self.feeds.iter_mut().for_each(empty);
         self.heads.clear();
         (self.ready, self.ready_bytes) = (0, 0);
     }

@@ -5,23 +5,26 @@
 //! `OUTFLOW_SUBSCRIPTION_CASES` says how many cases of [`OPERATIONS`] operations are run (soak:
 //! 2,000); a case that fails prints what it did.
 
+mod side;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use outflow_hub::subscription::{
-    ConsumerId, Consumers, Delivered, Delivery, DeliveryOrder, EventRef, LeaseId, Settle,
-    Subscription, SubscriptionSettings,
+    ConsumerOptions, Delivered, DeliveryOrder, EventRef, Settle, SubscriptionSettings,
 };
-use outflow_hub::{Options, Stream};
+use outflow_hub::{Dialect, Options, Selector, Stream};
 use outflow_model::{Offset, StreamId};
 use outflow_store::AppendError;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::queueing::{new, number, user, with_credit};
+use crate::queueing::{new, number, user};
 use crate::world::{World, name, open, project_id, world};
+
+use side::{About, Event, Member, Place, Set, Side, State, place};
 
 const OPERATIONS: usize = 200;
 const DEFAULT_CASES: u32 = 300;
@@ -29,148 +32,25 @@ const DEFAULT_CASES: u32 = 300;
 /// An operation: what, and three numbers that say on what.
 type Operation = (u8, u16, u16, u16);
 
-/// Where an event stands in the order: when it was taken, which stream, where in it.
-type Place = (i64, usize, Offset);
-
-#[derive(Debug, Clone, PartialEq)]
-enum State {
-    Waiting,
-    Delayed {
-        until: i64,
-    },
-    Held {
-        consumer: usize,
-        lease: LeaseId,
-        deadline: Option<i64>,
-    },
-    Desk {
-        lease: LeaseId,
-        until: i64,
-    },
-    /// Answered in a transaction that has not ended.
-    Answered,
-    Done,
-    /// The answer was refused: done in memory, perhaps not yet on the disk.
-    Unsure {
-        since: i64,
-    },
-}
-
-#[derive(Debug, Clone)]
-struct Event {
-    n: u64,
-    stream: StreamId,
-    deliveries: u32,
-    /// Whether it was handed out before a crash.
-    was_given: bool,
-    state: State,
-}
-
-impl Event {
-    /// Whether this may be said of its being handed out: how often since the start, and that it was
-    /// before if it was; perhaps also where others were before a crash.
-    fn is_said(&self, delivery: &Delivery) -> bool {
-        let was_given = self.was_given || self.deliveries > 1;
-        delivery.deliveries == self.deliveries && (delivery.redelivered || !was_given)
-    }
-}
-
-struct Member {
-    consumers: Consumers,
-    id: ConsumerId,
-    credit: u32,
-}
-
-/// One subscription and what it should be.
-struct Side {
-    name: &'static str,
-    settings: SubscriptionSettings,
-    events: BTreeMap<Place, Event>,
-    members: Vec<Option<Member>>,
-    /// What consumers still hold of a deleted stream: who, by which lease, until when.
-    ghosts: Vec<(usize, LeaseId, Option<i64>)>,
-    dead: Vec<u64>,
-}
-
 struct Machine {
     world: Option<World>,
     sides: Vec<Side>,
     next: u64,
 }
 
-impl Side {
-    fn new(name: &'static str, settings: SubscriptionSettings) -> Self {
-        Self {
-            name,
-            settings,
-            events: BTreeMap::new(),
-            members: Vec::new(),
-            ghosts: Vec::new(),
-            dead: Vec::new(),
-        }
-    }
-
-    fn held_by(&self, member: usize) -> Vec<(Place, LeaseId)> {
-        let mut held: Vec<_> = self
-            .events
-            .iter()
-            .filter_map(|(place, event)| match event.state {
-                State::Held { consumer, lease, .. } if consumer == member => Some((*place, lease)),
-                _ => None,
-            })
-            .collect();
-        held.sort_by_key(|(_, lease)| *lease);
-        held
-    }
-
-    /// What may be handed out, in order.
-    fn available(&self) -> Vec<Place> {
-        let strict = self.settings.order == DeliveryOrder::Strict;
-        let is_out = |event: &Event| {
-            !matches!(event.state, State::Waiting | State::Done | State::Unsure { .. })
-        };
-        if strict && (!self.ghosts.is_empty() || self.events.values().any(is_out)) {
-            return Vec::new();
-        }
-        let waiting = self.events.iter().filter(|(_, event)| event.state == State::Waiting);
-        waiting.map(|(place, _)| *place).take(if strict { 1 } else { usize::MAX }).collect()
-    }
-
-    fn room(&self) -> usize {
-        let room = |(index, member): (usize, &Option<Member>)| {
-            let member = member.as_ref()?;
-            let ghosts = self.ghosts.iter().filter(|(of, ..)| *of == index).count();
-            Some((member.credit as usize).saturating_sub(self.held_by(index).len() + ghosts))
-        };
-        self.members.iter().enumerate().filter_map(room).sum()
-    }
-
-    /// An event comes back.
-    fn back(&mut self, place: Place) {
-        let max = self.settings.max_deliveries;
-        let event = self.events.get_mut(&place).unwrap();
-        if max.is_some_and(|max| event.deliveries >= max) {
-            event.state = State::Done;
-            self.dead.push(event.n);
-        } else {
-            event.state = State::Waiting;
-        }
-    }
-
-    fn subscription(&self, world: &World) -> Arc<Subscription> {
-        world.hub.subscription(&project_id("p"), self.name).unwrap()
-    }
-}
-
 impl Machine {
-    async fn start(strict: bool, lease: bool, mortal: bool) -> Self {
+    async fn start(set: Set) -> Self {
         let world = world().await;
         world.stream_called("other").await;
+        let is_strict = set.strict && set.about == About::Places;
         let settings = SubscriptionSettings {
-            order: if strict { DeliveryOrder::Strict } else { DeliveryOrder::Normal },
-            lease: lease.then_some(Duration::from_secs(30)),
-            max_deliveries: mortal.then_some(3),
+            order: if is_strict { DeliveryOrder::Strict } else { DeliveryOrder::Normal },
+            lease: set.lease.then_some(Duration::from_secs(30)),
+            max_deliveries: set.mortal.then_some(3),
             dead_letter: Some(name("dead")),
+            max_age: set.aging.then_some(Duration::from_secs(40)),
+            exclusive: set.exclusive,
+            group_by_key: set.about == About::Groups,
             ..Default::default()
         };
         world.stream_called("dead").await;
@@ -178,7 +58,8 @@ impl Machine {
             let new = new(name, &["events", "other"], settings.clone());
             world.hub.create_subscription(&project_id("p"), new).await.unwrap();
         }
-        let sides = vec![Side::new("a", settings), Side::new("b", Default::default())];
+        let other = Side::new("b", Default::default(), About::Places);
+        let sides = vec![Side::new("a", settings, set.about), other];
         Self { world: Some(world), sides, next: 0 }
     }
 
@@ -200,8 +81,6 @@ impl Machine {
         let now = self.now();
         for side in 0..self.sides.len() {
             let side = &mut self.sides[side];
-            let mut expected = side.available();
-            expected.truncate(side.room());
             let mut got = Vec::new();
             loop {
                 // Time stands still until nothing is left to do.
@@ -218,21 +97,16 @@ impl Machine {
                     break;
                 }
             }
-            let mut places = Vec::new();
-            for (index, delivery) in got {
-                let place = place(&delivery);
-                let event = side.events.get_mut(&place).expect("an event that was published");
-                assert_eq!(event.state, State::Waiting, "{}: {place:?}", side.name);
-                assert_eq!(event.n, number(&delivery));
-                event.deliveries += 1;
-                assert!(event.is_said(&delivery), "{}: {place:?}", side.name);
-                let deadline = side.settings.lease.map(|lease| now + lease.as_millis() as i64);
-                assert_eq!(delivery.deadline.map(|at| at.millis()), deadline);
-                event.state = State::Held { consumer: index, lease: delivery.lease, deadline };
-                places.push(place);
+            for index in 0..side.members.len() {
+                let of_one = got.iter().filter(|(of, _)| *of == index);
+                let places: Vec<Place> = of_one.map(|(_, delivery)| place(delivery)).collect();
+                assert!(places.is_sorted(), "{}: {index} got {places:?}", side.name);
             }
-            places.sort_unstable();
-            assert_eq!(places, expected, "{}: what is handed out", side.name);
+            let count = got.len();
+            let given: BTreeMap<_, _> =
+                got.into_iter().map(|(of, delivery)| (place(&delivery), (of, delivery))).collect();
+            assert_eq!(given.len(), count, "{}: an event was handed out twice", side.name);
+            side.judge(now, given);
         }
     }
 
@@ -240,9 +114,7 @@ impl Machine {
         // Of what two streams took in the same moment either may come first.
         self.advance(1).await;
         let stream = self.stream(to);
-        let texts: Vec<_> = (0..count as u64)
-            .map(|n| format!(r#"{{"type":"CUSTOM","body":{{"n":{}}}}}"#, self.next + n))
-            .collect();
+        let texts: Vec<_> = (0..count as u64).map(|n| text(self.next + n)).collect();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         let draft = self.world().draft(&texts);
         let receipt = self.world().hub.publish(&user(), &stream, draft).await.unwrap();
@@ -256,8 +128,8 @@ impl Machine {
             let n = self.next;
             self.next += 1;
             for side in &mut self.sides {
-                let event =
-                    Event { n, stream, deliveries: 0, was_given: false, state: State::Waiting };
+                let (key, state) = (key(n), State::Waiting);
+                let event = Event { n, key, stream, deliveries: 0, was_given: false, state };
                 side.events.insert((now, to, *offset), event);
             }
         }
@@ -267,6 +139,7 @@ impl Machine {
         for side in &mut self.sides {
             side.members.clear();
             side.ghosts.clear();
+            side.owners.clear();
             for event in side.events.values_mut() {
                 event.was_given |= event.deliveries > 0;
                 event.deliveries = 0;
@@ -281,6 +154,7 @@ impl Machine {
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.world = Some(open(&clock, &engine, Options::default()).await);
         // What was refused may have been lost with it.
+        let now = self.now();
         for side in 0..self.sides.len() {
             let subscription = self.sides[side].subscription(self.world());
             let browse = self.world().hub.browse(&user(), &subscription, None).await;
@@ -289,12 +163,16 @@ impl Machine {
             while let Some(delivery) = browse.next().await {
                 open.insert(place(&delivery));
             }
-            for (place, event) in &mut self.sides[side].events {
+            let side = &mut self.sides[side];
+            let over: Vec<bool> =
+                side.events.keys().map(|place| side.is_over(*place, now)).collect();
+            for ((place, event), is_over) in side.events.iter_mut().zip(over) {
                 let is_open = open.remove(place);
                 if matches!(event.state, State::Unsure { .. }) {
                     event.state = if is_open { State::Waiting } else { State::Done };
                 }
-                assert_eq!(is_open, event.state == State::Waiting, "{place:?} after a crash");
+                let is_due = event.state == State::Waiting && !is_over;
+                assert_eq!(is_open, is_due, "{place:?} after a crash");
             }
             assert!(open.is_empty(), "{open:?}");
         }
@@ -333,6 +211,7 @@ impl Machine {
         if side.members.get_mut(member).is_some_and(|member| member.take().is_some()) {
             held.into_iter().for_each(|(place, _)| side.back(place));
             side.ghosts.retain(|(of, ..)| *of != member);
+            side.owners.retain(|_, owner| *owner != member);
         }
     }
 
@@ -415,8 +294,7 @@ impl Machine {
         let Some(&member) = present.get(usize::from(a) % present.len().max(1)) else { return };
         let held = self.sides[side].held_by(member);
         let stream = self.stream(0);
-        let text = format!(r#"{{"type":"CUSTOM","body":{{"n":{}}}}}"#, self.next);
-        let draft = self.world().draft(&[&text]);
+        let draft = self.world().draft(&[&text(self.next)]);
         let mut transaction = self.world().hub.transaction(&user());
         transaction.publish(&stream, draft).unwrap();
         if let Some((_, lease)) = held.get(held.len() / 2) {
@@ -454,6 +332,9 @@ impl Machine {
 
     /// Takes an event by name, or answers one that was.
     async fn desk(&mut self, side: usize, what: u16) {
+        if self.sides[side].about != About::Places {
+            return;
+        }
         let subscription = self.sides[side].subscription(self.world());
         let taken = self.sides[side].events.iter().find_map(|(place, event)| match event.state {
             State::Desk { lease, .. } => Some((*place, lease)),
@@ -471,7 +352,7 @@ impl Machine {
             }
             return;
         }
-        let available = self.sides[side].available();
+        let available = self.sides[side].available(self.now());
         let peeked = self.world().hub.peek(&user(), &subscription, Duration::ZERO).await.unwrap();
         let first = available.first().map(|(_, _, offset)| *offset);
         assert_eq!(peeked.next.as_ref().map(|event| event.offset), first);
@@ -498,7 +379,14 @@ impl Machine {
     async fn delete_stream(&mut self) {
         self.world().hub.delete_stream(&project_id("p"), &name("other")).await.unwrap();
         self.world().stream_called("other").await;
+        let now = self.now();
         for side in &mut self.sides {
+            let is_perhaps = |(place, event): &(&Place, &Event)| {
+                place.1 == 1 && event.state != State::Done && side.is_over(**place, now)
+            };
+            let perhaps = side.events.iter().filter(is_perhaps).map(|(_, event)| event.n);
+            let perhaps: Vec<u64> = perhaps.collect();
+            side.perhaps_dead.extend(perhaps);
             for (_, event) in side.events.iter().filter(|((_, stream, _), _)| *stream == 1) {
                 if let State::Held { consumer, lease, deadline } = event.state {
                     side.ghosts.push((consumer, lease, deadline));
@@ -511,27 +399,45 @@ impl Machine {
     async fn purge(&mut self, side: usize) {
         let subscription = self.sides[side].subscription(self.world());
         self.world().hub.purge_subscription(&subscription).await.unwrap();
-        for event in self.sides[side].events.values_mut() {
-            if event.state == State::Waiting {
+        let (now, side) = (self.now(), &mut self.sides[side]);
+        // Of those that are over nobody knows whether they were dead already.
+        let over: Vec<bool> = side.events.keys().map(|place| side.is_over(*place, now)).collect();
+        for (event, is_over) in side.events.values_mut().zip(over) {
+            if event.state == State::Waiting && !is_over {
                 event.state = State::Done;
             }
         }
+    }
+
+    /// A consumer comes, with what it asks for.
+    async fn join(&mut self, side: usize, a: u16, b: u16) {
+        if self.sides[side].present().count() >= 4 {
+            return;
+        }
+        let takes = Some(u64::from(b) % 3).filter(|rest| *rest < 2);
+        let takes = takes.filter(|_| self.sides[side].about == About::Selectors);
+        let text = takes.map(|rest| if rest == 0 { "parity = 'even'" } else { "parity = 'odd'" });
+        let options = ConsumerOptions {
+            credit: u32::from(a) % 5 + 1,
+            priority: u8::try_from(b / 3 % 3).unwrap(),
+            exclusive: (b / 9).is_multiple_of(8),
+            selector: text.map(|text| Selector::parse(text, Dialect::Plain).unwrap()),
+            ..ConsumerOptions::default()
+        };
+        let (credit, priority, exclusive) = (options.credit, options.priority, options.exclusive);
+        let world = self.world.as_ref().unwrap();
+        let subscription = self.sides[side].subscription(world);
+        let mut consumers = world.hub.consumers(&user());
+        let id = consumers.add(&subscription, options).await.unwrap();
+        let member = Member { consumers, id, credit, priority, exclusive, takes };
+        self.sides[side].members.push(Some(member));
     }
 
     async fn apply(&mut self, (what, a, b, c): Operation) {
         let side = usize::from(c) % self.sides.len();
         match what {
             0..=19 => self.publish(usize::from(a) % 2, usize::from(b) % 4 + 1).await,
-            20..=29 => {
-                let world = self.world.as_ref().unwrap();
-                let subscription = self.sides[side].subscription(world);
-                let mut consumers = world.hub.consumers(&user());
-                let credit = u32::from(a) % 5 + 1;
-                let id = consumers.add(&subscription, with_credit(credit)).await.unwrap();
-                if self.sides[side].members.iter().flatten().count() < 4 {
-                    self.sides[side].members.push(Some(Member { consumers, id, credit }));
-                }
-            }
+            20..=29 => self.join(side, a, b).await,
             30..=36 => {
                 let count = self.sides[side].members.len().max(1);
                 self.leave(side, usize::from(a) % count).await;
@@ -563,16 +469,34 @@ impl Machine {
         while let Some(delivery) = browse.next().await {
             found.push(number(&delivery));
         }
-        found.sort_unstable();
-        let mut expected = self.sides.iter().flat_map(|side| side.dead.clone()).collect::<Vec<_>>();
-        expected.sort_unstable();
-        assert_eq!(found, expected, "dead letters");
+        // When one that is over is met is nobody's promise, but that it is buried once and for good.
+        let now = self.now();
+        for side in &self.sides {
+            for n in &side.dead {
+                let at = found.iter().position(|known| known == n);
+                found.remove(at.unwrap_or_else(|| panic!("{n} is not among the dead")));
+            }
+            let over = side.events.iter().filter(|(place, event)| {
+                side.is_over(**place, now) && event.state == State::Waiting
+            });
+            for n in over.map(|(_, event)| event.n).chain(side.perhaps_dead.iter().copied()) {
+                found.iter().position(|known| *known == n).map(|at| found.remove(at));
+            }
+        }
+        assert!(found.is_empty(), "{found:?} are among the dead");
     }
 }
 
-fn place(delivery: &Delivery) -> Place {
-    let stream = usize::from(delivery.stream.name.as_str() == "other");
-    (delivery.event.meta().processed.millis(), stream, delivery.event.offset())
+/// The number of an event's key: of every three events one has none.
+const fn key(n: u64) -> u64 {
+    n % 3
+}
+
+/// An event as it is published.
+fn text(n: u64) -> String {
+    let parity = if n.is_multiple_of(2) { "even" } else { "odd" };
+    let key = if key(n) == 0 { String::new() } else { format!(r#""key":"{}","#, key(n)) };
+    format!(r#"{{"type":"CUSTOM",{key}"headers":{{"parity":"{parity}"}},"body":{{"n":{n}}}}}"#)
 }
 
 #[test]
@@ -583,26 +507,35 @@ fn subscriptions_do_as_the_model_says() {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let operation = (0..100_u8, any::<u16>(), any::<u16>(), any::<u16>());
     let work = prop::collection::vec(operation, OPERATIONS);
-    let settings = (any::<bool>(), any::<bool>(), any::<bool>());
-    let result =
-        TestRunner::new(config).run(&(settings, work), |((strict, lease, mortal), work)| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let mut machine = Machine::start(strict, lease, mortal).await;
-                for operation in work {
-                    if traces {
-                        println!("{operation:?} of {:?}", (strict, lease, mortal));
-                    }
-                    machine.apply(operation).await;
-                    machine.check().await;
+    let about = prop_oneof![Just(About::Places), Just(About::Selectors), Just(About::Groups)];
+    let few = (0..4_u8).prop_map(|one| one == 0);
+    let set = (about, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), few);
+    let set = set.prop_map(|(about, strict, lease, mortal, aging, exclusive)| Set {
+        about,
+        strict,
+        lease,
+        mortal,
+        aging,
+        exclusive,
+    });
+    let result = TestRunner::new(config).run(&(set, work), |(set, work)| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut machine = Machine::start(set).await;
+            for operation in work {
+                if traces {
+                    println!("{operation:?} of {set:?}");
                 }
-                machine.check_dead().await;
-            });
-            Ok(())
+                machine.apply(operation).await;
+                machine.check().await;
+            }
+            machine.check_dead().await;
         });
+        Ok(())
+    });
     result.unwrap_or_else(|error| panic!("{error}"));
 }

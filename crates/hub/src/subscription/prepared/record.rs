@@ -241,6 +241,8 @@ fn take_entry(from: &mut &[u8]) -> Option<Entry> {
         at: Timestamp::from_millis(from.try_get_i64_le().ok()?),
         expires: Timestamp::from_millis(from.try_get_i64_le().ok()?),
         group: from.try_get_u64_le().ok()?,
+        // Groups are not remembered over a restart, so there is none to end.
+        ends_group: false,
         restricted: from.try_get_u8().ok()? != 0,
         first_of_group: false,
         deliveries: from.try_get_u32_le().ok()?,

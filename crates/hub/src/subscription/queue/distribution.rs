@@ -148,6 +148,7 @@ impl Queue {
     fn give_one(&mut self, key: u32, group: u64, now: Timestamp) -> bool {
         if group != 0
             && let Some(&owner) = self.groups.get(&group)
+            && self.exclusive().is_none_or(|only| only == owner)
         {
             return self.give_owner(key, owner, now);
         }
@@ -163,8 +164,12 @@ impl Queue {
         };
         let Some(mut entry) = self.pop(key) else { return false };
         if group != 0 {
-            self.groups.insert(group, number);
             entry.first_of_group = true;
+            if entry.ends_group {
+                self.groups.remove(&group);
+            } else {
+                self.groups.insert(group, number);
+            }
         }
         if let Some(hand) = self.hands.get_mut(&number) {
             hand.give(key, entry);
@@ -236,9 +241,14 @@ impl Queue {
         if !at_once && hand.assigned.len() >= MAX_ASSIGNED {
             return false;
         }
-        let (Some(entry), Some(hand)) = (self.pop(key), self.hands.get_mut(&number)) else {
+        let (Some(mut entry), Some(hand)) = (self.pop(key), self.hands.get_mut(&number)) else {
             return false;
         };
+        // It may have begun the group for another consumer, or for this one before it came back.
+        entry.first_of_group = false;
+        if entry.ends_group {
+            self.groups.remove(&entry.group);
+        }
         if at_once {
             hand.give(key, entry);
             self.after_giving(number);
@@ -251,9 +261,17 @@ impl Queue {
         true
     }
 
-    /// Gives a consumer that has room again what was kept for it.
+    /// Gives a consumer that has room again what was kept for it; where something before that has come
+    /// back, all goes back, to be given in order.
     pub(super) fn give_assigned(&mut self, number: u64) {
+        let first = self.first().map(|(key, entry)| (entry.at, key, entry.offset));
         let Some(hand) = self.hands.get_mut(&number) else { return };
+        let kept = hand.assigned.front().map(|(key, entry)| (entry.at, *key, entry.offset));
+        if kept.zip(first).is_some_and(|(kept, first)| first < kept) {
+            let back = std::mem::take(&mut hand.assigned);
+            self.put_back(back.into());
+            return;
+        }
         let mut gave = false;
         while hand.room() > 0
             && let Some((feed, entry)) = hand.assigned.pop_front()
@@ -267,7 +285,7 @@ impl Queue {
     }
 
     /// The one consumer who gets everything, if that is how it is to be.
-    fn exclusive(&self) -> Option<u64> {
+    pub(super) fn exclusive(&self) -> Option<u64> {
         let wants = |hand: &Hand| hand.options.exclusive;
         if !self.settings.exclusive && self.exclusives == 0 {
             return None;
