@@ -67,6 +67,7 @@ routes! {
     delete "/v1/projects/{project}/streams/{stream}/cursors/{name}" => cursor::delete;
     get "/v1/projects/{project}/subscriptions" => subscription::list;
     get "/v1/projects/{project}/subscriptions/{subscription}" => subscription::show;
+    patch "/v1/projects/{project}/subscriptions/{subscription}" => subscription::change::update;
     delete "/v1/projects/{project}/subscriptions/{subscription}" => subscription::delete;
     post "/v1/projects/{project}/subscriptions/{subscription}/purge" => subscription::purge;
     post "/v1/projects/{project}/subscriptions/{subscription}/move" => subscription::move_events;

@@ -1,8 +1,9 @@
 //! `/v1/projects/{project}/subscriptions`: the places that the server keeps for consumers.
 //!
 //! Subscriptions are made by those who consume: here they are seen, purged and removed, and dead
-//! events are given another try. [`events`] shows what is in one.
+//! events are given another try. [`change`] changes what one does, [`events`] shows what is in one.
 
+pub(crate) mod change;
 pub(crate) mod events;
 
 use std::sync::Arc;
@@ -56,6 +57,9 @@ pub(crate) struct SubscriptionView {
     lease_ms: Option<u64>,
     /// After how long without a consumer it is deleted, in milliseconds; null: never.
     idle_expiry_ms: Option<u64>,
+    /// After how long an event that nobody has settled is dead, in milliseconds; null: as long as its
+    /// stream keeps it.
+    max_age_ms: Option<u64>,
     /// The events not settled yet.
     backlog: u64,
     /// When the oldest of them was taken; null: there is none, or it is not known.
@@ -100,6 +104,7 @@ impl SubscriptionView {
             dead_letter: settings.dead_letter.as_ref().map(ToString::to_string),
             lease_ms: settings.lease.map(millis),
             idle_expiry_ms: settings.idle_expiry.map(millis),
+            max_age_ms: settings.max_age.map(millis),
             backlog: stats.backlog,
             oldest: stats.oldest.map(|at| at.to_string()),
             in_flight: stats.in_flight,
@@ -239,14 +244,11 @@ pub(crate) async fn delete(
     caller: Caller,
 ) -> Result<StatusCode, Refused> {
     let subscription = found(&admin, &caller, Action::Manage)?;
-    let owned = match subscription.sources() {
-        Sources::Streams(all) if subscription.settings().owns => all,
-        Sources::Streams(_) | Sources::Matching { .. } => Vec::new(),
-    };
+    let owned = subscription.owned();
     admin.hub().delete_subscription(&subscription).await?;
-    for source in owned {
-        if admin.hub().stream(subscription.project(), &source.stream).is_some() {
-            admin.hub().delete_stream(subscription.project(), &source.stream).await?;
+    for stream in owned {
+        if admin.hub().stream(subscription.project(), &stream).is_some() {
+            admin.hub().delete_stream(subscription.project(), &stream).await?;
         }
     }
     tracing::info!(subscription = %subscription.name(), "subscription removed");

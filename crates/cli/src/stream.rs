@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::project::confirmed;
+use crate::setting::{Setting, optional};
 use crate::span::{parse_bytes, parse_span};
 
 const EXAMPLES: &str = "Examples:
@@ -113,28 +114,11 @@ struct StreamSettings {
     description: Option<String>,
 }
 
-/// A number that can be taken away.
-#[derive(Debug, Clone, Copy)]
-enum Setting {
-    None,
-    Is(u64),
-}
-
-/// Reads `none` or what `parse` reads.
-fn optional(
-    parse: fn(&str) -> Result<u64, String>,
-) -> impl Fn(&str) -> Result<Setting, String> + Clone + Send + Sync + 'static {
-    move |text| if text == "none" { Ok(Setting::None) } else { parse(text).map(Setting::Is) }
-}
-
 impl StreamSettings {
     fn members(self) -> Result<Map<String, Value>, Failure> {
         let mut retention = Map::new();
         retention.extend(self.retention.map(|age| ("age_ms".into(), json!(age))));
-        retention.extend(self.max_bytes.map(|max| match max {
-            Setting::None => ("max_bytes".into(), Value::Null),
-            Setting::Is(bytes) => ("max_bytes".into(), json!(bytes)),
-        }));
+        retention.extend(self.max_bytes.map(|max| ("max_bytes".into(), max.value())));
         let mut members = Map::new();
         if !retention.is_empty() {
             members.insert("retention".into(), retention.into());

@@ -2,17 +2,20 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::command::{EXIT_CODES, TEMPLATE};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::{self, Column};
+use crate::setting::{Setting, optional};
+use crate::span::parse_span;
 
 const EXAMPLES: &str = "Examples:
   outflow subscription list --abandoned
   outflow subscription show queue:destination1.RTO.yourcompany
+  outflow subscription set queue:orders --max-deliveries 5 --max-age 30d
   outflow subscription move-dead --to queue:orders --limit 10
   outflow subscription purge queue:orders
   outflow subscription delete queue:destination9.RTO.yourcompany
@@ -51,6 +54,13 @@ enum SubscriptionAction {
         /// The subscription.
         name: String,
     },
+    /// Change what one does; what is not given stays, `none` takes a limit away.
+    Set {
+        /// The subscription.
+        name: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Settle all that waits in one, but for what consumers hold.
     Purge {
         /// The subscription.
@@ -75,6 +85,44 @@ enum SubscriptionAction {
     },
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Settings {
+    /// After how many deliveries an event that comes back goes to the dead letters.
+    #[arg(long, value_name = "COUNT", value_parser = optional(str::parse::<u32>))]
+    max_deliveries: Option<Setting<u32>>,
+    /// The stream that dead events go to; `queue:` and its name for a queue.
+    #[arg(long, value_name = "STREAM", value_parser = optional(str::parse::<String>))]
+    dead_letter: Option<Setting<String>>,
+    /// After how long an event that nobody has settled is dead, such as 30d.
+    #[arg(long, value_name = "SPAN", value_parser = optional(parse_span))]
+    max_age: Option<Setting>,
+    /// After how long without a consumer it is deleted, such as 90d.
+    #[arg(long, value_name = "SPAN", value_parser = optional(parse_span))]
+    idle_expiry: Option<Setting>,
+    /// Whether only one consumer at a time is served.
+    #[arg(long, value_name = "BOOL")]
+    exclusive: Option<bool>,
+    /// A description for people.
+    #[arg(long)]
+    description: Option<String>,
+}
+
+impl Settings {
+    fn members(self) -> Map<String, Value> {
+        let members = [
+            ("max_deliveries", self.max_deliveries.map(Setting::value)),
+            ("dead_letter", self.dead_letter.map(Setting::value)),
+            ("max_age_ms", self.max_age.map(Setting::value)),
+            ("idle_expiry_ms", self.idle_expiry.map(Setting::value)),
+            ("exclusive", self.exclusive.map(Value::from)),
+            ("description", self.description.map(Value::from)),
+        ];
+        let given = members.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
+        given.collect()
+    }
+}
+
 pub(crate) async fn run(args: SubscriptionArgs) -> Result<(), Failure> {
     let api = Api::new(&args.connection)?;
     let json = args.connection.json;
@@ -88,6 +136,10 @@ pub(crate) async fn run(args: SubscriptionArgs) -> Result<(), Failure> {
         SubscriptionAction::Show { name } => {
             let path = ["v1", "projects", &project, "subscriptions", &name];
             output::record(json, &api.get(&path, &[]).await?)
+        }
+        SubscriptionAction::Set { name, settings } => {
+            let path = ["v1", "projects", &project, "subscriptions", &name];
+            output::record(json, &api.change(&path, &settings.members().into()).await?)
         }
         SubscriptionAction::Purge { name } => {
             let path = ["v1", "projects", &project, "subscriptions", &name, "purge"];

@@ -48,7 +48,7 @@ pub use ingest::{Ingest, IngestFormat, IngestMode};
 pub use integration::Integration;
 pub use keyed::{Entity, EntityType, EntityTypes};
 pub use landing::{LandingFailure, LandingFile, LandingPlace};
-pub use options::Options;
+pub use options::{DestinationDefaults, Options};
 pub use project::{Project, ProjectLimits};
 pub use publish::{Placed, Publishing, Receipt};
 pub use reach::Unreached;

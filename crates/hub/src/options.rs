@@ -6,6 +6,19 @@ use outflow_store::Retention;
 
 use crate::destination::VirtualTopics;
 
+/// What queues and durable subscribers that are made on first use are told; each can be told
+/// otherwise later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DestinationDefaults {
+    /// After how many deliveries a message that comes back is dead; `None`: never.
+    pub max_deliveries: Option<u32>,
+    /// After how long a message that nobody has settled is dead; `None`: as long as retained.
+    pub max_age: Option<Duration>,
+    /// After how long without a consumer a queue that is fed from a topic, or a durable subscriber, is
+    /// deleted; `None`: never. Of other queues it is not so: their senders may not wait for anybody.
+    pub idle_expiry: Option<Duration>,
+}
+
 /// Sizes, times and counts that bound the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -53,6 +66,8 @@ pub struct Options {
     pub virtual_topics: VirtualTopics,
     /// For how long queues that are made on first use keep what nobody consumes (a year).
     pub queue_retention: Retention,
+    /// What queues and durable subscribers are told that are made on first use (nothing).
+    pub destination_defaults: DestinationDefaults,
     /// How many destinations the customers of one set of rights may have made.
     pub max_destinations: usize,
     /// How many subscriptions a project may have.
@@ -102,6 +117,7 @@ impl Default for Options {
             max_subscribers: 10_000,
             virtual_topics: VirtualTopics::default(),
             queue_retention: Retention { age_ms: 365 * 86_400_000, max_bytes: None },
+            destination_defaults: DestinationDefaults::default(),
             max_destinations: 1_000,
             max_subscriptions: 200_000,
             max_consumers: 10_000,

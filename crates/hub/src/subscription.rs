@@ -59,6 +59,7 @@ pub use delivery::{
 };
 pub use error::{ConsumeError, LeaseError, SettleError, TransactionError};
 pub use event::{BodyView, EventView};
+pub use oldest::StreamBacklog;
 pub use pattern::{PatternError, StreamPattern};
 pub use prepared::{PreparedError, PreparedId, PreparedTransaction};
 pub use settings::{DeliveryOrder, NewSubscription, Source, Sources, SubscriptionSettings};
@@ -171,6 +172,17 @@ impl Subscription {
         self.queue.lock().feeds.iter().map(|feed| feed.stream.clone()).collect()
     }
 
+    /// The streams that go with it, which need not exist yet.
+    #[must_use]
+    pub fn owned(&self) -> Vec<StreamName> {
+        match &*self.shared_sources() {
+            Sources::Streams(all) if self.settings().owns => {
+                all.iter().map(|source| source.stream.clone()).collect()
+            }
+            Sources::Streams(_) | Sources::Matching { .. } => Vec::new(),
+        }
+    }
+
     /// The names of its consumers.
     #[must_use]
     pub fn consumers(&self) -> Vec<String> {
@@ -181,10 +193,7 @@ impl Subscription {
     pub(crate) fn show(self: &Arc<Self>, inner: &Arc<Inner>, view: Option<Arc<View>>) {
         let mut queue = self.queue.lock();
         queue.view = view;
-        // What is being read now belongs behind what was read: a window that is left there drains.
-        if !queue.loading {
-            queue.unload_all();
-        }
+        queue.unload_all();
         drop(self.finish(inner, queue));
     }
 
@@ -196,6 +205,16 @@ impl Subscription {
     /// It is used now.
     fn touch(&self, inner: &Inner) {
         self.used.store(inner.clock.now().millis(), Ordering::Relaxed);
+    }
+
+    /// It may now be idle for so long: one that was for most of that already is warned of first, and
+    /// has the tenth of the time that is left after a warning.
+    fn spare(&self, inner: &Inner, idle_expiry: Option<Duration>) {
+        self.warned.store(false, Ordering::Relaxed);
+        let Some(expiry) = idle_expiry else { return };
+        let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
+        let least = inner.clock.now().millis().saturating_sub(expiry - expiry / 10);
+        self.used.fetch_max(least, Ordering::Relaxed);
     }
 
     /// Ends whatever was done under the lock: hands out, writes, sets alarms, asks for more. Every

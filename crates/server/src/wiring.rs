@@ -420,6 +420,7 @@ fn stomp_options(config: &Config) -> outflow_face_stomp::Options {
             config::TextRule::ContentType => outflow_face_stomp::TextRule::ContentType,
             config::TextRule::ContentLength => outflow_face_stomp::TextRule::ContentLength,
         },
+        populate_user_id: stomp.populate_user_id,
         origins: stomp.origins(),
         max_web_sockets: stomp.max_connections,
         ..defaults
@@ -439,6 +440,8 @@ fn hub_options(config: &Config) -> outflow_hub::Options {
         max_sessions: limits.max_readers,
         virtual_topics: config.destinations.virtual_topics(),
         queue_retention: config.destinations.queue_retention(),
+        destination_defaults: config.destinations.defaults(),
+        abandoned_after: config.destinations.abandoned_after(),
         max_destinations: config.destinations.max_per_user(),
         ..outflow_hub::Options::default()
     }

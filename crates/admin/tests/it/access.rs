@@ -49,7 +49,10 @@ fn scope(operation: &str) -> Scope {
         "list_webhook_attempts" => Scope::Manage,
         "retry_webhook" | "replay_webhook" | "recover_webhook" | "resend_webhook" => Scope::Manage,
         "list_users" | "create_user" | "delete_user" => Scope::Manage,
-        "list_subscriptions" | "get_subscription" | "delete_subscription" => Scope::Manage,
+        "list_subscriptions"
+        | "get_subscription"
+        | "update_subscription"
+        | "delete_subscription" => Scope::Manage,
         "purge_subscription" | "move_events" => Scope::Manage,
         "browse_subscription" => Scope::Read,
         "list_landed_files" | "get_landed_file" | "get_failed_file" => Scope::Read,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use outflow_hub::destination::Kind;
+use outflow_hub::subscription::{ConsumerOptions, Delivered};
 use outflow_hub::{ConsumeWish, Destination};
 use outflow_model::{Action, Clock, CredentialId, Draft, Grant, ProjectId};
 use serde_json::{Value, json};
@@ -178,6 +179,82 @@ async fn dead_events_are_given_another_try() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_poison_message_goes_to_the_dead_letters_and_an_old_one_too() {
+    let stage = Stage::new().await;
+    stage.send_to("orders", 0..1).await;
+    let path = format!("{ALL}/queue:orders");
+    let change = json!({ "max_deliveries": 2, "max_age_ms": 60_000 });
+    let changed = stage.operate(Method::PATCH, &path, change).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let shown = stage.get(&path).await.json();
+    assert_eq!(
+        (&shown["max_deliveries"], &shown["max_age_ms"], &shown["exclusive"]),
+        (&json!(2), &json!(60_000), &json!(false))
+    );
+    assert_eq!(changed.json(), shown);
+    let queue = Destination::new(Kind::Queue, "orders").unwrap();
+    for _ in 0..2 {
+        let wish = ConsumeWish::default();
+        let queue = stage.hub.consume_targets(&sender(), &queue, &wish).await.unwrap().remove(0);
+        let mut consumers = stage.hub.consumers(&sender());
+        consumers.add(&queue, ConsumerOptions::default()).await.unwrap();
+        let Delivered::Events { .. } = consumers.next(1).await else { panic!("an event") };
+        // The consumer dies of it.
+    }
+    let letters = async || {
+        // Burials end by themselves.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        // Whoever is the first to look makes the queue of what stands in the stream.
+        let dead = Destination::new(Kind::Queue, "ActiveMQ.DLQ").unwrap();
+        stage.hub.consume_targets(&sender(), &dead, &ConsumeWish::default()).await.unwrap();
+        let events = stage.get(&format!("{ALL}/queue:ActiveMQ.DLQ/events?follow=false")).await;
+        String::from_utf8(events.bytes).unwrap()
+    };
+    let first = letters().await;
+    assert!(first.contains(r#""outflow-dead-cause":"delivered too often""#), "{first}");
+    assert_eq!(stage.backlog("queue:orders").await, 0);
+    stage.send_to("orders", 1..2).await;
+    stage.clock.advance(60_000);
+    stage.hub.tick().await;
+    let both = letters().await;
+    assert!(both.contains(r#""outflow-dead-cause":"expired""#), "{both}");
+    assert_eq!(stage.backlog("queue:orders").await, 0);
+    let never = json!({ "max_deliveries": null, "max_age_ms": null, "idle_expiry_ms": 60_000 });
+    let shown = stage.operate(Method::PATCH, &path, never).await.json();
+    assert_eq!(
+        (&shown["max_deliveries"], &shown["max_age_ms"], &shown["idle_expiry_ms"]),
+        (&Value::Null, &Value::Null, &json!(60_000))
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_makes_no_sense_is_refused_with_its_place() {
+    let stage = Stage::new().await;
+    stage.send_to("orders", 0..1).await;
+    let path = format!("{ALL}/queue:orders");
+    let before = stage.get(&path).await.json();
+    for (change, place) in [
+        (json!({ "max_deliveries": 0 }), "/max_deliveries"),
+        (json!({ "max_deliveries": 10_001 }), "/max_deliveries"),
+        (json!({ "max_deliveries": 5, "dead_letter": null }), "/max_deliveries"),
+        (json!({ "dead_letter": "a b" }), "/dead_letter"),
+        (json!({ "max_age_ms": 999 }), "/max_age_ms"),
+        (json!({ "idle_expiry_ms": 1 }), "/idle_expiry_ms"),
+        (json!({ "exclusive": null, "owns": false }), "owns"),
+        (json!({ "exclusive": "yes" }), "/exclusive"),
+        (json!({ "description": "\u{7}" }), "/description"),
+    ] {
+        let refused = stage.operate(Method::PATCH, &path, change.clone()).await;
+        assert_eq!(refused.status, 400, "{change}");
+        let said = refused.json().to_string();
+        assert!(said.contains(place), "{change}: {said}");
+    }
+    assert_eq!(stage.get(&path).await.json(), before);
+    let missing = stage.operate(Method::PATCH, &format!("{ALL}/none"), json!({})).await;
+    assert_eq!(missing.status, 404);
+}
+
 #[tokio::test]
 async fn only_the_projects_own_credentials_see_its_subscriptions() {
     let stage = Stage::new().await;
@@ -192,6 +269,7 @@ async fn only_the_projects_own_credentials_see_its_subscriptions() {
         (Method::GET, ALL.to_owned()),
         (Method::GET, one.clone()),
         (Method::DELETE, one.clone()),
+        (Method::PATCH, one.clone()),
         (Method::POST, format!("{one}/purge")),
         (Method::POST, format!("{one}/move")),
     ] {

@@ -170,3 +170,29 @@ async fn tail_moves_its_cursor_behind_what_it_printed() {
         assert_eq!(cursor.lock().as_deref(), Some(end), "the next one goes on behind it");
     }
 }
+
+#[tokio::test]
+async fn a_subscription_is_set_as_said_and_only_that() {
+    let path = "/v1/projects/acme/subscriptions/{name}";
+    let said = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let heard = said.clone();
+    let answer = patch(async move |body: String| {
+        heard.lock().push(body);
+        (StatusCode::OK, r#"{"name":"queue:orders"}"#)
+    });
+    let server = serve(Router::new().route(path, answer)).await;
+    let set = "subscription set queue:orders";
+    for line in [
+        "--max-deliveries 5 --max-age 30d --exclusive true",
+        "--max-deliveries none --dead-letter none --max-age none --idle-expiry 90d",
+    ] {
+        assert_eq!(run(&server, &format!("{set} {line}")).await, ExitCode::SUCCESS, "{line}");
+    }
+    assert_eq!(
+        *said.lock(),
+        [
+            r#"{"exclusive":true,"max_age_ms":2592000000,"max_deliveries":5}"#,
+            r#"{"dead_letter":null,"idle_expiry_ms":7776000000,"max_age_ms":null,"max_deliveries":null}"#,
+        ]
+    );
+}

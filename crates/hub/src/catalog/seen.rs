@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::catalog::change;
 use crate::catalog::turn::{Change, in_turn};
-use crate::{CatalogError, Hub, Integration, Project, Stream, StreamSettings};
+use crate::subscription::{self, Subscription, SubscriptionSettings};
+use crate::{CatalogError, Hub, Integration, Project, Stream, StreamSettings, webhook};
 
 impl Hub {
     /// Changes a project that is still as `seen`, and is otherwise as [`Hub::update_project`].
@@ -38,6 +39,28 @@ impl Hub {
             let now = inner.catalog.read().stream(&seen.project, &seen.name);
             still(now.as_ref(), &seen)?;
             change::update_stream(inner, seen.project.clone(), seen.name.clone(), settings).await
+        })
+    }
+
+    /// Changes a subscription whose settings are still as `seen`, and is otherwise as
+    /// [`Hub::update_subscription`]. A webhook's are its own.
+    ///
+    /// # Errors
+    /// Those of [`Hub::update_subscription`]; [`CatalogError::Conflict`] when they were changed since.
+    pub fn update_seen_subscription(
+        &self,
+        subscription: &Arc<Subscription>,
+        seen: Arc<SubscriptionSettings>,
+        settings: SubscriptionSettings,
+    ) -> Change<()> {
+        let subscription = subscription.clone();
+        in_turn(&self.inner, |inner| async move {
+            if subscription.name().as_str().starts_with(webhook::PREFIX) {
+                let reason = "it is the place of a webhook, which has settings of its own";
+                return Err(CatalogError::Invalid(reason.into()));
+            }
+            still(Some(&subscription.settings()), &seen)?;
+            subscription::change::update(inner, subscription, settings).await
         })
     }
 

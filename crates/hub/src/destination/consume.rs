@@ -134,9 +134,15 @@ impl Hub {
             Some((client, name)) => durable(grant, client, name)?,
             None => passing(self.rng().next_u64())?,
         };
+        let defaults = self.options().destination_defaults;
+        // Whoever keeps no place leaves nothing behind.
+        let defaults = wish.durable.as_ref().map(|_| defaults).unwrap_or_default();
         let settings = SubscriptionSettings {
             selector: wish.selector.clone(),
             dead_letter: Some(dead_letter_stream()?),
+            max_deliveries: defaults.max_deliveries,
+            max_age: defaults.max_age,
+            idle_expiry: defaults.idle_expiry,
             ..SubscriptionSettings::default()
         };
         Ok(NewSubscription { name, sources, settings, durable: wish.durable.is_some() })

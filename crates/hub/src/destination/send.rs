@@ -126,12 +126,18 @@ impl Hub {
                 (Sources::Streams(vec![own]), true)
             }
         };
-        let settings = SubscriptionSettings {
+        let mut settings = SubscriptionSettings {
             owns,
             group_by_key: true,
             dead_letter: dead_letters(queue)?,
             ..SubscriptionSettings::default()
         };
+        if queue.kind == Kind::Queue && settings.dead_letter.is_some() {
+            let defaults = self.options().destination_defaults;
+            settings.max_deliveries = defaults.max_deliveries;
+            settings.max_age = defaults.max_age;
+            settings.idle_expiry = defaults.idle_expiry.filter(|_| !owns);
+        }
         self.ensure_subscription(
             project,
             NewSubscription { name: subscription, sources, settings, durable: true },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use outflow_model::{Offset, ProjectId, StreamName};
+use outflow_model::{Offset, ProjectId, StreamName, Timestamp};
 use outflow_store::{Condition, Op, Put, ReadError as EngineError};
 
 use super::feed::Feed;
@@ -185,7 +185,15 @@ pub(crate) async fn update(
     is_there(&inner, &subscription)?;
     replace(&inner, &subscription, &settings, &subscription.shared_sources(), Vec::new()).await?;
     let mut queue = subscription.queue.lock();
-    queue.settings = Arc::new(settings);
+    let old = std::mem::replace(&mut queue.settings, Arc::new(settings));
+    if old.idle_expiry != queue.settings.idle_expiry {
+        subscription.spare(&inner, queue.settings.idle_expiry);
+    }
+    if old.max_age != queue.settings.max_age {
+        queue.next_look = Timestamp::default();
+        // What is ready knows when it is over by the old age, and is found again by the new one.
+        queue.unload_all();
+    }
     queue.reconsider();
     drop(subscription.finish(&inner, queue));
     Ok(())
@@ -393,6 +401,10 @@ fn check(settings: &SubscriptionSettings) -> Changed<()> {
     }
     if settings.max_deliveries == Some(0) {
         return Err(CatalogError::Invalid("max_deliveries: at least 1".into()));
+    }
+    if settings.max_deliveries.is_some() && settings.dead_letter.is_none() {
+        let reason = "max_deliveries: only with a stream for dead letters";
+        return Err(CatalogError::Invalid(reason.into()));
     }
     Ok(())
 }

@@ -246,6 +246,14 @@ async fn a_change_of_what_was_changed_since_undoes_nothing() {
     hub.update_seen_integration(integration.clone(), narrow.clone()).await.unwrap();
     let late = hub.update_seen_integration(integration, narrow).await;
     assert_eq!(late.unwrap_err(), CatalogError::Conflict);
+    let subscription = world.subscribe().await;
+    let (settings, exclusive) = (subscription.settings(), |exclusive| {
+        outflow_hub::subscription::SubscriptionSettings { exclusive, ..Default::default() }
+    });
+    hub.update_seen_subscription(&subscription, settings.clone(), exclusive(true)).await.unwrap();
+    let late = hub.update_seen_subscription(&subscription, settings, exclusive(false)).await;
+    assert_eq!(late.unwrap_err(), CatalogError::Conflict);
+    assert!(subscription.settings().exclusive);
     // Another stream of its name is another stream.
     let stream = world.stream();
     hub.delete_stream(&p, &stream.name).await.unwrap();

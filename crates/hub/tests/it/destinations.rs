@@ -5,7 +5,8 @@ use std::sync::Arc;
 use outflow_hub::destination::{Kind, VirtualTopics};
 use outflow_hub::subscription::{ConsumeError, ConsumerOptions, Sources, Subscription};
 use outflow_hub::{
-    ConsumeWish, Destination, DestinationError, Options, ReadError, ReadRequest, Start, Stream,
+    ConsumeWish, Destination, DestinationDefaults, DestinationError, Options, ReadError,
+    ReadRequest, Start, Stream,
 };
 use outflow_model::{Action, DestinationGrant, DestinationPattern, ErrorCode, Grant};
 
@@ -423,4 +424,59 @@ async fn the_end_of_a_temporary_queue_leaves_alone_whoever_made_it_again_meanwhi
     assert_eq!(world.hub.make_temporary(&other, &replies).await, forbidden);
     world.hub.drop_temporary(&owner, &replies).await.unwrap();
     world.hub.make_temporary(&other, &replies).await.unwrap();
+}
+
+/// What is made as the server is told, one destination for each customer.
+fn told() -> Options {
+    let day = std::time::Duration::from_secs(86_400);
+    let destination_defaults = DestinationDefaults {
+        max_deliveries: Some(5),
+        max_age: Some(30 * day),
+        idle_expiry: Some(10 * day),
+    };
+    Options { destination_defaults, max_destinations: 1, ..Options::default() }
+}
+
+#[tokio::test]
+async fn what_is_made_on_first_use_is_told_what_the_server_is() {
+    let world = world_with(told()).await;
+    let durable =
+        ConsumeWish { durable: Some(("client".into(), "name".into())), ..ConsumeWish::default() };
+    let me = both();
+    let subscriber = world.hub.consume_targets(&me, &topic("news"), &durable).await.unwrap();
+    let limits = |one: &Subscription| {
+        let settings = one.settings();
+        let days = settings.idle_expiry.map(|idle| idle.as_secs() / 86_400);
+        (settings.max_deliveries, settings.max_age.is_some(), days)
+    };
+    assert_eq!(limits(&subscriber[0]), (Some(5), true, Some(10)));
+    assert_eq!(limits(&*world.one(&me, &queue("d.RTO.a")).await), (Some(5), true, Some(10)));
+    // A queue's senders may be the only ones who use it for long, dead letters stay for operators, and a
+    // passing subscriber leaves nothing behind.
+    assert_eq!(limits(&*world.one(&me, &queue("orders")).await), (Some(5), true, None));
+    let nothing = (None, false, None);
+    assert_eq!(limits(&*world.one(&me, &queue("ActiveMQ.DLQ")).await), nothing);
+    assert_eq!(limits(&*world.one(&me, &topic("news")).await), nothing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_destination_id_is_warned_of_and_makes_room_for_another() {
+    let world = world_with(told()).await;
+    let me = customer("a");
+    world.send_to(&both(), &topic("RTO.a")).await.unwrap();
+    world.one(&me, &queue("d1.RTO.a")).await;
+    let day = 86_400_000;
+    let refused = world.consume(&me, &queue("d2.RTO.a")).await.unwrap_err();
+    assert_eq!(refused, DestinationError::TooMany { max: 1 });
+    world.clock.advance(9 * day);
+    world.hub.tick().await;
+    let id = world.one(&me, &queue("d1.RTO.a")).await;
+    assert!(world.hub.subscription_stats(&id).abandoned, "it is warned of");
+    assert_eq!(world.metric("outflow_idle_warnings_total"), 1);
+    assert!(world.consume(&me, &queue("d2.RTO.a")).await.is_err());
+    world.clock.advance(day);
+    world.hub.tick().await;
+    assert!(world.hub.subscription(&project_id("p"), "queue:d1.RTO.a").is_none());
+    world.one(&me, &queue("d2.RTO.a")).await;
+    assert!(world.hub.stream(&project_id("p"), &crate::world::name("RTO.a")).is_some());
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use outflow_hub::subscription::LeaseError;
-use outflow_hub::subscription::{ConsumeError, SubscriptionSettings};
+use outflow_hub::subscription::{ConsumeError, LeaseError, Settle, SubscriptionSettings};
 
-use crate::queueing::{events, new, numbers, user, with_credit};
+use crate::queueing::{events, new, numbers, silent, user, with_credit};
 use crate::world::{name, project_id, world};
 
 #[tokio::test(start_paused = true)]
@@ -97,4 +96,88 @@ async fn a_passing_subscription_that_is_gone_refuses_and_leaves_nothing() {
     assert_eq!(refused.unwrap_err(), ConsumeError::NotFound);
     let peeked = world.hub.peek(&user(), &subscription, Duration::from_secs(90)).await;
     assert_eq!(peeked.unwrap_err(), ConsumeError::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_age_counts_for_what_is_in_memory_and_for_what_nobody_looks_at() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 2).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(1)).await.unwrap();
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [0]);
+    // The second one is in memory, and nobody has room for it.
+    let changed = |max_age| SubscriptionSettings { max_age, ..Default::default() };
+    let minute = changed(Some(Duration::from_secs(60)));
+    world.hub.update_subscription(&subscription, minute.clone()).await.unwrap();
+    world.clock.advance(61_000);
+    world.publish_numbers(2, 3).await;
+    consumers.change_credit(id, 1);
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [2]);
+    drop(consumers);
+    // A look that found nothing over is due again at once.
+    world.hub.update_subscription(&subscription, changed(None)).await.unwrap();
+    world.clock.advance(61_000);
+    world.hub.tick().await;
+    assert_eq!(world.hub.subscription_stats(&subscription).backlog, 2);
+    world.hub.update_subscription(&subscription, minute).await.unwrap();
+    world.clock.advance(10_000);
+    world.hub.tick().await;
+    assert_eq!(world.hub.subscription_stats(&subscription).backlog, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_idle_already_is_warned_of_before_a_new_limit_ends_it() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 1).await;
+    world.clock.advance(10_000_000);
+    let idle_expiry = Some(Duration::from_secs(1_000));
+    let settings = SubscriptionSettings { idle_expiry, ..Default::default() };
+    world.hub.update_subscription(&subscription, settings).await.unwrap();
+    world.hub.tick().await;
+    assert_eq!(world.metric("outflow_idle_warnings_total"), 1);
+    world.clock.advance(90_000);
+    world.hub.tick().await;
+    assert!(world.hub.subscription(&project_id("p"), "s").is_some());
+    world.clock.advance(10_000);
+    world.hub.tick().await;
+    assert!(world.hub.subscription(&project_id("p"), "s").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_nobody_uses_goes_with_what_it_owns() {
+    let world = world().await;
+    let idle_expiry = Some(Duration::from_secs(1_000));
+    let settings = SubscriptionSettings { idle_expiry, owns: true, ..Default::default() };
+    world.subscribe_with(settings).await;
+    world.publish_numbers(0, 1).await;
+    world.clock.advance(1_000_000);
+    world.hub.tick().await;
+    assert!(world.hub.subscription(&project_id("p"), "s").is_none());
+    assert!(world.hub.stream(&project_id("p"), &name("events")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_age_hands_out_nothing_that_somebody_holds() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    world.publish_numbers(0, 5).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(0)).await.unwrap();
+    consumers.change_credit(id, 3);
+    let got = events(&mut consumers, 3).await;
+    // The first one comes back, before two that are held and two that nobody had.
+    let back = Settle::Requeue { lease: got[0].lease, delay: None };
+    consumers.settle(id, &[back]).unwrap().await.unwrap();
+    silent(&mut consumers).await;
+    let max_age = Some(Duration::from_secs(60));
+    let settings = SubscriptionSettings { max_age, ..Default::default() };
+    world.hub.update_subscription(&subscription, settings).await.unwrap();
+    let mut other = world.hub.consumers(&user());
+    other.add(&subscription, with_credit(10)).await.unwrap();
+    let rest = events(&mut other, 3).await;
+    assert_eq!(numbers(&rest), [0, 3, 4]);
+    assert!(rest[0].redelivered && !rest[1].redelivered);
+    silent(&mut other).await;
 }

@@ -21,6 +21,7 @@ pub(crate) struct Stomp {
     pub(crate) prefetch: u32,
     pub(crate) all_durable: bool,
     pub(crate) text_rule: TextRule,
+    pub(crate) populate_user_id: bool,
     origins: String,
     pub(crate) tls: TlsFiles,
 }

@@ -7,17 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use outflow_model::{StreamId, Timestamp};
+use outflow_model::{StreamId, StreamName, Timestamp};
 use outflow_store::{Batch, Condition, Op, Put};
 use tokio::task::JoinHandle;
 
 use super::Clockwork;
-use crate::Stream;
 use crate::hub::Inner;
 use crate::subscription::feed::Feed;
 use crate::subscription::patrol::{self, LOOKS};
 use crate::subscription::writing::Writing;
 use crate::subscription::{Subscription, change, directory, record};
+use crate::{CatalogError, Stream};
 
 /// A window that nobody has used for so long is let go of.
 const UNLOAD_AFTER_MS: i64 = 10_000;
@@ -163,14 +163,30 @@ async fn retire(inner: &Arc<Inner>, over: &[Arc<Subscription>]) {
             !is_used && expiry_of(one).is_some_and(|expiry| unused >= expiry)
         };
         let (id, name, project) = (subscription.id(), subscription.name(), subscription.project());
+        let owned = subscription.owned();
         match change::delete_if(inner, subscription, is_over).await {
             Ok(true) => {
                 inner.subscriptions.metrics.idle_expired.inc();
                 tracing::warn!(subscription = %id, %name, %project, "deleted a subscription that nobody has used for as long as it may be idle");
+                delete_owned(inner, subscription, owned).await;
             }
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(subscription = %id, %error, "it could not be deleted; trying again");
+            }
+        }
+    }
+}
+
+/// Deletes the streams of a queue that is gone: whoever uses its name again begins anew.
+async fn delete_owned(inner: &Arc<Inner>, gone: &Subscription, owned: Vec<StreamName>) {
+    let hub = crate::Hub::of(inner.clone());
+    for stream in owned {
+        match hub.delete_stream(gone.project(), &stream).await {
+            // Nothing was ever sent to it.
+            Ok(()) | Err(CatalogError::NotFound) => {}
+            Err(error) => {
+                tracing::warn!(%stream, project = %gone.project(), %error, "the stream of a deleted queue could not be deleted");
             }
         }
     }
