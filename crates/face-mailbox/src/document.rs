@@ -308,10 +308,14 @@ fn schemas() -> Value {
     };
     let topic = json!({"CompanyCode": text(), "Topic": text(), "Description": text(), "TemplateId": {"type": ["string", "null"]}});
     let row = json!({"SubscriberId": guid(), "CompanyCode": text(), "Topic": text()});
+    let waiting = json!({
+        "SubscriberId": guid(), "CompanyCode": text(), "Topic": text(), "MessageCount": count(),
+        "OldestEnqueueTime": time(), "LastPolled": time(),
+    });
     json!({
         "Failure": object(json!({})),
         "Subscriber": object(json!({"SubscriberId": guid(), "Name": text()})),
-        "Subscription": object(row.clone()),
+        "Subscription": object(row),
         "Peek": object(json!({
             "MessageCount": count(), "NextMessageId": {"type": ["string", "null"], "format": "uuid"},
             "Topic": {"type": ["string", "null"]}, "CompanyCode": {"type": ["string", "null"]},
@@ -326,7 +330,7 @@ fn schemas() -> Value {
         "Mailbox": object(json!({
             "SubscriberId": guid(), "Name": text(), "MessageCount": count(), "LockedCount": count(),
             "OldestEnqueueTime": time(), "LastPolled": time(),
-            "Subscriptions": {"type": "array", "items": {"type": "object", "properties": row}},
+            "Subscriptions": {"type": "array", "items": {"type": "object", "properties": waiting}},
         })),
         "Topics": object(json!({"Topics": {"type": "array", "items": {"type": "object", "properties": topic}}})),
     })

@@ -150,15 +150,24 @@ impl Face {
             return Answer::ok(&overview(&own, &[], 0, None, None, 0));
         };
         let stats = self.hub.subscription_stats(&mailbox);
+        let last = Some(stats.last_used);
+        let waiting = self.hub.waiting_by_stream(&mailbox).await;
         let rows: Vec<Value> = streams_of(&mailbox)
             .iter()
             .map(|stream| {
                 let (company, topic) = topic_of(stream).unwrap_or_default();
-                json!({"SubscriberId": own.record.id, "CompanyCode": company, "Topic": topic})
+                let of_topic = waiting.iter().find(|one| one.stream == *stream);
+                json!({
+                    "SubscriberId": own.record.id,
+                    "CompanyCode": company,
+                    "Topic": topic,
+                    "MessageCount": of_topic.map_or(0, |one| one.backlog),
+                    "OldestEnqueueTime": translate::time(of_topic.and_then(|one| one.oldest)),
+                    "LastPolled": translate::time(last),
+                })
             })
             .collect();
         let oldest = self.hub.oldest_waiting(&mailbox).await;
-        let last = Some(stats.last_used);
         Answer::ok(&overview(&own, &rows, stats.backlog, oldest, last, stats.in_flight))
     }
 }

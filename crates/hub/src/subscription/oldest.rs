@@ -1,12 +1,13 @@
 //! When the oldest event that is not done was taken, of subscriptions that nobody uses as well:
 //! those have nothing in memory, and it is theirs that an operator asks about.
 //!
-//! Called by [`Hub::oldest_waiting`](crate::Hub::oldest_waiting), for lists: it may read one block of
-//! each stream.
+//! Called by [`Hub::oldest_waiting`](crate::Hub::oldest_waiting) and
+//! [`Hub::waiting_by_stream`](crate::Hub::waiting_by_stream), for lists: it may read one block of each
+//! stream.
 
 use std::sync::Arc;
 
-use outflow_model::{Offset, Timestamp};
+use outflow_model::{Offset, StreamName, Timestamp};
 
 use super::Subscription;
 use crate::Stream;
@@ -38,6 +39,37 @@ pub(crate) async fn oldest(inner: &Inner, subscription: &Subscription) -> Option
         oldest = Some(oldest.map_or(taken, |other: Timestamp| other.min(taken)));
     }
     oldest
+}
+
+/// What waits of one stream of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamBacklog {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its events that are not settled, held ones included.
+    pub backlog: u64,
+    /// When the oldest of them was taken, in so far as that can be read.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What waits of each stream, in order of their making known to the subscription.
+pub(crate) async fn by_stream(inner: &Inner, subscription: &Subscription) -> Vec<StreamBacklog> {
+    let counted: Vec<(Arc<Stream>, Offset, u64)> = {
+        let queue = subscription.queue.lock();
+        let count = |feed: &super::feed::Feed| {
+            let bounds = feed.stream.bounds(&*inner.engine).ok();
+            let first = bounds.map_or(Offset::ZERO, |bounds| feed.place.floor().max(bounds.start));
+            (feed.stream.clone(), first, feed.backlog(inner))
+        };
+        queue.feeds.iter().map(count).collect()
+    };
+    let mut all = Vec::with_capacity(counted.len());
+    for (at, (stream, first, backlog)) in counted.into_iter().enumerate() {
+        let is_looked_for = backlog > 0 && at < MAX_STREAMS;
+        let oldest = if is_looked_for { taken(inner, &stream, first).await } else { None };
+        all.push(StreamBacklog { stream: stream.name.clone(), backlog, oldest });
+    }
+    all
 }
 
 /// When the first event from `offset` on was taken.

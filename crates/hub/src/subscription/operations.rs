@@ -10,9 +10,9 @@ use outflow_store::Durability;
 
 use super::{
     Browse, ConsumeError, Consumers, Delivery, EventRef, EventState, LeaseError, NewSubscription,
-    Peeked, Settle, SettleError, Source, Subscription, SubscriptionSettings, SubscriptionStats,
-    Transaction, TransactionError, browse, change, clockwork, mailbox, oldest, peek, purge,
-    transaction, writing,
+    Peeked, Settle, SettleError, Source, StreamBacklog, Subscription, SubscriptionSettings,
+    SubscriptionStats, Transaction, TransactionError, browse, change, clockwork, mailbox, oldest,
+    peek, purge, transaction, writing,
 };
 use crate::catalog::turn::{Change, in_turn};
 use crate::publish::{self, Publishing};
@@ -123,6 +123,11 @@ impl Hub {
     /// where that cannot be said.
     pub async fn oldest_waiting(&self, subscription: &Subscription) -> Option<Timestamp> {
         oldest::oldest(self.inner(), subscription).await
+    }
+
+    /// What waits of each of a subscription's streams.
+    pub async fn waiting_by_stream(&self, subscription: &Subscription) -> Vec<StreamBacklog> {
+        oldest::by_stream(self.inner(), subscription).await
     }
 
     /// The consumers of one connection, none yet. They end with the credential.

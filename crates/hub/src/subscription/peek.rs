@@ -163,11 +163,15 @@ impl Queue {
 
     /// How many events are not done.
     pub(crate) fn backlog(&self, inner: &Inner) -> u64 {
-        let open = |feed: &Feed| {
-            let bounds = feed.stream.bounds(&*inner.engine).ok()?;
-            let before = feed.place.open_before(bounds.start);
-            Some(feed.place.open_before(bounds.next).saturating_sub(before))
-        };
-        self.feeds.iter().filter_map(open).sum()
+        self.feeds.iter().map(|feed| feed.backlog(inner)).sum()
+    }
+}
+
+impl Feed {
+    /// How many of its events are not done.
+    pub(super) fn backlog(&self, inner: &Inner) -> u64 {
+        let Ok(bounds) = self.stream.bounds(&*inner.engine) else { return 0 };
+        let before = self.place.open_before(bounds.start);
+        self.place.open_before(bounds.next).saturating_sub(before)
     }
 }
