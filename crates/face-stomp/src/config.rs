@@ -1,6 +1,6 @@
 //! What the server may set for this face. The defaults are ActiveMQ's where a client could
-//! notice, but for the limits of a frame (100 headers instead of 1,000, `limits.max_event_bytes` instead of
-//! 100 MB): more is answered with an ERROR that names the limit.
+//! notice, but for those that [the crate's list of deviations](crate) names: limits of a frame, the
+//! shortest heart-beat, and when a message is text.
 
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ pub struct Options {
     pub prefetch: u32,
     /// See [`TextRule`].
     pub text_rule: TextRule,
+    /// Whether a message says who sent it, `JMSXUserID`, by the login; what its sender says does not
+    /// count then. As ActiveMQ's `populateJMSXUserID`.
+    pub populate_user_id: bool,
     /// WebSocket: the origins of pages that may connect; empty: any. A page needs a login either
     /// way, so that visiting it gives it nothing.
     pub origins: Vec<String>,
@@ -55,6 +58,7 @@ impl Default for Options {
             max_subscriptions: 1_000,
             prefetch: 1_000,
             text_rule: TextRule::default(),
+            populate_user_id: false,
             origins: Vec::new(),
             max_web_sockets: 16_384,
         }

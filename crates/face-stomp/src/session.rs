@@ -74,6 +74,10 @@ pub struct Opening {
     pub promise: Promise,
     /// The client's own id, which no other connection of its credential may have.
     pub client: Option<String>,
+    /// The name it logged in by.
+    pub user: String,
+    /// What CONNECTED shall repeat, if anything.
+    pub request: Option<String>,
 }
 
 impl broker::Opening for Opening {

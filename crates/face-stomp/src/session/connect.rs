@@ -50,7 +50,11 @@ impl Session {
             let message = format!("User name [{user}] or password is invalid.");
             return fatal(ErrorCode::Unauthenticated, message);
         };
-        let opening = Opening { grant: Arc::new(grant), version, promise, client };
+        // A receipt of CONNECT is what ActiveMQ calls a request (rule 10).
+        let request = frame.header("request-id").or_else(|| frame.header("receipt"));
+        let request = request.map(Cow::into_owned);
+        let user = user.into_owned();
+        let opening = Opening { grant: Arc::new(grant), version, promise, client, user, request };
         Ok(Step::Then(Work::Open(Box::new(opening))))
     }
 
@@ -83,6 +87,9 @@ impl Session {
         frame.plain("heart-beat", format_args!("{},{}", server.as_millis(), client.as_millis()));
         frame.plain("session", opening.client.as_deref().unwrap_or(&self.name));
         frame.plain("version", version);
+        if let Some(request) = &opening.request {
+            frame.plain("response-id", request).plain("receipt-id", request);
+        }
         frame.end();
         let rhythm = opening.promise.rhythm(self.face.options.heart_beat_grace);
         self.opened = Some(opening);

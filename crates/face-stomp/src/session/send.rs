@@ -21,7 +21,10 @@ impl Session {
         }
         let rules = *self.rules.get_or_insert_with(|| self.face.hub.rules());
         let origin = self.subscriptions.any_no_local().then_some(self.name.as_str());
-        let reading = Reading { rules: &rules, text_rule: self.face.options.text_rule, origin };
+        let options = &self.face.options;
+        let user = self.opened.as_ref().filter(|_| options.populate_user_id);
+        let user = user.map(|opening| opening.user.as_str());
+        let reading = Reading { rules: &rules, text_rule: options.text_rule, origin, user };
         let answered_here = Cell::new(false);
         let letter = Letter::read(frame, &reading, |reply_to| {
             let own = destination::globally(&reply_to, &self.name);

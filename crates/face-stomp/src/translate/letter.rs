@@ -80,7 +80,12 @@ pub struct Reading<'a> {
     pub text_rule: TextRule,
     /// What [`ORIGIN`] shall say, if anything.
     pub origin: Option<&'a str>,
+    /// What [`USER_ID`] shall say; `None`: what the sender says.
+    pub user: Option<&'a str>,
 }
+
+/// Who sent a message.
+const USER_ID: &str = "JMSXUserID";
 
 /// What only MESSAGE and the transport may say, and what a message may not forge.
 const DROPPED: [&str; 7] =
@@ -125,6 +130,7 @@ impl<'a> Letter<'a> {
                 }
                 "priority" => letter.event.keep(name, said_priority(&value)?.into()),
                 _ if DROPPED.contains(&&*name) => {}
+                USER_ID if reading.user.is_some() => {}
                 _ => {
                     match &*name {
                         "persistent" => letter.persistent = value.eq_ignore_ascii_case("true"),
@@ -145,6 +151,9 @@ impl<'a> Letter<'a> {
         letter.event.schedule(reading.rules)?;
         if let Some(origin) = reading.origin {
             letter.event.headers.push((ORIGIN.into(), origin.to_owned().into()));
+        }
+        if let Some(user) = reading.user {
+            letter.event.headers.push((USER_ID.into(), user.to_owned().into()));
         }
         Ok(letter)
     }

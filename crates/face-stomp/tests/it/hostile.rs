@@ -235,10 +235,13 @@ async fn a_drain_ends_connections_after_what_is_under_way() {
     client.raw(sends.as_bytes()).await;
     assert_eq!(client.frame().await.the("receipt-id"), "0");
     stand.drain.advance(outflow_face::Phase::Stopping);
-    // Every receipt that was given came whole and in order, then the end.
+    // Every receipt comes whole and in order, then the end; what the queue has is what was answered.
     let mut next = 1;
     while let Some(frame) = client.frame_or_end().await {
         assert_eq!(frame.the("receipt-id"), next.to_string());
         next += 1;
     }
+    let queue = stand.hub.subscription(&crate::stand::project(), "queue:d").unwrap();
+    assert_eq!(stand.hub.subscription_stats(&queue).backlog, next);
+    assert_eq!(next, 500, "what had come was under way");
 }
