@@ -18,6 +18,8 @@ struct Plan {
     reopen_mib: u64,
     sim_seeds: u64,
     subscription_cases: u64,
+    subscriptions: u64,
+    backlog_events: u64,
     fuzz_minutes: u64,
     every_bit: bool,
     bench: bool,
@@ -36,6 +38,8 @@ const USAGE: &str = "say what to soak:
   --reopen-mib N           ready again within 2 s after a kill -9 with N MiB
   --sim-seeds N            seeds of the simulator that crashes the store
   --subscription-cases N   cases of subscriptions against their model
+  --subscriptions N        a hub opened with N subscriptions, in time and memory
+  --backlog-events N       a backlog of N events for 64 subscriptions, on disk and in memory
   --every-bit              every bit of small journals and segments flipped, every length cut
   --fuzz-minutes N         minutes of fuzzing, shared by all targets
   --bench                  every scene of `outflow bench`";
@@ -65,6 +69,16 @@ fn all(workspace: &Workspace, plan: &Plan, stages: &mut Stages) -> Result<(), Fa
         stages.run("subscriptions against their model", || {
             let cases = plan.subscription_cases;
             long_test(workspace, "outflow-hub", "OUTFLOW_SUBSCRIPTION_CASES", cases)
+        })?;
+    }
+    if plan.subscriptions > 0 {
+        stages.run("many subscriptions", || {
+            long_test(workspace, "outflow-hub", "OUTFLOW_SUBSCRIPTIONS", plan.subscriptions)
+        })?;
+    }
+    if plan.backlog_events > 0 {
+        stages.run("a long backlog", || {
+            long_test(workspace, "outflow", "OUTFLOW_BACKLOG_EVENTS", plan.backlog_events)
         })?;
     }
     if plan.kill_rounds > 0 {
@@ -175,6 +189,8 @@ fn plan(flags: &[String]) -> Result<Plan, Fault> {
             "--reopen-mib" => plan.reopen_mib = value,
             "--sim-seeds" => plan.sim_seeds = value,
             "--subscription-cases" => plan.subscription_cases = value,
+            "--subscriptions" => plan.subscriptions = value,
+            "--backlog-events" => plan.backlog_events = value,
             "--fuzz-minutes" => plan.fuzz_minutes = value,
             _ => return Err(Fault::new(format!("no flag `{flag}`"))),
         }

@@ -35,6 +35,7 @@ mod refusing;
 mod scheduling;
 mod selector;
 mod selector_oracle;
+mod shown;
 mod silence;
 mod slow_engine;
 mod subscribers;

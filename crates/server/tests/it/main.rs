@@ -9,6 +9,7 @@
 )]
 
 mod activation;
+mod backlog;
 mod bench;
 mod browse;
 mod config;
