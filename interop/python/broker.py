@@ -20,6 +20,7 @@ VERSIONS = {"1.0": stomp.Connection10, "1.1": stomp.Connection11, "1.2": stomp.C
 # The demonstration's customer, as AtData names its own: a number, 32 hexadecimal digits, a word.
 USER, PASSWORD, NAMESPACE = "12345", "0123456789abcdef0123456789abcdef", "yourcompany"
 PATIENCE = 20
+TLS_HOST, TLS_PORT = os.environ["OUTFLOW_STOMP_TLS"].rsplit(":", 1)
 _key = []
 
 
@@ -145,6 +146,14 @@ class Client:
     def __exit__(self, *_):
         with contextlib.suppress(Exception):
             self.close()
+
+
+def secured(authorities=os.environ["OUTFLOW_CA"]):
+    """A connection by TLS that trusts these authorities alone, not begun yet."""
+    address = [(TLS_HOST, int(TLS_PORT))]
+    connection = stomp.Connection12(address, reconnect_attempts_max=1)
+    connection.set_ssl(for_hosts=address, ca_certs=authorities)
+    return connection
 
 
 def fresh(kind="queue"):

@@ -49,6 +49,8 @@ const BROWSER_HINT: &str =
 const DRIVER_LIMIT: Duration = Duration::from_secs(420);
 /// How many times drivers that kill the server do so, where they are not told by themselves.
 pub(crate) const KILL_ROUNDS: &str = "OUTFLOW_KILL_ROUNDS";
+/// A subscription counts as abandoned soon: a driver waits for that.
+const ABANDONED: &str = "destinations.abandoned_after_s=2";
 /// What each of these may take.
 const ROUND_LIMIT: Duration = Duration::from_secs(4);
 
@@ -142,7 +144,7 @@ impl Authority {
             let certificate = set(&format!("{face}.tls.cert_file"), "server.pem");
             [certificate, set(&format!("{face}.tls.key_file"), "server.key")].concat()
         };
-        [of("http"), of("openwire")].concat()
+        [of("http"), of("openwire"), of("stomp")].concat()
     }
 }
 
@@ -185,7 +187,7 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
         let recipe = Recipe {
             binary: workspace.binary("debug"),
             folder: workspace.interop().join("stand").join(client.name()),
-            arguments: vec!["--rate".to_owned(), "0".to_owned()],
+            arguments: ["--rate", "0", "--set", ABANDONED].map(str::to_owned).to_vec(),
         };
         let tls = Authority::make(&recipe.folder.with_extension("authority"), workspace)?;
         let secured = Recipe {
@@ -216,6 +218,7 @@ pub(crate) fn drive(workspace: &Workspace, name: Option<&str>) -> Result<Tally, 
                     "OUTFLOW_OPENWIRE_TLS",
                     format!("ssl://localhost:{}", secured.openwire().port()),
                 )
+                .env("OUTFLOW_STOMP_TLS", format!("localhost:{}", secured.stomp().port()))
                 .env("OUTFLOW_CA", tls.folder.join("ca.pem"))
                 .env("OUTFLOW_TRUST_STORE", tls.folder.join("trust.p12"));
             let cases = driver::run(&mut command, DRIVER_LIMIT + ROUND_LIMIT * kill_rounds())?;

@@ -8,8 +8,10 @@ import os
 import time
 import uuid
 
+import certifi
+import requests
 import stomp
-from broker import HOST, PORT, VERSIONS, Client, fresh, key, until
+from broker import HOST, NAMESPACE, PASSWORD, PORT, USER, VERSIONS, Client, fresh, key, secured, until
 from stand import URL, case, order, report
 
 
@@ -466,3 +468,23 @@ def the_command_line_sends_and_receives():
     time.sleep(2)
     output, _ = run.communicate("quit\n", timeout=20)
     assert "hello from the command line" in output.split("send ")[-1], output[-300:]
+
+
+@case
+def messages_come_by_tls_from_a_server_that_is_who_it_says():
+    queue = f"/queue/{uuid.uuid4()}.RTO.{NAMESPACE}"
+    with Client(login=(USER, PASSWORD), connection=secured()) as client:
+        client.subscribe(queue, ack="client-individual")
+        url = f"{os.environ['OUTFLOW_TLS_URL']}/v1/projects/sample_connection/streams/RTO.{NAMESPACE}/events"
+        operator = {"Authorization": "Bearer " + os.environ["OUTFLOW_TLS_OPERATOR_TOKEN"]}
+        event = {"type": "ADDRESS", "body": {"md5": "x"}}
+        answer = requests.post(url, json=event, headers=operator, verify=os.environ["OUTFLOW_CA"], timeout=30)
+        assert answer.status_code == 200, answer.text
+        frame = client.next()
+        assert frame.body == '{"md5":"x"}', frame.body
+        client.settled(frame)
+    try:
+        Client(login=(USER, PASSWORD), connection=secured(certifi.where())).close()
+    except stomp.exception.ConnectFailedException:
+        return
+    raise AssertionError("a certificate of an unknown authority was taken")

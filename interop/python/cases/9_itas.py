@@ -213,6 +213,26 @@ def q5_an_unsubscribed_mailbox_is_gone_with_its_messages():
 
 
 @case
+def q5_a_mailbox_that_nobody_uses_goes_in_its_time_with_its_messages():
+    name = topic()
+    mailbox, other = subscribed(name), subscribed(name)
+    publish(name, 1)
+    place = f"{PROJECT}/subscriptions/mailbox:{mailbox.id}"
+    # The ten days are a setting; this one has a minute.
+    begun = time.monotonic()
+    changed = requests.patch(place, json={"idle_expiry_ms": 60_000}, headers=OPERATOR, timeout=30)
+    assert changed.status_code == 200, changed.text
+    gone = lambda: requests.get(place, headers=OPERATOR, timeout=30).status_code == 404
+    until("the mailbox is gone", gone, within=80)
+    took = time.monotonic() - begun
+    assert took > 50, f"gone after {took:.0f} s"
+    mailbox.subscribe(name)
+    assert mailbox.peek(timeout=0)["NextMessageId"] is None
+    assert other.all() == [notice(1)]
+    return f"gone after {took:.0f} s"
+
+
+@case
 def a_poll_without_a_message_answers_in_its_time():
     mailbox = subscribed(topic())
     begun = time.monotonic()
