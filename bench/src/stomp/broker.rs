@@ -41,17 +41,20 @@ impl Broker {
         let stream = TcpStream::connect(self.address).await.during("connecting to the broker")?;
         stream.set_nodelay(true).during("setting up a socket")?;
         let (read, write) = stream.into_split();
-        let mut connection =
-            Connection { reading: Reading { read, bytes: Vec::with_capacity(READ) }, write };
+        let reading = Reading { read, bytes: Vec::with_capacity(READ) };
+        let mut connection = Connection { reading, write, server: String::new() };
         let hello = format!(
             "CONNECT\naccept-version:1.2\nhost:/\nheart-beat:0,0\nlogin:{}\npasscode:{}\n\n\0",
             self.login, self.passcode
         );
         connection.send(hello.as_bytes()).await?;
-        let mut logged_in = false;
-        while !logged_in {
-            connection.reading.frames(|frame| logged_in |= frame.starts_with(b"CONNECTED")).await?;
+        let mut answer = Vec::new();
+        while !answer.starts_with(b"CONNECTED") {
+            connection.reading.frames(|frame| answer = frame.to_vec()).await?;
         }
+        let answer = String::from_utf8_lossy(&answer);
+        let server = answer.lines().find_map(|line| line.strip_prefix("server:"));
+        connection.server = server.unwrap_or_default().to_owned();
         Ok(connection)
     }
 }
@@ -61,6 +64,8 @@ impl Broker {
 pub(crate) struct Connection {
     pub(crate) reading: Reading,
     pub(crate) write: OwnedWriteHalf,
+    /// What the broker calls itself.
+    pub(crate) server: String,
 }
 
 impl Connection {

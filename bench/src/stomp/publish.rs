@@ -119,7 +119,7 @@ async fn publish(
     counting: Instant,
     ends: Instant,
 ) -> Result<(u64, u64), BenchError> {
-    let super::broker::Connection { mut reading, mut write } = connection;
+    let super::broker::Connection { mut reading, mut write, .. } = connection;
     let window = Rc::new(Semaphore::new(WINDOW as usize));
     let open = Rc::clone(&window);
     let writing = tokio::task::spawn_local(async move {

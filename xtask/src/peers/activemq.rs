@@ -61,6 +61,13 @@ fn configured(data: &Path, stomp: SocketAddr, openwire: SocketAddr) -> String {
     <persistenceAdapter>
       <kahaDB directory="{data}/kahadb" journalDiskSyncStrategy="ALWAYS"/>
     </persistenceAdapter>
+    <destinationInterceptors>
+      <virtualDestinationInterceptor>
+        <virtualDestinations>
+          <virtualTopic name="RTO.>" prefix="*."/>
+        </virtualDestinations>
+      </virtualDestinationInterceptor>
+    </destinationInterceptors>
     <transportConnectors>
       <transportConnector name="stomp" uri="stomp://{stomp}"/>
       <transportConnector name="openwire" uri="tcp://{openwire}"/>
