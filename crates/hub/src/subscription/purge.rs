@@ -34,6 +34,10 @@ pub(crate) async fn purge(
 impl Queue {
     /// Settles all events that nobody holds; `end` says where streams end. Says how many.
     fn purge(&mut self, end: impl Fn(&Stream) -> Option<Offset>) -> u64 {
+        // What is kept for the owners of groups nobody has yet.
+        let hands = self.hands.values_mut();
+        let kept = hands.flat_map(|hand| std::mem::take(&mut hand.assigned)).collect();
+        self.put_back(kept);
         self.unload_all();
         let mut count = 0;
         let held: Vec<(u32, Vec<Offset>)> = self

@@ -406,6 +406,8 @@ impl Queue {
             self.heads.remove(&(first.at, key));
         }
         feed.ready.iter().for_each(|entry| self.uncount(entry));
+        // What is kept for a group's owner nobody has yet: it would stand before what there is.
+        self.hands.values_mut().for_each(|hand| hand.assigned.retain(|(of, _)| *of != key));
         self.desk.retain(|_, (of, _)| *of != key);
         let is_of = |alarm: &Alarm| match alarm {
             Alarm::Apart { feed, .. } | Alarm::Forgotten { feed } => *feed == key,
