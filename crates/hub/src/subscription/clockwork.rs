@@ -151,7 +151,7 @@ impl Queue {
                     let Some(at) = hand.find(lease) else { continue };
                     if let Some((feed, entry, _)) = hand.release(at) {
                         self.put_back(vec![(feed, entry)]);
-                        self.queue_up(key);
+                        self.queue_up(key, now);
                     }
                 }
                 Alarm::Apart { feed, offset } => {

@@ -106,7 +106,7 @@ impl Consumers {
             return Err(ConsumeError::TooMany { max });
         }
         self.last = self.last.wrapping_add(1);
-        let key = queue.enter(hand);
+        let key = queue.enter(hand, self.inner.clock.now());
         subscription.touch(&self.inner);
         drop(subscription.finish(&self.inner, queue));
         self.inner.subscriptions.metrics.consumers.inc();
@@ -191,7 +191,7 @@ impl Consumers {
         if let Some(hand) = queue.hands.get_mut(key) {
             let extension = i64::from(hand.extension).saturating_add(n);
             hand.extension = u32::try_from(extension.max(0)).unwrap_or(u32::MAX);
-            queue.queue_up(*key);
+            queue.queue_up(*key, self.inner.clock.now());
         }
         drop(subscription.finish(&self.inner, queue));
     }
@@ -203,7 +203,7 @@ impl Consumers {
         let mut queue = subscription.queue.lock();
         if let Some(hand) = queue.hands.get_mut(key) {
             hand.options.credit = credit;
-            queue.queue_up(*key);
+            queue.queue_up(*key, self.inner.clock.now());
         }
         drop(subscription.finish(&self.inner, queue));
     }
@@ -367,7 +367,7 @@ impl Queue {
         if let Some(hand) = self.hands.get_mut(&key).filter(|hand| !hand.waiting.is_empty()) {
             hand.ring();
         }
-        self.queue_up(key);
+        self.queue_up(key, now);
         deliveries
     }
 

@@ -154,14 +154,14 @@ impl Queue {
     }
 
     /// Adds a consumer; gives its number.
-    pub(crate) fn enter(&mut self, hand: Hand) -> u64 {
+    pub(crate) fn enter(&mut self, hand: Hand, now: Timestamp) -> u64 {
         let key = self.next_hand;
         self.next_hand += 1;
         self.choosy += usize::from(hand.is_choosy());
         self.exclusives += usize::from(hand.options.exclusive);
         self.hands.insert(key, hand);
         self.reconsider();
-        self.queue_up(key);
+        self.queue_up(key, now);
         key
     }
 
@@ -197,14 +197,14 @@ impl Queue {
     }
 
     /// Lets a consumer that has room stand in the queue.
-    pub(crate) fn queue_up(&mut self, key: u64) {
+    pub(crate) fn queue_up(&mut self, key: u64, now: Timestamp) {
         self.give_assigned(key);
         let Some(hand) = self.hands.get_mut(&key) else { return };
         if !hand.queued && hand.room() > 0 {
             hand.queued = true;
             self.turns.entry(Reverse(hand.options.priority)).or_default().push_back(key);
         }
-        self.recall(key);
+        self.recall(key, now);
     }
 
     /// Looks again at what nobody wanted, and for what was forgotten: others are there now.

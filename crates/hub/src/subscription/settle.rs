@@ -107,7 +107,7 @@ impl Queue {
                 Settle::Extend { lease, by } => self.extend(key, *lease, after(now, *by)),
             }
         }
-        self.queue_up(key);
+        self.queue_up(key, now);
         Ok(told)
     }
 
@@ -195,6 +195,7 @@ impl Queue {
         &mut self,
         key: u64,
         answers: &[Settle],
+        now: Timestamp,
     ) -> Result<Vec<(Settle, Leased)>, SettleError> {
         let hand = self.hands.get(&key).ok_or(SettleError::NotFound)?;
         for answer in answers {
@@ -231,7 +232,7 @@ impl Queue {
                 ));
             }
         }
-        self.queue_up(key);
+        self.queue_up(key, now);
         Ok(taken)
     }
 

@@ -130,11 +130,12 @@ impl Transaction {
         if self.bytes + self.dead + dead > max {
             return Err(SettleError::TooLarge { max });
         }
-        let taken = queue.set_apart(hand, &answers)?;
+        let now = self.inner.clock.now();
+        let taken = queue.set_apart(hand, &answers, now)?;
         self.dead += dead;
         if !extensions.is_empty() {
             // What was extended and answered in one call needs no more time.
-            let _ = queue.settle(hand, &extensions, self.inner.clock.now());
+            let _ = queue.settle(hand, &extensions, now);
         }
         drop(subscription.finish(&self.inner, queue));
         self.answers.extend(taken.into_iter().map(|(answer, leased)| Answered {

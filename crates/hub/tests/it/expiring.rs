@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use outflow_hub::subscription::{ConsumeError, LeaseError, Settle, SubscriptionSettings};
 
-use crate::queueing::{events, new, numbers, silent, user, with_credit};
+use crate::choosing::choosing;
+use crate::queueing::{acks, events, new, numbers, silent, user, with_credit};
 use crate::world::{name, project_id, world};
 
 #[tokio::test(start_paused = true)]
@@ -180,4 +181,39 @@ async fn a_new_age_hands_out_nothing_that_somebody_holds() {
     assert_eq!(numbers(&rest), [0, 3, 4]);
     assert!(rest[0].redelivered && !rest[1].redelivered);
     silent(&mut other).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_takes_nobodys_place_among_what_comes_back() {
+    let world = world().await;
+    let max_age = Some(Duration::from_secs(60));
+    let settings = SubscriptionSettings { max_age, ..Default::default() };
+    let subscription = world.subscribe_with(settings).await;
+    let mut consumers = world.hub.consumers(&user());
+    let of = |parity: &str, credit| {
+        let chosen = choosing(&format!("parity = '{parity}'"));
+        outflow_hub::subscription::ConsumerOptions { credit, ..chosen }
+    };
+    let odd = consumers.add(&subscription, of("odd", 1)).await.unwrap();
+    consumers.add(&subscription, of("even", 2)).await.unwrap();
+    let publish = async |n: u64| {
+        let parity = if n.is_multiple_of(2) { "even" } else { "odd" };
+        let headers = format!(r#"{{"parity":"{parity}"}}"#);
+        let event = format!(r#"{{"type":"CUSTOM","headers":{headers},"body":{{"n":{n}}}}}"#);
+        world.publish(&[&event]).await;
+    };
+    publish(1).await;
+    let first = events(&mut consumers, 1).await;
+    // Nobody has room for these, but somebody for what may come behind them.
+    publish(3).await;
+    publish(5).await;
+    world.clock.advance(50_000);
+    publish(7).await;
+    publish(2).await;
+    publish(4).await;
+    assert_eq!(numbers(&events(&mut consumers, 2).await), [2, 4]);
+    publish(9).await;
+    world.clock.advance(11_000);
+    consumers.settle(odd, &acks(&first)).unwrap().await.unwrap();
+    assert_eq!(numbers(&events(&mut consumers, 1).await), [7]);
 }

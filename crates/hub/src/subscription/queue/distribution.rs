@@ -45,21 +45,22 @@ impl Queue {
         }
         if !self.aside.is_empty() && self.first().is_none() {
             let waiting: Vec<u64> = self.turns.values().flatten().copied().collect();
-            waiting.into_iter().for_each(|number| self.recall(number));
+            waiting.into_iter().for_each(|number| self.recall(number, now));
         }
     }
 
     /// Brings back what was set aside when this consumer had no room for it: no more than it has
-    /// room for now, so that each event comes back about once for each that chooses it.
-    pub(super) fn recall(&mut self, number: u64) {
+    /// room for now, so that each event comes back about once for each that chooses it. What is over
+    /// comes back as well, to be buried, and takes no room.
+    pub(super) fn recall(&mut self, number: u64, now: Timestamp) {
         let Some(hand) = self.hands.get_mut(&number) else { return };
         let (mut room, mut back) = (hand.room(), Vec::new());
         while room > 0
             && let Some((_, feed, offset)) = hand.wishes.pop_first()
         {
             if let Some(entry) = self.aside.remove(&(feed, offset)) {
+                room -= usize::from(entry.expires > now);
                 back.push((feed, entry));
-                room -= 1;
             }
         }
         let has_more = room > 0 && hand.wants_more;
