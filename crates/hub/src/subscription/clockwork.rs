@@ -9,7 +9,7 @@
 
 mod round;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -141,6 +141,8 @@ pub(crate) async fn tick(inner: &Arc<Inner>) -> Vec<JoinHandle<()>> {
 impl Queue {
     /// Does what the alarms up to `now` say.
     fn strike(&mut self, now: Timestamp) {
+        // Who has room again gets something once all that comes back now has come back.
+        let mut roomy = BTreeSet::new();
         while let Some(&(at, alarm)) = self.alarms.first()
             && at <= now
         {
@@ -151,7 +153,7 @@ impl Queue {
                     let Some(at) = hand.find(lease) else { continue };
                     if let Some((feed, entry, _)) = hand.release(at) {
                         self.put_back(vec![(feed, entry)]);
-                        self.queue_up(key, now);
+                        roomy.insert(key);
                     }
                 }
                 Alarm::Apart { feed, offset } => {
@@ -184,5 +186,6 @@ impl Queue {
                 }
             }
         }
+        roomy.into_iter().for_each(|key| self.queue_up(key, now));
     }
 }

@@ -262,26 +262,29 @@ impl Queue {
         true
     }
 
-    /// Gives a consumer that has room again what was kept for it; where something before that has come
-    /// back, all goes back, to be given in order.
+    /// Gives a consumer that has room again what was kept for it, up to where something before that has
+    /// come back: from there on all goes back, to be given in order.
     pub(super) fn give_assigned(&mut self, number: u64) {
         let first = self.first().map(|(key, entry)| (entry.at, key, entry.offset));
         let Some(hand) = self.hands.get_mut(&number) else { return };
-        let kept = hand.assigned.front().map(|(key, entry)| (entry.at, *key, entry.offset));
-        if kept.zip(first).is_some_and(|(kept, first)| first < kept) {
-            let back = std::mem::take(&mut hand.assigned);
-            self.put_back(back.into());
-            return;
-        }
         let mut gave = false;
         while hand.room() > 0
             && let Some((feed, entry)) = hand.assigned.pop_front()
         {
+            if first.is_some_and(|first| first < (entry.at, feed, entry.offset)) {
+                hand.assigned.push_front((feed, entry));
+                break;
+            }
             hand.give(feed, entry);
             gave = true;
         }
         if gave {
             hand.ring();
+        }
+        let kept = hand.assigned.front().map(|(key, entry)| (entry.at, *key, entry.offset));
+        if kept.zip(first).is_some_and(|(kept, first)| first < kept) {
+            let back = std::mem::take(&mut hand.assigned);
+            self.put_back(back.into());
         }
     }
 
