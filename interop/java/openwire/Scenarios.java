@@ -18,6 +18,13 @@ final class Scenarios {
         all.addAll(Advisories.CASES);
         all.addAll(Failover.CASES);
         all.addAll(Distributed.CASES);
+        if (Stomp.isThere()) {
+            all.addAll(Crossing.CASES);
+            all.addAll(Sharing.CASES);
+        }
+        if (Stomp.isThere() && Http.isThere()) {
+            all.addAll(Published.CASES);
+        }
         if (Secured.isThere()) {
             all.addAll(Secured.CASES);
         }
