@@ -156,7 +156,7 @@ fn fuzz(workspace: &Workspace, minutes: u64) -> Result<(), Fault> {
 }
 
 /// The machines that fuzzing was tried on.
-const HOST: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const HOST: &str = "x86_64-unknown-linux-gnu";
 
 fn targets(folder: &Path) -> Result<Vec<String>, Fault> {
     let mut names = Vec::new();

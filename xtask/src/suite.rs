@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::fault::Fault;
 use crate::interop;
 use crate::licences;
+use crate::soak::HOST;
 use crate::stage::{Stages, execute};
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -29,6 +30,12 @@ fn all(workspace: &Workspace, stages: &mut Stages) -> Result<interop::Tally, Fau
     stages.run("fmt", || execute(cargo(workspace).args(["fmt", "--all", "--check"])))?;
     stages.run("tidy", || tidy::run(workspace))?;
     stages.run("licences", || licences::run(workspace, None))?;
+    // The fuzz targets are a workspace of their own, built only when they run: what they are built
+    // from must still be what their lock file says.
+    stages.run("fuzz lock", || {
+        let fetch = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", HOST];
+        execute(cargo(workspace).args(fetch))
+    })?;
     stages.run("clippy", || {
         let lint = ["clippy", "--workspace", "--all-targets", "--locked"];
         let strict = ["--", "-D", "warnings"];
