@@ -17,6 +17,8 @@ pub const DELIVER_AT: &str = "outflow-deliver-at";
 pub const ORIGIN: &str = "outflow-origin";
 /// What a message is for JMS, such as text or bytes, where that does not follow from the rest.
 pub const KIND: &str = "outflow-body";
+/// What begins so says how one wire wrote a message, for clients of that wire alone.
+pub const AS_WRITTEN: &str = "outflow-openwire-";
 pub use outflow_hub::subscription::headers::TYPES;
 /// What the hub tells of dead letters begins so.
 pub const DEAD: &str = "outflow-dead-";

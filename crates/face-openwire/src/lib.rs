@@ -24,8 +24,8 @@
 //! transaction of which a message or ack was refused is not committed; queues are not made or removed
 //! by DestinationInfo, but on first use and by operators; a client id that another connection has is
 //! refused only once that one has shown that it lives, or was given the time to; a message whose
-//! body is a URL (BlobMessage) is refused; a compressed body is stored and handed out inflated; a
-//! connection has at most 64 consumers of advisories with 16 topics each, and a new one is told of
+//! body is a URL (BlobMessage) is refused; a compressed body that is as large as events may be with what
+//! it is inflated is handed out inflated; a connection has at most 64 consumers of advisories with 16 topics each, and a new one is told of
 //! at most 10,000 that are there; what `ActiveMQ.Scheduler.Management` is asked is not answered.
 
 pub mod config;

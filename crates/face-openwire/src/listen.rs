@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::config::Options;
 use crate::metrics::Metrics;
 use crate::session::{Face, Live, Outbox, Session};
+use crate::translate::bodies::Bodies;
 
 /// The face. Clones are the same.
 #[derive(Debug, Clone)]
@@ -49,7 +50,8 @@ impl OpenWire {
             silent: metrics.silent.clone(),
             stalled: metrics.stalled.clone(),
         });
-        let face = Arc::new(Face { hub, auth, options, metrics, broker, live });
+        let bodies = Bodies::new(metrics.built.clone());
+        let face = Arc::new(Face { hub, auth, options, metrics, broker, live, bodies });
         Self(Arc::new(Inner { face, terms, next: AtomicU64::new(1) }))
     }
 }

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub sent: Counter,
     /// Messages given to consumers.
     pub delivered: Counter,
+    /// Bodies and properties that are not stored as messages have them, and were built.
+    pub built: Counter,
     /// Messages acknowledged by clients.
     pub settled: Counter,
     /// Commands refused, by class.
@@ -44,6 +46,11 @@ impl Metrics {
             ("commands_received", "Commands received", &metrics.commands),
             ("messages_sent", "Messages taken from producers", &metrics.sent),
             ("messages_delivered", "Messages given to consumers", &metrics.delivered),
+            (
+                "bodies_built",
+                "Bodies and properties that are not stored as OpenWire has them, built for consumers",
+                &metrics.built,
+            ),
             ("messages_settled", "Messages acknowledged by clients", &metrics.settled),
             (
                 "connections_silent",

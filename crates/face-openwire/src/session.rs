@@ -47,9 +47,11 @@ use tokio::time::Instant;
 use crate::config::Options;
 use crate::error::{Failure, closes};
 use crate::metrics::Metrics;
+use crate::translate::bodies::Bodies;
 use crate::translate::wish::Ask;
 use crate::wire::{
     self, Command, ConsumerId, Decoder, KeepAliveInfo, ProducerId, TransactionId, WireFormat,
+    WireStr,
 };
 
 use advisory::Advised;
@@ -71,6 +73,9 @@ type Work = broker::Work<Session>;
 /// The largest frame of who has not logged in yet, in bytes.
 const BEFORE_LOGIN: u64 = 64 * 1024;
 
+/// So many consumers are looked through one by one.
+const FEW: usize = 4;
+
 /// What all sessions of the face share.
 #[derive(Debug)]
 pub struct Face {
@@ -86,6 +91,8 @@ pub struct Face {
     pub broker: String,
     /// What connections know of each other.
     pub live: Live,
+    /// The bodies that are built for several of them.
+    pub bodies: Bodies,
 }
 
 /// One connection's state. See the module.
@@ -115,6 +122,8 @@ pub struct Session {
     transactions: Transactions<TransactionId>,
     /// What the branches that it has prepared acked.
     prepared: Prepared,
+    /// Who sent the message that was delivered last.
+    sender: Option<WireStr>,
     targets: Targets<wire::Destination>,
     /// The temporary destinations it has made.
     temporary: Vec<Destination>,
@@ -152,6 +161,7 @@ impl Session {
             heard: None,
             transactions: Transactions::new(face.options.limits.room),
             prepared: Prepared::default(),
+            sender: None,
             targets: Targets::default(),
             temporary: Vec::new(),
             batch: Batch::default(),
@@ -166,6 +176,16 @@ impl Session {
     /// The connection's id; empty before its login.
     fn connection(&self) -> &str {
         self.opened.as_ref().map_or("", |opened| &opened.connection)
+    }
+
+    /// The number of the subscription that a consumer is.
+    fn number(&self, consumer: &ConsumerId) -> Option<u32> {
+        // Each ack names its consumer, by a long text: of a few none is hashed.
+        if self.numbers.len() <= FEW {
+            let mut all = self.numbers.iter();
+            return all.find(|(known, _)| *known == consumer).map(|(_, number)| *number);
+        }
+        self.numbers.get(consumer).copied()
     }
 
     fn command(&mut self, command: &Command, out: &mut Outbox) -> Step {

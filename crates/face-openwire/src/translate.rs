@@ -1,6 +1,6 @@
 //! Where spelling meets meaning: OpenWire's messages and destinations to the hub's nouns and back.
 //!
-//! Called by [`crate::session`]. [`destination`] spells names, [`id`] messages' ids, [`letter`]
+//! Called by [`crate::session`]. [`bodies`] keeps what is built for several consumers, [`destination`] spells names, [`id`] messages' ids, [`letter`]
 //! makes an event of a message, [`message`] a message of an event, [`properties`] headers of typed
 //! properties and back, [`wish`] reads ConsumerInfo.
 //!
@@ -26,11 +26,15 @@
 //! | a property | header of its name; `property:` before names that the rows above use |
 //! | the types of properties that are no texts | header `outflow-types` |
 //!
-//! A compressed body is inflated when it is taken: what it says is then the same for all.
+//! What a message's bytes are follows from this, so that a body that came by OpenWire leaves by it as it
+//! came. Where it does not, as with a compressed body, which an event holds inflated for all to read,
+//! the bytes are kept beside it: headers `outflow-openwire-…`, see [`as_written`].
 //!
 //! An event that came another way is a text message: its body is the event's `body`, a JSON value
 //! as it was published; one without a body is given as its whole line. Its `type` is the message's.
 
+mod as_written;
+pub mod bodies;
 pub mod destination;
 pub mod id;
 pub mod letter;

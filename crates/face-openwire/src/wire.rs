@@ -17,6 +17,7 @@ mod bits;
 pub mod body;
 mod cache;
 mod codec;
+mod content;
 mod error;
 mod field;
 mod format;
@@ -34,6 +35,7 @@ mod writer;
 use std::sync::Arc;
 
 pub use codec::{Decoder, Encoder};
+pub use content::Content;
 pub use error::{EncodeError, WireError};
 pub use format::{MAGIC, Offer, OfferError, VERSION_MAX, WireFormat};
 pub use identity::Identity;

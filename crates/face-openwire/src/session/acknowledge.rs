@@ -52,7 +52,7 @@ impl Session {
     pub(super) fn acknowledge(&mut self, ack: &MessageAck, asked: Asked) -> Outcomes {
         let kind = Kind::of(ack.ack_type)
             .ok_or_else(|| Failure::malformed("There is no such kind of acknowledgement"))?;
-        let number = ack.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
+        let number = ack.consumer_id.as_ref().and_then(|id| self.number(id));
         let range = number.and_then(|number| self.range(number, ack, kind));
         let meant = number.map(|number| self.meant(number, range)).unwrap_or_default();
         let is_missed = match meant.is_empty() {

@@ -131,7 +131,7 @@ impl Session {
     /// A consumer is changed: how many messages it may have.
     pub(super) fn control(&mut self, control: &ConsumerControl, asked: Asked) -> Step {
         self.batch.answers.add(asked, Part::Ready);
-        let number = control.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
+        let number = control.consumer_id.as_ref().and_then(|id| self.number(id));
         let Some(one) = number.and_then(|number| self.subscriptions.get_mut(number)) else {
             return Step::Done;
         };
@@ -145,7 +145,7 @@ impl Session {
 
     /// A consumer without prefetch asks for a message (reference `activemq.md` a4).
     pub(super) fn pull(&mut self, pull: &MessagePull) {
-        let number = pull.consumer_id.as_ref().and_then(|id| self.numbers.get(id).copied());
+        let number = pull.consumer_id.as_ref().and_then(|id| self.number(id));
         let Some(one) = number.and_then(|number| self.subscriptions.get_mut(number)) else {
             return;
         };

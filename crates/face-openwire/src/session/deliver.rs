@@ -8,7 +8,8 @@ use outflow_model::ErrorCode;
 
 use super::{Asked, Outbox, Session, Step, Work};
 use crate::error::Failure;
-use crate::translate::{destination, message};
+use crate::translate::destination;
+use crate::translate::message::Maker;
 use crate::wire::{Command, ConsumerControl, Identity, MessageDispatch};
 
 impl Session {
@@ -33,13 +34,15 @@ impl Session {
         }
         let address = source.address(&delivery.stream, destination::write).clone();
         let from = address.destination;
-        let message = message::write(delivery, &self.face.broker, from.clone(), address.original);
+        let (broker, bodies) = (self.face.broker.as_str(), &self.face.bodies);
+        let mut maker = Maker { broker, bodies, sender: &mut self.sender };
+        let message = maker.write(delivery, from.clone(), address.original);
         let reply_to = message.reply_to.clone();
         let dispatch = Command::MessageDispatch(MessageDispatch {
             consumer_id: Some(one.own.id.clone()),
             destination: Some(from),
             redelivery_counter: message.redelivery_counter,
-            message: Some(Box::new(message)),
+            message: Some(message),
             ..MessageDispatch::default()
         });
         if !one.is_browser {

@@ -23,7 +23,7 @@ impl Session {
         }
         let numbers: Vec<u32> = match &info.object_id {
             Some(Identity::ConsumerId(id)) => {
-                let number = self.numbers.get(id).copied();
+                let number = self.number(id);
                 missing = (number.is_none() && !self.advised.has(id)).then_some("a consumer");
                 self.unadvise(|known| known == id);
                 number.into_iter().collect()

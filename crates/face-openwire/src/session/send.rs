@@ -8,7 +8,7 @@ use super::transaction::refused;
 use super::{Asked, Outcomes, Session, Step, Work, bound};
 use crate::error::Failure;
 use crate::translate::{destination, letter};
-use crate::wire::{Message, WireStr};
+use crate::wire::{Content, Message, WireStr};
 
 /// What a message counts for in its producer's window besides its content (reference `activemq.md`
 /// a5, Producer flow control: 2,028 bytes for a text of 1,000).
@@ -56,7 +56,7 @@ impl Session {
         if self.producers.get(producer).is_none_or(|window| *window <= 0) {
             return asked;
         }
-        let content = message.content.as_ref().map_or(0, bytes::Bytes::len);
+        let content = message.content.as_ref().map_or(0, Content::len);
         let properties = message.marshalled_properties.as_ref().map_or(0, bytes::Bytes::len);
         let size = MESSAGE_BYTES + content + properties;
         asked.with_window(producer.clone(), i32::try_from(size).unwrap_or(i32::MAX))

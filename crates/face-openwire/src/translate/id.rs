@@ -11,7 +11,7 @@ use std::fmt::Write;
 use outflow_hub::Delivery;
 use outflow_model::EventId;
 
-use crate::wire::{MessageId, ProducerId};
+use crate::wire::{MessageId, ProducerId, WireStr};
 
 /// The id of a message as an event's; `None`: it has none that an event may have.
 #[must_use]
@@ -29,12 +29,13 @@ pub fn to_event(id: &MessageId) -> Option<String> {
     EventId::check(text.as_bytes()).is_ok().then_some(text)
 }
 
-/// The id of an event as a message's, with the lease as the broker's sequence.
+/// The id of an event as a message's, with the lease as the broker's sequence. `sender` is the last
+/// connection that a message came from.
 #[must_use]
-pub fn of_event(delivery: &Delivery, broker: &str) -> MessageId {
+pub fn of_event(delivery: &Delivery, broker: &str, sender: &mut Option<WireStr>) -> MessageId {
     let broker_sequence_id = i64::try_from(delivery.lease.0).unwrap_or(i64::MAX);
     let text = delivery.event.id();
-    if let Some((producer, sequence)) = parts(text) {
+    if let Some((producer, sequence)) = parts(text, sender) {
         return MessageId {
             text_view: None,
             producer_id: Some(producer),
@@ -43,7 +44,8 @@ pub fn of_event(delivery: &Delivery, broker: &str) -> MessageId {
         };
     }
     let stream = i64::from(delivery.stream.id.0);
-    let producer = ProducerId { connection_id: Some(broker.into()), value: stream, session_id: 0 };
+    let connection_id = Some(shared(broker, sender));
+    let producer = ProducerId { connection_id, value: stream, session_id: 0 };
     MessageId {
         text_view: Some(text.into()),
         producer_id: Some(producer),
@@ -53,7 +55,7 @@ pub fn of_event(delivery: &Delivery, broker: &str) -> MessageId {
 }
 
 /// The parts of an id that a Java client made: connection, session, producer and sequence.
-fn parts(text: &str) -> Option<(ProducerId, i64)> {
+fn parts(text: &str, sender: &mut Option<WireStr>) -> Option<(ProducerId, i64)> {
     if !text.starts_with("ID:") {
         return None;
     }
@@ -62,15 +64,25 @@ fn parts(text: &str) -> Option<(ProducerId, i64)> {
     let (connection, session) = rest.rsplit_once(':')?;
     // Written back it must be the same text.
     let number = |text: &str| {
-        let number: i64 = text.parse().ok()?;
-        (number.to_string() == text).then_some(number)
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_so_written = text == "0"
+            || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
+        text.parse::<i64>().ok().filter(|_| is_so_written)
     };
-    let producer = ProducerId {
-        connection_id: Some(connection.into()),
-        session_id: number(session)?,
-        value: number(value)?,
-    };
-    (connection.len() > 3).then_some((producer, number(sequence)?))
+    let (session_id, value, sequence) = (number(session)?, number(value)?, number(sequence)?);
+    if connection.len() <= 3 {
+        return None;
+    }
+    let connection_id = Some(shared(connection, sender));
+    Some((ProducerId { connection_id, session_id, value }, sequence))
+}
+
+/// `connection`, which is `sender` from now on.
+fn shared(connection: &str, sender: &mut Option<WireStr>) -> WireStr {
+    match sender {
+        Some(known) if **known == *connection => WireStr::clone(known),
+        _ => WireStr::clone(sender.insert(connection.into())),
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +92,7 @@ mod tests {
     #[test]
     fn the_ids_of_java_clients_are_taken_apart_and_put_together() {
         let text = "ID:vm-41309-1795305094530-1:1:1:2:77";
-        let (producer, sequence) = parts(text).unwrap();
+        let (producer, sequence) = parts(text, &mut None).unwrap();
         assert_eq!(producer.connection_id.as_deref(), Some("ID:vm-41309-1795305094530-1:1"));
         assert_eq!((producer.session_id, producer.value, sequence), (1, 2, 77));
         let id = MessageId {
@@ -89,8 +101,17 @@ mod tests {
             ..MessageId::default()
         };
         assert_eq!(to_event(&id).as_deref(), Some(text));
-        for other in ["", "ID:", "ID:a:1", "ID:a:1:01:1", "0192-uuid", "ID:a:1:x:1"] {
-            assert_eq!(parts(other), None, "{other}");
+        for other in [
+            "",
+            "ID:",
+            "ID:a:1",
+            "ID:a:1:01:1",
+            "ID:a:1:+1:1",
+            "ID:a:1:-0:1",
+            "0192-uuid",
+            "ID:a:1:x:1",
+        ] {
+            assert_eq!(parts(other, &mut None), None, "{other}");
         }
     }
 

@@ -1,4 +1,7 @@
 //! An event as a message to dispatch.
+//!
+//! Called by the session for each delivery. What the event says besides its body is made for each
+//! consumer; a body is not: it is the stored bytes, or what [`Bodies`] has of it.
 
 use std::borrow::Cow;
 
@@ -10,51 +13,79 @@ use outflow_broker::letter::{
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
 
-use super::properties::Properties;
-use crate::translate::{destination, id};
-use crate::wire::{Destination, Message, MessageKind, body};
+use super::as_written::Kept;
+use super::bodies::{Bodies, Built};
+use super::{destination, id, properties};
+use crate::wire::{Content, Destination, DestinationKind, Message, MessageKind, WireStr, body};
 
-/// Makes the message that a delivery is. `broker` is the broker's id, `from` where it comes from,
-/// `original` where it was sent to when that is another destination.
-///
-/// The strings are made per delivery: commands own what they say, and most consumers of one event
-/// are of different connections.
-#[must_use]
-pub fn write(
-    delivery: &Delivery,
-    broker: &str,
-    from: Destination,
-    original: Option<Destination>,
-) -> Message {
-    let event = &delivery.event;
-    let is_message = event.event_type() == MESSAGE_TYPE;
-    let id = id::of_event(delivery, broker);
-    let meta = event.meta();
-    let mut message = Message {
-        producer_id: id.producer_id.clone(),
-        message_id: Some(id),
-        destination: Some(from),
-        original_destination: original,
-        // What other faces take says nothing of it, and is on the disk.
-        persistent: !is_message,
-        priority: 4,
-        timestamp: meta.occurred.millis(),
-        broker_in_time: meta.processed.millis(),
-        broker_out_time: meta.processed.millis(),
-        redelivery_counter: redeliveries(delivery),
-        group_id: event.key().map(|key| key.into()),
-        group_first_for_consumer: delivery.first_of_group,
-        ..Message::default()
-    };
-    let mut properties = Properties::default();
-    let said = headers(event, &mut message, &mut properties);
-    if !is_message && message.jms_type.is_none() {
-        message.jms_type = Some(event.event_type().into());
+/// Makes the messages of one connection.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    /// The broker's id.
+    pub broker: &'a str,
+    /// What is built for all connections.
+    pub bodies: &'a Bodies,
+    /// Who sent the last message: most likely the next is theirs, too.
+    pub sender: &'a mut Option<WireStr>,
+}
+
+impl Maker<'_> {
+    /// Makes the message that a delivery is. `from` is where it comes from, `original` where it was
+    /// sent to when that is another destination.
+    #[must_use]
+    pub fn write(
+        &mut self,
+        delivery: &Delivery,
+        from: Destination,
+        original: Option<Destination>,
+    ) -> Box<Message> {
+        let event = &delivery.event;
+        let is_message = event.event_type() == MESSAGE_TYPE;
+        let id = id::of_event(delivery, self.broker, self.sender);
+        let meta = event.meta();
+        // Those of a queue go to one consumer each.
+        let is_queue = matches!(from.kind, DestinationKind::Queue | DestinationKind::TempQueue);
+        let is_shared = !is_queue || original.is_some();
+        // It is large, and not moved any more.
+        let mut message = Box::new(Message {
+            producer_id: id.producer_id.clone(),
+            message_id: Some(id),
+            destination: Some(from),
+            original_destination: original,
+            // What other faces take says nothing of it, and is on the disk.
+            persistent: !is_message,
+            priority: 4,
+            timestamp: meta.occurred.millis(),
+            broker_in_time: meta.processed.millis(),
+            broker_out_time: meta.processed.millis(),
+            redelivery_counter: redeliveries(delivery),
+            group_id: event.key().map(|key| key.into()),
+            group_first_for_consumer: delivery.first_of_group,
+            ..Message::default()
+        });
+        let said = headers(event, &mut message);
+        if !is_message && message.jms_type.is_none() {
+            message.jms_type = Some(event.event_type().into());
+        }
+        message.kind = said.kind(is_message);
+        let stored = said.stored(event, &message.kind, is_message);
+        if stored.is_some() && !said.has_properties() {
+            message.content = stored.flatten();
+            return message;
+        }
+        let is_stored = stored.is_some();
+        let built = self.bodies.get(delivery, is_shared, || {
+            let mut built = Built { properties: said.properties(), ..Built::default() };
+            if !is_stored {
+                (built.content, built.deflated) = said.content(event, &message.kind, is_message);
+            }
+            built
+        });
+        message.content = stored.unwrap_or(built.content);
+        message.compressed = built.deflated;
+        message.marshalled_properties = built.properties;
+        message
     }
-    message.kind = said.kind(is_message);
-    message.content = content(event, &message.kind, is_message);
-    message.marshalled_properties = properties.into_bytes();
-    message
 }
 
 /// How often it was delivered before, for certain: clients give up what they are told of too often,
@@ -64,11 +95,18 @@ pub fn redeliveries(delivery: &Delivery) -> i32 {
     i32::try_from(delivery.deliveries.saturating_sub(1)).unwrap_or(i32::MAX)
 }
 
-/// What the event's headers say of its body.
+/// What the event's headers say of its body and its properties.
 #[derive(Default)]
-struct Said<'a> {
-    kind: Option<Cow<'a, str>>,
+struct Said<'e> {
+    kind: Option<Cow<'e, str>>,
     is_text: bool,
+    kept: Kept<'e>,
+    /// The types of those of `others` that are no texts.
+    types: Cow<'e, str>,
+    /// Why it is a dead letter.
+    cause: Option<Cow<'e, str>>,
+    /// The headers that are properties.
+    others: Vec<Header<'e>>,
 }
 
 impl Said<'_> {
@@ -86,21 +124,59 @@ impl Said<'_> {
             _ => MessageKind::Bytes,
         }
     }
+
+    const fn has_properties(&self) -> bool {
+        !self.others.is_empty() || self.cause.is_some() || self.kept.has_properties()
+    }
+
+    /// The body, where it is stored as a frame has it, or there is none; `None`: it is to be built.
+    #[expect(clippy::option_option, reason = "whether it is known, and whether there is one")]
+    fn stored(
+        &self,
+        event: &EventView,
+        kind: &MessageKind,
+        is_message: bool,
+    ) -> Option<Option<Content>> {
+        if self.kept.has_content() {
+            return None;
+        }
+        let has_none = event.meta().body_start == 0 && is_message;
+        match kind {
+            MessageKind::Plain | MessageKind::Blob(_) => Some(None),
+            _ if has_none => Some(None),
+            MessageKind::Text => Some(Some(Content::of_text(&event.stored_body()?)?)),
+            _ => Some(Some(event.stored_body()?.into())),
+        }
+    }
+
+    /// The body as messages of this kind have it, and whether it is deflated.
+    fn content(
+        &self,
+        event: &EventView,
+        kind: &MessageKind,
+        is_message: bool,
+    ) -> (Option<Content>, bool) {
+        if let Some((bytes, deflated)) = self.kept.content() {
+            return (Some(bytes.into()), deflated);
+        }
+        (content(event, kind, is_message).map(Content::Whole), false)
+    }
+
+    /// The properties as messages have them.
+    fn properties(&self) -> Option<Bytes> {
+        let kept = || self.kept.properties();
+        let kept = if self.cause.is_none() { kept() } else { None };
+        kept.or_else(|| properties::write(&self.others, &self.types, self.cause.as_deref()))
+    }
 }
 
-/// Puts the event's headers into the message's fields and properties.
-fn headers<'e>(
-    event: &'e EventView,
-    message: &mut Message,
-    properties: &mut Properties<'e>,
-) -> Said<'e> {
+/// Puts the event's headers into the message's fields; gives what they say besides.
+fn headers<'e>(event: &'e EventView, message: &mut Message) -> Said<'e> {
     let mut said = Said::default();
-    // In one pass: the types stand behind the properties that they are of.
-    let mut others: Vec<Header<'e>> = Vec::new();
     for (name, value) in event.headers() {
         match &*name {
             EXPIRES => message.expiration = millis(&value),
-            TYPES => properties.types(value),
+            TYPES => said.types = value,
             DEAD_STREAM => {
                 let died_in = destination::of_stream(&value);
                 message.original_destination = died_in.or(message.original_destination.take());
@@ -115,27 +191,25 @@ fn headers<'e>(
             "JMSXUserID" => message.user_id = Some(value.into()),
             "JMSXGroupSeq" => message.group_sequence = value.trim().parse().unwrap_or(0),
             "reply-to" => message.reply_to = Some(destination::from_header(&value)),
-            "outflow-dead-cause" => properties.text("dlqDeliveryFailureCause".into(), value),
+            "outflow-dead-cause" => said.cause = Some(value),
             _ if name.starts_with(DEAD) => {}
+            _ if Kept::is_one(&name) => said.kept.take(&name, value),
             _ => {
                 said.is_text |= name == "content-type" && is_text(&value);
-                others.push((name, value));
+                said.others.push((name, value));
             }
         }
-    }
-    for (name, value) in others {
-        properties.push(name, value);
     }
     said
 }
 
-/// The body as messages of this kind have it.
+/// The body as messages of this kind have it, where it is not stored so.
 fn content(event: &EventView, kind: &MessageKind, is_message: bool) -> Option<Bytes> {
-    let view = event.body();
-    let plain: Cow<'_, [u8]> = match &view {
+    let plain = match event.body() {
         BodyView::Json(json) => Cow::Borrowed(json),
-        BodyView::Text(text) => Cow::Borrowed(text.as_bytes()),
-        BodyView::Bytes(bytes) => Cow::Borrowed(bytes),
+        BodyView::Text(Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
+        BodyView::Text(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+        BodyView::Bytes(bytes) => Cow::Owned(bytes),
         BodyView::None if is_message => return None,
         // An event without a body is told by its line: nothing of it is lost.
         BodyView::None => Cow::Borrowed(event.line().trim_ascii_end()),
@@ -143,6 +217,6 @@ fn content(event: &EventView, kind: &MessageKind, is_message: bool) -> Option<By
     match kind {
         MessageKind::Plain | MessageKind::Blob(_) => None,
         MessageKind::Text => body::write_text(&String::from_utf8_lossy(&plain)).ok(),
-        _ => Some(Bytes::copy_from_slice(&plain)),
+        _ => Some(plain.into_owned().into()),
     }
 }

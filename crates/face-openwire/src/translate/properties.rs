@@ -1,18 +1,18 @@
 //! Typed properties as headers, which are texts, and back.
 //!
+//! Called by [`super::letter`] and [`super::message`].
+//!
 //! [`TYPES`] keeps the types of those that are no texts: `i:count;d:price`, a letter,
 //! a colon and the header's name, with semicolons between them.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use outflow_broker::letter::{Header, TYPES};
 
 use crate::error::Failure;
-use crate::wire::primitive::{self, Map, Primitive};
+use crate::wire::primitive::{self, Primitive};
 
 /// What stands before the name of a property that is also the name of a header of ours.
 const PREFIX: &str = outflow_hub::subscription::headers::PROPERTY;
@@ -39,14 +39,16 @@ const TAKEN: [&str; 15] = [
 /// How many properties a message may have.
 const MAX_PROPERTIES: usize = 1_000;
 
-/// Appends the headers that the properties `map` are.
+/// Appends the headers that the properties `map` are; tells whether [`write()`] makes the same bytes
+/// of them.
 ///
 /// # Errors
 /// [`Failure`] when they cannot be read, or one has a type that no header can hold.
-pub(super) fn read(map: &Bytes, headers: &mut Vec<Header<'_>>) -> Result<(), Failure> {
-    let map = primitive::read_map(map)
+pub(super) fn read(bytes: &Bytes, headers: &mut Vec<Header<'_>>) -> Result<bool, Failure> {
+    let from = headers.len();
+    let map = primitive::read_map(bytes)
         .map_err(|error| Failure::malformed(format!("The properties are malformed: {error}")))?;
-    let Some(map) = map else { return Ok(()) };
+    let Some(map) = map else { return Ok(false) };
     if map.len() > MAX_PROPERTIES {
         let most = format!("A message may have at most {MAX_PROPERTIES} properties");
         return Err(Failure::malformed(most));
@@ -78,10 +80,11 @@ pub(super) fn read(map: &Bytes, headers: &mut Vec<Header<'_>>) -> Result<(), Fai
         }
         headers.push((name.into(), text.into()));
     }
+    let written = write(headers.get(from..).unwrap_or_default(), &types, None);
     if !types.is_empty() {
         headers.push((TYPES.into(), types.into()));
     }
-    Ok(())
+    Ok(written.as_ref() == Some(bytes))
 }
 
 /// A number as Java's `Double.toString` and `Float.toString` write it, which is what clients of
@@ -111,77 +114,89 @@ fn java(shortest: &str, size: f64) -> String {
     format!("{sign}{}.{}", or_zero(before), or_zero(after))
 }
 
+/// The property that says why a message is a dead letter.
+const CAUSE: &str = "dlqDeliveryFailureCause";
+
+/// The properties that an event's headers are, as messages have them, written in one pass; `None`:
+/// there are none. `types` is what [`TYPES`] says, `cause` why the event is a dead letter. The first
+/// of a name counts.
+pub(super) fn write(headers: &[Header<'_>], types: &str, cause: Option<&str>) -> Option<Bytes> {
+    let types = Types::read(types);
+    let sizes = headers.iter().map(|(name, value)| name.len() + value.len() + ENTRY_BYTES);
+    let mut out = BytesMut::with_capacity(sizes.sum::<usize>() + ENTRY_BYTES);
+    let (mut names, mut count) = (Names::default(), 0_i32);
+    out.put_i32(0);
+    if let Some(cause) = cause
+        && names.is_new(CAUSE)
+    {
+        primitive::put_short_text(CAUSE, &mut out).ok()?;
+        primitive::put_text(cause, &mut out).ok()?;
+        count += 1;
+    }
+    for (header, value) in headers.iter().filter(|(header, _)| header != TYPES) {
+        let name = header.strip_prefix(PREFIX).unwrap_or(header);
+        if !names.is_new(name) {
+            continue;
+        }
+        primitive::put_short_text(name, &mut out).ok()?;
+        match types.of(header).and_then(|letter| typed(letter, value)) {
+            Some(typed) => primitive::put_value(&typed, &mut out).ok()?,
+            None => primitive::put_text(value, &mut out).ok()?,
+        }
+        count += 1;
+    }
+    out.get_mut(..4)?.copy_from_slice(&count.to_be_bytes());
+    (count > 0).then(|| out.freeze())
+}
+
+/// What stands around a name and a value: two lengths and a type.
+const ENTRY_BYTES: usize = 8;
+
+/// The types of headers that stand for no texts.
+struct Types<'a>(Vec<(&'a str, u8)>);
+
+impl<'a> Types<'a> {
+    fn read(types: &'a str) -> Self {
+        let one = |one: &'a str| match one.split_once(':')? {
+            (letter, name) if letter.len() == 1 => Some((name, *letter.as_bytes().first()?)),
+            _ => None,
+        };
+        let mut typed: Vec<_> = types.split(';').filter_map(one).collect();
+        typed.sort_by_key(|(name, _)| *name);
+        Self(typed)
+    }
+
+    fn of(&self, header: &str) -> Option<u8> {
+        let at = self.0.binary_search_by_key(&header, |(name, _)| name).ok()?;
+        self.0.get(at).map(|(_, letter)| *letter)
+    }
+}
+
 /// How many properties a message has that is not looked through name by name.
 const MANY: usize = 16;
 
-/// The properties of a message that is being written.
-#[derive(Debug, Default)]
-pub(super) struct Properties<'a> {
-    types: Cow<'a, str>,
-    /// Where in `types` names stand, in their order, each with its type.
-    typed: Vec<(Range<usize>, u8)>,
-    map: Vec<(Cow<'a, str>, Primitive)>,
-    /// The names in `map`, once there are many.
-    seen: HashSet<Cow<'a, str>>,
+/// The names that were there.
+#[derive(Default)]
+struct Names<'a> {
+    first: Vec<&'a str>,
+    /// All, once there are many.
+    many: HashSet<&'a str>,
 }
 
-impl<'a> Properties<'a> {
-    /// Takes what [`TYPES`] says.
-    pub(super) fn types(&mut self, types: Cow<'a, str>) {
-        let mut at = 0;
-        for one in types.split(';') {
-            if let [letter, b':', ..] = one.as_bytes() {
-                self.typed.push((at + 2..at + one.len(), *letter));
+impl<'a> Names<'a> {
+    /// Whether it was not there; it is from now on.
+    fn is_new(&mut self, name: &'a str) -> bool {
+        if self.first.len() < MANY {
+            let is_new = !self.first.contains(&name);
+            if is_new {
+                self.first.push(name);
             }
-            at += one.len() + 1;
+            return is_new;
         }
-        self.typed.sort_by(|(a, _), (b, _)| types.get(a.clone()).cmp(&types.get(b.clone())));
-        self.types = types;
-    }
-
-    /// Adds a text.
-    pub(super) fn text(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) {
-        self.map.push((name, Primitive::Text(value.into())));
-    }
-
-    /// Adds the property that a header is; the first of a name counts.
-    pub(super) fn push(&mut self, header: Cow<'a, str>, value: Cow<'a, str>) {
-        let typed = self.letter(&header).and_then(|letter| typed(letter, &value));
-        let name = match header.strip_prefix(PREFIX) {
-            Some(name) => Cow::Owned(name.to_owned()),
-            None => header,
-        };
-        if self.is_new(&name) {
-            self.map.push((name, typed.unwrap_or_else(|| Primitive::Text(value.into()))));
+        if self.many.is_empty() {
+            self.many.extend(&self.first);
         }
-    }
-
-    /// The type of the property that a header is, where it is no text.
-    fn letter(&self, header: &str) -> Option<u8> {
-        let name = |range: &Range<usize>| self.types.get(range.clone()).unwrap_or_default();
-        let at = self.typed.binary_search_by(|(range, _)| name(range).cmp(header)).ok()?;
-        self.typed.get(at).map(|(_, letter)| *letter)
-    }
-
-    /// Whether there is no property of this name yet.
-    #[expect(clippy::ptr_arg, reason = "it is kept, as cheaply as it came")]
-    fn is_new(&mut self, name: &Cow<'a, str>) -> bool {
-        if self.map.len() < MANY {
-            return !self.map.iter().any(|(known, _)| known == name);
-        }
-        if self.seen.is_empty() {
-            self.seen.extend(self.map.iter().map(|(name, _)| name.clone()));
-        }
-        self.seen.insert(name.clone())
-    }
-
-    /// As messages have them; `None`: there are none.
-    pub(super) fn into_bytes(self) -> Option<Bytes> {
-        if self.map.is_empty() {
-            return None;
-        }
-        let map: Map = self.map.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        primitive::write_map(&map).ok()
+        self.many.insert(name)
     }
 }
 
@@ -203,20 +218,17 @@ fn typed(letter: u8, text: &str) -> Option<Primitive> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::primitive::Map;
 
     /// What becomes of properties on their way through an event's headers.
     fn through(map: &Map) -> Map {
         let mut headers = Vec::new();
         read(&primitive::write_map(map).unwrap(), &mut headers).unwrap();
-        let mut properties = Properties::default();
-        if let Some((_, types)) = headers.iter().find(|(name, _)| name == TYPES) {
-            properties.types(types.clone());
-        }
-        for (name, value) in headers.into_iter().filter(|(name, _)| name != TYPES) {
-            properties.push(name, value);
-        }
-        let bytes = properties.into_bytes();
-        bytes.map(|bytes| primitive::read_map(&bytes).unwrap().unwrap()).unwrap_or_default()
+        let types = headers.iter().find(|(name, _)| name == TYPES);
+        let types = types.map_or("", |(_, types)| &**types);
+        write(&headers, types, None)
+            .map(|bytes| primitive::read_map(&bytes).unwrap().unwrap())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -269,17 +281,18 @@ mod tests {
 
     #[test]
     fn of_many_properties_the_first_of_a_name_counts() {
-        let mut properties = Properties::default();
         let names: Vec<String> = (0..40).map(|n| format!("n{n}")).collect();
         let types: Vec<String> = names.iter().map(|name| format!("i:{name}")).collect();
-        properties.types(types.join(";").into());
-        for (round, value) in [(0, "1"), (1, "2")] {
-            for name in &names {
-                properties.push(name.as_str().into(), value.into());
-            }
-            assert_eq!(properties.map.len(), 40, "round {round}");
-        }
-        assert!(properties.map.iter().all(|(_, value)| *value == Primitive::Int(1)));
+        let of = |value: &'static str| {
+            names.iter().map(move |name| (name.as_str().into(), value.into()))
+        };
+        let headers: Vec<Header<'_>> = of("1").chain(of("2")).collect();
+        let map = write(&headers, &types.join(";"), Some("why")).unwrap();
+        let map = primitive::read_map(&map).unwrap().unwrap();
+        assert_eq!(map.len(), 41);
+        let cause = (CAUSE.into(), Primitive::Text("why".into()));
+        assert_eq!(map[0], cause);
+        assert!(map[1..].iter().all(|(_, value)| *value == Primitive::Int(1)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Bodies of messages, for those who do not pass them on as they are. Reference `activemq.md`, (c3)
 //! "Body encodings" and (a5) "Compression".
 //!
-//! Called by the translation: events hold what a body says, not how a wire wrote it, so a text is
-//! decoded once when it comes and encoded for each delivery; bytes are handed on as they are.
+//! Called by the translation: events hold what a body says, not how a wire wrote it. What leaves as it
+//! came is not read here, but for the faces that read it, too ([`super::Content`] is what it leaves as).
 //!
 //! Invariants: a compressed body is inflated to at most the length the caller names; a serialised
 //! object is never looked into.
@@ -78,8 +78,8 @@ pub fn read(message: &Message, max: usize) -> Result<Body, BodyError> {
     if matches!(message.kind, MessageKind::Plain | MessageKind::Blob(_)) {
         return Ok(Body::Nothing);
     }
-    let content =
-        if message.compressed { inflate(&message.kind, content, max)? } else { content.clone() };
+    let content = content.to_bytes();
+    let content = if message.compressed { inflate(&message.kind, content, max)? } else { content };
     Ok(match message.kind {
         MessageKind::Plain | MessageKind::Blob(_) => Body::Nothing,
         MessageKind::Bytes => Body::Bytes(content),
@@ -114,16 +114,11 @@ pub fn write_text(text: &str) -> Result<Bytes, BodyError> {
     let prefix = i32::try_from(len).map_err(|_| BodyError::TooLarge { max })?;
     let mut out = BytesMut::with_capacity(4 + len);
     out.put_i32(prefix);
-    if utf8::is_plain(text) {
-        out.put_slice(text.as_bytes());
-    } else {
-        utf8::encode(text, &mut out);
-    }
+    utf8::encode(text, &mut out);
     Ok(out.freeze())
 }
 
-fn inflate(kind: &MessageKind, content: &Bytes, max: usize) -> Result<Bytes, BodyError> {
-    let mut deflated = content.clone();
+fn inflate(kind: &MessageKind, mut deflated: Bytes, max: usize) -> Result<Bytes, BodyError> {
     // The length of bytes stands before them, for clients may deflate all of a buffer of which they
     // have filled a part.
     let own = match kind {

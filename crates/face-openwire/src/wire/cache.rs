@@ -9,7 +9,8 @@
 
 use std::collections::HashMap;
 
-use super::identity::Identity;
+use super::identity::{Cacheable, Identity};
+use super::structure::Structure;
 
 /// How many places the sender keeps free for the values of one frame.
 const FREE: usize = 100;
@@ -25,6 +26,16 @@ pub(super) struct Sent {
     next: usize,
     /// The place whose value is forgotten next.
     oldest: usize,
+    /// By [`slot`], the place of the value last sent: the next is most likely the same.
+    last: [Option<i16>; SLOTS],
+}
+
+/// How many kinds of values have a place of their own in [`Sent::last`].
+const SLOTS: usize = 16;
+
+/// Where the last value of a type stands: codes that end alike are of no two types that are cached.
+fn slot(code: Option<u8>) -> usize {
+    code.map_or(1, |code| usize::from(code) % SLOTS)
 }
 
 /// What a cached value is to be written as.
@@ -68,8 +79,24 @@ impl Sent {
         if place + 1 >= self.size { 0 } else { place + 1 }
     }
 
-    pub(super) fn place(&self, value: &Option<Identity>) -> Place {
-        self.indexes.get(value).map_or(Place::New, |index| Place::Known(*index))
+    /// The place of `value` if it is the last of its type that was sent: told without a search.
+    pub(super) fn last<T: Cacheable>(&self, value: Option<&T>) -> Option<i16> {
+        let index = (*self.last.get(slot(value.map(T::code)))?)?;
+        let kept = self.places.get(usize::try_from(index).ok()?)?.as_ref()?;
+        let is_it = match (value, kept) {
+            (None, None) => true,
+            (Some(value), Some(kept)) => value.is(kept),
+            _ => false,
+        };
+        is_it.then_some(index)
+    }
+
+    pub(super) fn place(&mut self, value: &Option<Identity>) -> Place {
+        let Some(index) = self.indexes.get(value) else { return Place::New };
+        if let Some(last) = self.last.get_mut(slot(value.as_ref().map(Structure::code))) {
+            *last = Some(*index);
+        }
+        Place::Known(*index)
     }
 
     /// Gives `value` a place; [`NOT_KEPT`] when there is none.

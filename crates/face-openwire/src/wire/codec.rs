@@ -274,7 +274,7 @@ mod tests {
     fn the_memory_of_a_large_frame_is_given_back() {
         let mut encoder = Encoder::new(WireFormat::initial(1 << 24));
         encoder.speak(WireFormat { tight: true, ..encoder.format().clone() });
-        let content = Some(bytes::Bytes::from(vec![b'x'; 1 << 20]));
+        let content = Some(bytes::Bytes::from(vec![b'x'; 1 << 20]).into());
         let message = Message { kind: MessageKind::Bytes, content, ..Message::default() };
         let mut out = BytesMut::new();
         encoder.encode(&Command::Message(Box::new(message)), &mut out).unwrap();

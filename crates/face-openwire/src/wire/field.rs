@@ -6,6 +6,7 @@ use bytes::{BufMut as _, Bytes};
 
 use super::WireStr;
 use super::cache::{NOT_KEPT, NotKept, Place, RECEIVED_BYTES_MAX};
+use super::content::Content;
 use super::error::{EncodeError, WireError};
 use super::identity::{Cacheable, Identity};
 use super::reader::Reader;
@@ -99,6 +100,16 @@ impl Field for Option<Bytes> {
     }
 }
 
+impl Field for Option<Content> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(reader.bytes()?.map(Content::Whole))
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        writer.content(self.as_ref())
+    }
+}
+
 impl<T: Structure> Field for Option<T> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.structure()
@@ -160,6 +171,11 @@ impl<T: Cacheable> CachedField for Option<T> {
     fn write_cached(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         if !writer.format.cache {
             return writer.structure(self.as_ref());
+        }
+        if let Some(index) = writer.cache.last(self.as_ref()) {
+            writer.flag(false);
+            writer.data.put_i16(index);
+            return Ok(());
         }
         let identity = self.as_ref().map(T::to_identity);
         // A branch of a distributed transaction is written out each time, as the reference frames

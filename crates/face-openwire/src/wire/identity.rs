@@ -16,6 +16,8 @@ pub(super) trait Cacheable: Structure + Clone {
     fn to_identity(&self) -> Identity;
     /// None when it is of another type.
     fn from_identity(identity: &Identity) -> Option<Self>;
+    /// Whether `identity` is this value.
+    fn is(&self, identity: &Identity) -> bool;
 }
 
 macro_rules! identities {
@@ -73,6 +75,10 @@ macro_rules! identities {
                         Identity::$name(value) => Some(value.clone()),
                         _ => None,
                     }
+                }
+
+                fn is(&self, identity: &Identity) -> bool {
+                    matches!(identity, Identity::$name(known) if known == self)
                 }
             }
         )*
@@ -135,5 +141,9 @@ impl Cacheable for Identity {
 
     fn from_identity(identity: &Identity) -> Option<Self> {
         Some(identity.clone())
+    }
+
+    fn is(&self, identity: &Identity) -> bool {
+        self == identity
     }
 }

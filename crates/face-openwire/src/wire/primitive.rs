@@ -234,7 +234,8 @@ fn put_len32(len: usize, out: &mut BytesMut) -> Result<(), PrimitiveError> {
     Ok(())
 }
 
-fn put_short_text(text: &str, out: &mut BytesMut) -> Result<(), PrimitiveError> {
+/// Appends a text with a length of two bytes: a name.
+pub(crate) fn put_short_text(text: &str, out: &mut BytesMut) -> Result<(), PrimitiveError> {
     let len = u16::try_from(utf8::encoded_len(text)).map_err(|_| PrimitiveError::TooLong)?;
     out.put_u16(len);
     utf8::encode(text, out);
@@ -246,7 +247,20 @@ fn is_short(text: &str) -> bool {
     text.len() < BIG_STRING || text.encode_utf16().count() < BIG_STRING
 }
 
-fn put_value(value: &Primitive, out: &mut BytesMut) -> Result<(), PrimitiveError> {
+/// Appends a text as a value.
+pub(crate) fn put_text(text: &str, out: &mut BytesMut) -> Result<(), PrimitiveError> {
+    if is_short(text) {
+        out.put_u8(9);
+        return put_short_text(text, out);
+    }
+    out.put_u8(13);
+    put_len32(utf8::encoded_len(text), out)?;
+    utf8::encode(text, out);
+    Ok(())
+}
+
+/// Appends a value.
+pub(crate) fn put_value(value: &Primitive, out: &mut BytesMut) -> Result<(), PrimitiveError> {
     match value {
         Primitive::Null => out.put_u8(0),
         Primitive::Bool(value) => out.put_slice(&[1, u8::from(*value)]),
@@ -278,15 +292,7 @@ fn put_value(value: &Primitive, out: &mut BytesMut) -> Result<(), PrimitiveError
             out.put_u8(8);
             out.put_f32(*value);
         }
-        Primitive::Text(text) if is_short(text) => {
-            out.put_u8(9);
-            put_short_text(text, out)?;
-        }
-        Primitive::Text(text) => {
-            out.put_u8(13);
-            put_len32(utf8::encoded_len(text), out)?;
-            utf8::encode(text, out);
-        }
+        Primitive::Text(text) => put_text(text, out)?,
         Primitive::Bytes(bytes) => {
             out.put_u8(10);
             put_len32(bytes.len(), out)?;

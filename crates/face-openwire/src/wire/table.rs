@@ -9,6 +9,7 @@
 use bytes::Bytes;
 
 use super::WireStr;
+use super::content::Content;
 use super::error::{EncodeError, WireError};
 use super::field::{CachedField, Field};
 use super::identity::Identity;
@@ -71,7 +72,7 @@ structure! {
         /// `JMSType`.
         jms_type: Option<WireStr>;
         /// The body, as its kind of message has it.
-        content: Option<Bytes>;
+        content: Option<Content>;
         /// The properties, as [`super::primitive`] reads them.
         marshalled_properties: Option<Bytes>;
         /// What an advisory tells of.

@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use bytes::BufMut;
+
 /// The place of the first byte that is no modified UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("byte {at} is not modified UTF-8")]
@@ -87,6 +89,9 @@ fn unit(bytes: &[u8]) -> Option<(u32, usize)> {
 /// How many bytes `text` takes in modified UTF-8.
 #[must_use]
 pub fn encoded_len(text: &str) -> usize {
+    if is_alike(text.as_bytes()) {
+        return text.len();
+    }
     // Characters past U+FFFF are four bytes of UTF-8 and six here; NUL is one and two.
     text.bytes()
         .map(|byte| match byte {
@@ -100,29 +105,40 @@ pub fn encoded_len(text: &str) -> usize {
 /// Whether each character is one byte in both: none is past U+007F, and none is NUL.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, 1..0x80))
+    text.is_ascii() && is_alike(text.as_bytes())
+}
+
+/// How many bytes are looked at together: in one go, where the machine can.
+const TOGETHER: usize = 64;
+
+/// Whether `utf8` is spelt so in modified UTF-8, too: no character is past U+FFFF, and none is NUL.
+#[must_use]
+pub fn is_alike(utf8: &[u8]) -> bool {
+    let differs = |byte: &u8| *byte == 0 || *byte >= 0xF0;
+    utf8.chunks(TOGETHER)
+        .all(|some| !some.iter().fold(false, |differ, byte| differ | differs(byte)))
 }
 
 /// Appends `text` in modified UTF-8.
-pub fn encode(text: &str, out: &mut impl Extend<u8>) {
+pub fn encode(text: &str, out: &mut impl BufMut) {
+    if is_alike(text.as_bytes()) {
+        return out.put_slice(text.as_bytes());
+    }
     for char in text.chars() {
         match u32::from(char) {
-            0 => out.extend([0xC0, 0x80]),
+            0 => out.put_slice(&[0xC0, 0x80]),
             code if code > 0xFFFF => {
                 let mut units = [0; 2];
                 for unit in char.encode_utf16(&mut units) {
                     let [high, low] = unit.to_be_bytes();
-                    out.extend([
+                    out.put_slice(&[
                         0xE0 | high >> 4,
                         0x80 | (high & 0x0F) << 2 | low >> 6,
                         0x80 | low & 0x3F,
                     ]);
                 }
             }
-            _ => {
-                let mut bytes = [0; 4];
-                out.extend(char.encode_utf8(&mut bytes).bytes());
-            }
+            _ => out.put_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::{BufMut as _, BytesMut};
 
 use super::bits::BitsOut;
 use super::cache::Sent;
+use super::content::Content;
 use super::error::EncodeError;
 use super::format::WireFormat;
 use super::reader::is_marshal_aware;
@@ -81,23 +82,31 @@ impl Writer<'_> {
             self.flag(plain);
         }
         self.data.put_u16(short);
-        if plain {
-            self.data.put_slice(text.as_bytes());
-        } else {
-            utf8::encode(text, self.data);
-        }
+        utf8::encode(text, self.data);
         Ok(())
     }
 
     pub(super) fn bytes(&mut self, bytes: Option<&[u8]>) -> Result<(), EncodeError> {
         self.flag(bytes.is_some());
         let Some(bytes) = bytes else { return Ok(()) };
-        let len = i32::try_from(bytes.len()).map_err(|_| EncodeError::TooLarge {
-            len: bytes.len() as u64,
-            max: i32::MAX.unsigned_abs().into(),
-        })?;
-        self.data.put_i32(len);
+        self.len32(bytes.len())?;
         self.data.put_slice(bytes);
+        Ok(())
+    }
+
+    /// A body, from where it is.
+    pub(super) fn content(&mut self, content: Option<&Content>) -> Result<(), EncodeError> {
+        self.flag(content.is_some());
+        let Some(content) = content else { return Ok(()) };
+        self.len32(content.len())?;
+        content.put(self.data);
+        Ok(())
+    }
+
+    fn len32(&mut self, len: usize) -> Result<(), EncodeError> {
+        let max = i32::MAX.unsigned_abs().into();
+        let len32 = i32::try_from(len);
+        self.data.put_i32(len32.map_err(|_| EncodeError::TooLarge { len: len as u64, max })?);
         Ok(())
     }
 

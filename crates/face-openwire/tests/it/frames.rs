@@ -47,7 +47,7 @@ pub(crate) fn message(kind: MessageKind) -> Message {
             producer_sequence_id: 5_000_000_000,
             broker_sequence_id: -1,
         }),
-        content: Some(Bytes::from_static(b"\0\0\0\x04text")),
+        content: Some(Bytes::from_static(b"\0\0\0\x04text").into()),
         marshalled_properties: Some(Bytes::from_static(&[0, 0, 0, 0])),
         priority: 4,
         expiration: 65_535,

@@ -9,6 +9,7 @@
 )]
 
 mod advisories;
+mod bodies;
 mod bounds;
 #[path = "../../examples/vectors/check.rs"]
 mod check;

@@ -119,7 +119,7 @@ fn deflated(prefix: &[u8], bytes: &[u8]) -> Bytes {
 }
 
 fn message(kind: MessageKind, content: Bytes, compressed: bool) -> Message {
-    Message { kind, content: Some(content), compressed, ..Message::default() }
+    Message { kind, content: Some(content.into()), compressed, ..Message::default() }
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(crate) struct Stand {
     pub(crate) secret: String,
     /// That of another credential with the same rights.
     pub(crate) other: String,
+    pub(crate) hub: Hub,
+    pub(crate) auth: Auth,
+    registry: Registry,
 }
 
 pub(crate) fn project() -> ProjectId {
@@ -78,13 +81,23 @@ impl Stand {
         let issued = auth.issue(key.clone()).await.unwrap();
         let other = auth.issue(key).await.unwrap();
         let drain = Drain::new();
+        let (known_hub, known_auth) = (hub.clone(), auth.clone());
         let face = OpenWire::new(hub, auth, options, drain.clone(), &mut registry);
         let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let (limits, counters) = (SocketLimits::default(), Arc::<Counters>::default());
         tokio::spawn(outflow_face::serve_protocol(listener, None, face, limits, drain, counters));
         let secret = issued.secret.expose().to_owned();
-        Self { addr, secret, other: other.secret.expose().to_owned() }
+        let other = other.secret.expose().to_owned();
+        Self { addr, secret, other, hub: known_hub, auth: known_auth, registry }
+    }
+
+    /// How many bodies were built for consumers.
+    pub(crate) fn built(&self) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let (_, count) = text.split_once("\nopenwire_bodies_built_total ").unwrap();
+        count.lines().next().unwrap().parse().unwrap()
     }
 
     /// A connection in the tight form with a cache, as Java clients have it.
@@ -232,7 +245,7 @@ impl Client {
             }),
             persistent: true,
             priority: 4,
-            content: Some(body::write_text(text).unwrap()),
+            content: Some(body::write_text(text).unwrap().into()),
             ..Message::default()
         }
     }
@@ -306,5 +319,5 @@ impl Client {
 /// The text of a dispatched message.
 pub(crate) fn text_of(dispatch: &MessageDispatch) -> String {
     let message = dispatch.message.as_ref().unwrap();
-    body::read_text(message.content.as_ref().unwrap()).unwrap().unwrap()
+    body::read_text(&message.content.as_ref().unwrap().to_bytes()).unwrap().unwrap()
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use outflow_broker::Letter as Event;
-use outflow_broker::letter::{Content, EXPIRES, KIND, ORIGIN, is_text, priority};
+use outflow_broker::letter::{AS_WRITTEN, Content, EXPIRES, KIND, ORIGIN, is_text, priority};
 use outflow_model::draft::Rules;
 use outflow_model::{ErrorCode, Timestamp};
 
@@ -129,7 +129,7 @@ impl<'a> Letter<'a> {
                     }
                 }
                 "priority" => letter.event.keep(name, said_priority(&value)?.into()),
-                _ if DROPPED.contains(&&*name) => {}
+                _ if DROPPED.contains(&&*name) || name.starts_with(AS_WRITTEN) => {}
                 USER_ID if reading.user.is_some() => {}
                 _ => {
                     match &*name {

@@ -1,7 +1,7 @@
 //! An event as a MESSAGE frame.
 
 use outflow_broker::letter::{
-    DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, millis,
+    AS_WRITTEN, DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, millis,
 };
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
@@ -122,6 +122,7 @@ fn headers(frame: &mut FrameWriter<'_>, event: &EventView, spelling: &impl Spell
                 }
             }
             _ if name.starts_with(DEAD) => dead(frame, &name, &value),
+            _ if name.starts_with(AS_WRITTEN) => {}
             _ => {
                 match &*name {
                     "priority" => said.priority = true,

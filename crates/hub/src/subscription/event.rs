@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use outflow_model::json::Value;
 use outflow_model::json::value::Members;
 use outflow_model::meta::{FLAG_BODY_BASE64, FLAG_BODY_TEXT};
@@ -117,6 +118,26 @@ impl EventView {
             return bytes.map_or(BodyView::Json(text), BodyView::Bytes);
         }
         BodyView::Json(text)
+    }
+
+    /// Its body as its publisher gave it, shared and not copied, where it is stored so: JSON, and text
+    /// without escapes. UTF-8, as all that was taken.
+    #[must_use]
+    pub fn stored_body(&self) -> Option<Bytes> {
+        let (start, len) = (self.meta.body_start as usize, self.meta.body_len as usize);
+        if start == 0 || self.meta.flags & FLAG_BODY_BASE64 != 0 {
+            return None;
+        }
+        let lines = self.block.lines().ok()?;
+        let (start, end) = (self.start + start, self.start + start + len);
+        let is_text = self.meta.flags & FLAG_BODY_TEXT != 0;
+        match lines.get(start..end)? {
+            [b'"', text @ .., b'"'] if is_text => {
+                memchr::memchr(b'\\', text).is_none().then(|| lines.slice(start + 1..end - 1))
+            }
+            _ if is_text => None,
+            _ => Some(lines.slice(start..end)),
+        }
     }
 
     /// The members between the server's own and the body: key, others, headers.
