@@ -29,28 +29,6 @@ final class Distributed {
             new Scenarios.Case("what was prepared before a kill is recovered and committed", Distributed::killed),
             new Scenarios.Case("what was prepared before a kill is recovered and rolled back", Distributed::undone));
 
-    /** A branch of a transaction, by the text of its global id. */
-    record Branch(byte[] global) implements Xid {
-        Branch(String text) {
-            this(text.getBytes());
-        }
-
-        @Override
-        public int getFormatId() {
-            return 7;
-        }
-
-        @Override
-        public byte[] getGlobalTransactionId() {
-            return global;
-        }
-
-        @Override
-        public byte[] getBranchQualifier() {
-            return new byte[] {0, -1, 4};
-        }
-    }
-
     private static Xid branch() {
         return new Branch(Broker.name("global"));
     }

@@ -1,3 +1,5 @@
+import java.io.File;
+import java.io.PrintStream;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -17,8 +19,8 @@ import org.apache.activemq.ActiveMQXAConnectionFactory;
 import org.apache.activemq.command.ActiveMQQueue;
 
 /**
- * Plays situations between a client and a broker, one a run, with the client's own log of the commands
- * it sends and receives: {@code Flow URL SITUATION}.
+ * Plays situations between a client and a broker, one after the other, and leaves the client's own log of the
+ * commands that both sent in a file for each: {@code Flow URL FOLDER [SITUATION...]}, all of them unless some are named.
  */
 final class Flow {
     private Flow() {}
@@ -46,7 +48,20 @@ final class Flow {
     }
 
     public static void main(String[] arguments) throws Exception {
-        SITUATIONS.get(arguments[1]).run(new Broker(arguments[0] + "?trace=true"));
+        List<String> named = List.of(arguments).subList(2, arguments.length);
+        PrintStream standard = System.err;
+        for (String name : named.isEmpty() ? List.copyOf(SITUATIONS.keySet()) : named) {
+            try (PrintStream log = new PrintStream(new File(arguments[1], name + ".txt"), "UTF-8")) {
+                System.setErr(log);
+                SITUATIONS.get(name).run(new Broker(arguments[0] + "?trace=true"));
+                // What was under way when the connection was closed is of this situation.
+                Thread.sleep(200);
+            } catch (Exception fault) {
+                standard.println(name + ": " + fault);
+            } finally {
+                System.setErr(standard);
+            }
+        }
         System.exit(0);
     }
 
@@ -83,13 +98,27 @@ final class Flow {
 
     /** Fills a queue without a trace. */
     private static void fill(Broker broker, String name, int count) throws Exception {
-        Broker silent = new Broker(broker.url.replace("?trace=true", ""));
-        try (Held<ActiveMQConnection> held = Held.of(silent.started())) {
+        try (Held<ActiveMQConnection> held = Held.of(silent(broker).started())) {
             Session session = Broker.auto(held.it);
             for (int number = 0; number < count; number++) {
                 Broker.send(session, session.createQueue(name), "" + number);
             }
         }
+    }
+
+    /** Empties a queue that others have used, without a trace. */
+    private static void empty(Broker broker, String name) throws Exception {
+        try (Held<ActiveMQConnection> held = Held.of(silent(broker).started())) {
+            Session session = Broker.auto(held.it);
+            MessageConsumer consumer = session.createConsumer(session.createQueue(name));
+            while (consumer.receive(Broker.NOTHING) != null) {
+                // Acknowledged by itself.
+            }
+        }
+    }
+
+    private static Broker silent(Broker broker) {
+        return new Broker(broker.url.replace("?trace=true", ""));
     }
 
     private static void client(Broker broker) throws Exception {
@@ -192,6 +221,7 @@ final class Flow {
     }
 
     private static void poison(Broker broker) throws Exception {
+        empty(broker, "ActiveMQ.DLQ");
         ActiveMQConnection connection = broker.connect("");
         connection.getRedeliveryPolicy().setMaximumRedeliveries(1);
         connection.getRedeliveryPolicy().setInitialRedeliveryDelay(0);
@@ -261,7 +291,7 @@ final class Flow {
         connection.start();
         XASession session = ((javax.jms.XAConnection) connection).createXASession();
         XAResource resource = session.getXAResource();
-        Distributed.Branch xid = new Distributed.Branch(Broker.name("flow"));
+        Branch xid = new Branch(Broker.name("flow"));
         resource.start(xid, XAResource.TMNOFLAGS);
         MessageProducer producer = session.createProducer(new ActiveMQQueue(Broker.name("flow")));
         producer.send(session.createTextMessage("1"));
