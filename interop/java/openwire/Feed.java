@@ -18,8 +18,8 @@ final class Feed {
     static final List<Scenarios.Case> CASES = List.of(
             new Scenarios.Case("a customer's consumers are mirrored by destination and balanced by connection", Feed::run));
 
-    private static final String USER = "12345";
-    private static final String PASSWORD = "0123456789abcdef0123456789abcdef";
+    static final String USER = "12345";
+    static final String PASSWORD = "0123456789abcdef0123456789abcdef";
 
     /** One process of the customer: prints nothing, keeps what it got. */
     private static BlockingQueue<String> consume(ActiveMQConnection connection, String id, String destination)

@@ -3,8 +3,10 @@ import javax.jms.InvalidClientIDException;
 import javax.jms.InvalidDestinationException;
 import javax.jms.InvalidSelectorException;
 import javax.jms.JMSException;
+import javax.jms.MessageConsumer;
 import javax.jms.Queue;
 import javax.jms.Session;
+import javax.jms.Topic;
 import org.apache.activemq.ActiveMQConnection;
 
 /** What is refused, by the exception that programs wait for. */
@@ -14,13 +16,14 @@ final class Refusals {
     static final List<Scenarios.Case> CASES = List.of(
             new Scenarios.Case("a client id is used by one connection at a time", Refusals::clientId),
             new Scenarios.Case("a selector that cannot be read is refused", Refusals::selector),
-            new Scenarios.Case("a subscription that is not there is not removed", Refusals::unsubscribe));
+            new Scenarios.Case("a subscription that is not there is not removed", Refusals::unsubscribe),
+            new Scenarios.Case("a durable subscription is not removed under its consumer", Refusals::inUse));
 
     interface Call {
         void run() throws Exception;
     }
 
-    private static void refused(Class<? extends JMSException> expected, Call call) throws Exception {
+    static void refused(Class<? extends JMSException> expected, Call call) throws Exception {
         try {
             call.run();
         } catch (JMSException fault) {
@@ -69,6 +72,23 @@ final class Refusals {
             connection.start();
             Session session = Broker.auto(connection);
             refused(InvalidDestinationException.class, () -> session.unsubscribe("none"));
+        }
+    }
+
+    private static void inUse(Broker broker) throws Exception {
+        try (Held<ActiveMQConnection> connectionHeld = Held.of(broker.connect(""))) {
+            ActiveMQConnection connection = connectionHeld.it;
+            connection.setClientID(Broker.name("client"));
+            connection.start();
+            Session session = Broker.auto(connection);
+            Topic topic = session.createTopic(Broker.name("durable"));
+            MessageConsumer consumer = session.createDurableSubscriber(topic, "s");
+            refused(JMSException.class, () -> session.unsubscribe("s"));
+            session.createProducer(topic).send(session.createTextMessage("still there"));
+            Broker.same("still there", Broker.next(consumer));
+            consumer.close();
+            session.unsubscribe("s");
+            refused(InvalidDestinationException.class, () -> session.unsubscribe("s"));
         }
     }
 }

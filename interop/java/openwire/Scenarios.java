@@ -11,6 +11,8 @@ final class Scenarios {
         List<Case> all = new ArrayList<>();
         all.addAll(Messages.CASES);
         all.addAll(Queues.CASES);
+        all.addAll(Consuming.CASES);
+        all.addAll(Acknowledging.CASES);
         all.addAll(Topics.CASES);
         all.addAll(Transactions.CASES);
         all.addAll(Scheduled.CASES);
@@ -31,6 +33,7 @@ final class Scenarios {
         // The customer and its feed are the demonstration's, which is ours to kill as well.
         if (Server.isOurs()) {
             all.addAll(Feed.CASES);
+            all.addAll(Forbidden.CASES);
             all.addAll(Failover.KILLS);
             all.addAll(Distributed.KILLS);
             all.addAll(Scheduled.KILLS);
