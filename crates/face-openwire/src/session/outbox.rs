@@ -9,7 +9,14 @@ use crate::wire::{Command, EncodeError, Encoder, WireFormat};
 pub struct Outbox {
     encoder: Encoder,
     bytes: BytesMut,
+    /// How many bytes waited at most since there were none.
+    most: usize,
+    /// The same the time before: as many most likely come again, and are not moved as they do.
+    usual: usize,
 }
+
+/// The most room that is made at once.
+const ROOM_BYTES: usize = 256 << 10;
 
 /// What an empty outbox may keep of its memory.
 const KEPT_BYTES: usize = 4 << 10;
@@ -19,7 +26,7 @@ impl Outbox {
     #[must_use]
     pub fn new(max_frame_bytes: u64) -> Self {
         let encoder = Encoder::new(WireFormat::initial(max_frame_bytes));
-        Self { encoder, bytes: BytesMut::new() }
+        Self { encoder, bytes: BytesMut::new(), most: 0, usual: 0 }
     }
 
     /// From the next command on the client is written to so.
@@ -32,7 +39,12 @@ impl Outbox {
     /// # Errors
     /// [`EncodeError`], when nothing was written.
     pub(crate) fn try_send(&mut self, command: &Command) -> Result<(), EncodeError> {
-        self.encoder.encode(command, &mut self.bytes)
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(self.usual);
+        }
+        let outcome = self.encoder.encode(command, &mut self.bytes);
+        self.most = self.most.max(self.bytes.len());
+        outcome
     }
 
     /// Appends a command that the server made itself, which has a form on the wire.
@@ -59,9 +71,40 @@ impl outflow_broker::Outbox for Outbox {
     fn shrink(&mut self) {
         if self.bytes.is_empty() {
             self.encoder.shrink();
-            if self.bytes.capacity() > KEPT_BYTES {
+            self.usual = std::mem::take(&mut self.most).min(ROOM_BYTES);
+            // What was taken out counts for no capacity, and is held all the same.
+            if self.usual > KEPT_BYTES || self.bytes.capacity() > KEPT_BYTES {
                 self.bytes = BytesMut::new();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outflow_broker::Outbox as _;
+
+    use super::*;
+    use crate::wire::{ControlCommand, VERSION_MAX};
+
+    #[test]
+    fn an_outbox_that_was_emptied_holds_no_more_than_a_little() {
+        let mut outbox = Outbox::new(1 << 20);
+        outbox.speak(WireFormat { version: VERSION_MAX, ..WireFormat::initial(1 << 20) });
+        let text = Some("x".repeat(1_000).into());
+        let command =
+            Command::ControlCommand(ControlCommand { command: text, ..ControlCommand::default() });
+        for round in 0..3 {
+            for _ in 0..130 {
+                outbox.send(&command);
+            }
+            let len = outbox.len();
+            outbox.take(len);
+            outbox.shrink();
+            assert_eq!(outbox.bytes.capacity(), 0, "round {round}");
+            assert_eq!(outbox.usual, len);
+        }
+        outbox.send(&command);
+        assert!(outbox.bytes.capacity() > 130_000, "room for as many again");
     }
 }

@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use outflow_broker::Letter;
-use outflow_broker::letter::AS_WRITTEN;
+use outflow_broker::letter::{AS_WRITTEN, MESSAGE_TYPE};
 use outflow_model::draft::Rules;
 
 /// The content.
@@ -44,7 +44,10 @@ pub(super) fn keep_properties(letter: &mut Letter<'_, Bytes>, properties: &Bytes
 
 fn keep(letter: &mut Letter<'_, Bytes>, name: &'static str, bytes: &Bytes, rules: &Rules) {
     let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
-    let size = letter.body_len() + headers.sum::<usize>() + name.len();
+    // As the draft counts it: one that was small enough without is not refused for this.
+    let names = letter.id.as_deref().map_or(0, str::len) + MESSAGE_TYPE.len() + name.len();
+    let key = letter.key.as_deref().map_or(0, str::len);
+    let size = letter.body_len() + names + key + headers.sum::<usize>();
     let room = rules.max_event_bytes.saturating_sub(size);
     if bytes.len().div_ceil(3).saturating_mul(4) <= room {
         letter.headers.push((name.into(), STANDARD.encode(bytes).into()));

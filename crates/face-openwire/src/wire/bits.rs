@@ -13,31 +13,38 @@ const BYTES_MAX: usize = i16::MAX as usize;
 /// Bits being written.
 #[derive(Debug, Default)]
 pub(super) struct BitsOut {
+    /// Those that are whole bytes.
     bytes: Vec<u8>,
-    /// How many bits of the last byte are taken; 8 when the next one begins a byte.
+    /// Those that are none yet.
+    last: u8,
+    /// How many these are, fewer than 8.
     taken: u8,
 }
 
 impl BitsOut {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.taken = 0;
+        (self.last, self.taken) = (0, 0);
     }
 
+    #[inline]
     pub(super) fn push(&mut self, bit: bool) {
-        if self.taken == 8 || self.bytes.is_empty() {
-            self.bytes.push(0);
-            self.taken = 0;
-        }
-        if let Some(last) = self.bytes.last_mut() {
-            *last |= u8::from(bit) << self.taken;
-        }
+        self.last |= u8::from(bit) << self.taken;
         self.taken += 1;
+        if self.taken == 8 {
+            self.bytes.push(self.last);
+            (self.last, self.taken) = (0, 0);
+        }
+    }
+
+    /// How many bytes they are, the last of which may not be full.
+    fn len(&self) -> usize {
+        self.bytes.len() + usize::from(self.taken > 0)
     }
 
     /// How many bytes the bits and their count take, or the error that they are too many.
     pub(super) fn encoded_len(&self) -> Result<usize, EncodeError> {
-        match self.bytes.len() {
+        match self.len() {
             len @ ..64 => Ok(1 + len),
             len @ 64..256 => Ok(2 + len),
             len @ 256..=BYTES_MAX => Ok(3 + len),
@@ -47,7 +54,7 @@ impl BitsOut {
 
     /// Writes their count and them.
     pub(super) fn write(&self, out: &mut BytesMut) {
-        match u16::try_from(self.bytes.len()).unwrap_or(u16::MAX) {
+        match u16::try_from(self.len()).unwrap_or(u16::MAX) {
             len @ ..64 => out.put_u8(len.to_be_bytes()[1]),
             len @ 64..256 => {
                 out.put_u8(0xC0);
@@ -59,6 +66,9 @@ impl BitsOut {
             }
         }
         out.put_slice(&self.bytes);
+        if self.taken > 0 {
+            out.put_u8(self.last);
+        }
     }
 }
 

@@ -207,6 +207,29 @@ fn body_properties(sample: &Sample) -> Vec<String> {
     map.into_iter().map(|(name, _)| name.to_string()).collect()
 }
 
+#[tokio::test]
+async fn what_is_too_large_to_be_kept_twice_leaves_inflated() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:large:1").await;
+    client.consume(1, &queue("q"), 100).await.unwrap();
+    // Deflated it is no smaller, and an event has at most a mebibyte.
+    let mut state = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as u8
+    });
+    let noise: Vec<u8> = noise.take(600_000).collect();
+    for (len, is_kept) in [(100, true), (440_000, true), (460_000, false), (600_000, false)] {
+        let sample = Sample::new(MessageKind::Bytes, noise[..len].to_vec());
+        let message = sample.clone().deflated().to_message(&mut client, &queue("q"));
+        client.publish(message).await.unwrap();
+        let got = Sample::of(client.dispatch().await.message.as_ref().unwrap());
+        assert_eq!(got, if is_kept { sample.deflated() } else { sample }, "{len} bytes");
+    }
+}
+
 fn topic(name: &str) -> Destination {
     Destination::new(DestinationKind::Topic, name)
 }
