@@ -51,8 +51,8 @@ const DRIVER_LIMIT: Duration = Duration::from_secs(420);
 pub(crate) const KILL_ROUNDS: &str = "OUTFLOW_KILL_ROUNDS";
 /// A subscription counts as abandoned soon: a driver waits for that.
 const ABANDONED: &str = "destinations.abandoned_after_s=2";
-/// What each of these may take.
-const ROUND_LIMIT: Duration = Duration::from_secs(4);
+/// What each of these may take: a driver may have three cases that kill.
+const ROUND_LIMIT: Duration = Duration::from_secs(6);
 
 impl Client {
     fn name(self) -> &'static str {

@@ -46,6 +46,13 @@ final class Broker {
         System.out.println("{\"case\":\"" + name + "\",\"ok\":" + ok + ",\"detail\":\"" + text + "\"}");
     }
 
+    /** Tells whoever looks on, where that is asked for. */
+    static void note(String text) {
+        if (System.getenv("OUTFLOW_TRACE") != null) {
+            System.err.println(text);
+        }
+    }
+
     /** A connection that is not started, with options behind the address: `a=b&c=d`. */
     ActiveMQConnection connect(String options) throws JMSException {
         String separator = url.contains("?") ? "&" : "?";

@@ -34,8 +34,13 @@ final class Failover {
     private static final int MESSAGES = 400;
 
     static ActiveMQConnection connect(Broker broker, String url) throws Exception {
+        return connect(broker, url, "");
+    }
+
+    /** The same, with more options: `&a=b`. */
+    static ActiveMQConnection connect(Broker broker, String url, String more) throws Exception {
         String options = "?maxReconnectDelay=200&initialReconnectDelay=20&timeout=30000&jms.watchTopicAdvisories=true";
-        String address = "failover:(" + url + ")" + options;
+        String address = "failover:(" + url + ")" + options + more;
         return (ActiveMQConnection)
                 new ActiveMQConnectionFactory(broker.user, broker.password, address).createConnection();
     }

@@ -38,6 +38,7 @@ final class Scenarios {
             all.addAll(Distributed.KILLS);
             all.addAll(Scheduled.KILLS);
             all.addAll(Soak.KILLS);
+            all.addAll(SoakTransacted.KILLS);
         }
         return all;
     }

@@ -23,7 +23,7 @@ final class Soak {
     static final List<Scenarios.Case> KILLS = List.of(
             new Scenarios.Case("nothing sent is lost and nothing stored twice through kills", Soak::run));
 
-    private static final int ROUNDS =
+    static final int ROUNDS =
             Integer.parseInt(System.getenv().getOrDefault("OUTFLOW_KILL_ROUNDS", "5"));
 
     private static void run(Broker broker) throws Exception {
@@ -38,25 +38,16 @@ final class Soak {
                 Held<ActiveMQConnection> consumers = Held.of(Failover.connect(broker, broker.url))) {
             producers.it.start();
             consumers.it.start();
-            Thread producer = new Thread(() -> guard(failure, () -> produce(producers.it, name, over, sent)));
-            Thread consumer = new Thread(() -> guard(failure, () -> consume(consumers.it, name, allSent, sent, acked)));
-            producer.start();
-            consumer.start();
-            long seed = System.nanoTime();
-            Random random = new Random(seed);
-            for (int round = 0; round < ROUNDS && failure.get() == null; round++) {
-                Thread.sleep(150 + random.nextInt(400));
-                Server.kill();
-            }
+            Thread producer = guarded(failure, () -> produce(producers.it, name, over, sent));
+            Thread consumer = guarded(failure, () -> consume(consumers.it, name, allSent, sent, acked));
+            kills(failure);
             over.set(true);
             producer.join(60_000);
             allSent.set(true);
             consumer.join(60_000);
-            if (failure.get() != null) {
-                throw new AssertionError("seed " + seed + ": " + failure.get(), failure.get());
-            }
-            Broker.same(false, producer.isAlive() || consumer.isAlive());
+            done(failure, producer, consumer);
         }
+        Broker.note(sent.size() + " sent, " + acked.size() + " acknowledged");
         Broker.same(true, sent.size() > ROUNDS);
         Broker.same(new HashSet<>(sent), new HashSet<>(acked));
         Set<String> stored = new HashSet<>();
@@ -79,7 +70,7 @@ final class Soak {
     }
 
     /** Takes until all that was sent is acknowledged. */
-    private static void consume(
+    static void consume(
             ActiveMQConnection connection, String name, AtomicBoolean allSent, Set<String> sent, Set<String> acked)
             throws Exception {
         Session session = connection.createSession(false, Session.CLIENT_ACKNOWLEDGE);
@@ -97,15 +88,47 @@ final class Soak {
         }
     }
 
-    private interface Work {
+    interface Work {
         void run() throws Exception;
     }
 
-    private static void guard(AtomicReference<Throwable> failure, Work work) {
-        try {
-            work.run();
-        } catch (Throwable fault) {
-            failure.compareAndSet(null, fault);
+    /** Kills the server as often as was asked for, or until something has failed. */
+    static void kills(AtomicReference<Throwable> failure) throws Exception {
+        long seed = System.nanoTime();
+        Random random = new Random(seed);
+        for (int round = 0; round < ROUNDS && failure.get() == null; round++) {
+            Thread.sleep(150 + random.nextInt(400));
+            Server.kill();
+        }
+        Throwable fault = failure.get();
+        if (fault != null) {
+            throw new AssertionError("seed " + seed + ": " + fault, fault);
+        }
+    }
+
+    /** Does `work` beside, and keeps what it throws. */
+    static Thread guarded(AtomicReference<Throwable> failure, Work work) {
+        Thread thread = new Thread(() -> {
+            try {
+                work.run();
+            } catch (Throwable fault) {
+                failure.compareAndSet(null, fault);
+            }
+        });
+        thread.start();
+        return thread;
+    }
+
+    /** All threads have come to their end, and well. */
+    static void done(AtomicReference<Throwable> failure, Thread... threads) {
+        Throwable fault = failure.get();
+        if (fault != null) {
+            throw new AssertionError(fault.toString(), fault);
+        }
+        for (Thread thread : threads) {
+            if (thread.isAlive()) {
+                throw new AssertionError("it hangs in " + List.of(thread.getStackTrace()));
+            }
         }
     }
 }
