@@ -2,7 +2,10 @@
 //!
 //! Called by `publish` under the stream's lock. Holds the 128-bit hash of every id of the last
 //! while with its offset, bounded by time and count, in about 64 bytes each. An id whose first
-//! event is still on its way to the disk has a [`Flight`], which copies wait for.
+//! event is still on its way to the disk has a [`Flight`], which copies wait for. Of senders that
+//! number their events `senders` knows how far they have come, which no count of events ends.
+
+pub(crate) mod senders;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -11,6 +14,7 @@ use outflow_model::{Offset, Timestamp};
 use tokio::sync::watch;
 
 use crate::Dedup;
+use senders::Senders;
 
 /// The most ids that a window may be set to remember.
 pub(crate) const MAX_IDS: u32 = 10_000_000;
@@ -82,6 +86,8 @@ impl Landing {
 pub(crate) struct Window {
     /// Whether the log's last while is in it.
     pub(crate) loaded: bool,
+    /// When it was last asked.
+    touched: Timestamp,
     seen: HashMap<Id, Offset, BuildHasherDefault<Half>>,
     /// The ids in the order they came, so that the oldest go first.
     order: VecDeque<(Id, Offset)>,
@@ -89,6 +95,8 @@ pub(crate) struct Window {
     moments: VecDeque<(Timestamp, usize)>,
     /// Batches on their way, by first offset, with the offset after their last.
     flights: BTreeMap<Offset, (Offset, Flight)>,
+    /// How far the senders have come that number their events.
+    pub(crate) senders: Senders,
 }
 
 /// What the window knows of an id.
@@ -102,6 +110,7 @@ pub(crate) enum Seen {
 impl Window {
     /// Forgets what is older than the window or beyond its count.
     pub(crate) fn expire(&mut self, dedup: Dedup, now: Timestamp) {
+        self.touched = now;
         let window = i64::try_from(dedup.window_ms).unwrap_or(i64::MAX);
         let oldest = Timestamp::from_millis(now.millis().saturating_sub(window));
         while self.moments.front().is_some_and(|&(at, _)| at < oldest) {
@@ -153,6 +162,7 @@ impl Window {
 
     /// Forgets the ids taken down from `first` up to `next`: their events were not stored.
     pub(crate) fn unsee(&mut self, first: Offset, next: Offset) {
+        self.senders.lose(first);
         // Ids are in the order of their offsets, so the lost ones are near the end.
         let newest = self.order.iter().rev().take_while(|(_, offset)| *offset >= first);
         for (id, offset) in newest.filter(|(_, offset)| *offset < next) {
@@ -190,6 +200,17 @@ impl Window {
     pub(crate) fn flight(&self, offset: Offset) -> Option<(Offset, Flight)> {
         let (&first, (next, flight)) = self.flights.range(..=offset).next_back()?;
         (offset < *next).then(|| (first, flight.clone()))
+    }
+
+    /// Whether nothing came for as long as ids are remembered: what is in it may be read again when
+    /// something comes.
+    pub(crate) fn is_resting(&self, dedup: Option<Dedup>, now: Timestamp) -> bool {
+        if !self.loaded || !self.flights.is_empty() {
+            return false;
+        }
+        let window = dedup.map_or(0, |dedup| i64::try_from(dedup.window_ms).unwrap_or(i64::MAX));
+        let oldest = Timestamp::from_millis(now.millis().saturating_sub(window));
+        self.touched < oldest && self.moments.back().is_none_or(|&(at, _)| at < oldest)
     }
 
     /// Forgets all but what is on its way, and that the log was looked at.

@@ -9,20 +9,19 @@
 //! batch failed is forgotten even when its publisher has gone away meanwhile.
 
 mod admission;
+mod order;
 mod prepare;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use outflow_model::{Action, Draft, Grant, Offset, StreamId, Timestamp};
+use outflow_model::{Action, Draft, Grant, Offset, StreamId};
 use outflow_store::{Append, AppendError, Batch, Commit, Durability, Op};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::dedup::{Flight, Landing, Seen, Window};
+use crate::dedup::{Flight, Landing};
 use crate::hub::{Inner, reach};
 use crate::keyed::publish::{Departure, KeyedDraft, is_as_known};
 use crate::keyed::ticks::Taken;
@@ -46,53 +45,13 @@ pub struct Receipt {
     pub events: Vec<Placed>,
 }
 
-/// What a stream's lock guards: where the next event goes.
-#[derive(Default)]
-pub(crate) struct Order {
-    /// Whether `next` and `last` were taken from the engine.
-    primed: bool,
-    next: Offset,
-    last: Timestamp,
-    window: Window,
-}
-
-impl fmt::Debug for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Order {{ next: {} }}", self.next)
-    }
-}
-
-impl Order {
-    /// The offset above all that were given out, for what was queued behind by the same lock.
-    pub(crate) fn end(&self, committed: Offset) -> Offset {
-        self.next.max(committed)
-    }
-
-    /// Whether offsets can be given out, and copies recognised where they are to be.
-    pub(crate) const fn is_ready(&self, dedup: Option<Dedup>) -> bool {
-        self.primed && (dedup.is_none() || self.window.loaded)
-    }
-
-    /// The batches that hold the first ones of the draft's copies and are not decided yet.
-    pub(crate) fn copies_on_their_way(&self, draft: &Draft) -> Vec<Flight> {
-        let own = draft.metas().iter().enumerate().filter(|(at, _)| draft.has_own_id(*at));
-        let copies = own.filter_map(|(_, meta)| self.window.seen_at(meta.id_hash));
-        let known: BTreeMap<Offset, Flight> =
-            copies.filter_map(|offset| self.window.flight(offset)).collect();
-        known.into_values().collect()
-    }
-
-    /// Forgets the window: the way copies are recognised has changed.
-    pub(crate) fn reset_window(&mut self) {
-        self.window.reset();
-    }
-}
-
 /// A publish under way: resolves when its events are durable (or queued, when relaxed). The batch
 /// is stored whether or not it is awaited.
 pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>;
 
 pub(crate) use admission::{admit, admit_reading, may_publish};
+pub(crate) use order::Order;
+use order::{consecutive, weed};
 pub(crate) use prepare::{last_taken, prepare};
 
 /// See [`Hub::publish`](crate::Hub::publish).
@@ -237,7 +196,7 @@ fn place(
         Ok(stamped) => stamped,
         Err(error) => return Some(Err(error)),
     };
-    let Stamped { receipt, append, mut taken, mut trip, flights } = stamped;
+    let Stamped { receipt, append, senders, mut taken, mut trip, flights } = stamped;
     if let (Some(append), Some(trip)) = (append, &mut trip) {
         let durability = match keyed {
             // The table would show states that a crash takes back.
@@ -261,6 +220,7 @@ fn place(
             }
         }
         ops.push(Op::Append(append));
+        ops.extend(senders);
         let batch = Batch { ops, durability, fence: None };
         (trip.commit, trip.permit) = (Some(inner.engine.submit(batch)), permit.take());
         drop(taken);
@@ -273,6 +233,8 @@ pub(crate) struct Stamped<'a> {
     pub(crate) receipt: Receipt,
     /// What is to be stored; `None`, as `trip`, when the draft held copies only.
     pub(crate) append: Option<Append>,
+    /// How far the senders have come, where that is to be stored with it.
+    pub(crate) senders: Option<Op>,
     /// The ticks of a keyed stream's events.
     pub(crate) taken: Option<Taken<'a>>,
     pub(crate) trip: Option<Trip>,
@@ -314,7 +276,8 @@ pub(crate) fn stamp<'a>(
     };
     let count = draft.len();
     if count == 0 {
-        return Some(Ok(Stamped { receipt, append: None, taken: None, trip: None, flights }));
+        let (append, senders, taken, trip) = (None, None, None, None);
+        return Some(Ok(Stamped { receipt, append, senders, taken, trip, flights }));
     }
     let next = first.plus(count as u64);
     let mut taken = None;
@@ -328,6 +291,7 @@ pub(crate) fn stamp<'a>(
         taken = Some(ticks);
     }
     (order.next, order.last) = (next, now);
+    let senders = dedup.and_then(|_| order.window.senders.due(stream.id, next));
     draft.stamp(first, now);
     let (lines, metas) = std::mem::take(draft).into_parts();
     let (lines, metas) = (lines.into(), metas.into());
@@ -335,51 +299,8 @@ pub(crate) fn stamp<'a>(
     let landing = dedup.map(|_| order.window.depart(first, next));
     let lane = lane.clone();
     let trip = Trip { lane, first, next, commit: None, landing, departure: None, permit: None };
-    Some(Ok(Stamped { receipt, append: Some(append), taken, trip: Some(trip), flights }))
-}
-
-/// The receipt of `count` new events from `first`.
-fn consecutive(first: Offset, count: usize) -> Receipt {
-    let place = |n| Placed { offset: first.plus(n), duplicate: false };
-    Receipt { events: (0..count as u64).map(place).collect() }
-}
-
-/// Removes copies from the draft; the rest will have consecutive offsets from `first`.
-fn weed(
-    window: &mut Window,
-    draft: &mut Draft,
-    dedup: Dedup,
-    first: Offset,
-    now: Timestamp,
-) -> (Receipt, Vec<Flight>) {
-    window.expire(dedup, now);
-    let (mut events, mut fresh) = (Vec::with_capacity(draft.len()), first);
-    let mut copies = 0;
-    for (index, meta) in draft.metas().iter().enumerate() {
-        let seen =
-            if draft.has_own_id(index) { window.see(meta.id_hash, fresh, now) } else { Seen::New };
-        let placed = match seen {
-            Seen::New => Placed { offset: fresh, duplicate: false },
-            Seen::Before(offset) => Placed { offset, duplicate: true },
-        };
-        copies += usize::from(placed.duplicate);
-        fresh = if placed.duplicate { fresh } else { fresh.next() };
-        events.push(placed);
-    }
-    let mut flights = Vec::new();
-    if copies > 0 {
-        draft.remove(|index| events.get(index).is_some_and(|event: &Placed| event.duplicate));
-        let mut known = Vec::new();
-        for event in events.iter().filter(|event| event.duplicate) {
-            if let Some((of, flight)) = window.flight(event.offset)
-                && !known.contains(&of)
-            {
-                known.push(of);
-                flights.push(flight);
-            }
-        }
-    }
-    (Receipt { events }, flights)
+    let (append, trip) = (Some(append), Some(trip));
+    Some(Ok(Stamped { receipt, append, senders, taken, trip, flights }))
 }
 
 /// A batch on its way to the disk.

@@ -20,7 +20,7 @@ pub use batch::BodyError;
 pub use keyed::EntityEvent;
 
 use crate::json::JsonError;
-use crate::meta::{META_BYTES, Meta, MetaSlice};
+use crate::meta::{FLAG_NUMBERED, META_BYTES, Meta, MetaSlice};
 use crate::timestamp::RFC3339_BYTES;
 use crate::{Offset, Rng, Timestamp};
 
@@ -100,14 +100,19 @@ pub struct NewEvent<'a> {
     pub body: Body<'a>,
 }
 
+/// The publisher gave the event its id: only those are held to dedup.
+const OWN: u8 = 1;
+/// See [`Draft::may_be_again`].
+const AGAIN: u8 = 2;
+
 /// Rendered lines with their sidecars. See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
     lines: Vec<u8>,
     /// In their binary form, [`META_BYTES`] each.
     metas: Vec<u8>,
-    /// Whether the publisher gave the id of each event: only those are held to dedup.
-    own_ids: Vec<bool>,
+    /// What is said of the id of each event: [`OWN`] and [`AGAIN`].
+    ids: Vec<u8>,
     /// The members between envelope and headers of the event at hand; kept for its capacity.
     others: Vec<u8>,
     /// The last time written: events of one batch often share theirs.
@@ -210,7 +215,26 @@ impl Draft {
     /// Whether the publisher gave event `index` its id.
     #[must_use]
     pub fn has_own_id(&self, index: usize) -> bool {
-        self.own_ids.get(index).copied().unwrap_or(false)
+        self.ids.get(index).is_some_and(|said| said & OWN != 0)
+    }
+
+    /// Says that the id of the last event, which its publisher gave, is the name of its sender, a
+    /// colon and a number that grows with each event of the sender; and whether the sender may send it
+    /// `again`, after a cut, so that it is a copy where one of the same or a later number was
+    /// stored before.
+    pub fn number_last(&mut self, again: bool) {
+        if let (Some(said), true) = (self.ids.last_mut(), again) {
+            *said |= AGAIN;
+        }
+        if let Some(flags) = self.metas.last_chunk_mut::<4>() {
+            *flags = (u32::from_le_bytes(*flags) | FLAG_NUMBERED).to_le_bytes();
+        }
+    }
+
+    /// Whether event `index` is numbered and may have been sent before.
+    #[must_use]
+    pub fn may_be_again(&self, index: usize) -> bool {
+        self.ids.get(index).is_some_and(|said| said & AGAIN != 0)
     }
 
     /// Drops the events whose index `drop` accepts, keeping the order of the rest.
@@ -225,7 +249,7 @@ impl Draft {
                 }
                 let sidecar = index * META_BYTES;
                 self.metas.copy_within(sidecar..sidecar + META_BYTES, kept * META_BYTES);
-                self.own_ids.swap(kept, index);
+                self.ids.swap(kept, index);
                 to += line_len;
                 kept += 1;
             }
@@ -255,6 +279,6 @@ impl Draft {
     fn truncate(&mut self, lines: usize, events: usize) {
         self.lines.truncate(lines);
         self.metas.truncate(events * META_BYTES);
-        self.own_ids.truncate(events);
+        self.ids.truncate(events);
     }
 }

@@ -19,6 +19,8 @@ pub const FLAG_BODY_TEXT: u32 = 1;
 pub const FLAG_BODY_BASE64: u32 = 2;
 /// The line has a tick behind the members that the server writes first.
 pub const FLAG_TICK: u32 = 4;
+/// The event's id is the name of its sender, a colon and a number that grows with each of its events.
+pub const FLAG_NUMBERED: u32 = 8;
 /// What a tick takes in a line: `,"tick":` and its digits.
 pub const TICK_BYTES: usize = 8 + crate::tick::TICK_DIGITS;
 

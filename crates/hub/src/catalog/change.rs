@@ -16,6 +16,7 @@ use super::check::{
     check_choosy, check_entities, check_integration, check_settings, close_feed_types,
 };
 use super::{Tenant, cursor_prefix, record, scan};
+use crate::dedup::senders;
 use crate::error::{CatalogError, OpenError};
 use crate::extraction::Extractions;
 use crate::hub::Inner;
@@ -289,6 +290,7 @@ async fn drop_stream(inner: &Inner, stream: &Stream) -> Changed<Vec<Op>> {
     let mut ops = vec![
         put(record::stream_key(&stream.project, &stream.name), None, Condition::Any),
         Op::DropStream(stream.id),
+        put(senders::key(stream.id), None, Condition::Any),
     ];
     ops.extend(cursors.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
     Ok(ops)

@@ -1,11 +1,12 @@
-//! Making a stream ready to give offsets out: where it ends, when its last event was taken, and the
-//! ids of the last while.
+//! Making a stream ready to give offsets out: where it ends, when its last event was taken, the ids
+//! of the last while, and how far its senders have come.
 //!
 //! Called by [`super`] and by whoever queues batches of its own, before the stream's lock is taken.
 
 use outflow_model::{Offset, Timestamp};
 use outflow_store::ReadError;
 
+use crate::dedup::senders::{self, Number, Senders};
 use crate::hub::Inner;
 use crate::keyed::publish::KeyedDraft;
 use crate::{Dedup, PublishError, Stream};
@@ -27,9 +28,9 @@ pub(crate) async fn prepare(
         keyed.ticks.prepare(inner, &stream.project).await?;
     }
     let _turn = stream.lane.loading.lock().await;
-    let (primed, loaded) = {
+    let (primed, loaded, knows_senders) = {
         let order = stream.lane.order.lock();
-        (order.primed, order.window.loaded)
+        (order.primed, order.window.loaded, order.window.senders.is_loaded)
     };
     if !primed {
         let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
@@ -42,7 +43,15 @@ pub(crate) async fn prepare(
     }
     if let Some(dedup) = dedup.filter(|_| !loaded) {
         let logged = recent_ids(inner, stream, dedup).await.map_err(unavailable)?;
-        stream.lane.order.lock().window.load(&logged);
+        let senders = match knows_senders {
+            true => None,
+            false => Some(stored_senders(inner, stream).await?),
+        };
+        let mut order = stream.lane.order.lock();
+        if let Some(senders) = senders {
+            order.window.senders = senders;
+        }
+        order.window.load(&logged);
     }
     Ok(())
 }
@@ -106,4 +115,61 @@ async fn recent_ids(
         from = read.next;
     }
     Ok(ids)
+}
+
+/// How far the senders have come: what was stored of that, and what the log tells since.
+async fn stored_senders(inner: &Inner, stream: &Stream) -> Result<Senders, PublishError> {
+    let unavailable = |error: &dyn ToString| PublishError::Unavailable(error.to_string());
+    let stored = inner.engine.get(&senders::key(stream.id)).await;
+    let stored = stored.map_err(|error| unavailable(&error))?;
+    let mut found = Senders::restore(stored.as_ref().map(|entry| &*entry.value));
+    let bounds = stream.bounds(&*inner.engine).map_err(|error| unavailable(&error))?;
+    let from = if stored.is_some() { found.stored() } else { bounds.start };
+    let end = bounds.next.min(from.plus(senders::SPAN));
+    // What was trimmed is told by what was stored, but for what went by its age.
+    let mut at = from.max(bounds.start);
+    if at > from {
+        found.interrupt();
+    }
+    while at < end {
+        let read = match inner.engine.read(stream.id, at, inner.options.read_chunk_bytes).await {
+            Ok(read) => read,
+            Err(ReadError::Trimmed { start: resume } | ReadError::Damaged { resume, .. })
+                if resume > at =>
+            {
+                found.interrupt();
+                at = resume;
+                continue;
+            }
+            Err(error) => return Err(unavailable(&error)),
+        };
+        for block in &read.blocks {
+            let (Ok(metas), Ok(lines)) = (block.metas(), block.lines()) else {
+                found.interrupt();
+                continue;
+            };
+            let mut start = 0;
+            for meta in metas.iter() {
+                let line = lines.get(start..).unwrap_or_default();
+                start += meta.line_len as usize;
+                if meta.offset < at {
+                    continue;
+                }
+                if meta.offset > at {
+                    // A batch was refused whose offsets were given out.
+                    found.interrupt();
+                }
+                at = meta.offset.next();
+                if let Some(number) = Number::of(&meta, line) {
+                    found.send(number, meta.offset);
+                }
+            }
+        }
+        if read.next <= at && read.blocks.is_empty() {
+            break;
+        }
+        at = at.max(read.next);
+    }
+    found.loaded(from);
+    Ok(found)
 }

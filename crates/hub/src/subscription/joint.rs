@@ -181,6 +181,7 @@ fn try_queue(inner: &Arc<Inner>, joint: &mut Joint) -> Result<Tried, PublishErro
         trips.extend(stamped.trip);
         // Those that are left are of the joint itself.
         ops.extend(stamped.append.map(|append: Append| Op::Append(append)));
+        ops.extend(stamped.senders);
     }
     let mut pages = Vec::with_capacity(queues.len());
     for (one, part, queue) in &mut queues {

@@ -158,3 +158,103 @@ async fn of_many_at_once_one_is_stored() {
     assert_eq!(firsts, 2);
     assert_eq!(world.hub.stats(&world.stream()).next, FIRST.plus(2 + 32));
 }
+
+/// Publishes events of a sender with these numbers, as a broker's face does.
+async fn numbered(world: &World, sender: &str, numbers: &[u64], again: bool) -> Vec<bool> {
+    let mut draft = outflow_model::Draft::default();
+    let rules = world.hub.rules();
+    for number in numbers {
+        let event = format!(r#"{{"id":"{sender}:{number}","type":"MESSAGE"}}"#);
+        draft.push_json(event.as_bytes(), &rules, world.hub.rng()).unwrap();
+        draft.number_last(again);
+    }
+    let receipt = world.hub.publish(&publisher("p"), &world.stream(), draft).await.unwrap();
+    receipt.events.iter().map(|placed| placed.duplicate).collect()
+}
+
+/// Few ids are remembered, so that numbers tell.
+const FEW: Option<Dedup> = Some(Dedup { window_ms: 600_000, max_ids: 1 });
+
+#[tokio::test]
+async fn what_a_sender_sends_again_is_known_by_its_number_however_much_came_between() {
+    let world = world().await;
+    set(&world, FEW).await;
+    assert_eq!(numbered(&world, "ID:a", &[1, 2, 3], false).await, [false; 3]);
+    assert_eq!(numbered(&world, "ID:b", &[1, 9], false).await, [false; 2]);
+    assert_eq!(numbered(&world, "ID:a", &[1, 2, 3, 4], true).await, [true, true, true, false]);
+    assert_eq!(numbered(&world, "ID:b", &[8, 9, 10], true).await, [true, true, false]);
+    // Who did not lose a connection sends nothing again: its numbers are its own affair.
+    assert_eq!(numbered(&world, "ID:a", &[2], false).await, [false]);
+    assert_eq!(numbered(&world, "ID:c", &[5], true).await, [false]);
+}
+
+#[tokio::test]
+async fn numbers_survive_a_restart_wherever_it_falls() {
+    // Told by the log, by what was stored, and by both.
+    for count in [10_u64, 1_025, 1_500, 3_000] {
+        let world = world().await;
+        set(&world, FEW).await;
+        for from in (0..count).step_by(5) {
+            let numbers: Vec<u64> = (from..from + 5).collect();
+            numbered(&world, "ID:a", &numbers, false).await;
+        }
+        let engine = Arc::new(world.engine.restart());
+        let world = open(&world.clock, &engine, Options::default()).await;
+        let again = numbered(&world, "ID:a", &[0, count / 2, count - 1, count], true).await;
+        assert_eq!(again, [true, true, true, false], "{count}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_known_when_nothing_came_for_long() {
+    let world = world().await;
+    set(&world, FEW).await;
+    numbered(&world, "ID:a", &[1, 2, 3], false).await;
+    world.clock.advance(600_001);
+    world.hub.tick().await;
+    assert_eq!(numbered(&world, "ID:a", &[3, 4], true).await, [true, false]);
+}
+
+#[tokio::test]
+async fn a_number_is_not_known_for_what_was_not_stored() {
+    for restarts in [false, true] {
+        let mut world = world().await;
+        set(&world, FEW).await;
+        numbered(&world, "ID:a", &[1, 2], false).await;
+        world.engine.fail_next(AppendError::Full);
+        let mut draft = outflow_model::Draft::default();
+        let lost = r#"{"id":"ID:a:3","type":"MESSAGE"}"#;
+        draft.push_json(lost.as_bytes(), &world.hub.rules(), world.hub.rng()).unwrap();
+        draft.number_last(false);
+        world.hub.publish(&publisher("p"), &world.stream(), draft).await.unwrap_err();
+        numbered(&world, "ID:a", &[4], false).await;
+        if restarts {
+            let engine = Arc::new(world.engine.restart());
+            world = open(&world.clock, &engine, Options::default()).await;
+        }
+        assert_eq!(numbered(&world, "ID:a", &[3], true).await, [false], "{restarts}");
+        assert_eq!(numbered(&world, "ID:a", &[5], true).await, [false]);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_committed_again_is_stored_once() {
+    let world = world().await;
+    set(&world, FEW).await;
+    let commit = async |again: bool| {
+        let mut draft = outflow_model::Draft::default();
+        for number in 1..=3 {
+            let event = format!(r#"{{"id":"ID:t:{number}","type":"MESSAGE"}}"#);
+            draft.push_json(event.as_bytes(), &world.hub.rules(), world.hub.rng()).unwrap();
+            draft.number_last(again);
+        }
+        let mut transaction = world.hub.transaction(&publisher("p"));
+        transaction.publish(&world.stream(), draft).unwrap();
+        transaction.commit().await.unwrap()
+    };
+    commit(false).await;
+    numbered(&world, "ID:b", &[1, 2], false).await;
+    let again = commit(true).await;
+    assert!(again[0].events.iter().all(|placed| placed.duplicate), "{again:?}");
+    assert_eq!(world.hub.stats(&world.stream()).next, FIRST.plus(5));
+}

@@ -106,6 +106,6 @@ impl Draft {
         let lines = events * line + events * line / 16;
         self.lines.reserve(lines.min(MAX_GROWTH * len));
         self.metas.reserve((events * META_BYTES).min(MAX_GROWTH * len));
-        self.own_ids.reserve(events);
+        self.ids.reserve(events);
     }
 }

@@ -6,6 +6,7 @@
 use super::render::Head;
 use super::{Draft, Rules};
 use crate::json::string::write_string;
+use crate::meta::FLAG_NUMBERED;
 use crate::{Meta, Rng, Timestamp};
 
 /// Appends the event of `line` without the headers called one of `dropped`, and with `added`.
@@ -101,7 +102,8 @@ impl Head {
     const fn like(mut self, of: &Meta) -> Self {
         self.meta.key_hash = of.key_hash;
         self.meta.device = of.device;
-        self.meta.flags = of.flags;
+        // The copy's place says nothing of its sender's.
+        self.meta.flags = of.flags & !FLAG_NUMBERED;
         self
     }
 }

@@ -3,7 +3,7 @@
 //! Called by the hub for prepared transactions. The form: how many events (u32, little-endian), one
 //! byte for each that tells whether its id is its publisher's own, the sidecars, the lines.
 
-use super::Draft;
+use super::{Draft, OWN};
 use crate::meta::{META_BYTES, MetaSlice};
 
 impl Draft {
@@ -11,7 +11,7 @@ impl Draft {
     pub fn keep(&self, out: &mut Vec<u8>) {
         let count = u32::try_from(self.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&count.to_le_bytes());
-        out.extend(self.own_ids.iter().map(|own| u8::from(*own)));
+        out.extend(self.ids.iter().map(|said| said & OWN));
         out.extend_from_slice(&self.metas);
         out.extend_from_slice(&self.lines);
     }
@@ -29,7 +29,7 @@ impl Draft {
         is_whole.then(|| Self {
             lines: lines.to_vec(),
             metas: metas.to_vec(),
-            own_ids: own_ids.iter().map(|own| *own != 0).collect(),
+            ids: own_ids.iter().map(|own| u8::from(*own != 0)).collect(),
             ..Self::default()
         })
     }

@@ -98,7 +98,7 @@ impl Head {
         self.meta.line_len =
             u32::try_from(len).map_err(|_| EventError::too_large(u32::MAX as usize))?;
         self.meta.encode(&mut draft.metas);
-        draft.own_ids.push(own_id);
+        draft.ids.push(u8::from(own_id));
         Ok(())
     }
 }

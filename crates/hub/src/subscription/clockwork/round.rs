@@ -49,6 +49,7 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<
     for stream in owned.into_values() {
         trim(inner, &stream);
     }
+    rest(inner, now).await;
     let clockwork = &inner.subscriptions.clockwork;
     let mut tasks = Vec::new();
     if let (false, Ok(turn)) = (left.is_empty(), clockwork.patrolling.clone().try_lock_owned()) {
@@ -67,6 +68,28 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<
         }));
     }
     tasks
+}
+
+/// Lets go of what streams know of the ids of events where nothing came for long. Their locks are held
+/// for a moment each.
+async fn rest(inner: &Arc<Inner>, now: Timestamp) {
+    let all: Vec<Arc<Stream>> = {
+        let catalog = inner.catalog.read();
+        catalog.tenants.values().flat_map(|tenant| tenant.streams.values()).cloned().collect()
+    };
+    for stretch in all.chunks(STRETCH) {
+        let rest = |stream: &Arc<Stream>| {
+            let dedup = stream.settings.dedup;
+            let op = stream.lane.order.lock().rest(stream.id, dedup, now)?;
+            (!stream.lane.deleted.load(Ordering::Acquire)).then_some(op)
+        };
+        let ops: Vec<Op> = stretch.iter().filter_map(rest).collect();
+        if !ops.is_empty() {
+            // Lost, the log still tells the most of it.
+            drop(inner.engine.submit(Batch { ops, ..Batch::default() }));
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Those whose turn it is to be looked at.
@@ -216,6 +239,7 @@ fn trim(inner: &Arc<Inner>, stream: &Stream) {
         }
         parties.push((one.0.clone(), queue.began()));
     }
+    ops.extend(stream.lane.order.lock().store_senders(stream.id));
     ops.push(Op::Trim(stream.id, floor));
     let commit = inner.engine.submit(Batch { ops, ..Batch::default() });
     // Failed, it is tried again in the next round.
