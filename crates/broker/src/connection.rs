@@ -193,11 +193,20 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             && !self.is_writing()
     }
 
-    /// Gives back what the connection held in the hub.
-    async fn leave(&mut self) {
-        if let Some(claim) = self.claim.take() {
+    /// The client is gone: nobody is to wait for what it has.
+    fn die(&self) {
+        if let Some(consumers) = &self.consumers {
+            consumers.abandon();
+        }
+        if let Some(claim) = &self.claim {
             claim.dead();
         }
+    }
+
+    /// Gives back what the connection held in the hub.
+    async fn leave(&mut self) {
+        self.die();
+        self.claim = None;
         self.consumers = None;
         let temporary = self.session.take_temporary();
         if let Some(asker) = self.asker() {
@@ -297,9 +306,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             Event::Moved(Moved::Read(0)) => {
                 // The client may have closed its side only, and wait for answers; but its id is
                 // free for whoever asks.
-                if let Some(claim) = &self.claim {
-                    claim.dead();
-                }
+                self.die();
                 self.closing = true;
                 self.queued.push_back(Queued::Work(Work::Close));
             }

@@ -75,6 +75,15 @@ impl Failure {
             .about(About::TakenBack)
     }
 
+    /// A durable subscription that another consumer has, in ActiveMQ's words.
+    #[must_use]
+    pub fn durable_in_use(client: Option<&str>, name: &str) -> Self {
+        let client = client.unwrap_or_default();
+        let message =
+            format!("Durable consumer is in use for client: {client} and subscriptionName: {name}");
+        Self::new(ErrorCode::Conflict, message)
+    }
+
     /// The same, but the connection stays.
     #[must_use]
     pub fn and_stays(self) -> Self {

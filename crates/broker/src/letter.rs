@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use outflow_hub::schedule::Recurrence;
 use outflow_model::draft::{Body, EventError, NewEvent, Rules};
-use outflow_model::{Draft, Rng, Timestamp};
+use outflow_model::{Draft, ErrorCode, Rng, Timestamp};
+
+use crate::failure::Failure;
 
 /// The type of events that came as messages.
 pub const MESSAGE_TYPE: &str = "MESSAGE";
@@ -19,11 +21,14 @@ pub const ORIGIN: &str = "outflow-origin";
 pub const KIND: &str = "outflow-body";
 /// What begins so says how one wire wrote a message, for clients of that wire alone.
 pub const AS_WRITTEN: &str = "outflow-openwire-";
-pub use outflow_hub::subscription::headers::TYPES;
+pub use outflow_hub::subscription::headers::{MESSAGE_ID, TYPES, event_id};
 /// What the hub tells of dead letters begins so.
 pub const DEAD: &str = "outflow-dead-";
 /// The name of the stream that a dead letter comes from.
 pub const DEAD_STREAM: &str = "outflow-dead-stream";
+
+/// The longest id that a message may have, in bytes.
+pub const MAX_MESSAGE_ID_BYTES: usize = 1_024;
 
 /// One header.
 pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -57,6 +62,18 @@ pub struct Letter<'a, B> {
     pub content: Content<B>,
     /// When it is published, if that is not now.
     pub recurrence: Option<Recurrence>,
+    /// Whether the id ends in a number that grows with each event of its sender, and whether it may
+    /// be one that was sent before.
+    pub number: Option<Numbered>,
+}
+
+/// See [`Letter::number`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbered {
+    /// It is sent for the first time, as far as is known.
+    Once,
+    /// It may be sent again after a cut.
+    Again,
 }
 
 impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
@@ -64,7 +81,27 @@ impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
     #[must_use]
     pub fn new(content: Content<B>, headers: usize) -> Self {
         let headers = Vec::with_capacity(headers);
-        Self { id: None, key: None, occurred: None, headers, content, recurrence: None }
+        let (id, key, occurred, recurrence, number) = (None, None, None, None, None);
+        Self { id, key, occurred, headers, content, recurrence, number }
+    }
+
+    /// Takes the id that the sender gave the message.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is longer than ids may be.
+    pub fn identify(&mut self, shown: String) -> Result<(), Failure> {
+        if shown.len() > MAX_MESSAGE_ID_BYTES {
+            let message = format!("A message's id has at most {MAX_MESSAGE_ID_BYTES} bytes");
+            return Err(Failure::new(ErrorCode::TooLarge, message));
+        }
+        match event_id(&shown) {
+            Cow::Borrowed(_) => self.id = Some(shown),
+            Cow::Owned(made) => {
+                self.id = Some(made);
+                self.headers.push((MESSAGE_ID.into(), shown.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a header; the first of a name counts.
@@ -101,6 +138,19 @@ impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
     /// # Errors
     /// [`EventError`] when it is larger than events may be; the draft is as it was.
     pub fn push(&self, draft: &mut Draft, rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
+        self.push_event(draft, rules, rng)?;
+        if let (Some(number), None) = (self.number, &self.recurrence) {
+            draft.number_last(number == Numbered::Again);
+        }
+        Ok(())
+    }
+
+    fn push_event(
+        &self,
+        draft: &mut Draft,
+        rules: &Rules,
+        rng: &dyn Rng,
+    ) -> Result<(), EventError> {
         let headers: Vec<(&str, &str)> =
             self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let mut event = NewEvent {

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outflow_hub::destination::{ClientClaim, ClientIdTaken, ConsumeWish, Destination};
+use outflow_hub::destination::{
+    ClientClaim, ClientIdTaken, ConsumeWish, Destination, DestinationError,
+};
 use outflow_hub::publish::Publishing;
 use outflow_hub::subscription::{Browse, PreparedId, Transaction as Ready};
 use outflow_hub::{Durability, Hub, Stream, Subscription};
@@ -168,7 +170,14 @@ impl Asker {
                 selector: wish.selector.clone().filter(|_| !selects),
                 retroactive: wish.retroactive,
             };
-            for subscription in hub.consume_targets(grant, destination, &consume).await? {
+            let targets = hub.consume_targets(grant, destination, &consume).await;
+            let targets = targets.map_err(|error| match (error, &durable) {
+                (DestinationError::InUse, Some((client, name))) => {
+                    Failure::durable_in_use(Some(client), name)
+                }
+                (error, _) => error.into(),
+            })?;
+            for subscription in targets {
                 let browse = match wish.browser {
                     true => Some(hub.browse(grant, &subscription, wish.selector.clone()).await?),
                     false => None,

@@ -14,7 +14,7 @@
 //! | text, and bytes that are UTF-8 | `body`, a JSON string |
 //! | other bytes; map, stream and object bodies | `body`, base64, `content_encoding` |
 //! | which of these it is | header `outflow-body`: `text`, `bytes`, `map`, `stream`, `object`, `message` |
-//! | `messageId` | `id` |
+//! | `messageId` | `id`; header `outflow-message-id` where that is longer than events' ids, or not ASCII |
 //! | | `type`: `MESSAGE` |
 //! | `expiration` | header `outflow-expires` |
 //! | property `AMQ_SCHEDULED_DELAY` | header `outflow-deliver-at` |

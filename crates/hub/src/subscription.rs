@@ -101,6 +101,11 @@ impl fmt::Debug for Subscription {
 }
 
 impl Subscription {
+    /// Whether it has a consumer whose client is not known to be gone.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.queue.lock().is_in_use()
+    }
+
     /// One without feeds.
     fn new(stored: record::Stored, durable: bool, used: Timestamp) -> Self {
         let record::Stored { id, project, name, created, sources, settings } = stored;

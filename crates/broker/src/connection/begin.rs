@@ -4,7 +4,9 @@
 //! Called by [`super`] with what the session asked for, in its order.
 
 use outflow_hub::destination::{ClientClaim, ClientIdTaken};
-use outflow_hub::subscription::{ConsumerId, ConsumerOptions, SettleError, Transaction as Ready};
+use outflow_hub::subscription::{
+    ConsumeError, ConsumerId, ConsumerOptions, SettleError, Transaction as Ready,
+};
 
 use super::{Connection, Queued};
 use crate::batch::{Answers as _, Batch, Landing};
@@ -196,7 +198,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
 
     /// Adds the consumers that serve a subscription.
     pub(super) async fn subscribe(&mut self, wish: &Wish, found: Vec<Found>) -> Added {
-        let name = self.session.consumer_name();
+        let (name, client) = (self.session.consumer_name(), self.client());
         let Some(consumers) = &mut self.consumers else {
             return Err(SettleError::NotFound.into());
         };
@@ -214,6 +216,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 credit: wish.prefetch,
                 priority: wish.priority,
                 exclusive: wish.exclusive,
+                alone: wish.durable.is_some(),
                 auto_ack: wish.auto_ack,
                 name: name.clone(),
                 lease: None,
@@ -223,7 +226,12 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 Ok(consumer) => added.push((consumer, subscription)),
                 Err(error) => {
                     added.iter().for_each(|(consumer, _)| consumers.remove(*consumer));
-                    return Err(error.into());
+                    return Err(match (error, &wish.durable) {
+                        (ConsumeError::InUse, Some(durable)) => {
+                            Failure::durable_in_use(client.as_deref(), durable)
+                        }
+                        (error, _) => error.into(),
+                    });
                 }
             }
         }

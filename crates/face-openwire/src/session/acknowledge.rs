@@ -1,5 +1,6 @@
 //! MessageAck, of all kinds (reference `activemq.md` a4).
 
+use outflow_broker::letter::event_id;
 use outflow_broker::{BoundAck, Entry, Part};
 use outflow_hub::Settle;
 use outflow_hub::subscription::LeaseId;
@@ -153,7 +154,7 @@ impl Session {
         let mut lease = |id: &MessageId| match u64::try_from(id.broker_sequence_id) {
             Ok(lease) if lease > 0 => Some(lease),
             // Not every client gives the broker's sequence back.
-            _ => one.held.find(subset::id_hash(id::to_event(id)?.as_bytes())),
+            _ => one.held.find(subset::id_hash(event_id(&id::shown(id)?).as_bytes())),
         };
         let last = ack.last_message_id.as_ref().and_then(&mut lease)?;
         let first = match &ack.first_message_id {

@@ -46,6 +46,8 @@ pub struct Opening {
     pub client: String,
     /// That the connection has this id.
     pub(super) seat: Seat,
+    /// Whether its client has lost one before, and sends again what was not answered.
+    pub(super) is_again: bool,
     /// Whether it takes a ConnectionControl.
     manageable: bool,
     /// Who is answered.
@@ -164,6 +166,7 @@ impl Session {
             grant: Arc::new(grant),
             connection: connection.into(),
             client: client.to_owned(),
+            is_again: info.failover_reconnect,
             manageable: info.manageable,
             asked,
         };

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use outflow_broker::Part;
+use outflow_broker::letter::Numbered;
 
 use super::transaction::refused;
 use super::{Asked, Outcomes, Session, Step, Work, bound};
 use crate::error::Failure;
-use crate::translate::{destination, letter};
-use crate::wire::{Content, Message, WireStr};
+use crate::translate::{destination, id, letter};
+use crate::wire::{Content, Message, TransactionId, WireStr};
 
 /// What a message counts for in its producer's window besides its content (reference `activemq.md`
 /// a5, Producer flow control: 2,028 bytes for a text of 1,000).
@@ -31,7 +32,8 @@ impl Session {
         let rules = *self.rules.get_or_insert_with(|| self.face.hub.rules());
         let connection = self.opened.as_ref().map(|opened| WireStr::clone(&opened.connection));
         let origin = connection.as_deref().filter(|_| self.subscriptions.any_no_local());
-        let letter = letter::read(message, &rules, origin)?;
+        let mut letter = letter::read(message, &rules, origin)?;
+        letter.number = self.numbered(message, letter.id.as_deref());
         let face = Arc::clone(&self.face);
         let rng = face.hub.rng();
         let part = if let Some(id) = &message.transaction_id {
@@ -45,6 +47,19 @@ impl Session {
         self.batch.answers.add(asked, part);
         self.sent += 1;
         Ok(Step::Done)
+    }
+
+    /// Whether the message's number tells whether it was sent before, as ActiveMQ has it: that of a
+    /// producer's persistent message does, and one that comes on a connection that its client has made
+    /// anew may be a copy (`ProducerBrokerExchange.canDispatch`). Branches of distributed transactions
+    /// end in any order.
+    fn numbered(&self, message: &Message, id: Option<&str>) -> Option<Numbered> {
+        let is_of_branch = matches!(message.transaction_id, Some(TransactionId::Xa(_)));
+        if !message.persistent || is_of_branch || !id.is_some_and(id::is_numbered) {
+            return None;
+        }
+        let opened = self.opened.as_ref()?;
+        Some(if opened.is_again { Numbered::Again } else { Numbered::Once })
     }
 
     /// Who is answered: a producer with a window gets it back for what it does not wait for.

@@ -2,31 +2,30 @@
 //! as text).
 //!
 //! A message that came by OpenWire has its id as text as the event's id, so all faces show the same
-//! one, and what a client sends again after a cut is recognised. An event with another id, such as
+//! one, and what a client sends again after a cut is recognised; where no event may have such an id
+//! [`MESSAGE_ID`](outflow_broker::letter::MESSAGE_ID) keeps it. An event with another id, such as
 //! one published by HTTP, has it as `textView`, which clients show; its parts are made of the stream
 //! and the place there, for clients tell messages apart by those.
 
 use std::fmt::Write;
 
 use outflow_hub::Delivery;
-use outflow_model::EventId;
 
 use crate::wire::{MessageId, ProducerId, WireStr};
 
-/// The id of a message as an event's; `None`: it has none that an event may have.
+/// The id of a message as text, which is how programs know it; `None`: it has none.
 #[must_use]
-pub fn to_event(id: &MessageId) -> Option<String> {
-    let text = match (&id.text_view, &id.producer_id) {
-        (Some(text), _) if !text.is_empty() => text.to_string(),
+pub fn shown(id: &MessageId) -> Option<String> {
+    match (&id.text_view, &id.producer_id) {
+        (Some(text), _) if !text.is_empty() => Some(text.to_string()),
         (_, Some(producer)) => {
             let mut text = producer.connection_id.as_deref()?.to_owned();
             let (session, value) = (producer.session_id, producer.value);
             write!(text, ":{session}:{value}:{}", id.producer_sequence_id).ok()?;
-            text
+            Some(text)
         }
-        _ => return None,
-    };
-    EventId::check(text.as_bytes()).is_ok().then_some(text)
+        _ => None,
+    }
 }
 
 /// The id of an event as a message's, with the lease as the broker's sequence. `sender` is the last
@@ -34,7 +33,7 @@ pub fn to_event(id: &MessageId) -> Option<String> {
 #[must_use]
 pub fn of_event(delivery: &Delivery, broker: &str, sender: &mut Option<WireStr>) -> MessageId {
     let broker_sequence_id = i64::try_from(delivery.lease.0).unwrap_or(i64::MAX);
-    let text = delivery.event.id();
+    let text = &*delivery.event.message_id();
     if let Some((producer, sequence)) = parts(text, sender) {
         return MessageId {
             text_view: None,
@@ -54,8 +53,21 @@ pub fn of_event(delivery: &Delivery, broker: &str, sender: &mut Option<WireStr>)
     }
 }
 
-/// The parts of an id that a Java client made: connection, session, producer and sequence.
+/// Whether an id ends in the number that its producer counts its messages with.
+#[must_use]
+pub fn is_numbered(text: &str) -> bool {
+    split(text).is_some()
+}
+
+/// The parts of an id that a Java client made: producer and sequence.
 fn parts(text: &str, sender: &mut Option<WireStr>) -> Option<(ProducerId, i64)> {
+    let (connection, [session_id, value, sequence]) = split(text)?;
+    let connection_id = Some(shared(connection, sender));
+    Some((ProducerId { connection_id, session_id, value }, sequence))
+}
+
+/// The connection of such an id, and its session, producer and sequence.
+fn split(text: &str) -> Option<(&str, [i64; 3])> {
     if !text.starts_with("ID:") {
         return None;
     }
@@ -69,12 +81,8 @@ fn parts(text: &str, sender: &mut Option<WireStr>) -> Option<(ProducerId, i64)> 
             || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
         text.parse::<i64>().ok().filter(|_| is_so_written)
     };
-    let (session_id, value, sequence) = (number(session)?, number(value)?, number(sequence)?);
-    if connection.len() <= 3 {
-        return None;
-    }
-    let connection_id = Some(shared(connection, sender));
-    Some((ProducerId { connection_id, session_id, value }, sequence))
+    let numbers = [number(session)?, number(value)?, number(sequence)?];
+    (connection.len() > 3).then_some((connection, numbers))
 }
 
 /// `connection`, which is `sender` from now on.
@@ -100,7 +108,7 @@ mod tests {
             producer_sequence_id: sequence,
             ..MessageId::default()
         };
-        assert_eq!(to_event(&id).as_deref(), Some(text));
+        assert_eq!(shown(&id).as_deref(), Some(text));
         for other in [
             "",
             "ID:",
@@ -118,9 +126,7 @@ mod tests {
     #[test]
     fn a_foreign_id_is_kept_as_it_is_shown() {
         let id = MessageId { text_view: Some("order-7".into()), ..MessageId::default() };
-        assert_eq!(to_event(&id).as_deref(), Some("order-7"));
-        let bad = MessageId { text_view: Some("caf\u{e9}".into()), ..MessageId::default() };
-        assert_eq!(to_event(&bad), None);
-        assert_eq!(to_event(&MessageId::default()), None);
+        assert_eq!(shown(&id).as_deref(), Some("order-7"));
+        assert_eq!(shown(&MessageId::default()), None);
     }
 }

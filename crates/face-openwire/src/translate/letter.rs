@@ -30,7 +30,9 @@ pub fn read<'a>(
 ) -> Result<Event<'a>, Failure> {
     let (content, follows) = content(message, rules.max_event_bytes)?;
     let mut letter = Letter::new(content, HEADERS);
-    letter.id = message.message_id.as_ref().and_then(id::to_event);
+    if let Some(shown) = message.message_id.as_ref().and_then(id::shown) {
+        letter.identify(shown)?;
+    }
     letter.key = message.group_id.as_deref().map(Into::into);
     if message.timestamp > 0 {
         letter.happened(message.timestamp, rules);
@@ -129,6 +131,8 @@ fn content(message: &Message, max: usize) -> Result<(Content<Bytes>, bool), Fail
             let follows = !message.compressed && is_same();
             (Content::Text(text), follows)
         }
+        // The bytes that came keep what no text says.
+        Body::Odd(text) => (Content::Text(text), false),
         Body::Bytes(bytes) => (Content::Either(bytes), false),
         Body::Object(bytes) => (Content::Bytes(bytes), false),
         Body::Map(map) => (rewritten(primitive::write_map(&map))?, false),

@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use outflow_broker::letter::{
-    DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, Header, KIND, MESSAGE_TYPE, ORIGIN, TYPES, is_text,
-    millis,
+    DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, Header, KIND, MESSAGE_ID, MESSAGE_TYPE, ORIGIN, TYPES,
+    is_text, millis,
 };
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
+use outflow_model::meta::FLAG_BODY_BASE64;
 
 use super::as_written::Kept;
 use super::bodies::{Bodies, Built};
@@ -67,7 +68,7 @@ impl Maker<'_> {
         if !is_message && message.jms_type.is_none() {
             message.jms_type = Some(event.event_type().into());
         }
-        message.kind = said.kind(is_message);
+        message.kind = said.kind(event, is_message);
         let stored = said.stored(event, &message.kind, is_message);
         if stored.is_some() && !said.has_properties() {
             message.content = stored.flatten();
@@ -111,15 +112,18 @@ struct Said<'e> {
 
 impl Said<'_> {
     /// What the message is: what the header says; else text where the content type says so, bytes
-    /// for what came as a message without saying, and text for all other events.
-    fn kind(&self, is_message: bool) -> MessageKind {
+    /// for what came as a message without saying, and text for all other events. What only JMS
+    /// clients write is never text: an event from elsewhere may have any header.
+    fn kind(&self, event: &EventView, is_message: bool) -> MessageKind {
+        let meta = event.meta();
+        let is_opaque = meta.body_start == 0 || meta.flags & FLAG_BODY_BASE64 != 0;
         match self.kind.as_deref() {
-            Some("text") => MessageKind::Text,
-            Some("bytes") => MessageKind::Bytes,
-            Some("map") => MessageKind::Map,
-            Some("stream") => MessageKind::Stream,
-            Some("object") => MessageKind::Object,
-            Some("message") => MessageKind::Plain,
+            Some(kind) if kind.eq_ignore_ascii_case("text") => MessageKind::Text,
+            Some(kind) if kind.eq_ignore_ascii_case("bytes") => MessageKind::Bytes,
+            Some("map") if is_opaque => MessageKind::Map,
+            Some("stream") if is_opaque => MessageKind::Stream,
+            Some("object") if is_opaque => MessageKind::Object,
+            Some("message") if is_message => MessageKind::Plain,
             _ if self.is_text || !is_message => MessageKind::Text,
             _ => MessageKind::Bytes,
         }
@@ -181,9 +185,10 @@ fn headers<'e>(event: &'e EventView, message: &mut Message) -> Said<'e> {
                 let died_in = destination::of_stream(&value);
                 message.original_destination = died_in.or(message.original_destination.take());
             }
-            DELIVER_AT | ORIGIN | "destination" | "message-id" | "timestamp" | "expires"
-            | "content-length" => {}
-            KIND | "amq-msg-type" => said.kind = Some(value),
+            DELIVER_AT | ORIGIN | MESSAGE_ID | "destination" | "message-id" | "timestamp"
+            | "expires" | "content-length" => {}
+            KIND => said.kind = Some(value),
+            "amq-msg-type" => drop(said.kind.get_or_insert(value)),
             "persistent" => message.persistent = value.eq_ignore_ascii_case("true"),
             "priority" => message.priority = value.trim().parse().unwrap_or(4).clamp(0, 9),
             "type" => message.jms_type = Some(value.into()),

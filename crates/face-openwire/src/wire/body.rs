@@ -24,6 +24,8 @@ pub enum Body {
     Nothing,
     /// Text.
     Text(String),
+    /// Text that is not written as it has to be: what can be read of it.
+    Odd(String),
     /// Bytes as they are.
     Bytes(Bytes),
     /// Names and typed values.
@@ -84,7 +86,7 @@ pub fn read(message: &Message, max: usize) -> Result<Body, BodyError> {
         MessageKind::Plain | MessageKind::Blob(_) => Body::Nothing,
         MessageKind::Bytes => Body::Bytes(content),
         MessageKind::Object => Body::Object(content),
-        MessageKind::Text => read_text(&content)?.map_or(Body::Nothing, Body::Text),
+        MessageKind::Text => read_any_text(&content)?,
         MessageKind::Map => Body::Map(primitive::read_map(&content)?.unwrap_or_default()),
         MessageKind::Stream => Body::Stream(primitive::read_values(&content)?),
     })
@@ -95,13 +97,27 @@ pub fn read(message: &Message, max: usize) -> Result<Body, BodyError> {
 /// # Errors
 /// When its length does not agree with its bytes, or it is not modified UTF-8.
 pub fn read_text(content: &[u8]) -> Result<Option<String>, BodyError> {
+    let Some(bytes) = text_bytes(content)? else { return Ok(None) };
+    Ok(Some(utf8::decode(bytes).map_err(|_| BodyError::NotUtf8)?.into_owned()))
+}
+
+/// How the text of a text message's content is written; none when it says that there is none.
+fn text_bytes(content: &[u8]) -> Result<Option<&[u8]>, BodyError> {
     if content.is_empty() {
         return Ok(None);
     }
     let (prefix, rest) = content.split_first_chunk::<4>().ok_or(BodyError::Truncated)?;
     let Ok(len) = usize::try_from(i32::from_be_bytes(*prefix)) else { return Ok(None) };
-    let bytes = rest.get(..len).ok_or(BodyError::Truncated)?;
-    Ok(Some(utf8::decode(bytes).map_err(|_| BodyError::NotUtf8)?.into_owned()))
+    rest.get(..len).map(Some).ok_or(BodyError::Truncated)
+}
+
+/// The text of a text message's content, however it is written: brokers do not look into it.
+fn read_any_text(content: &[u8]) -> Result<Body, BodyError> {
+    let Some(bytes) = text_bytes(content)? else { return Ok(Body::Nothing) };
+    Ok(match utf8::decode(bytes) {
+        Ok(text) => Body::Text(text.into_owned()),
+        Err(_) => Body::Odd(utf8::decode_lossy(bytes)),
+    })
 }
 
 /// The content of a text message.

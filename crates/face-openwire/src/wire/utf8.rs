@@ -38,6 +38,17 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, NotUtf8> {
     }
 }
 
+/// The text that `bytes` are, each that belongs to no character as U+FFFD.
+#[must_use]
+pub fn decode_lossy(mut bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    loop {
+        let Err(fault) = decode_rest(bytes, &mut out) else { return out };
+        out.push(char::REPLACEMENT_CHARACTER);
+        bytes = bytes.get(fault + 1..).unwrap_or_default();
+    }
+}
+
 /// Appends what `bytes` are; the place of the first fault otherwise.
 fn decode_rest(bytes: &[u8], out: &mut String) -> Result<(), usize> {
     let mut at = 0;

@@ -198,7 +198,7 @@ async fn a_dead_letter_has_the_body_that_came_and_says_why_it_is_one() {
     let dead = Sample::of(client.dispatch().await.message.as_ref().unwrap());
     assert_eq!(dead.content, sample.content);
     let names = body_properties(&dead);
-    assert_eq!(names, ["dlqDeliveryFailureCause", "m"]);
+    assert_eq!(names, ["dlqDeliveryFailureCause", "m", "originalExpiration"]);
 }
 
 fn body_properties(sample: &Sample) -> Vec<String> {

@@ -1,14 +1,17 @@
 //! What a client and the server say to each other (reference `activemq.md` a4, a5, c4).
+//!
+//! Long because it is one list: each rule of a connection with its test.
 
 use std::time::Duration;
 
+use outflow_face_openwire::wire::primitive::{self, Primitive};
 use outflow_face_openwire::wire::{
     Command, ConnectionId, ConsumerInfo, Destination, DestinationInfo, DestinationKind, Identity,
     KeepAliveInfo, LocalTransactionId, MessageDispatch, MessagePull, RemoveInfo, TransactionId,
-    TransactionInfo,
+    TransactionInfo, body,
 };
 
-use crate::stand::{Client, Stand, queue, text_of};
+use crate::stand::{Client, Stand, project, queue, text_of};
 
 const STANDARD: i8 = 2;
 const POISON: i8 = 1;
@@ -82,6 +85,118 @@ async fn what_a_client_sends_again_is_stored_once() {
 }
 
 #[tokio::test]
+async fn what_a_client_sends_again_is_known_by_its_number() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:number:1").await;
+    let both = Destination::new(DestinationKind::Queue, "q,r");
+    let first = client.text(&queue("q"), "first");
+    let second = client.text(&both, "second");
+    client.publish(first.clone()).await.unwrap();
+    client.publish(second.clone()).await.unwrap();
+    // Ids are remembered no more.
+    for name in ["queue:q", "queue:r"] {
+        let name = outflow_model::StreamName::new(name).unwrap();
+        let stream = stand.hub.stream(&project(), &name).unwrap();
+        let dedup = Some(outflow_hub::Dedup { window_ms: 1, max_ids: 1 });
+        let settings = outflow_hub::StreamSettings { dedup, ..stream.settings.clone() };
+        stand.hub.update_stream(&project(), &name, settings).await.unwrap();
+    }
+    drop(client);
+    let mut client = stand.dial("ID:number:1").await;
+    client.is_again = true;
+    client.login(&stand.secret, None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    client.publish(first).await.unwrap();
+    client.publish(second).await.unwrap();
+    client.consume(1, &queue("q"), 10).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "first");
+    assert_eq!(text_of(&client.dispatch().await), "second");
+    client.consume(2, &queue("r"), 10).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "second");
+    let mut last = client.text(&both, "last");
+    last.message_id.as_mut().unwrap().producer_sequence_id = 3;
+    client.publish(last).await.unwrap();
+    let mut ends = [text_of(&client.dispatch().await), text_of(&client.dispatch().await)];
+    ends.sort();
+    assert_eq!(ends, ["last", "last"]);
+}
+
+#[tokio::test]
+async fn an_id_that_no_event_may_have_is_given_back_and_recognised() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:long:1").await;
+    let long = format!("ID:{}", "x".repeat(200));
+    let named = |client: &mut Client, connection: &str, view: Option<&str>| {
+        let mut message = client.text(&queue("q"), "once");
+        let id = message.message_id.as_mut().unwrap();
+        id.text_view = view.map(Into::into);
+        id.producer_id.as_mut().unwrap().connection_id = Some(connection.into());
+        id.producer_sequence_id = 7;
+        message
+    };
+    for (connection, view) in [(long.as_str(), None), ("ID:short", Some("ID:caf\u{e9}"))] {
+        for _ in 0..2 {
+            let message = named(&mut client, connection, view);
+            client.publish(message).await.unwrap();
+        }
+    }
+    let last = client.text(&queue("q"), "last");
+    client.publish(last).await.unwrap();
+    client.consume(1, &queue("q"), 10).await.unwrap();
+    let first = client.dispatch().await;
+    let id = first.message.as_ref().unwrap().message_id.clone().unwrap();
+    assert_eq!(id.producer_id.unwrap().connection_id.as_deref(), Some(long.as_str()));
+    assert_eq!(id.producer_sequence_id, 7);
+    let second = client.dispatch().await;
+    let id = second.message.as_ref().unwrap().message_id.clone().unwrap();
+    assert_eq!(id.text_view.as_deref(), Some("ID:caf\u{e9}"));
+    assert_eq!(text_of(&client.dispatch().await), "last");
+    // Clients that do not give the broker's sequence back name a message by its id.
+    let mut unnumbered = second.clone();
+    unnumbered.message.as_mut().unwrap().message_id.as_mut().unwrap().broker_sequence_id = 0;
+    client.ack(INDIVIDUAL, &unnumbered, &unnumbered).await.unwrap();
+    let browser = ConsumerInfo {
+        destination: Some(queue("q")),
+        prefetch_size: 10,
+        selector: Some(format!("JMSMessageID = '{long}:1:1:7'").into()),
+        browser: true,
+        ..ConsumerInfo::default()
+    };
+    client.consume_as(2, browser).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "once");
+    let endless = named(&mut client, "ID:short", Some(&"x".repeat(1_025)));
+    let (_, refused) = client.publish(endless).await.unwrap_err();
+    assert!(refused.contains("1024 bytes"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_text_comes_back_as_it_was_written() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:odd:1").await;
+    client.consume(1, &queue("q"), 20).await.unwrap();
+    for (bytes, shown) in [
+        // Half a character, which a Java string may have.
+        (&b"a\xED\xA0\xBDb"[..], Some("a\u{FFFD}b")),
+        (b"\xED\xB8\x80\xED\xA0\xBD", Some("\u{FFFD}\u{FFFD}")),
+        (b"\xC0\x80 \xED\xA0\xBD\xED\xB8\x80", Some("\0 \u{1F600}")),
+        // What careless writers leave as it is in UTF-8, or in Latin-1.
+        (b"nul \0 and \xF0\x9F\x98\x80", Some("nul \0 and \u{1F600}")),
+        (b"caf\xE9", None),
+        (b"{\"a\":\"\xED\xA0\xBD\"}", Some("{\"a\":\"\u{FFFD}\"}")),
+    ] {
+        let mut content = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+        content.extend_from_slice(bytes);
+        let mut message = client.text(&queue("q"), "");
+        message.content = Some(bytes::Bytes::from(content.clone()).into());
+        client.publish(message).await.unwrap();
+        let got = client.dispatch().await;
+        let came = got.message.as_ref().unwrap().content.as_ref().unwrap().to_bytes();
+        assert_eq!(came, content, "{shown:?}");
+        assert_eq!(body::read_text(&came).ok().flatten().as_deref(), shown);
+    }
+}
+
+#[tokio::test]
 async fn a_range_is_acked_and_the_rest_comes_again() {
     let stand = Stand::new().await;
     let mut client = stand.connect("ID:range:1").await;
@@ -120,6 +235,38 @@ async fn a_poisoned_message_is_a_dead_letter() {
     let message_of = dead.message.as_ref().unwrap();
     assert_eq!(text_of(&dead), "bad");
     assert_eq!(message_of.original_destination, Some(queue("q")));
+}
+
+#[tokio::test]
+async fn a_dead_letter_says_what_it_was() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:was:1").await;
+    client.consume(1, &queue("q"), 10).await.unwrap();
+    client.consume(2, &queue("ActiveMQ.DLQ"), 10).await.unwrap();
+    let until = 4_102_444_800_000;
+    for (persistent, expiration) in [(true, 0), (false, until)] {
+        let mut message = client.text(&queue("q"), "bad");
+        (message.persistent, message.expiration) = (persistent, expiration);
+        let typed = vec![("n".into(), Primitive::Int(5))];
+        message.marshalled_properties = Some(primitive::write_map(&typed).unwrap());
+        client.publish(message).await.unwrap();
+        let got = client.dispatch().await;
+        assert_eq!(got.message.as_ref().unwrap().expiration, expiration);
+        client.ack(POISON, &got, &got).await.unwrap();
+        let dead = client.dispatch().await;
+        let message = dead.message.as_ref().unwrap();
+        assert!(message.persistent);
+        assert_eq!(message.expiration, 0);
+        let map = primitive::read_map(message.marshalled_properties.as_ref().unwrap());
+        let map = map.unwrap().unwrap();
+        let property = |name: &str| {
+            map.iter().find(|(known, _)| &**known == name).map(|(_, value)| value.clone())
+        };
+        assert_eq!(property("n"), Some(Primitive::Int(5)));
+        assert_eq!(property("originalExpiration"), Some(Primitive::Long(expiration)));
+        let mode = (!persistent).then(|| Primitive::Text("NON_PERSISTENT".into()));
+        assert_eq!(property("originalDeliveryMode"), mode);
+    }
 }
 
 #[tokio::test]
@@ -296,6 +443,41 @@ async fn a_client_id_is_one_connections() {
     let (class, message) = second.login(&stand.secret, Some("same")).await.unwrap_err();
     assert_eq!(class, "javax.jms.InvalidClientIDException");
     assert!(message.contains("Client: same already connected"), "{message}");
+}
+
+#[tokio::test]
+async fn a_durable_subscription_has_one_consumer() {
+    let stand = Stand::new().await;
+    let news = Destination::new(DestinationKind::Topic, "news");
+    let info = |selector: Option<&str>| ConsumerInfo {
+        destination: Some(news.clone()),
+        subscription_name: Some("mine".into()),
+        selector: selector.map(Into::into),
+        prefetch_size: 10,
+        ..ConsumerInfo::default()
+    };
+    let mut first = stand.dial("ID:durable:1").await;
+    first.login(&stand.secret, Some("c")).await.unwrap();
+    let id = first.consume_as(1, info(None)).await.unwrap();
+    let mut second = stand.dial("ID:durable:2").await;
+    second.login(&stand.other, Some("c")).await.unwrap();
+    for selector in [None, Some("a = 1")] {
+        for client in [&mut first, &mut second] {
+            let (class, message) = client.consume_as(2, info(selector)).await.unwrap_err();
+            assert_eq!(class, "javax.jms.JMSException");
+            assert_eq!(
+                message,
+                "Durable consumer is in use for client: c and subscriptionName: mine"
+            );
+        }
+    }
+    remove(&mut first, Identity::ConsumerId(id), -1).await;
+    second.consume_as(3, info(None)).await.unwrap();
+    // Whose client is gone keeps nobody out.
+    drop(second);
+    let mut third = stand.dial("ID:durable:3").await;
+    third.login(&stand.other, Some("c")).await.unwrap();
+    third.consume_as(1, info(None)).await.unwrap();
 }
 
 #[tokio::test]

@@ -116,6 +116,7 @@ impl Stand {
             id: id.to_owned(),
             commands: 0,
             sent: 0,
+            is_again: false,
         };
         let ours = Offer {
             version,
@@ -156,6 +157,8 @@ pub(crate) struct Client {
     pub(crate) id: String,
     commands: i32,
     sent: i64,
+    /// Whether it says that it has lost a connection before.
+    pub(crate) is_again: bool,
 }
 
 /// The names of what the server threw.
@@ -224,6 +227,7 @@ impl Client {
             client_id: client.map(Into::into),
             user_name: Some("broker".into()),
             password: Some(Password::new(secret)),
+            failover_reconnect: self.is_again,
             ..ConnectionInfo::default()
         };
         self.ask(command_id, Command::ConnectionInfo(info)).await

@@ -1,5 +1,6 @@
 //! ACK and NACK, in the forms of all versions (reference `activemq.md` b1, rule 9).
 
+use outflow_broker::letter::event_id;
 use outflow_broker::{BoundAck, Entry, Part};
 use outflow_hub::Settle;
 use outflow_hub::subscription::LeaseId;
@@ -58,7 +59,7 @@ impl Session {
 
     /// The first message with this id that is with the client.
     fn find(&mut self, message: &str, subscription: Option<&str>) -> Option<AckId> {
-        let hash = subset::id_hash(message.as_bytes());
+        let hash = subset::id_hash(event_id(message).as_bytes());
         let mut named = self
             .subscriptions
             .iter_mut()

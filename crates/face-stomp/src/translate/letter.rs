@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use outflow_broker::Letter as Event;
-use outflow_broker::letter::{AS_WRITTEN, Content, EXPIRES, KIND, ORIGIN, is_text, priority};
+use outflow_broker::letter::{
+    AS_WRITTEN, Content, EXPIRES, KIND, MESSAGE_ID, ORIGIN, is_text, priority,
+};
 use outflow_model::draft::Rules;
 use outflow_model::{ErrorCode, Timestamp};
 
@@ -31,10 +33,12 @@ impl Kind {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        match text {
-            "text" => Some(Self::Text),
-            "bytes" => Some(Self::Bytes),
-            _ => None,
+        if text.eq_ignore_ascii_case("text") {
+            Some(Self::Text)
+        } else if text.eq_ignore_ascii_case("bytes") {
+            Some(Self::Bytes)
+        } else {
+            None
         }
     }
 }
@@ -88,8 +92,17 @@ pub struct Reading<'a> {
 const USER_ID: &str = "JMSXUserID";
 
 /// What only MESSAGE and the transport may say, and what a message may not forge.
-const DROPPED: [&str; 7] =
-    ["message-id", "subscription", "ack", "redelivered", "browser", ORIGIN, "original-destination"];
+const DROPPED: [&str; 9] = [
+    "message-id",
+    "subscription",
+    "ack",
+    "redelivered",
+    "browser",
+    ORIGIN,
+    KIND,
+    MESSAGE_ID,
+    "original-destination",
+];
 
 impl<'a> Letter<'a> {
     /// Reads `frame`. `respell` gives `reply-to` the spelling that other connections understand.
@@ -134,7 +147,7 @@ impl<'a> Letter<'a> {
                 _ => {
                     match &*name {
                         "persistent" => letter.persistent = value.eq_ignore_ascii_case("true"),
-                        "amq-msg-type" => marked = Kind::parse(&value),
+                        "amq-msg-type" if marked.is_none() => marked = Some(said_kind(&value)?),
                         "content-type" => media_type = Some(is_text(&value)),
                         _ => {}
                     }
@@ -178,6 +191,15 @@ impl<'a> Letter<'a> {
 fn millis(name: &str, value: &str) -> Result<i64, Failure> {
     value.trim().parse().map_err(|_| {
         Failure::malformed(format!("The header {name} is not a number of milliseconds"))
+    })
+}
+
+/// What a header says that the message is. Maps, streams and objects have bodies that only JMS
+/// clients can write (ActiveMQ's `LegacyFrameTranslator`).
+fn said_kind(value: &str) -> Result<Kind, Failure> {
+    Kind::parse(value).ok_or_else(|| {
+        let said: String = value.chars().take(64).collect();
+        Failure::malformed(format!("Unsupported message type '{said}'"))
     })
 }
 

@@ -1,7 +1,8 @@
 //! An event as a MESSAGE frame.
 
 use outflow_broker::letter::{
-    AS_WRITTEN, DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, KIND, MESSAGE_TYPE, ORIGIN, TYPES, millis,
+    AS_WRITTEN, DEAD, DEAD_STREAM, DELIVER_AT, EXPIRES, KIND, MESSAGE_ID, MESSAGE_TYPE, ORIGIN,
+    TYPES, millis,
 };
 use outflow_hub::Delivery;
 use outflow_hub::subscription::{BodyView, EventView};
@@ -46,7 +47,7 @@ pub fn write(
     let is_message = event.event_type() == MESSAGE_TYPE;
     let mut frame = out.begin(version, "MESSAGE");
     frame.named("destination", address.destination).lines(address.lines);
-    frame.named("message-id", event.id());
+    frame.named("message-id", &event.message_id());
     if let Some(ack) = address.ack {
         frame.pair("ack", ack.numbers());
     }
@@ -93,6 +94,7 @@ fn headers(frame: &mut FrameWriter<'_>, event: &EventView, spelling: &impl Spell
             // Ours, or what this frame says itself: an event from elsewhere may have any header.
             DELIVER_AT
             | KIND
+            | MESSAGE_ID
             | ORIGIN
             | TYPES
             | "destination"

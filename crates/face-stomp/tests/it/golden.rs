@@ -67,9 +67,10 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "DLQ last frame",
-        why: "the cause is told; the message's own persistence and expiry are kept",
+        why: "the cause is told, and what was sent was not persistent",
         answer: "MESSAGE\nexpires:0\ndestination:/queue/ActiveMQ.DLQ\nsubscription:2\n\
                  priority:4\noriginal-destination:/queue/probe.nack.*\n\
+                 originalExpiration:0\noriginalDeliveryMode:NON_PERSISTENT\npersistent:true\n\
                  dlqDeliveryFailureCause:refused by its consumer (NACK)\n\
                  outflow-dead-deliveries:1\n\nn^@",
         closed: false,

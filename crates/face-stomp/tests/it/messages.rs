@@ -1,4 +1,6 @@
 //! Messages between clients: what is sent arrives, once, in order, and as it was.
+//!
+//! Long because it is one list: each rule of messages with its test.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -334,6 +336,38 @@ async fn a_durable_subscriber_misses_nothing_while_it_is_away() {
     send(&mut producer, "/topic/news", "", "missed").await;
     subscriber.subscribe("1", "/topic/news", durable).await;
     assert_eq!(subscriber.until_quiet().await, []);
+}
+
+#[tokio::test]
+async fn a_kind_of_message_that_only_jms_clients_write_is_refused() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("1.2").await;
+    client.send("SEND\ndestination:/queue/kinds\namq-msg-type:map\n\n{\"a\":1}").await;
+    let refused = client.frame().await;
+    assert_eq!(refused.command, "ERROR");
+    assert_eq!(refused.the("message"), "Unsupported message type 'map'");
+    for kind in ["TEXT", "bytes"] {
+        client.ask("SEND", &format!("destination:/queue/kinds\namq-msg-type:{kind}\n"), kind).await;
+    }
+    client.subscribe("1", "/queue/kinds", "").await;
+    assert_eq!(client.frame().await.text(), "TEXT");
+    assert_eq!(client.frame().await.text(), "bytes");
+}
+
+#[tokio::test]
+async fn a_durable_subscription_has_one_consumer() {
+    let stand = Stand::new().await;
+    let mut subscriber = stand.connect_with("1.2", "client-id:c1\n").await;
+    let durable = "activemq.subscriptionName:news\n";
+    subscriber.subscribe("1", "/topic/news", durable).await;
+    let again = format!("id:2\ndestination:/topic/news\n{durable}");
+    subscriber.send(&format!("SUBSCRIBE\n{again}\n")).await;
+    let refused = subscriber.frame().await;
+    assert_eq!(refused.command, "ERROR");
+    let message = "Durable consumer is in use for client: c1 and subscriptionName: news";
+    assert_eq!(refused.the("message"), message);
+    subscriber.ask("UNSUBSCRIBE", "id:1\n", "").await;
+    subscriber.subscribe("2", "/topic/news", durable).await;
 }
 
 #[tokio::test]

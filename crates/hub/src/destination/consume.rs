@@ -98,7 +98,7 @@ impl Hub {
     }
 
     async fn delete_unused(&self, subscription: &Arc<Subscription>) -> Found<()> {
-        if self.subscription_stats(subscription).consumers > 0 {
+        if subscription.is_in_use() {
             return Err(DestinationError::InUse);
         }
         match self.delete_subscription(subscription).await {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::table::{Due, One};
 use super::{Coming, Recurrence, record};
 use crate::hub::Inner;
-use crate::subscription::headers::{DELIVER_AT, EXPIRES, SCHEDULE_ID};
+use crate::subscription::headers::{DELIVER_AT, EXPIRES, MESSAGE_ID, SCHEDULE_ID};
 use crate::subscription::joint::{self, Joint};
 use crate::subscription::{SettleError, TransactionError};
 use crate::{Hub, PublishError, Stream, publish};
@@ -194,7 +194,7 @@ impl<'a> Making<'a> {
         let mut added = vec![(SCHEDULE_ID, id.as_str())];
         added.extend(until.as_deref().map(|until| (EXPIRES, until)));
         let rules = Hub::of(self.inner.clone()).rules();
-        let dropped = [DELIVER_AT, EXPIRES, SCHEDULE_ID];
+        let dropped = [DELIVER_AT, EXPIRES, MESSAGE_ID, SCHEDULE_ID];
         let rng = &*self.inner.rng;
         self.draft.push_anew(event.lines(), &meta, &dropped, &added, &rules, rng);
     }

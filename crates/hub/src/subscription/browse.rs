@@ -10,8 +10,8 @@ use std::sync::Arc;
 use outflow_model::{Grant, Offset, StreamId, Timestamp};
 use outflow_store::{Batch, ReadError};
 
-use super::event::accepts;
 use super::feed::{Feed, Loaded};
+use super::properties::Candidate;
 use super::queue::Queue;
 use super::sight::Sight;
 use super::{ConsumeError, Delivery, LeaseId, Subscription, SubscriptionSettings};
@@ -123,7 +123,9 @@ impl Browse {
                 continue;
             }
             let Some(event) = entry.view() else { continue };
-            let is_wanted = self.selector.as_ref().is_none_or(|one| accepts(one, &event));
+            let candidate =
+                Candidate { event: &event, stream: &stream.name, deliveries: entry.deliveries };
+            let is_wanted = self.selector.as_ref().is_none_or(|one| candidate.suits(one));
             if is_wanted && self.sight.sees(&event, self.now) && entry.expires > self.now {
                 return Some(Delivery {
                     lease: LeaseId(0),

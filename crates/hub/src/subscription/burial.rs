@@ -6,11 +6,12 @@
 //! Invariant: an event is done only when its copy is stored; when it cannot be stored it is handed
 //! out again, or tried again later.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outflow_model::meta::MetaSlice;
-use outflow_model::{Draft, Offset, StreamName};
+use outflow_model::{Draft, Offset, StreamName, Timestamp};
 use outflow_store::ReadError;
 use tokio::sync::oneshot;
 
@@ -121,6 +122,12 @@ pub(crate) async fn run(inner: Arc<Inner>, subscription: Arc<Subscription>) {
             let name = queue.settings.dead_letter.clone();
             if count == 0 || queue.closed || queue.burial_failed {
                 queue.burying = false;
+                let is_awaited = queue.peekers > 0;
+                drop(queue);
+                if is_awaited {
+                    // A look does not end while what is first is on its way out.
+                    subscription.seen.notify_waiters();
+                }
                 return;
             }
             (queue.dying.drain(..count).collect::<Vec<_>>(), name)
@@ -317,14 +324,60 @@ fn copy(
     stream: &Stream,
 ) {
     let (offset, deliveries) = (dying.offset.to_string(), dying.deliveries.to_string());
-    let added = [
+    let before = Before::of(view);
+    let mut added = vec![
         (headers::DEAD_CAUSE, dying.cause.as_str()),
         (headers::DEAD_STREAM, stream.name.as_str()),
         (headers::DEAD_SUBSCRIPTION, subscription.name().as_str()),
         (headers::DEAD_OFFSET, offset.as_str()),
         (headers::DEAD_DELIVERIES, deliveries.as_str()),
     ];
-    draft.push_copy(view.line(), view.meta(), &headers::RESERVED_NAMES, &added);
+    let mut dropped = headers::RESERVED_NAMES.to_vec();
+    before.say(&mut added, &mut dropped);
+    draft.push_copy(view.line(), view.meta(), &dropped, &added);
+}
+
+/// What the dead letter of a message tells of what it was, besides the hub's own headers: as ActiveMQ
+/// does, so that clients of brokers can send it again as it was (`RegionBroker.sendToDeadLetterQueue`).
+struct Before {
+    /// When its time would have been over, in milliseconds, 0: never; `None`: it says so already.
+    expiration: Option<String>,
+    /// The types of its properties with that one.
+    types: String,
+    /// Whether it was a message that need not be kept; a dead letter is.
+    was_passing: bool,
+}
+
+impl Before {
+    fn of(view: &EventView) -> Self {
+        let is_message = view.event_type() == headers::MESSAGE_TYPE;
+        let tells = is_message && view.header(headers::ORIGINAL_EXPIRATION).is_none();
+        let until = view.header(headers::EXPIRES);
+        let until = until.and_then(|text| Timestamp::parse_rfc3339(text.as_bytes()));
+        let expiration = tells.then(|| until.map_or(0, Timestamp::millis).to_string());
+        let mut types = view.header(headers::TYPES).map(Cow::into_owned).unwrap_or_default();
+        if !types.is_empty() {
+            types.push(';');
+        }
+        types.push_str("l:");
+        types.push_str(headers::ORIGINAL_EXPIRATION);
+        let is_kept = |said: Cow<'_, str>| said.eq_ignore_ascii_case("true");
+        let was_passing = is_message && !view.header(headers::PERSISTENT).is_some_and(is_kept);
+        Self { expiration, types, was_passing }
+    }
+
+    fn say<'a>(&'a self, added: &mut Vec<(&'a str, &'a str)>, dropped: &mut Vec<&'a str>) {
+        if let Some(expiration) = &self.expiration {
+            added.push((headers::ORIGINAL_EXPIRATION, expiration));
+            dropped.push(headers::TYPES);
+            added.push((headers::TYPES, &self.types));
+        }
+        if self.was_passing {
+            dropped.extend([headers::PERSISTENT, headers::ORIGINAL_DELIVERY_MODE]);
+            added.push((headers::PERSISTENT, "true"));
+            added.push((headers::ORIGINAL_DELIVERY_MODE, "NON_PERSISTENT"));
+        }
+    }
 }
 
 /// The dead letters' stream, made if need be; `None`: the subscription has none any more.

@@ -96,15 +96,18 @@ impl Consumers {
             return Err(ConsumeError::TooMany { max: MAX_CONSUMERS });
         }
         let id = ConsumerId(self.last);
-        let hand = Hand::new(self.owner.clone(), id, options, sight);
         let mut queue = subscription.queue.lock();
         if queue.closed {
             return Err(ConsumeError::NotFound);
+        }
+        if options.alone && queue.is_in_use() {
+            return Err(ConsumeError::InUse);
         }
         let max = self.inner.options.max_consumers;
         if queue.hands.len() >= max {
             return Err(ConsumeError::TooMany { max });
         }
+        let hand = Hand::new(self.owner.clone(), id, options, sight);
         self.last = self.last.wrapping_add(1);
         let key = queue.enter(hand, self.inner.clock.now());
         subscription.touch(&self.inner);
@@ -112,6 +115,11 @@ impl Consumers {
         self.inner.subscriptions.metrics.consumers.inc();
         self.entries.insert(id, (subscription.clone(), key));
         Ok(id)
+    }
+
+    /// The client is gone: its consumers, which are about to be removed, keep nobody out.
+    pub fn abandon(&self) {
+        self.owner.go();
     }
 
     /// Waits for up to `max` events of one consumer, or an end. A call that is dropped loses
@@ -340,6 +348,11 @@ fn leave(inner: &Arc<Inner>, subscription: &Arc<Subscription>, key: u64) {
 }
 
 impl Queue {
+    /// Whether it has a consumer whose client is not known to be gone.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.hands.values().any(|hand| !hand.owner.is_gone())
+    }
+
     /// Leases what waits for a consumer, up to `max` events.
     fn hand_over(
         &mut self,

@@ -45,6 +45,8 @@ pub struct ConsumerOptions {
     pub priority: u8,
     /// Whether it wants all events for itself, as long as none of higher priority wants so too.
     pub exclusive: bool,
+    /// Whether it is to be the only consumer: it is not added beside another whose connection lives.
+    pub alone: bool,
     /// Whether events count as acked once they are handed out.
     pub auto_ack: bool,
     /// For people: shown to operators.
@@ -61,6 +63,7 @@ impl Default for ConsumerOptions {
             credit: 1_000,
             priority: 0,
             exclusive: false,
+            alone: false,
             auto_ack: false,
             name: String::new(),
             lease: None,

@@ -21,6 +21,9 @@ pub enum ConsumeError {
         /// The limit.
         max: usize,
     },
+    /// It is to have one consumer, and has it.
+    #[error("the subscription has a consumer")]
+    InUse,
     /// The server is going away; connect again.
     #[error("the server is shutting down; connect again")]
     ShuttingDown,
@@ -37,6 +40,7 @@ impl ConsumeError {
             Self::NotFound => ErrorCode::NotFound,
             Self::Forbidden => ErrorCode::Forbidden,
             Self::TooMany { .. } => ErrorCode::TooManyConnections,
+            Self::InUse => ErrorCode::Conflict,
             Self::ShuttingDown => ErrorCode::ShuttingDown,
             Self::Unavailable(_) => ErrorCode::Unavailable,
         }

@@ -16,7 +16,7 @@ use outflow_model::meta::{FLAG_BODY_BASE64, FLAG_BODY_TEXT};
 use outflow_model::{Meta, Offset};
 use outflow_store::Block;
 
-use crate::selector::Selector;
+use super::headers;
 
 /// What stands between the headers and the body's value in a line.
 const BEFORE_BODY: usize = r#","body":"#.len();
@@ -72,6 +72,18 @@ impl EventView {
     #[must_use]
     pub fn id(&self) -> &str {
         std::str::from_utf8(self.meta.id(self.line())).unwrap_or_default()
+    }
+
+    /// The id of the message that it is: its own, or the one that was too long for it or not ASCII.
+    #[must_use]
+    pub fn message_id(&self) -> Cow<'_, str> {
+        let id = self.id();
+        if !id.starts_with(headers::MADE_ID) {
+            return id.into();
+        }
+        // Anybody may send such a header.
+        let is_of = |shown: &Cow<'_, str>| headers::event_id(shown) == id;
+        self.header(headers::MESSAGE_ID).filter(is_of).unwrap_or_else(|| id.into())
     }
 
     /// Its type: printable ASCII.
@@ -166,9 +178,4 @@ pub(crate) fn header<'a>(envelope: &'a [u8], name: &str) -> Option<Cow<'a, str>>
     let mut members = header_object(envelope)?.members();
     let (_, value) = members.find(|(known, _)| known.is(name.as_bytes()))?;
     Some(value.as_string()?.to_text())
-}
-
-/// Whether `selector` accepts the event.
-pub(crate) fn accepts(selector: &Selector, event: &EventView) -> bool {
-    selector.matches(event)
 }

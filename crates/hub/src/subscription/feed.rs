@@ -16,9 +16,9 @@ use outflow_store::{Block, BlockError, Read};
 
 use super::apart::{Apart, Aparts};
 use super::entry::{Body, Entry, NEVER};
-use super::event::accepts;
 use super::forgotten::Forgotten;
 use super::place::Place;
+use super::properties::Candidate;
 use super::{EventView, headers};
 use crate::Stream;
 use crate::selector::Selector;
@@ -166,6 +166,8 @@ impl Feed {
                     && entry.body.is_none()
                 {
                     entry.body = Some(body());
+                    // What a prepared transaction answered before a restart does not know it any more.
+                    entry.ends_group = entry.group != 0 && headers::ends_group(&meta, line);
                     found.bytes += entry.size as usize;
                     kept_bytes += line.len();
                 }
@@ -175,17 +177,18 @@ impl Feed {
                 }
                 self.loaded = meta.offset.next();
                 if !self.place.is_done(meta.offset) && !self.apart.contains(&meta.offset) {
-                    let view = || EventView::new(block.clone(), start, meta);
+                    let deliveries = if self.counts.is_empty() {
+                        0
+                    } else {
+                        self.counts.remove(&meta.offset).unwrap_or(0)
+                    };
                     let wanted = [self.filter.as_ref(), sieve.selector];
-                    if sieve.shows(&meta, line)
-                        && wanted.into_iter().flatten().all(|one| accepts(one, &view()))
-                    {
+                    let suits = |selector: &Selector| {
+                        let event = &EventView::new(block.clone(), start, meta);
+                        Candidate { event, stream: &self.stream.name, deliveries }.suits(selector)
+                    };
+                    if sieve.shows(&meta, line) && wanted.into_iter().flatten().all(suits) {
                         let times = headers::times(&meta, line);
-                        let deliveries = if self.counts.is_empty() {
-                            0
-                        } else {
-                            self.counts.remove(&meta.offset).unwrap_or(0)
-                        };
                         let mut entry = sieve.entry(&meta, line, times.until);
                         entry.deliveries = deliveries;
                         entry.body = Some(body());

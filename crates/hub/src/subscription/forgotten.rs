@@ -14,8 +14,8 @@ use outflow_model::{Meta, Offset, Timestamp};
 use outflow_store::{Block, BlockError, Read};
 
 use super::entry::{Body, NEVER};
-use super::event::accepts;
 use super::feed::{Feed, Loaded, Sieve};
+use super::properties::Candidate;
 use super::queue::{Alarm, Queue};
 use super::{EventView, headers};
 
@@ -138,15 +138,17 @@ impl Feed {
     fn enter_again(&mut self, meta: &Meta, body: Body, sieve: Sieve<'_>, found: &mut Loaded) {
         let view = EventView::new(body.block.clone(), body.start as usize, *meta);
         let wanted = [self.filter.as_ref(), sieve.selector];
+        let deliveries = self.counts.remove(&meta.offset).unwrap_or(0);
+        let candidate = Candidate { event: &view, stream: &self.stream.name, deliveries };
         if !sieve.shows(meta, view.line())
-            || !wanted.into_iter().flatten().all(|one| accepts(one, &view))
+            || !wanted.into_iter().flatten().all(|one| candidate.suits(one))
         {
             self.place.pass(meta.offset, meta.offset.next());
             return;
         }
         let times = headers::times(meta, view.line());
         let mut entry = sieve.entry(meta, view.line(), times.until);
-        entry.deliveries = self.counts.remove(&meta.offset).unwrap_or(0);
+        entry.deliveries = deliveries;
         entry.body = Some(body);
         self.enter(entry, times.from, sieve, found);
     }

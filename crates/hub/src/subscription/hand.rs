@@ -7,14 +7,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use outflow_model::{Offset, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::entry::Entry;
+use super::properties::Candidate;
 use super::sight::Sight;
-use super::{ConsumerId, ConsumerOptions, EventView};
+use super::{ConsumerId, ConsumerOptions};
 use crate::CloseReason;
 
 /// So many bytes may wait for one consumer to take them; one event always may.
@@ -29,10 +31,22 @@ pub(crate) struct Owner {
     /// The consumers that have something, each once.
     rung: Mutex<VecDeque<ConsumerId>>,
     closed: Mutex<VecDeque<(ConsumerId, CloseReason)>>,
+    /// Whether its client is gone, and its consumers are about to be.
+    gone: AtomicBool,
     pub(crate) wake: Notify,
 }
 
 impl Owner {
+    /// Its client is gone.
+    pub(crate) fn go(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Whether its client is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     /// A consumer has something.
     pub(crate) fn ring(&self, consumer: ConsumerId) {
         self.rung.lock().push_back(consumer);
@@ -147,9 +161,9 @@ impl Hand {
     }
 
     /// Whether it takes the event.
-    pub(crate) fn wants(&self, event: &EventView, now: Timestamp) -> bool {
-        self.sight.sees(event, now)
-            && self.options.selector.as_ref().is_none_or(|one| super::event::accepts(one, event))
+    pub(crate) fn wants(&self, one: Candidate<'_>, now: Timestamp) -> bool {
+        self.sight.sees(one.event, now)
+            && self.options.selector.as_ref().is_none_or(|selector| one.suits(selector))
     }
 
     /// Nothing is set aside any more.

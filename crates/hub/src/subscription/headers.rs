@@ -3,10 +3,11 @@
 //! Called as events are loaded. A header counts when its name is written without escapes, as all
 //! faces write it; its value is an RFC 3339 time.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use outflow_model::{Meta, Timestamp};
+use outflow_model::{EventId, Meta, Timestamp, subset};
 
 use super::entry::NEVER;
 use super::event;
@@ -24,6 +25,9 @@ pub const GROUP_SEQUENCE: &str = "JMSXGroupSeq";
 /// a letter, a colon and the header's name, with semicolons between them. `z` true or false; `b`,
 /// `s`, `i`, `l` whole numbers; `f`, `d` numbers of 32 and 64 bits.
 pub const TYPES: &str = "outflow-types";
+/// The id that a message was sent with, where no event may have it: then the event's own is made of it,
+/// the same for the same message.
+pub const MESSAGE_ID: &str = "outflow-message-id";
 /// What stands before the name of a property that is also the name of a header with a meaning of its
 /// own.
 pub const PROPERTY: &str = "property:";
@@ -31,6 +35,12 @@ pub const PROPERTY: &str = "property:";
 pub(crate) const MESSAGE_TYPE: &str = "MESSAGE";
 /// Whether such a message is to be kept whatever happens: `true`, or not.
 pub(crate) const PERSISTENT: &str = "persistent";
+/// When the time of a dead letter would have been over, in milliseconds since 1970, or 0. JMS clients
+/// know it by this name.
+pub(crate) const ORIGINAL_EXPIRATION: &str = "originalExpiration";
+/// That a dead letter was not to be kept whatever happens, where it was not. JMS clients know it by
+/// this name.
+pub(crate) const ORIGINAL_DELIVERY_MODE: &str = "originalDeliveryMode";
 /// Why an event is among the dead letters.
 pub const DEAD_CAUSE: &str = "outflow-dead-cause";
 /// The stream a dead letter came from.
@@ -55,6 +65,20 @@ const TIMES: [&[u8]; 2] = [b"\"outflow-deliver-at\"", b"\"outflow-expires\""];
 /// [`GROUP_SEQUENCE`] below 0, as it stands in a line.
 static GROUP_END: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(b"\"JMSXGroupSeq\":\"-"));
+
+/// What the ids begin with that are made of messages' ids.
+pub(super) const MADE_ID: &str = "ID:outflow-";
+
+/// The id of the event that a message with the id `shown` is: that one, where an event may have it;
+/// else one that is made of it, so that the message is recognised when it comes again, and
+/// [`MESSAGE_ID`] keeps what clients are shown.
+#[must_use]
+pub fn event_id(shown: &str) -> Cow<'_, str> {
+    match EventId::check(shown.as_bytes()) {
+        Ok(()) => shown.into(),
+        Err(_) => format!("{MADE_ID}{:032x}", subset::id_hash(shown.as_bytes())).into(),
+    }
+}
 
 /// When an event may be handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

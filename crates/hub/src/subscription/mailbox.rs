@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::apart::Apart;
 use super::burial::{EXPIRED, view_at};
 use super::entry::{Entry, NEVER};
+use super::properties::Candidate;
 use super::queue::{Alarm, Queue};
 use super::settle::{Told, after};
 use super::sight::Sight;
@@ -98,7 +99,9 @@ pub(crate) async fn lease(
 ) -> Result<Delivery, LeaseError> {
     let sight = inner.may_consume(grant, subscription).map_err(|error| match error {
         ConsumeError::NotFound => LeaseError::NotFound,
-        ConsumeError::Forbidden | ConsumeError::TooMany { .. } => LeaseError::Forbidden,
+        ConsumeError::Forbidden | ConsumeError::TooMany { .. } | ConsumeError::InUse => {
+            LeaseError::Forbidden
+        }
         ConsumeError::ShuttingDown => LeaseError::Unavailable("draining".into()),
         ConsumeError::Unavailable(reason) => LeaseError::Unavailable(reason),
     })?;
@@ -169,8 +172,10 @@ impl Queue {
         let settings = self.settings.clone();
         let wanted = [feed.filter.as_ref(), settings.selector.as_ref()];
         let shows = |seen: &Arc<View>| seen.passes(view.meta(), view.line(), now);
+        let deliveries = feed.counts.get(&offset).copied().unwrap_or(0);
+        let candidate = Candidate { event: view, stream: &stream.name, deliveries };
         if !self.view.as_ref().is_none_or(shows)
-            || !wanted.into_iter().flatten().all(|one| super::event::accepts(one, view))
+            || !wanted.into_iter().flatten().all(|one| candidate.suits(one))
         {
             return Err(LeaseError::Gone);
         }

@@ -65,7 +65,7 @@ pub(crate) async fn peek(
             if queue.closed {
                 return Err(ConsumeError::NotFound);
             }
-            (queue.peeked(inner, &sight), !queue.loading)
+            (queue.peeked(inner, &sight), !queue.loading && !queue.is_giving_way())
         };
         let (mut peeked, is_hidden) = peeked;
         if is_hidden {
@@ -79,7 +79,7 @@ pub(crate) async fn peek(
             return Err(ConsumeError::ShuttingDown);
         }
         if is_late {
-            // Somebody else loads: that ends soon, whatever it finds.
+            // Somebody else loads, or buries what is over: that ends soon, whatever it finds.
             seen.await;
             continue;
         }
@@ -148,6 +148,11 @@ impl Queue {
             Some((key, feed.ready.iter().find(sees)?))
         });
         seen.min_by_key(|(key, entry)| (entry.at, *key))
+    }
+
+    /// Whether what stands first is being buried, and others wait behind it for that.
+    fn is_giving_way(&self) -> bool {
+        self.burying && self.is_blocked()
     }
 
     fn is_apart(&self, stream: StreamId, offset: Offset) -> bool {

@@ -2,15 +2,20 @@
 //!
 //! | property | is |
 //! | --- | --- |
-//! | `JMSMessageID` | the event's id |
-//! | `JMSTimestamp` | when it occurred, in milliseconds |
-//! | `JMSType` | the header `type`, else the event's type |
-//! | `JMSCorrelationID`, `JMSReplyTo`, `JMSDestination` | the headers `correlation-id`, `reply-to`, `destination` |
+//! | `JMSMessageID` | the id of the message, see [`EventView::message_id`] |
+//! | `JMSTimestamp`, `JMSActiveMQBrokerInTime` | when it occurred, and when it was taken, in milliseconds |
+//! | `JMSType` | the header `type`; of what is no message, else the event's type |
+//! | `JMSCorrelationID`, `JMSXUserID` | the headers `correlation-id`, `JMSXUserID` |
+//! | `JMSDestination` | what it was sent to, as `queue://name`; of a dead letter, before it died |
+//! | `JMSReplyTo` | the header `reply-to`, written so |
 //! | `JMSPriority` | the header `priority`, else 4 |
-//! | `JMSExpiration` | the header `expires`, else 0 |
+//! | `JMSExpiration` | when its time is over, in milliseconds, else 0 |
 //! | `JMSDeliveryMode` | `PERSISTENT`, or `NON_PERSISTENT` where the header `persistent` is not `true` |
-//! | `JMSXGroupID` | the event's key |
+//! | `JMSRedelivered`, `JMSXDeliveryCount` | whether it was handed out before, and which time this is |
+//! | `JMSXGroupID`, `JMSXGroupSeq` | the event's key; the header `JMSXGroupSeq` as a number, else 0 |
 //! | any other | the header of that name, or of that name behind `property:` |
+//!
+//! These are the values that ActiveMQ's `PropertyExpression` has (reference `activemq.md` a5).
 //!
 //! Headers are texts, but for those whose types [`TYPES`] tells: a number is compared and calculated
 //! with as one, and is no text, as in the system it came from.
@@ -19,35 +24,96 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+use outflow_model::{StreamName, Timestamp};
 
-use super::headers::{PROPERTY, TYPES};
+use super::headers::{
+    DEAD_STREAM, EXPIRES, GROUP_SEQUENCE, MESSAGE_TYPE, PERSISTENT, PROPERTY, TYPES,
+};
 use super::{EventView, event};
+use crate::Selector;
+use crate::destination::Destination;
 use crate::selector::{Properties, Value};
 
 /// [`PROPERTY`] as it stands in a line.
 static BEHIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"property:"));
 
-impl Properties for EventView {
+/// An event that is to be chosen or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) event: &'a EventView,
+    /// The stream it stands in.
+    pub(crate) stream: &'a StreamName,
+    /// How often it was handed out.
+    pub(crate) deliveries: u32,
+}
+
+impl Candidate<'_> {
+    /// Whether `selector` accepts it.
+    pub(crate) fn suits(&self, selector: &Selector) -> bool {
+        selector.matches(self)
+    }
+
+    /// What it was sent to.
+    fn destination(&self) -> Destination {
+        let died_in = self.event.header(DEAD_STREAM);
+        let died_in = died_in.and_then(|stream| StreamName::new(&stream).ok());
+        Destination::of_stream(died_in.as_ref().unwrap_or(self.stream))
+    }
+}
+
+impl Properties for Candidate<'_> {
     fn get(&self, name: &str) -> Option<Value<'_>> {
-        let header = |name: &str| self.header(name).map(Value::Text);
-        let number = |name: &str| self.header(name).and_then(|text| text.trim().parse().ok());
+        let event = self.event;
+        let header = |name: &str| event.header(name).map(Value::Text);
+        let number = |name: &str| event.header(name).and_then(|text| text.trim().parse().ok());
         match name {
-            "JMSMessageID" => Some(Value::Text(self.id().into())),
-            "JMSTimestamp" => Some(Value::Int(self.meta().occurred.millis())),
-            "JMSType" => header("type").or_else(|| Some(Value::Text(self.event_type().into()))),
+            "JMSMessageID" => Some(Value::Text(event.message_id())),
+            "JMSTimestamp" => Some(Value::Int(event.meta().occurred.millis())),
+            "JMSActiveMQBrokerInTime" => Some(Value::Int(event.meta().processed.millis())),
+            "JMSType" => header("type").or_else(|| {
+                let of_event = Some(event.event_type()).filter(|one| *one != MESSAGE_TYPE);
+                of_event.map(|one| Value::Text(one.into()))
+            }),
             "JMSCorrelationID" => header("correlation-id"),
-            "JMSReplyTo" => header("reply-to"),
-            "JMSDestination" => header("destination"),
+            "JMSReplyTo" => event.header("reply-to").map(|text| Value::Text(respelt(text))),
+            "JMSDestination" => Some(Value::Text(self.destination().to_string().into())),
             "JMSPriority" => Some(Value::Int(number("priority").unwrap_or(4))),
-            "JMSExpiration" => Some(Value::Int(number("expires").unwrap_or(0))),
+            "JMSExpiration" => {
+                let until = event.header(EXPIRES);
+                let until = until.and_then(|text| Timestamp::parse_rfc3339(text.as_bytes()));
+                Some(Value::Int(until.map_or(0, Timestamp::millis)))
+            }
             "JMSDeliveryMode" => {
-                let is_kept = self.header("persistent").is_none_or(|text| text == "true");
+                let said = event.header(PERSISTENT);
+                let is_kept = said.is_none_or(|text| text.eq_ignore_ascii_case("true"));
                 let mode = if is_kept { "PERSISTENT" } else { "NON_PERSISTENT" };
                 Some(Value::Text(Cow::Borrowed(mode)))
             }
-            "JMSXGroupID" => self.key().map(Value::Text),
-            _ => self.property(name),
+            "JMSRedelivered" => Some(Value::Bool(self.deliveries > 0)),
+            "JMSXDeliveryCount" => Some(Value::Int(i64::from(self.deliveries) + 1)),
+            "JMSXGroupID" => event.key().map(Value::Text),
+            "JMSXGroupSeq" => Some(Value::Int(number(GROUP_SEQUENCE).unwrap_or(0))),
+            _ => event.property(name),
         }
+    }
+}
+
+/// How headers spell destinations, and how clients of brokers compare them.
+const SPELLINGS: [(&str, &str); 6] = [
+    ("/queue/", "queue://"),
+    ("/topic/", "topic://"),
+    ("/temp-queue/", "temp-queue://"),
+    ("/temp-topic/", "temp-topic://"),
+    ("/remote-temp-queue/", "temp-queue://"),
+    ("/remote-temp-topic/", "temp-topic://"),
+];
+
+/// A destination in a header, as selectors see it.
+fn respelt(text: Cow<'_, str>) -> Cow<'_, str> {
+    let known = SPELLINGS.iter().find_map(|(from, to)| Some((to, text.strip_prefix(from)?)));
+    match known {
+        Some((scheme, name)) => Cow::Owned([scheme, name].concat()),
+        None => text,
     }
 }
 

@@ -17,6 +17,55 @@ fn by_key() -> SubscriptionSettings {
     SubscriptionSettings { group_by_key: true, ..Default::default() }
 }
 
+#[tokio::test]
+async fn selectors_see_what_messages_say_as_brokers_have_it() {
+    let headers = r#"{"persistent":"true","reply-to":"/remote-temp-queue/ID:c:1:1",
+        "outflow-expires":"2100-01-01T00:00:00.000Z","JMSXGroupSeq":"12","JMSXUserID":"me"}"#;
+    let died = r#"{"outflow-dead-stream":"queue:orders","type":"T"}"#;
+    for (kind, headers, selector, expected) in [
+        ("MESSAGE", headers, "JMSDestination = 'topic://events'", true),
+        ("MESSAGE", died, "JMSDestination = 'queue://orders'", true),
+        ("MESSAGE", headers, "JMSReplyTo = 'temp-queue://ID:c:1:1'", true),
+        ("MESSAGE", headers, "JMSExpiration = 4102444800000", true),
+        ("MESSAGE", died, "JMSExpiration = 0 AND JMSXGroupSeq = 0", true),
+        ("MESSAGE", headers, "JMSXGroupSeq > 9 AND JMSXGroupSeq <> '12'", true),
+        ("MESSAGE", headers, "JMSType IS NULL AND JMSXUserID = 'me'", true),
+        ("MESSAGE", died, "JMSType = 'T'", true),
+        ("CUSTOM", headers, "JMSType = 'CUSTOM'", true),
+        ("MESSAGE", headers, "JMSRedelivered = FALSE AND JMSXDeliveryCount = 1", true),
+        ("MESSAGE", headers, "JMSRedelivered", false),
+        ("MESSAGE", headers, "JMSActiveMQBrokerInTime >= JMSTimestamp", true),
+    ] {
+        let world = world().await;
+        let subscription = world.subscribe_with(SubscriptionSettings::default()).await;
+        let mut consumers = world.hub.consumers(&user());
+        consumers.add(&subscription, choosing(selector)).await.unwrap();
+        let event = format!(r#"{{"type":"{kind}","headers":{headers},"body":{{"n":7}}}}"#);
+        world.publish(&[&event]).await;
+        let mut all = world.hub.consumers(&user());
+        all.add(&subscription, with_credit(10)).await.unwrap();
+        let chooser = if expected { &mut consumers } else { &mut all };
+        assert_eq!(numbers(&events(chooser, 1).await), [7], "{selector}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_out_before_is_chosen_by_that() {
+    let world = world().await;
+    let subscription = world.subscribe_with(SubscriptionSettings::default()).await;
+    let mut first = world.hub.consumers(&user());
+    first.add(&subscription, choosing("NOT JMSRedelivered")).await.unwrap();
+    world.publish(&[r#"{"type":"T","body":{"n":1}}"#]).await;
+    assert_eq!(numbers(&events(&mut first, 1).await), [1]);
+    drop(first);
+    let mut fresh = world.hub.consumers(&user());
+    fresh.add(&subscription, choosing("JMSXDeliveryCount = 1")).await.unwrap();
+    silent(&mut fresh).await;
+    let mut again = world.hub.consumers(&user());
+    again.add(&subscription, choosing("JMSRedelivered AND JMSXDeliveryCount = 2")).await.unwrap();
+    assert_eq!(numbers(&events(&mut again, 1).await), [1]);
+}
+
 /// An event of key `k`.
 async fn publish(world: &World, event_type: &str, colour: &str, n: u64) {
     let event = format!(

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use outflow_hub::subscription::{ConsumeError, LeaseError, Settle, SubscriptionSettings};
+use outflow_hub::subscription::{
+    ConsumeError, DeliveryOrder, LeaseError, Settle, SubscriptionSettings,
+};
 
 use crate::choosing::choosing;
 use crate::queueing::{acks, events, new, numbers, silent, user, with_credit};
@@ -55,6 +57,24 @@ async fn what_is_over_is_neither_shown_nor_taken() {
     assert_eq!(taken.unwrap_err(), LeaseError::Gone);
     let next = world.hub.peek(&user(), &subscription, wait).await.unwrap().next.unwrap();
     assert_eq!(next.offset, old.offset.next());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_waits_for_nothing_sees_what_stands_behind_what_is_over() {
+    let world = world().await;
+    let max_age = Some(Duration::from_secs(60));
+    let order = DeliveryOrder::Strict;
+    let settings = SubscriptionSettings { max_age, order, ..Default::default() };
+    let subscription = world.subscribe_with(settings).await;
+    world.publish_numbers(0, 3).await;
+    let look = || async { world.hub.peek(&user(), &subscription, Duration::ZERO).await.unwrap() };
+    let old = look().await.next.unwrap();
+    world.clock.advance(60_001);
+    world.publish_numbers(3, 4).await;
+    assert_eq!(look().await.next.unwrap().offset, old.offset.plus(3));
+    // And ends where nothing does.
+    world.clock.advance(60_001);
+    assert!(look().await.next.is_none());
 }
 
 #[tokio::test(start_paused = true)]

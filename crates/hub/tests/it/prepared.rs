@@ -100,6 +100,39 @@ async fn what_was_prepared_and_rolled_back_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_prepared_and_ends_its_group_ends_it_after_a_restart() {
+    let world = world().await;
+    let by_key = SubscriptionSettings { group_by_key: true, ..Default::default() };
+    let subscription = world.subscribe_with(by_key).await;
+    for (n, sequence) in [(0, 1), (1, -1), (2, 1)] {
+        let event = format!(
+            r#"{{"type":"T","key":"k","headers":{{"JMSXGroupSeq":"{sequence}"}},"body":{{"n":{n}}}}}"#
+        );
+        world.publish(&[&event]).await;
+    }
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(2)).await.unwrap();
+    let got = events(&mut consumers, 2).await;
+    let mut transaction = world.hub.transaction(&user());
+    transaction.settle(&mut consumers, id, &acks(&got[1..])).unwrap();
+    transaction.prepare(NAME).await.unwrap();
+    drop(consumers);
+    let world = world.crash().await;
+    let mut first = world.hub.consumers(&user());
+    first.add(&world.found(), with_credit(2)).await.unwrap();
+    // The window is loaded before its second event comes back into it.
+    assert_eq!(numbers(&events(&mut first, 1).await), [0]);
+    drop(first);
+    world.hub.roll_back_prepared(&user(), NAME, None).await.unwrap();
+    let mut first = world.hub.consumers(&user());
+    first.add(&world.found(), with_credit(2)).await.unwrap();
+    assert_eq!(numbers(&events(&mut first, 2).await), [0, 1]);
+    let mut second = world.hub.consumers(&user());
+    second.add(&world.found(), with_credit(2)).await.unwrap();
+    assert_eq!(numbers(&events(&mut second, 1).await), [2], "it is another group");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_consumer_that_is_still_there_holds_again_what_was_rolled_back() {
     let world = world().await;
     let subscription = world.subscribe().await;

@@ -241,7 +241,7 @@ fn take_entry(from: &mut &[u8]) -> Option<Entry> {
         at: Timestamp::from_millis(from.try_get_i64_le().ok()?),
         expires: Timestamp::from_millis(from.try_get_i64_le().ok()?),
         group: from.try_get_u64_le().ok()?,
-        // Groups are not remembered over a restart, so there is none to end.
+        // It is read again with the event.
         ends_group: false,
         restricted: from.try_get_u8().ok()? != 0,
         first_of_group: false,

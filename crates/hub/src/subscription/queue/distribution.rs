@@ -9,10 +9,12 @@ use outflow_model::Timestamp;
 
 use super::Queue;
 use crate::subscription::DeliveryOrder;
+use crate::subscription::EventView;
 use crate::subscription::burial::EXPIRED;
 use crate::subscription::entry::{Entry, NEVER};
 use crate::subscription::feed::Feed;
 use crate::subscription::hand::Hand;
+use crate::subscription::properties::Candidate;
 
 /// So many events may be kept for a consumer that has no room for its groups' events.
 const MAX_ASSIGNED: usize = 256;
@@ -157,9 +159,9 @@ impl Queue {
         let is_restricted = first.restricted;
         let is_choice = is_restricted || self.choosy > 0;
         let view = if is_choice { first.view() } else { None };
-        let wants = |hand: &Hand| {
-            hand.may_have(first) && view.as_ref().is_none_or(|view| hand.wants(view, now))
-        };
+        let candidate = view.as_ref().and_then(|view| self.candidate(key, first, view));
+        let wants =
+            |hand: &Hand| hand.may_have(first) && candidate.is_none_or(|one| hand.wants(one, now));
         let Some(number) = self.choose(wants) else {
             return is_choice && self.has_somebody() && self.set_aside(key, now);
         };
@@ -179,6 +181,17 @@ impl Queue {
         true
     }
 
+    /// The event of an entry, to be chosen or not.
+    fn candidate<'a>(
+        &'a self,
+        key: u32,
+        entry: &Entry,
+        event: &'a EventView,
+    ) -> Option<Candidate<'a>> {
+        let stream = &self.feed(key)?.stream.name;
+        Some(Candidate { event, stream, deliveries: entry.deliveries })
+    }
+
     /// Whether somebody has room who could have been chosen.
     fn has_somebody(&self) -> bool {
         let has_room = |number: &u64| self.hands.get(number).is_some_and(|hand| hand.room() > 0);
@@ -193,12 +206,16 @@ impl Queue {
     fn set_aside(&mut self, key: u32, now: Timestamp) -> bool {
         let Some((_, first)) = self.first() else { return false };
         let Some(view) = first.view() else { return false };
+        // Of its feed no more than the name is asked for, while the hands are changed.
+        let Some(stream) = self.feed(key).map(|feed| feed.stream.clone()) else { return false };
+        let deliveries = first.deliveries;
+        let candidate = Candidate { event: &view, stream: &stream.name, deliveries };
         let wish = (first.at, key, first.offset);
         let is_restricted = first.restricted;
         let (is_full, only) = (!self.remembers_first(key), self.exclusive());
         for (number, hand) in &mut self.hands {
             let is_served = only.is_none_or(|only| only == *number);
-            if is_served && hand.sight.allows(is_restricted) && hand.wants(&view, now) {
+            if is_served && hand.sight.allows(is_restricted) && hand.wants(candidate, now) {
                 if is_full {
                     hand.has_missed = true;
                 } else {
@@ -235,7 +252,8 @@ impl Queue {
             return false;
         };
         let view = if hand.is_choosy() { first.view() } else { None };
-        if !hand.may_have(first) || view.is_some_and(|view| !hand.wants(&view, now)) {
+        let candidate = view.as_ref().and_then(|view| self.candidate(key, first, view));
+        if !hand.may_have(first) || candidate.is_some_and(|one| !hand.wants(one, now)) {
             return self.put_aside(key);
         }
         let at_once = hand.room() > 0 && hand.assigned.is_empty();
