@@ -207,10 +207,10 @@ fn place(
         if let (Some(keyed), Some(taken)) = (keyed, &mut taken) {
             match keyed.merge(inner, stream, &receipt.events, &append, taken.first) {
                 Ok(states) => {
-                    let beginning = keyed.tell(stream, &receipt.events, &append, &mut ops);
+                    let noted = keyed.tell(inner, stream, &receipt.events, &append, &mut ops);
                     let lane = &stream.lane;
                     trip.departure =
-                        Some(Departure::new(lane, keyed, states, taken, beginning, &mut ops));
+                        Some(Departure::new(lane, keyed, states, taken, noted, &mut ops));
                 }
                 Err(error) => {
                     drop(order);

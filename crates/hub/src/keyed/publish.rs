@@ -19,7 +19,7 @@ use tokio::sync::{MutexGuard, OwnedSemaphorePermit, watch};
 use super::change::{self, Change, Happening};
 use super::latest::{self, Said};
 use super::share::{Brought, Share};
-use super::silence::{self, Beginning, Heard};
+use super::silence::{self, Heard, Noted};
 use super::table::{Known, State};
 use super::ticks::{Taken, Ticks};
 use crate::hub::Inner;
@@ -210,11 +210,12 @@ impl KeyedDraft {
     /// Notes of which types the stored events are, and adds what stores that to `ops`.
     pub(crate) fn tell(
         &self,
+        inner: &Inner,
         stream: &Stream,
         placed: &[Placed],
         append: &Append,
         ops: &mut Vec<Op>,
-    ) -> Option<Beginning> {
+    ) -> Option<Noted> {
         let types = stream.settings.entities.as_ref()?.all();
         let mut heard: BTreeMap<usize, (Offset, Offset)> = BTreeMap::new();
         if stream.settings.feed_types.is_some() {
@@ -227,7 +228,10 @@ impl KeyedDraft {
         let heard = heard.into_iter().filter_map(|(at, (first, last))| {
             Some(Heard { entity_type: &types.get(at)?.name, first, last })
         });
-        stream.lane.keyed.watch.lock().note(stream, (append.first, append.at), heard, ops)
+        // Of a stream whose bounds are not known, nothing is known to be gone.
+        let kept = stream.bounds(&*inner.engine).map_or(Offset::FIRST, |bounds| bounds.start);
+        let batch = silence::At { first: append.first, at: append.at, kept };
+        stream.lane.keyed.watch.lock().note(stream, batch, heard, ops)
     }
 }
 
@@ -285,8 +289,8 @@ pub(crate) struct Departure {
     states: Vec<(Bytes, State)>,
     tell: watch::Sender<bool>,
     ceiling: Option<(Arc<Ticks>, Tick)>,
-    /// Since when the types are watched, where the batch stores that.
-    beginning: Option<Beginning>,
+    /// What of the types' silence the batch stores.
+    noted: Option<Noted>,
 }
 
 impl Departure {
@@ -296,7 +300,7 @@ impl Departure {
         keyed: &KeyedDraft,
         states: Vec<(Bytes, State)>,
         taken: &mut Taken<'_>,
-        beginning: Option<Beginning>,
+        noted: Option<Noted>,
         ops: &mut Vec<Op>,
     ) -> Self {
         let (tell, decided) = watch::channel(false);
@@ -309,7 +313,7 @@ impl Departure {
             ops.push(op);
             (keyed.ticks.clone(), ceiling)
         });
-        Self { states, tell, ceiling, beginning }
+        Self { states, tell, ceiling, noted }
     }
 
     /// Notes how the commit ended.
@@ -317,8 +321,8 @@ impl Departure {
         if let Some((ticks, ceiling)) = self.ceiling.filter(|_| landed) {
             ticks.confirm(ceiling);
         }
-        if let Some(beginning) = self.beginning.filter(|_| landed) {
-            lane.keyed.watch.lock().confirm(beginning);
+        if let Some(noted) = self.noted.filter(|_| landed) {
+            lane.keyed.watch.lock().confirm(noted);
         }
         lane.keyed.table.lock().arrive(self.states, landed);
         self.tell.send_replace(true);

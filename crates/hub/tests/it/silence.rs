@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use outflow_hub::{NewStream, Options, Stream, StreamSettings};
+use outflow_hub::{NewStream, Options, Retention, Stream, StreamSettings};
 use outflow_model::{Clock, Offset};
 use outflow_store::AppendError;
 
@@ -114,5 +114,50 @@ async fn a_type_that_begins_late_was_silent_before() {
     let world = open(&world.clock, &engine, Options::default()).await;
     let stream = world.hub.stream(&project_id("p"), &name("billing")).unwrap();
     one(&world, &stream, &account("create", 1, "{}")).await;
+    assert!(!missed(&world, &stream, place).await);
+}
+
+#[tokio::test]
+async fn who_was_away_for_almost_all_that_is_kept_has_missed_nothing() {
+    let world = world().await;
+    let new = NewStream { name: name("billing"), settings: settings(&["Account"]) };
+    let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
+    let place = one(&world, &stream, &account("create", 1, "{}")).await;
+    let mut missing = place;
+    for hour in 0..52 {
+        // Kept to the end, and the first is known from its record alone then.
+        if [3, 4, 5].contains(&hour) {
+            missing = one(&world, &stream, &account("update", 1, "{}")).await;
+        }
+        one(&world, &stream, &payment(hour)).await;
+        if hour == 49 {
+            assert!(!missed(&world, &stream, place).await);
+        }
+        world.clock.advance(HOUR);
+    }
+    assert!(missed(&world, &stream, place).await, "the first of three is gone");
+    world.clock.advance(HOUR * 2);
+    assert!(!missed(&world, &stream, missing).await);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_kept_by_its_size_has_short_silences_too() {
+    let world = world().await;
+    let chosen = settings(&["Account"]);
+    let retention = Retention { max_bytes: Some(16 << 10), ..chosen.retention };
+    let settings = StreamSettings { retention, ..chosen };
+    let new = NewStream { name: name("billing"), settings };
+    let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
+    let place = one(&world, &stream, &account("create", 1, "{}")).await;
+    let mut no = 0;
+    // Seconds apart, where all may be kept for two days.
+    while world.hub.stats(&stream).start <= place.next() {
+        assert!(no < 1_000, "the size is no limit");
+        one(&world, &stream, &payment(no)).await;
+        world.clock.advance(1_000);
+        world.engine.retain(world.clock.now());
+        no += 1;
+    }
+    one(&world, &stream, &account("update", 1, "{}")).await;
     assert!(!missed(&world, &stream, place).await);
 }
