@@ -2,20 +2,24 @@
 //!
 //! Sits between the socket (or TLS) and hyper. Two clocks run here, because hyper's own do not
 //! cover them: the time of a request's head while hyper still guesses the protocol version and
-//! after a keep-alive pause, and the time a peer accepts no bytes.
+//! after a keep-alive pause, and the time a peer accepts no bytes. Answers that hyper gives by itself
+//! pass here, too, and get a body from [`crate::bad_head`].
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::bad_head;
 use crate::{Counters, HttpLimits, Link};
 
+/// What ends any head as one that is malformed: without the blank line hyper would not look.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 /// Set in [`Requests`] once no head has to be awaited any more: the connection speaks HTTP/2, or
 /// no longer HTTP.
 const NO_HEADS: u32 = 1 << 31;
@@ -23,28 +27,48 @@ const NO_HEADS: u32 = 1 << 31;
 const UPGRADED: u32 = 1 << 30;
 
 /// How many requests of a connection have reached the router: how a guard learns that a head is
-/// complete.
+/// complete. And whether a piece of an answer's body is under way.
 #[derive(Debug, Default)]
-pub(crate) struct Requests(AtomicU32);
+pub(crate) struct Requests {
+    begun: AtomicU32,
+    /// Whether hyper has a piece of a body that it has not written and flushed yet.
+    has_piece: AtomicBool,
+}
 
 impl Requests {
     /// A request's head is complete.
     pub(crate) fn begun(&self, version: http::Version) {
         if version == http::Version::HTTP_2 {
-            self.0.fetch_or(NO_HEADS, Ordering::Relaxed);
+            self.begun.fetch_or(NO_HEADS, Ordering::Relaxed);
         } else {
             // Reaches the flags' bits only after a thousand million requests.
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.begun.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The connection speaks another protocol from now on, which watches its peer itself.
     pub(crate) fn upgraded(&self) {
-        self.0.fetch_or(NO_HEADS | UPGRADED, Ordering::Relaxed);
+        self.begun.fetch_or(NO_HEADS | UPGRADED, Ordering::Relaxed);
     }
 
     fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// hyper took a piece of an answer's body, or its end.
+    pub(crate) fn piece_taken(&self) {
+        self.has_piece.store(true, Ordering::Relaxed);
+    }
+
+    /// All that hyper had is written: it flushes nothing before.
+    fn flushed(&self) {
+        if self.has_piece() {
+            self.has_piece.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn has_piece(&self) -> bool {
+        self.has_piece.load(Ordering::Relaxed)
     }
 }
 
@@ -54,6 +78,10 @@ struct Head {
     /// [`Requests`] when the head began.
     requests: u32,
     deadline: Instant,
+    /// Whether any of it has come.
+    has_begun: bool,
+    /// Whether something was written since: then it is not a request that the peer waits for.
+    is_between: bool,
     /// Made when the head has not come in one piece, which is rare.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -70,6 +98,12 @@ pub(crate) struct Guard<S> {
     answered: bool,
     stall: Option<Pin<Box<Sleep>>>,
     stalled: bool,
+    /// Whether all that was written is flushed, so that what comes begins a message.
+    is_flushed: bool,
+    /// Whether the head took too long and hyper was made to say so.
+    is_late: bool,
+    /// What is written in the place of hyper's own answer, and how much of it was.
+    instead: Option<(Vec<u8>, usize)>,
     /// Whether the socket has what the protocol that follows HTTP wants of it.
     upgraded: bool,
 }
@@ -90,6 +124,9 @@ impl<S> Guard<S> {
             answered: false,
             stall: None,
             stalled: false,
+            is_flushed: true,
+            is_late: false,
+            instead: None,
             upgraded: false,
         };
         // A connection that never says anything is a slow head, too.
@@ -99,22 +136,32 @@ impl<S> Guard<S> {
 
     fn await_head(&mut self) {
         let deadline = Instant::now() + self.limits.header_timeout;
-        self.head = Some(Head { requests: self.requests.get(), deadline, timer: None });
+        let requests = self.requests.get();
+        let (has_begun, is_between) = (false, false);
+        self.head = Some(Head { requests, deadline, has_begun, is_between, timer: None });
     }
 
-    /// Before a wait for more bytes: fails when the head that is awaited has taken too long.
-    fn check_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(head) = &mut self.head else { return Ok(()) };
+    /// Before a wait for more bytes: when the head that is awaited has taken too long, fails, or gives
+    /// once what no head may have, so that hyper ends the connection with an answer.
+    fn check_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
+        let Some(head) = &mut self.head else { return Ok(false) };
         if head.requests != self.requests.get() {
             self.head = None;
-            return Ok(());
+            return Ok(false);
         }
         let deadline = head.deadline;
         let timer = head.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.as_mut().poll(cx).is_pending() {
-            return Ok(());
+            return Ok(false);
         }
-        self.counters.slow_heads.up();
+        if !self.is_late {
+            self.counters.slow_heads.up();
+            self.is_late = true;
+            if head.has_begun && !head.is_between && buf.remaining() >= NO_HEAD.len() {
+                buf.put_slice(NO_HEAD);
+                return Ok(true);
+            }
+        }
         Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head did not arrive in time"))
     }
 
@@ -127,6 +174,10 @@ impl<S> Guard<S> {
         if outcome.is_ready() {
             self.stalled = false;
             self.answered = true;
+            self.is_flushed = false;
+            if let Some(head) = &mut self.head {
+                head.is_between = true;
+            }
             return outcome;
         }
         let deadline = Instant::now() + self.limits.write_stall;
@@ -158,6 +209,32 @@ impl<S: Link> Guard<S> {
         }
         Ok(())
     }
+
+    /// Whether `buf` is an answer of hyper's own, which another is written for.
+    fn is_replaced(&mut self, buf: &[u8]) -> bool {
+        let is_message = self.is_flushed && !self.requests.has_piece();
+        if is_message && self.instead.is_none() && self.requests.get() & NO_HEADS == 0 {
+            let message = bad_head::instead(buf, self.is_late, &self.limits);
+            self.instead = message.map(|message| (message, 0));
+        }
+        self.instead.is_some()
+    }
+
+    /// Writes what stands for hyper's own answer, which has `length` bytes.
+    fn poll_instead(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+        while let Some((message, written)) = &mut self.instead {
+            let rest = message.get(*written..).unwrap_or_default();
+            if rest.is_empty() {
+                self.instead = None;
+                break;
+            }
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => *written += more,
+            }
+        }
+        Poll::Ready(Ok(length))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
@@ -177,10 +254,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 this.await_head();
             }
         }
+        if buf.filled().len() > before
+            && let Some(head) = &mut this.head
+        {
+            head.has_begun = true;
+        }
         // Bytes that are there are taken: a head that comes in small pieces meets its deadline at
         // the wait for the next.
-        if outcome.is_pending() {
-            this.check_head(cx)?;
+        if outcome.is_pending() && this.check_head(cx, buf)? {
+            return Poll::Ready(Ok(()));
         }
         outcome
     }
@@ -194,7 +276,11 @@ impl<S: Link> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.follow_upgrade()?;
-        let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
+        let outcome = if this.is_replaced(buf) {
+            this.poll_instead(cx, buf.len())
+        } else {
+            Pin::new(&mut this.inner).poll_write(cx, buf)
+        };
         this.check_write(cx, outcome)
     }
 
@@ -205,7 +291,10 @@ impl<S: Link> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.follow_upgrade()?;
-        let outcome = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        let outcome = match bufs {
+            [only] if this.is_replaced(only) => this.poll_instead(cx, only.len()),
+            _ => Pin::new(&mut this.inner).poll_write_vectored(cx, bufs),
+        };
         this.check_write(cx, outcome)
     }
 
@@ -217,7 +306,11 @@ impl<S: Link> AsyncWrite for Guard<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.inner).poll_flush(cx) {
             // A flush with nothing to do is not progress.
-            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Ready(done) => {
+                this.is_flushed = true;
+                this.requests.flushed();
+                Poll::Ready(done)
+            }
             Poll::Pending => this.check_write(cx, Poll::Pending),
         }
     }
@@ -318,6 +411,8 @@ mod tests {
         peer.write_all(b"half a he").await.unwrap();
         assert_eq!(guard.read(&mut bytes).await.unwrap(), 9);
         let begun = Instant::now();
+        let read = guard.read(&mut bytes).await.unwrap();
+        assert_eq!(&bytes[..read], NO_HEAD, "hyper is to give it up");
         assert!(guard.read(&mut bytes).await.is_err(), "it took too long");
         assert_eq!((counters.slow_heads.get(), begun.elapsed().as_secs()), (1, 1));
     }

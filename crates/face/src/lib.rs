@@ -12,6 +12,7 @@
 //! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
 
 pub mod app;
+mod bad_head;
 mod bearer;
 pub mod counters;
 mod deadline;

@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::bad_head::{self, Told};
 use crate::deadline::Deadline;
 use crate::guard::{Guard, Requests};
 use crate::link::Link;
@@ -191,15 +192,19 @@ fn http_builder(limits: &HttpLimits, streams: Streams) -> auto::Builder<Streams>
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_max_streams)
-        .max_header_list_size(
-            u32::try_from(limits.max_head_bytes.min(16 << 10)).unwrap_or(16 << 10),
-        )
+        // So that what is a little too large is answered by us, with a document.
+        .max_header_list_size(u32::try_from(max_fields(limits) * 2).unwrap_or(u32::MAX))
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(limits.max_head_bytes)
         .keep_alive_interval(limits.h2_ping_interval)
         .keep_alive_timeout(limits.h2_ping_timeout);
     http
+}
+
+/// How many bytes the header fields of an HTTP/2 request may have.
+fn max_fields(limits: &HttpLimits) -> usize {
+    limits.max_head_bytes.min(16 << 10)
 }
 
 /// Serves one connection to its end.
@@ -266,7 +271,7 @@ impl Protocol for Http {
             Arc::clone(&self.counters),
             Arc::clone(&requests),
         );
-        let body_timeout = self.limits.body_timeout;
+        let (body_timeout, max_fields) = (self.limits.body_timeout, max_fields(&self.limits));
         let app = self.app.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             requests.begun(request.version());
@@ -275,8 +280,16 @@ impl Protocol for Http {
             let requests = Arc::clone(&requests);
             let app = app.clone();
             async move {
+                let told = |answer: Response, requests| {
+                    answer.map(|body| Told::new(window::watched(body), requests))
+                };
                 if !names_host(&request) {
-                    return Ok(no_host());
+                    return Ok(told(no_host(), requests));
+                }
+                if request.version() == Version::HTTP_2
+                    && let Some(answer) = bad_head::too_large(request.headers(), max_fields)
+                {
+                    return Ok(told(answer, requests));
                 }
                 // In a box, because hyper keeps room for this future as long as the connection lives:
                 // an idle stream shall not pay for the request that began it.
@@ -284,7 +297,7 @@ impl Protocol for Http {
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.upgraded();
                 }
-                Ok::<_, Infallible>(answer.map(window::watched))
+                Ok::<_, Infallible>(told(answer, requests))
             }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(guard), service);

@@ -75,15 +75,17 @@ async fn a_server_with_as_many_readers_as_it_may_have_says_503() {
     check_shape(&answer);
 }
 
-/// Answered before it is known what is asked for, so in nobody's shape, and the connection ends.
+/// Answered before it is known what is asked for, so in nobody's own shape, and the connection ends.
 #[tokio::test]
-async fn a_head_beyond_the_limits_is_431_without_a_body() {
+async fn a_head_beyond_the_limits_is_431_with_a_problem_document() {
     let stand = Stand::new().await;
     let many: String = (0..101).map(|n| format!("X-{n}: y\r\n")).collect();
     let (head, mut player) = stand.ask(&stand.request("/api/events", &many, "")).await;
     assert_eq!(head.status, "HTTP/1.1 431 Request Header Fields Too Large");
-    assert_eq!(head.field("content-length"), Some("0"));
-    assert_eq!(player.rest().await.unwrap(), b"");
+    assert_eq!(head.field("content-type"), Some("application/problem+json"));
+    let document: serde_json::Value =
+        serde_json::from_slice(&player.rest().await.unwrap()).unwrap();
+    assert_eq!((&document["status"], &document["code"]), (&431.into(), &"too_large".into()));
 }
 
 /// Those as well that need a fault of the server's, which no client can bring about.

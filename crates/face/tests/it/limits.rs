@@ -5,7 +5,7 @@ use std::time::Duration;
 use outflow_face::{HttpLimits, Phase};
 use outflow_testkit::transcript::Player;
 
-use crate::server::start;
+use crate::server::{OWN, start};
 
 /// Limits that a test can wait for.
 fn short() -> HttpLimits {
@@ -37,7 +37,11 @@ async fn silence_and_a_trickling_head_end_the_connection() {
     for begun in ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: "] {
         let mut player = Player::connect(server.addr).await.unwrap();
         player.send(begun).await.unwrap();
-        player.rest().await.unwrap();
+        if !begun.is_empty() {
+            // Who has said something is told.
+            told(&mut player, "408 Request Timeout", "timeout").await;
+        }
+        assert_eq!(player.rest().await.unwrap(), b"");
     }
     let mut player = Player::connect(server.addr).await.unwrap();
     player.send("GET / HTTP/1.1\r\n").await.unwrap();
@@ -94,9 +98,56 @@ async fn too_many_or_too_large_headers_are_answered_with_431() {
     for headers in [many, large] {
         let mut player = Player::connect(server.addr).await.unwrap();
         player.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await.unwrap();
-        let head = player.head().await.unwrap();
-        assert_eq!(head.status, "HTTP/1.1 431 Request Header Fields Too Large");
+        told(&mut player, "431 Request Header Fields Too Large", "too_large").await;
+        assert_eq!(player.rest().await.unwrap(), b"");
     }
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_answered_with_a_document() {
+    let server = start(HttpLimits::default(), None);
+    for head in
+        ["GE\0T / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\na b: c\r\n\r\n", "hello\r\n\r\n"]
+    {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        player.send(head).await.unwrap();
+        told(&mut player, "400 Bad Request", "malformed").await;
+        assert_eq!(player.rest().await.unwrap(), b"");
+    }
+    // Also behind a request on the same connection.
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send(GET).await.unwrap();
+    player.head().await.unwrap();
+    assert_eq!(player.exactly(2).await.unwrap(), b"hi");
+    player.send(format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(65_535))).await.unwrap();
+    told(&mut player, "414 URI Too Long", "too_large").await;
+}
+
+#[tokio::test]
+async fn what_a_body_says_is_never_taken_for_an_answer() {
+    let server = start(short(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    // Its answer's last piece goes out by itself, while the next head has begun.
+    player.send("GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.field("content-length"), Some(&*(OWN.len() * 2).to_string()));
+    player.send("GET ").await.unwrap();
+    assert_eq!(player.exactly(OWN.len() * 2).await.unwrap(), OWN.repeat(2).as_bytes());
+}
+
+/// Reads an answer and its document, which says the same.
+async fn told(player: &mut Player, status: &str, code: &str) {
+    let head = player.head().await.unwrap();
+    assert_eq!(head.status, format!("HTTP/1.1 {status}"));
+    assert_eq!(head.field("content-type"), Some("application/problem+json"));
+    assert_eq!(head.field("connection"), Some("close"));
+    assert!(head.field("date").is_some());
+    let len = head.field("content-length").unwrap().parse().unwrap();
+    let document: serde_json::Value =
+        serde_json::from_slice(&player.exactly(len).await.unwrap()).unwrap();
+    let (number, title) = status.split_once(' ').unwrap();
+    assert_eq!(document["status"].to_string(), number);
+    assert_eq!((document["title"].as_str(), document["code"].as_str()), (Some(title), Some(code)));
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! A server to test against.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::header::CONTENT_LENGTH;
 use axum::routing::{get, post};
+use futures_util::stream;
 use outflow_body::Encoding;
 use outflow_face::{Counters, Drain, HttpLimits, Problem, Tls};
 use outflow_model::ErrorCode;
@@ -19,6 +23,10 @@ pub(crate) struct Server {
     pub(crate) counters: Arc<Counters>,
     pub(crate) task: JoinHandle<()>,
 }
+
+/// What `/pieces` answers with, twice: an answer of hyper's own.
+pub(crate) const OWN: &str =
+    "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// `/echo` answers with the decoded request body, `/flood` with bytes for ever, `/` with `hi`.
 fn app() -> Router {
@@ -34,7 +42,15 @@ fn app() -> Router {
         Body::new(Flood(chunk))
     };
     let lost = || async { Problem::new(ErrorCode::NotFound, "no such thing").with("line", 3) };
+    let pieces = || async {
+        let pieces = stream::unfold(0, |number| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            (number < 2).then_some((Ok::<_, Infallible>(OWN), number + 1))
+        });
+        ([(CONTENT_LENGTH, OWN.len() * 2)], Body::from_stream(pieces))
+    };
     Router::new()
+        .route("/pieces", get(pieces))
         .route("/", get(|| async { "hi" }))
         .route("/echo", post(echo))
         .route("/flood", get(flood))
