@@ -126,6 +126,10 @@ fn allowed(grant: &Grant, action: Action, stream: &Stream) -> bool {
     if action == Action::Publish && stream.name.as_str() == LOAD_STREAM {
         return false;
     }
+    let operates = grant.actions.contains(&Action::Operate);
+    if action == Action::Publish && webhook::is_telling(&stream.name) && !operates {
+        return false;
+    }
     let by_kind = match action {
         Action::Publish => stream.settings.ingest.is_some().then_some(Action::Ingest),
         Action::Read => stream.is_feed().then_some(Action::Feed),

@@ -82,12 +82,22 @@ pub struct Recovered {
 /// What the streams begin with that tell of an endpoint: what it was sent, and what it refused.
 const TELLING: [&str; 2] = ["webhook.attempts:", "webhook.parked:"];
 
+/// Of which integration's endpoint a stream tells, if it does.
+fn told_of(stream: &StreamName) -> Option<&str> {
+    TELLING.iter().find_map(|prefix| stream.as_str().strip_prefix(prefix))
+}
+
+/// Whether a stream tells of an endpoint. Only the server writes there: what is sent again is what such
+/// streams say.
+pub(crate) fn is_telling(stream: &StreamName) -> bool {
+    told_of(stream).is_some()
+}
+
 /// Whether a stream tells of the endpoint of another integration than the grant's: answers of one
 /// customer's receivers are not for another.
 pub(crate) fn is_of_another(grant: &Grant, stream: &StreamName) -> bool {
     let Some(own) = &grant.integration else { return false };
-    let of = TELLING.iter().find_map(|prefix| stream.as_str().strip_prefix(prefix));
-    of.is_some_and(|of| of != own.as_str())
+    told_of(stream).is_some_and(|of| of != own.as_str())
 }
 
 /// The name of an endpoint's subscription.
@@ -194,6 +204,22 @@ impl Hub {
         let id = (project.clone(), integration.clone());
         let moved = id.clone();
         let change = |inner| change::rewind(inner, id, start);
+        in_turn_then(self.inner(), change, |inner| change::moved(inner, moved))
+    }
+
+    /// As [`Self::rewind_webhook`], but what was not delivered yet before `start` is sent as well.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn replay_webhook(
+        &self,
+        project: &ProjectId,
+        integration: &IntegrationId,
+        start: Start,
+    ) -> Change<()> {
+        let id = (project.clone(), integration.clone());
+        let moved = id.clone();
+        let change = |inner| change::replay(inner, id, start);
         in_turn_then(self.inner(), change, |inner| change::moved(inner, moved))
     }
 

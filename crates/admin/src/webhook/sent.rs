@@ -86,10 +86,12 @@ pub(crate) struct AttemptView {
 
 impl AttemptView {
     fn of(one: WebhookAttempt) -> Self {
-        let count = |(first, last): &(Offset, Offset)| last.get().saturating_sub(first.get()) + 1;
+        let count = |all: u64, (first, last): &(Offset, Offset)| {
+            all.saturating_add(last.get().saturating_sub(first.get())).saturating_add(1)
+        };
         Self {
             at: one.ended.to_string(),
-            events: one.runs.iter().map(count).sum(),
+            events: one.runs.iter().fold(0, count),
             first_offset: one.runs.first().map(|(first, _)| first.to_string()),
             last_offset: one.runs.last().map(|(_, last)| last.to_string()),
             offsets: one.runs.iter().map(|run| [run.0.to_string(), run.1.to_string()]).collect(),

@@ -69,10 +69,18 @@ impl Record {
         serde_json::from_slice(body).ok()
     }
 
-    /// Which events: runs of offsets without a gap.
+    /// Which events: runs of offsets without a gap, of no more events than a message has; `None`: there is
+    /// no such message.
     fn runs(&self) -> Option<Vec<(Offset, Offset)>> {
-        let offset = |text: &str| text.parse().ok().map(Offset::new);
-        let run = |first: &str, last: &str| Some((offset(first)?, offset(last)?));
+        let mut left = MAX_EVENTS;
+        let mut run = |first: &str, last: &str| {
+            let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+            if last > Offset::LAST.get() {
+                return None;
+            }
+            left = left.checked_sub(last.checked_sub(first)?.checked_add(1)?)?;
+            Some((Offset::new(first), Offset::new(last)))
+        };
         if self.runs.is_empty() {
             return Some(vec![run(&self.first_offset, &self.last_offset)?]);
         }
@@ -101,14 +109,9 @@ impl Record {
     }
 
     fn sent(&self) -> Option<Sent> {
-        let mut offsets = Vec::new();
-        for (first, last) in self.runs()? {
-            let count = last.get().checked_sub(first.get())? + 1;
-            if count + offsets.len() as u64 > MAX_EVENTS {
-                return None;
-            }
-            offsets.extend((first.get()..=last.get()).map(Offset::new));
-        }
+        let runs = self.runs()?.into_iter();
+        let offsets = runs.flat_map(|(first, last)| first.get()..=last.get()).map(Offset::new);
+        let offsets = offsets.collect();
         let size = self.batch.and_then(|size| BatchSize::new(size).ok());
         Some(Sent { offsets, size })
     }
@@ -186,4 +189,42 @@ pub(crate) async fn find(
 
 fn back(from: Offset, by: u64) -> Offset {
     Offset::new(from.get().saturating_sub(by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(runs: &[[&str; 2]]) -> Record {
+        let [first, last] = runs[0];
+        let text = serde_json::json!({
+            "message": "msg_1", "first_offset": first, "last_offset": last, "runs": &runs[1..],
+            "attempt": 1, "outcome": "again", "status": null, "failure": null, "duration_ms": 1,
+            "next_attempt": null, "response_base64": null,
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn a_record_of_what_no_message_can_be_tells_of_none() {
+        let odd: &[&[[&str; 2]]] = &[
+            &[["0", "18446744073709551615"]],
+            &[["18446744073709551615", "18446744073709551615"]],
+            &[["9007199254740992", "9007199254740992"]],
+            &[["2", "1"]],
+            &[["1", "101"]],
+            &[["1", "2"], ["1", "100"], ["200", "200"]],
+            &[["1", "2"], ["0", "18446744073709551614"], ["0", "18446744073709551614"]],
+            &[["1", "2"], ["", "2"]],
+            &[["-1", "2"]],
+        ];
+        for runs in odd {
+            assert_eq!(record(runs).runs(), None, "{runs:?}");
+            assert_eq!(record(runs).sent(), None, "{runs:?}");
+        }
+        let one = record(&[["1", "100"], ["1", "99"], ["9007199254740991", "9007199254740991"]]);
+        let sent = one.sent().unwrap();
+        assert_eq!((sent.offsets.len(), sent.offsets.last()), (100, Some(&Offset::LAST)));
+        assert_eq!(record(&[["1", "100"]]).sent().unwrap().offsets.len(), 100);
+    }
 }

@@ -18,12 +18,22 @@ use crate::{CatalogError, Start};
 
 type Changed<T> = Result<T, CatalogError>;
 
+/// What becomes of events that are not done where a place is moved ahead of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// They are handed out, and what comes after them: it does not move ahead of the first.
+    Kept,
+    /// They are not handed out.
+    Skipped,
+}
+
 /// Moves the place of a subscription of named streams to `start` in all of them: what is there is
 /// handed out again. What consumers hold is theirs no more; their answers to it change nothing.
 pub(crate) async fn rewind(
     inner: &Arc<Inner>,
     subscription: &Arc<Subscription>,
     start: Start,
+    undone: Undone,
 ) -> Changed<()> {
     is_there(inner, subscription)?;
     let mut places = Vec::new();
@@ -36,6 +46,15 @@ pub(crate) async fn rewind(
     let mut ops = {
         let mut queue = subscription.queue.lock();
         queue.on_hold = true;
+        if undone == Undone::Kept {
+            for (stream, place) in &mut places {
+                let feed = queue.feeds.iter().find(|feed| feed.stream.id == stream.id);
+                let first = feed.map(|feed| feed.place.floor());
+                if let Some(first) = first.filter(|first| *first < place.floor()) {
+                    *place = Place::at(first);
+                }
+            }
+        }
         erased(subscription, &queue, None)
     };
     for (stream, place) in &mut places {

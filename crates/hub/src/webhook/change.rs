@@ -14,7 +14,7 @@ use crate::catalog::change::{commit, keep_integration, unavailable};
 use crate::catalog::record;
 use crate::hub::Inner;
 use crate::subscription::change::{create_with, end_with};
-use crate::subscription::rewind::{reopen, rewind as rewind_subscription};
+use crate::subscription::rewind::{Undone, reopen, rewind as rewind_subscription};
 use crate::subscription::{NewSubscription, Source, Sources, Subscription, SubscriptionSettings};
 use crate::{CatalogError, Integration, Start};
 
@@ -98,7 +98,13 @@ pub(crate) async fn remove(inner: Arc<Inner>, id: WebhookId) -> Changed<bool> {
 /// See [`Hub::rewind_webhook`](crate::Hub::rewind_webhook).
 pub(crate) async fn rewind(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<()> {
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
-    rewind_subscription(&inner, &subscription, start).await
+    rewind_subscription(&inner, &subscription, start, Undone::Skipped).await
+}
+
+/// See [`Hub::replay_webhook`](crate::Hub::replay_webhook).
+pub(crate) async fn replay(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<()> {
+    let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
+    rewind_subscription(&inner, &subscription, start, Undone::Kept).await
 }
 
 /// What an endpoint has refused.

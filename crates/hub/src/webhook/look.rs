@@ -9,7 +9,7 @@ use std::sync::Arc;
 use outflow_model::{Offset, Timestamp};
 use outflow_store::ReadError;
 
-use super::change::{Parked, parked_name};
+use super::change::{Parked, parked_name, subscription};
 use super::{WebhookId, view};
 use crate::catalog::change::unavailable;
 use crate::hub::Inner;
@@ -109,21 +109,30 @@ pub(super) async fn events(
     Ok((stream, events))
 }
 
-/// The events that an endpoint has refused since a time, the earliest first.
+/// The events that an endpoint has refused since a time, the earliest first. The stream that they were
+/// parked in outlives the webhook, and others may have dead letters in it: only what this one was sent of
+/// its own stream counts.
 pub(super) async fn parked(
     inner: &Inner,
     id: &WebhookId,
     since: Timestamp,
 ) -> Result<Parked, CatalogError> {
     let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
-    one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
+    let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
+    let place = subscription(inner, id).ok_or(CatalogError::NotFound)?;
+    let since = since.max(place.created());
     let found = inner.catalog.read().stream(&id.0, &parked_name(id)?);
     // It is made with the first event that is parked.
     let Some(stream) = found else { return Ok(Parked::default()) };
     let (from, end) = stretch(inner, &stream, Some(since)).await?;
+    let is_own = |event: &EventView| {
+        let says = |name, said: &str| event.header(name).is_some_and(|header| header == said);
+        says(headers::DEAD_STREAM, webhook.stream.as_str())
+            && says(headers::DEAD_SUBSCRIPTION, place.name().as_str())
+    };
     let mut offsets = BTreeSet::new();
     let take = |event: EventView| {
-        if event.meta().processed < since {
+        if event.meta().processed < since || !is_own(&event) {
             return ControlFlow::Continue(());
         }
         if offsets.len() >= MAX_RECOVERED {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use outflow_hub::subscription::{ConsumerOptions, Delivered, NewSubscription, Sources};
+use outflow_hub::subscription::{
+    ConsumerOptions, Delivered, NewSubscription, Source, Sources, Subscription,
+    SubscriptionSettings,
+};
 use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery};
 use outflow_hub::webhook::{Asking, Recovered, WebhookId};
 use outflow_hub::{
@@ -116,6 +119,27 @@ async fn a_place_that_is_moved_back_shows_everything_again_after_a_restart_too()
 }
 
 #[tokio::test]
+async fn a_replay_from_ahead_of_what_is_not_delivered_skips_none_of_it() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B", "C", "D"]).await;
+    assert_eq!(take(&world, 1).await, ["A"]);
+    let offset = |back: u64| Start::After(Offset::new(Offset::FIRST.get() + back));
+    let replay = async |world: &World, start| {
+        world.hub.replay_webhook(&project_id("p"), &id(), start).await.unwrap();
+    };
+    replay(&world, offset(2)).await;
+    let world = open(&world.clock, &world.engine, Options::default()).await;
+    assert_eq!(take(&world, 3).await, ["B", "C", "D"]);
+    replay(&world, offset(1)).await;
+    assert_eq!(take(&world, 2).await, ["C", "D"], "back it goes where it is told");
+    let later = world.hub.clock().now().plus_millis(60_000);
+    publish(&world, &["E"]).await;
+    replay(&world, Start::At(later)).await;
+    assert_eq!(take(&world, 1).await, ["E"]);
+}
+
+#[tokio::test]
 async fn what_a_consumer_held_when_the_place_was_moved_changes_nothing() {
     let world = world().await;
     set(&world, None).await.unwrap();
@@ -209,6 +233,11 @@ async fn what_tells_of_an_endpoint_is_not_for_another_integration() {
             };
             let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
             let reaches = |grant: &Grant| world.hub.reaches(grant, Action::Read, &stream);
+            // What is sent again is what it says: nobody of the project writes there.
+            let all = [Action::Publish, Action::Manage, Action::Ingest];
+            let tenant = grant("p", false, &all);
+            assert!(!world.hub.reaches(&tenant, Action::Publish, &stream), "{}", stream.name);
+            assert!(world.hub.reaches(&operator(), Action::Publish, &stream), "{}", stream.name);
             assert_eq!(reaches(&grant("p", true, &[Action::Read])), is_own, "{}", stream.name);
             assert!(reaches(&grant("p", false, &[Action::Read])), "{}", stream.name);
         }
@@ -296,8 +325,12 @@ async fn the_face_hears_of_a_place_that_was_moved_though_the_caller_has_gone() {
 /// Parks the next `count` events of the place.
 async fn refuse(world: &World, count: usize) {
     let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    refuse_of(world, &place, count).await;
+}
+
+async fn refuse_of(world: &World, place: &Arc<Subscription>, count: usize) {
     let mut consumers = world.hub.consumers(&operator());
-    consumers.add(&place, ConsumerOptions::default()).await.unwrap();
+    consumers.add(place, ConsumerOptions::default()).await.unwrap();
     let mut parked = 0;
     while parked < count {
         let Delivered::Events { consumer, events } = consumers.next(100).await else { panic!() };
@@ -331,6 +364,54 @@ async fn what_was_refused_is_sent_again_in_order_also_after_a_restart() {
     assert_eq!(take(&world, 3).await, ["B", "D", "E"]);
     let later = world.hub.clock().now().plus_millis(1);
     assert_eq!(recover(&world, later).await, Recovered { events: 0, rest: None });
+}
+
+/// What the endpoint before it refused is not for the one that has the integration now, nor is what
+/// others have parked beside it.
+#[tokio::test]
+async fn only_what_this_endpoint_refused_of_its_stream_is_sent_again() {
+    let world = world().await;
+    let other = NewStream { name: name("other"), settings: StreamSettings::default() };
+    world.hub.create_stream(&project_id("p"), other).await.unwrap();
+    let of_other = Webhook { stream: name("other"), ..webhook(None) };
+    let set_other = world.hub.set_webhook(&project_id("p"), &id(), of_other, Start::Earliest);
+    set_other.await.unwrap();
+    let stream = world.hub.stream(&project_id("p"), &name("other")).unwrap();
+    let mut draft = outflow_model::Draft::default();
+    draft.push_json(br#"{"type":"OLD"}"#, &world.hub.rules(), world.hub.rng()).unwrap();
+    world.hub.publish(&publisher("p"), &stream, draft).await.unwrap();
+    refuse(&world, 1).await;
+    assert!(world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
+    let since = Timestamp::from_millis(0);
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B", "C"]).await;
+    assert_eq!(take(&world, 3).await, ["A", "B", "C"]);
+    assert_eq!(recover(&world, since).await.events, 0, "of another stream");
+    // A copy that another subscription parked there.
+    let settings = SubscriptionSettings {
+        dead_letter: Some(name("webhook.parked:i")),
+        ..SubscriptionSettings::default()
+    };
+    let source = Source { stream: name("events"), start: Start::Earliest, filter: None };
+    let foreign = NewSubscription {
+        name: SubscriptionName::new("foreign").unwrap(),
+        sources: Sources::Streams(vec![source]),
+        settings,
+        durable: true,
+    };
+    let foreign = world.hub.create_subscription(&project_id("p"), foreign).await.unwrap();
+    refuse_of(&world, &foreign, 3).await;
+    assert_eq!(recover(&world, since).await.events, 0, "of another subscription");
+    publish(&world, &["D"]).await;
+    refuse(&world, 1).await;
+    assert_eq!(recover(&world, since).await.events, 1);
+    assert_eq!(take(&world, 1).await, ["D"]);
+    // Made anew on the same stream, it was never sent what the one before it refused.
+    world.clock.advance(1_000);
+    assert!(world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
+    set(&world, None).await.unwrap();
+    assert_eq!(take(&world, 4).await, ["A", "B", "C", "D"]);
+    assert_eq!(recover(&world, since).await.events, 0, "of the one before");
 }
 
 /// Several thousand places lie between: those done out of their order are stored in pieces, each with
