@@ -19,6 +19,7 @@ use outflow_hub::{Hub, Integration, Project, Stream};
 use outflow_model::{Action, ErrorCode, Grant, IntegrationId};
 
 use crate::error::Refused;
+use crate::webhook::turn::Turns;
 
 /// What the handlers work on; cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,12 +31,12 @@ struct Inner {
     auth: Auth,
     /// The room for bodies.
     door: Arc<Door>,
-    webhook_turn: Arc<tokio::sync::Mutex<()>>,
+    webhook_turns: Turns,
 }
 
 impl Admin {
     pub(crate) fn new(hub: Hub, auth: Auth, door: Arc<Door>) -> Self {
-        Self(Arc::new(Inner { hub, auth, door, webhook_turn: Arc::default() }))
+        Self(Arc::new(Inner { hub, auth, door, webhook_turns: Turns::default() }))
     }
 
     /// Room for the body of a request, of `project` or of nobody that is known yet.
@@ -51,9 +52,9 @@ impl Admin {
         &self.0.auth
     }
 
-    /// Held by who changes a webhook: see [`crate::webhook::change`].
-    pub(crate) fn webhook_turn(&self) -> Arc<tokio::sync::Mutex<()>> {
-        self.0.webhook_turn.clone()
+    /// Taken by who changes a webhook: see [`crate::webhook::change`].
+    pub(crate) fn webhook_turns(&self) -> &Turns {
+        &self.0.webhook_turns
     }
 
     /// The grant of the request's bearer token.

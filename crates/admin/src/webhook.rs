@@ -3,7 +3,7 @@
 //! Calls the hub for what the endpoint is, `auth` for its secrets, and the webhook face, through the
 //! hub, for what only that knows: whether it can send so, how the endpoint is, and a test.
 //!
-//! [`change`] makes, changes and removes endpoints; [`sent`] is what they were sent.
+//! [`change`] makes, changes and removes endpoints, each in its [`turn`]; [`sent`] is what they were sent.
 //!
 //! A secret leaves in [`change::IssuedWebhookView`], in the answer that makes it, and nowhere else; of
 //! the customer's headers only the names ever leave.
@@ -11,6 +11,7 @@
 pub(crate) mod change;
 mod input;
 pub(crate) mod sent;
+pub(crate) mod turn;
 
 use std::time::Duration;
 
@@ -62,7 +63,8 @@ pub(crate) struct WebhookView {
     public_key: Option<String>,
     /// The public keys of the secrets that were replaced and still sign.
     previous_public_keys: Vec<String>,
-    /// `active`, `failing`, `paused`, `disabled`; `unserved` where it cannot be sent to as it is set.
+    /// `active`, `failing`, `paused`, `disabled`; `unserved` where it cannot be sent to as it is set, or
+    /// its stream is gone.
     state: &'static str,
     /// Since when every attempt has failed; null: the last one did not.
     failing_since: Option<String>,
@@ -129,6 +131,9 @@ async fn view(admin: &Admin, found: &Found) -> Result<WebhookView, Refused> {
     };
     let place = admin.hub().endpoint_subscription(&id.0, &id.1);
     let stats = place.map(|place| admin.hub().subscription_stats(&place));
+    // Nothing comes for it any more.
+    let has_stream = admin.hub().stream(&id.0, &webhook.stream).is_some();
+    let status = status.filter(|_| has_stream);
     let named = secrets.iter().flat_map(|secrets| &secrets.headers);
     let secret = secrets.as_ref().map_or("", |secrets| secrets.secret.expose());
     let last4 = secret.len().checked_sub(4).and_then(|at| secret.get(at..)).unwrap_or_default();
@@ -191,7 +196,8 @@ pub(crate) async fn retry(
     Ok(Json(view(&admin, &found).await?))
 }
 
-/// Send everything from a place on, again if it was sent: the same events have the same ids.
+/// Send everything from a place on, again if it was sent: the same events have the same ids. What was not
+/// delivered before that place is sent as well, unless it is to be skipped; `latest` skips it always.
 #[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/integrations/{integration}/webhook/replay", tag = "webhooks", operation_id = "replay_webhook",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
     request_body = Replay, responses((status = 200, description = "The webhook as it is now.", body = WebhookView))))]
@@ -200,15 +206,19 @@ pub(crate) async fn replay(
     input: Input<Replay>,
 ) -> Result<Json<WebhookView>, Refused> {
     let found = found(&admin, &input.caller)?;
-    let from = input.body()?.from;
+    let Replay { from, skip } = input.body()?;
     let start = match place(&from)? {
         // The event named is sent as well.
         Start::After(offset) => Start::After(Offset::new(offset.get().saturating_sub(1))),
         start => start,
     };
     let id = &found.id;
-    admin.hub().rewind_webhook(&id.0, &id.1, start).await?;
-    tracing::info!(project = %id.0, integration = %id.1, from, "webhook replays");
+    if skip || start == Start::Latest {
+        admin.hub().rewind_webhook(&id.0, &id.1, start).await?;
+    } else {
+        admin.hub().replay_webhook(&id.0, &id.1, start).await?;
+    }
+    tracing::info!(project = %id.0, integration = %id.1, from, skip, "webhook replays");
     Ok(Json(view(&admin, &found).await?))
 }
 

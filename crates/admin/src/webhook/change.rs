@@ -1,6 +1,6 @@
 //! Making, changing and removing webhooks: a part in the catalog, and the secrets in `auth`.
 //!
-//! Invariant: one change of a webhook at a time, read, changed and written with no other between, and to
+//! Invariant: one change of one webhook at a time, read, changed and written with no other between, and to
 //! its end, the face being told of it, also when the caller goes away.
 
 use std::sync::Arc;
@@ -41,9 +41,10 @@ pub(crate) struct IssuedWebhookView {
 /// Runs a change. See the module.
 async fn in_turn<T: Send + 'static>(
     admin: &Admin,
+    id: &WebhookId,
     change: impl Future<Output = Result<T, Refused>> + Send + 'static,
 ) -> Result<T, Refused> {
-    let turn = admin.webhook_turn();
+    let turn = admin.webhook_turns().of(id);
     let task = tokio::spawn(async move {
         let _turn = turn.lock().await;
         change.await
@@ -74,7 +75,7 @@ pub(crate) async fn put(
     let project = admin.project(&input.caller.grant, &input.caller.path.project, Action::Manage)?;
     let (id, new) = (id(&integration), input.body()?);
     let Set { webhook, issued, is_new } =
-        in_turn(&admin, set(admin.clone(), project, id.clone(), new)).await?;
+        in_turn(&admin, &id, set(admin.clone(), project, id.clone(), new)).await?;
     tracing::info!(project = %id.0, integration = %id.1, is_new, "webhook set");
     let location = format!("/v1/projects/{}/integrations/{}/webhook", id.0, id.1);
     let view = view(&admin, &Found { id, webhook }).await?;
@@ -102,6 +103,9 @@ async fn set(
     let old = integration.webhook.as_ref();
     let start = new.start(old.is_some())?;
     let webhook = new.webhook(&project, old)?;
+    if old.is_none() && admin.hub().stream(&id.0, &webhook.stream).is_none() {
+        return Err(Refused::member("/stream", "the project has no such stream"));
+    }
     let service = service(&admin)?;
     let known = if old.is_some() { secrets(&admin, &id).await? } else { None };
     let headers = match (new.headers(), &known) {
@@ -148,6 +152,10 @@ fn signing_on(
     now: Timestamp,
     overlap_s: u64,
 ) -> Vec<(Secret, Timestamp)> {
+    // Who wants the one before to end at once means all of them: it may be known to somebody.
+    if overlap_s == 0 {
+        return Vec::new();
+    }
     let overlap = i64::try_from(overlap_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
     let before = std::iter::once((known.secret, now.plus_millis(overlap))).chain(known.old);
     // Nothing signs twice, as where what is set is what was set before.
@@ -170,7 +178,7 @@ pub(crate) async fn delete(
     caller: Caller,
 ) -> Result<StatusCode, Refused> {
     let Found { id, .. } = found(&admin, &caller)?;
-    in_turn(&admin, remove(admin.clone(), id.clone())).await?;
+    in_turn(&admin, &id, remove(admin.clone(), id.clone())).await?;
     tracing::info!(project = %id.0, integration = %id.1, "webhook removed");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -194,7 +202,7 @@ pub(crate) async fn rotate(
 ) -> Result<Response, Refused> {
     let Found { id, .. } = found(&admin, &input.caller)?;
     let wanted = input.body()?;
-    let (webhook, text) = in_turn(&admin, replace(admin.clone(), id.clone(), wanted)).await?;
+    let (webhook, text) = in_turn(&admin, &id, replace(admin.clone(), id.clone(), wanted)).await?;
     tracing::info!(project = %id.0, integration = %id.1, "webhook's secret replaced");
     let view = view(&admin, &Found { id, webhook }).await?;
     let view = IssuedWebhookView { webhook: view, secret: Some(text) };
@@ -251,7 +259,7 @@ async fn set_paused(
     paused: bool,
 ) -> Result<Json<WebhookView>, Refused> {
     let Found { id, .. } = found(admin, caller)?;
-    let webhook = in_turn(admin, pausing(admin.clone(), id.clone(), paused)).await?;
+    let webhook = in_turn(admin, &id, pausing(admin.clone(), id.clone(), paused)).await?;
     tracing::info!(project = %id.0, integration = %id.1, paused, "webhook paused or resumed");
     Ok(Json(view(admin, &Found { id, webhook }).await?))
 }

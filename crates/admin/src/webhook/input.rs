@@ -67,7 +67,8 @@ pub(crate) struct NewWebhook {
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookRotation {
-    /// For how many seconds the one before signs as well; a day if absent.
+    /// For how many seconds the one before signs as well; a day if absent. With 0 no other than the new one
+    /// signs from now on, whatever was said of those before.
     #[cfg_attr(test, schema(maximum = 604_800))]
     pub(super) overlap_s: Option<u64>,
     /// The new one; drawn if absent.
@@ -83,6 +84,9 @@ pub(crate) struct WebhookRotation {
 pub(crate) struct Replay {
     /// `earliest`, `latest`, the offset of the first event, or an RFC 3339 time.
     pub(super) from: String,
+    /// Whether what was not delivered before that place is never sent.
+    #[serde(default)]
+    pub(super) skip: bool,
 }
 
 /// What to send once more.

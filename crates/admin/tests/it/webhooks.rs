@@ -18,7 +18,7 @@ use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Offset, ProjectId, Rng as _, Timestamp};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, mpsc};
 use tokio::time::timeout;
 
 use crate::stage::{Answer, Stage};
@@ -32,6 +32,16 @@ struct Face {
     rng: SeededRng,
     changes: Notify,
     asked: mpsc::UnboundedSender<AttemptQuery>,
+    /// Locked while the first webhook's changes are held up, and told when one is.
+    gate: Arc<Mutex<()>>,
+    waiting: Notify,
+}
+
+impl Face {
+    /// Holds up changes of the first webhook until what this gives is dropped.
+    fn hold(&self) -> OwnedMutexGuard<()> {
+        self.gate.clone().try_lock_owned().unwrap()
+    }
 }
 
 impl Webhooks for Face {
@@ -54,9 +64,15 @@ impl Webhooks for Face {
         secret.strip_prefix("pair").map(|text| format!("whpk_{}", text.len()))
     }
 
-    fn changed<'a>(&'a self, _: &'a WebhookId, _: bool) -> Asking<'a, ()> {
+    fn changed<'a>(&'a self, id: &'a WebhookId, _: bool) -> Asking<'a, ()> {
         self.changes.notify_one();
-        Box::pin(async { Ok(()) })
+        Box::pin(async {
+            if id.1.as_str() == "loader" && self.gate.try_lock().is_err() {
+                self.waiting.notify_one();
+                drop(self.gate.lock().await);
+            }
+            Ok(())
+        })
     }
 
     fn moved<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, ()> {
@@ -107,7 +123,13 @@ impl Webhooks for Face {
 async fn set_up() -> (Stage, Arc<Face>, mpsc::UnboundedReceiver<AttemptQuery>) {
     let stage = Stage::new().await;
     let (asked, asking) = mpsc::unbounded_channel();
-    let face = Arc::new(Face { rng: SeededRng::new(3), changes: Notify::new(), asked });
+    let face = Arc::new(Face {
+        rng: SeededRng::new(3),
+        changes: Notify::new(),
+        asked,
+        gate: Arc::default(),
+        waiting: Notify::new(),
+    });
     stage.hub.set_webhooks(face.clone());
     (stage, face, asking)
 }
@@ -163,6 +185,7 @@ async fn what_cannot_be_is_refused_with_its_place() {
         (json!({ "url": "http://h.example/" }), "/url"),
         (json!({ "url": "https://h.example/", "start": "soon" }), "/start"),
         (json!({ "url": "https://h.example/", "stream": "a b" }), "/stream"),
+        (json!({ "url": "https://h.example/", "stream": "none" }), "/stream"),
     ] {
         let refused = stage.operate(Method::PUT, PATH, new).await;
         assert_eq!(refused.status, 400);
@@ -303,6 +326,81 @@ async fn a_secret_that_is_replaced_with_the_settings_signs_on() {
     // One style's secret may be none of another.
     put(json!({ "style": "stripe" })).await;
     assert!(signing_on().await.is_empty());
+}
+
+/// Who ends the one before at once may have lost it, and what it replaced is older still.
+#[tokio::test]
+async fn without_an_overlap_no_earlier_secret_signs_on() {
+    let stage = stage().await;
+    stage.operate(Method::PUT, PATH, json!({ "url": "https://h.example/" })).await;
+    for _ in 0..3 {
+        post(&stage, "rotate", json!({})).await;
+    }
+    assert_eq!(stored(&stage).await.old.len(), 3);
+    let rotated = post(&stage, "rotate", json!({ "overlap_s": 0 })).await.json();
+    let secrets = stored(&stage).await;
+    assert!(secrets.old.is_empty());
+    assert_eq!(rotated["secret"], secrets.secret.expose());
+    // What a replaced one may do is said anew with each.
+    post(&stage, "rotate", json!({ "overlap_s": 60 })).await;
+    assert_eq!(stored(&stage).await.old.len(), 1);
+}
+
+/// A change that waits for a disk is not another customer's affair.
+#[tokio::test]
+async fn a_change_waits_for_none_of_another_webhook() {
+    let (stage, face, _asking) = set_up().await;
+    let other = "/v1/projects/acme/integrations/other";
+    let made = json!({ "id": "other", "name": "other" });
+    let made = stage.operate(Method::POST, "/v1/projects/acme/integrations", made).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let other = format!("{other}/webhook");
+    for path in [PATH, &other] {
+        let put = stage.operate(Method::PUT, path, json!({ "url": "https://h.example/" })).await;
+        assert_eq!(put.status, 201, "{put:?}");
+    }
+    let slow = face.hold();
+    let held = stage.operate(Method::PUT, PATH, json!({ "url": "https://slow.example/" }));
+    let others = async {
+        // The other is held once the face is asked.
+        timeout(Duration::from_secs(20), face.waiting.notified()).await.expect("it is asked");
+        let put = stage.operate(Method::PUT, &other, json!({ "url": "https://quick.example/" }));
+        let put = timeout(Duration::from_secs(20), put).await.expect("it does not wait");
+        assert_eq!(put.json()["url"], "https://quick.example/");
+        drop(slow);
+    };
+    let (held, ()) = tokio::join!(held, others);
+    assert_eq!(held.json()["url"], "https://slow.example/");
+}
+
+#[tokio::test]
+async fn a_webhook_whose_stream_is_gone_is_not_said_to_be_served() {
+    let stage = stage().await;
+    let streams = "/v1/projects/acme/streams";
+    let made = stage.operate(Method::POST, streams, json!({ "name": "passing" })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let new = json!({ "url": "https://h.example/", "stream": "passing" });
+    assert_eq!(stage.operate(Method::PUT, PATH, new).await.json()["state"], "active");
+    let gone = stage.operate(Method::DELETE, &format!("{streams}/passing"), json!({})).await;
+    assert_eq!(gone.status, 204, "{gone:?}");
+    assert_eq!(stage.get(PATH).await.json()["state"], "unserved");
+}
+
+#[tokio::test]
+async fn a_replay_skips_what_waits_where_that_is_said() {
+    let stage = stage().await;
+    let new = json!({ "url": "https://h.example/", "start": "earliest" });
+    stage.operate(Method::PUT, PATH, new).await;
+    let events = json!([{ "type": "CUSTOM" }, { "type": "CUSTOM" }, { "type": "CUSTOM" }]);
+    let published = stage.publish(events.to_string()).await;
+    assert!(published.status.is_success(), "{published:?}");
+    let replay = async |body: Value| post(&stage, "replay", body).await.json()["backlog"].clone();
+    assert_eq!(replay(json!({ "from": "earliest" })).await, 3);
+    let ahead = "2100-01-01T00:00:00Z";
+    assert_eq!(replay(json!({ "from": ahead })).await, 3, "what waits is not lost by it");
+    assert_eq!(replay(json!({ "from": ahead, "skip": true })).await, 0);
+    assert_eq!(replay(json!({ "from": "earliest" })).await, 3);
+    assert_eq!(replay(json!({ "from": "latest" })).await, 0);
 }
 
 #[tokio::test]
