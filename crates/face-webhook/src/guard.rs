@@ -79,7 +79,10 @@ impl Guard {
             Host::Name(_) => None,
         };
         let denied = address.and_then(|address| self.check((address, port).into()).err());
-        if denied.is_some() { Err(UrlError::Address) } else { Ok(endpoint) }
+        if denied.is_some() {
+            return Err(UrlError::Address);
+        }
+        if endpoint::is_as_sent(url, &endpoint) { Ok(endpoint) } else { Err(UrlError::Turned) }
     }
 
     /// The addresses of a name that may be connected to, in order.

@@ -102,6 +102,8 @@ pub enum TlsFault {
     Issuer,
     /// It was revoked.
     Revoked,
+    /// It is none of a server's otherwise, such as one that is its own issuer.
+    Certificate,
     /// Anything else, such as no version or cipher that both have.
     Handshake,
 }
@@ -172,7 +174,8 @@ impl TlsFault {
             // Whoever takes the name of an authority has not its key.
             Bad::UnknownIssuer | Bad::BadSignature => Self::Issuer,
             Bad::Revoked => Self::Revoked,
-            _ => Self::Handshake,
+            // What OpenSSL makes unless told otherwise signs itself and says it is an authority.
+            _ => Self::Certificate,
         }
     }
 }
@@ -189,6 +192,9 @@ impl fmt::Display for Failure {
                 f.write_str("the host's certificate is not from a trusted issuer")
             }
             Self::Tls(TlsFault::Revoked) => f.write_str("the host's certificate was revoked"),
+            Self::Tls(TlsFault::Certificate) => f.write_str(
+                "the host's certificate is malformed, not a server's, or signed by itself",
+            ),
             Self::Tls(TlsFault::Handshake) => f.write_str("the TLS handshake failed"),
             Self::Broken => f.write_str("the connection broke before an answer"),
             Self::Silence => f.write_str("no answer came in time"),
@@ -267,7 +273,7 @@ mod tests {
             (Error::InvalidCertificate(Bad::UnknownIssuer), TlsFault::Issuer),
             (Error::InvalidCertificate(Bad::BadSignature), TlsFault::Issuer),
             (Error::InvalidCertificate(Bad::Revoked), TlsFault::Revoked),
-            (Error::InvalidCertificate(Bad::BadEncoding), TlsFault::Handshake),
+            (Error::InvalidCertificate(Bad::BadEncoding), TlsFault::Certificate),
             (Error::DecryptError, TlsFault::Handshake),
         ];
         for (error, expected) in cases {

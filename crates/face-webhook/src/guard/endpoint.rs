@@ -33,6 +33,9 @@ pub enum UrlError {
     /// It has a part that is never sent.
     #[error("the URL may have no fragment")]
     Fragment,
+    /// Its host is not written as it is sent: it would be read as another one.
+    #[error("the URL's host must be written as it is sent, without other ways to write an address")]
+    Turned,
     /// Its host is no name that can be looked up.
     #[error("the URL's host is not a name or an address")]
     Host,
@@ -98,6 +101,8 @@ impl Endpoint {
             "http" => false,
             _ => return Err(UrlError::Scheme),
         };
+        // The parser takes any count of slashes, and none; what follows them is the host.
+        written_host(text).ok_or(UrlError::Malformed)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlError::User);
         }
@@ -168,6 +173,32 @@ impl fmt::Debug for Endpoint {
     /// Without path and query, which may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({})", self.authority)
+    }
+}
+
+/// The host as it is written, with its port; `None`: there are not two slashes before it.
+fn written_host(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(':')?;
+    let rest = rest.strip_prefix("//")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    Some(host).filter(|host| !host.is_empty())
+}
+
+/// Whether a URL's host is written as it is sent: numbers that stand for an address, full-width letters
+/// and what is not shown at all make another host of it than a person reads.
+pub(super) fn is_as_sent(text: &str, endpoint: &Endpoint) -> bool {
+    let Some(written) = written_host(text) else { return false };
+    // What is in brackets is an address, and has colons.
+    let port = written.rfind(':').filter(|at| *at > written.rfind(']').unwrap_or(0));
+    let written = port.and_then(|at| written.get(..at)).unwrap_or(written);
+    match &endpoint.host {
+        Host::Name(name) => {
+            let written = written.strip_suffix('.').unwrap_or(written);
+            let shown = || url::quirks::domain_to_unicode(name);
+            written.eq_ignore_ascii_case(name) || written.to_lowercase() == shown()
+        }
+        Host::Address(IpAddr::V4(address)) => written == address.to_string(),
+        Host::Address(IpAddr::V6(_)) => written.starts_with('['),
     }
 }
 

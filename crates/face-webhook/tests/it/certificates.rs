@@ -105,6 +105,11 @@ async fn faults_of_certificates_are_told_apart_and_nothing_is_sent() {
     address.subject_alt_names = vec![rcgen::SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
     let own_key = KeyPair::generate().unwrap();
     let own = named("receiver.test").self_signed(&own_key).unwrap().der().clone();
+    // As OpenSSL makes them unless it is told otherwise.
+    let mut as_authority = named("receiver.test");
+    as_authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let as_authority = as_authority.self_signed(&authority_key).unwrap().der().clone();
     let cases = [
         ("another name", authority.certify(&named("other.test")), TlsFault::Name),
         ("a name below", authority.certify(&named("*.receiver.test")), TlsFault::Name),
@@ -112,6 +117,7 @@ async fn faults_of_certificates_are_told_apart_and_nothing_is_sent() {
         ("over", authority.certify(&over), TlsFault::Time),
         ("not begun", authority.certify(&to_come), TlsFault::Time),
         ("of itself", (own, own_key), TlsFault::Issuer),
+        ("an authority's", (as_authority, authority_key), TlsFault::Certificate),
         ("a stranger's", Authority::new().certify(&named("receiver.test")), TlsFault::Issuer),
     ];
     for (what, certificate, fault) in cases {

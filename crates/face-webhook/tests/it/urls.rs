@@ -76,6 +76,20 @@ const REFUSED: &[(&str, UrlError)] = &[
     ("javascript:alert(1)", UrlError::Scheme),
     ("data:text/plain,a", UrlError::Scheme),
     ("wss://example.com/", UrlError::Scheme),
+    // Another host than a person reads.
+    ("https:8.8.8.8", UrlError::Malformed),
+    ("https:/8.8.8.8/", UrlError::Malformed),
+    ("https:///example.com/", UrlError::Malformed),
+    ("https:////8.8.8.8/", UrlError::Malformed),
+    ("HTTPS:////example.com:9/../a", UrlError::Malformed),
+    ("https://exam\u{ad}ple.com/", UrlError::Turned),
+    ("https://exam\u{200b}ple.com/", UrlError::Turned),
+    ("https://ｅxample.com/", UrlError::Turned),
+    ("https://ex%61mple.com/", UrlError::Turned),
+    ("https://134744072/", UrlError::Turned),
+    ("https://8.8.2056:443/", UrlError::Turned),
+    ("https://0x8.8.8.8/", UrlError::Turned),
+    ("https://８.8.8.8/", UrlError::Turned),
     // No URLs, no hosts, no ports.
     ("", UrlError::Malformed),
     ("example.com", UrlError::Malformed),
@@ -112,7 +126,12 @@ const TAKEN: &[(&str, &str, &str)] = &[
     ("https://example.com/ü?ü", "example.com", "/%C3%BC?%C3%BC"),
     ("https://bücher.example/", "xn--bcher-kva.example", "/"),
     ("https://8.8.8.8/", "8.8.8.8", "/"),
-    ("https://134744072/", "8.8.8.8", "/"),
+    ("https://8.8.8.8:8443/", "8.8.8.8:8443", "/"),
+    ("https://BÜCHER.example:8443", "xn--bcher-kva.example:8443", "/"),
+    ("https://xn--BCHER-kva.example?a", "xn--bcher-kva.example", "/?a"),
+    ("https://例え.テスト/", "xn--r8jz45g.xn--zckzah", "/"),
+    ("https://straße.example/", "xn--strae-oqa.example", "/"),
+    ("https://[2600:0:0::1]?a", "[2600::1]", "/?a"),
     ("https://[2600::1]:8443/", "[2600::1]:8443", "/"),
     ("https://127.0.0.1.example.com/", "127.0.0.1.example.com", "/"),
     ("https://notlocalhost/", "notlocalhost", "/"),
@@ -171,7 +190,8 @@ fn operators_may_allow_more_or_less() {
     let local = guard.endpoint("http://localhost:8080/hook").unwrap();
     assert!(!local.is_tls());
     assert_eq!((local.host(), local.port()), (&Host::Name("localhost".into()), 8_080));
-    let address = guard.endpoint("https://0x7f.1/").unwrap();
+    assert_eq!(guard.endpoint("https://0x7f.1/"), Err(UrlError::Turned));
+    let address = guard.endpoint("https://127.0.0.1/").unwrap();
     assert_eq!(address.host(), &Host::Address(IpAddr::from([127, 0, 0, 1])));
     assert_eq!(guard.endpoint("https://[::1]/"), Err(UrlError::Address));
     assert_eq!(guard.endpoint("http://example.com/"), Err(UrlError::Port { port: 80 }));
