@@ -34,6 +34,7 @@ mod operator;
 mod output;
 mod project;
 mod publish;
+mod secret_file;
 mod setting;
 mod span;
 mod stream;

@@ -7,11 +7,11 @@
 mod forward;
 
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use http::Uri;
-use outflow_webhook_wire::signature::{Secret, Signer, Style, SystemRng, secret};
+use outflow_webhook_wire::signature::{Signer, Style, SystemRng, secret};
 use tokio::sync::mpsc;
 
 use crate::api::Api;
@@ -19,6 +19,7 @@ use crate::command::{EXIT_CODES, TEMPLATE};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output;
+use crate::secret_file;
 use crate::tail::{self, Tail, parse_filter, parse_place};
 use forward::{Forwarder, Target};
 
@@ -31,8 +32,6 @@ Type r and Enter to send the last event again.";
 
 /// What is typed for the last event to be sent again.
 const AGAIN: &str = "r";
-/// The longest secret is far shorter; what is longer is some other file.
-const MAX_SECRET_BYTES: u64 = 4 << 10;
 
 /// Arguments of `outflow listen`.
 #[derive(Debug, Args)]
@@ -87,7 +86,7 @@ impl From<Signing> for Style {
 pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
     let style = Style::from(args.style);
     let secret = match &args.secret_file {
-        Some(path) => read_secret(path)?,
+        Some(path) => secret_file::read(path)?,
         None => secret::draw_hmac(&SystemRng),
     };
     let signer = Signer::new(style, &secret).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -138,17 +137,6 @@ fn read_commands(input: impl BufRead, tell: &mpsc::Sender<()>) {
             return;
         }
     }
-}
-
-fn read_secret(path: &Path) -> Result<Secret, Failure> {
-    let unusable = |error: std::io::Error| {
-        Failure::Usage(format!("cannot read the secret in {}: {error}", path.display()))
-    };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unusable)?;
-    std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_SECRET_BYTES), &mut text)
-        .map_err(unusable)?;
-    Ok(Secret::new(text.trim().to_owned()))
 }
 
 #[cfg(test)]

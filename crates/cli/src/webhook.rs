@@ -2,6 +2,8 @@
 
 mod attempts;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -12,6 +14,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::{self, Column};
 use crate::project::confirmed;
+use crate::secret_file;
 use attempts::AttemptsArgs;
 
 const EXAMPLES: &str = "Examples:
@@ -52,7 +55,8 @@ enum WebhookAction {
         /// The integration.
         id: String,
     },
-    /// Give an integration a webhook, or replace its settings; a new secret is printed, this once.
+    /// Give an integration a webhook, or change the settings that are given; a new secret is printed, this
+    /// once.
     Create {
         /// The integration.
         id: String,
@@ -70,7 +74,7 @@ enum WebhookAction {
     RotateSecret {
         /// The integration.
         id: String,
-        /// For how many seconds; a day unless given.
+        /// For how many seconds; a day unless given; 0: no earlier one signs from now on.
         #[arg(long, value_name = "SECONDS")]
         overlap_s: Option<u64>,
         /// What kind of secret, hmac or ed25519; as the one before unless given.
@@ -99,6 +103,9 @@ enum WebhookAction {
         /// `earliest`, `latest`, the offset of the first event, or an RFC 3339 time.
         #[arg(long, value_name = "PLACE")]
         from: String,
+        /// Never send what was not delivered before that place; `latest` skips it anyway.
+        #[arg(long)]
+        skip: bool,
     },
     /// List what came of the requests, the last one first.
     Attempts {
@@ -147,9 +154,15 @@ struct WebhookSettings {
     #[arg(long, value_name = "COUNT")]
     lanes: Option<u32>,
     /// Pack bodies with gzip.
-    #[arg(long)]
-    gzip: bool,
-    /// Which events: a JSON array of filters.
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    gzip: Option<bool>,
+    /// Which events: a JSON array of filters; null: all.
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     filters: Option<Value>,
     /// How requests are signed: standard, stripe, github or none.
@@ -168,7 +181,37 @@ struct WebhookSettings {
     /// After how many seconds of failure only it is disabled.
     #[arg(long, value_name = "SECONDS")]
     disable_after_s: Option<u64>,
+    /// The pauses after failures, in milliseconds, with commas between; the last comes again and again.
+    #[arg(long, value_name = "MS", value_delimiter = ',')]
+    retry_pauses_ms: Vec<u64>,
+    /// Send nothing until it is resumed.
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    paused: Option<bool>,
+    /// A file that holds the secret to sign with; one is drawn unless given.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Settings that are not given are as by default, not as they are.
+    #[arg(long)]
+    reset: bool,
 }
+
+/// The settings that would be as by default where they are not said.
+const SETTINGS: [&str; 8] = [
+    "batch",
+    "lanes",
+    "gzip",
+    "filters",
+    "style",
+    "retry_pauses_ms",
+    "timeout_ms",
+    "disable_after_s",
+];
 
 fn parse_json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
@@ -180,25 +223,54 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
 }
 
 impl WebhookSettings {
-    fn members(self, url: &str) -> Map<String, Value> {
+    fn members(self, url: &str) -> Result<Map<String, Value>, Failure> {
         let headers = Some(self.headers).filter(|headers| !headers.is_empty());
+        let pauses = Some(self.retry_pauses_ms).filter(|pauses| !pauses.is_empty());
+        let secret = self.secret_file.as_deref().map(secret_file::read).transpose()?;
         let given = [
             ("url", Some(json!(url))),
             ("stream", self.stream.map(Value::from)),
             ("start", self.start.map(Value::from)),
             ("batch", self.batch.map(Value::from)),
             ("lanes", self.lanes.map(Value::from)),
-            ("gzip", Some(json!(self.gzip))),
+            ("gzip", self.gzip.map(Value::from)),
             ("filters", self.filters),
             ("style", self.style.map(Value::from)),
             ("key_type", self.key_type.map(Value::from)),
             ("headers", headers.map(|headers| json!(headers))),
             ("timeout_ms", self.timeout_ms.map(Value::from)),
             ("disable_after_s", self.disable_after_s.map(Value::from)),
+            ("retry_pauses_ms", pauses.map(|pauses| json!(pauses))),
+            ("paused", self.paused.map(Value::from)),
+            ("secret", secret.map(|secret| json!(secret.expose()))),
         ];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        given.collect()
+        Ok(given.collect())
     }
+}
+
+/// Makes a webhook, or changes the one there is: what is not given stays, unless it is to be reset.
+async fn create(
+    api: &Api,
+    path: &[&str],
+    url: &str,
+    settings: WebhookSettings,
+) -> Result<Value, Failure> {
+    let reset = settings.reset;
+    let mut members = settings.members(url)?;
+    let known = match api.get(path, &[]).await {
+        Ok(known) if !reset => known,
+        // Nothing is to stay, or there is none.
+        Ok(_) => Value::Null,
+        Err(Failure::Refused(refusal)) if refusal.status == 404 => Value::Null,
+        Err(failure) => return Err(failure),
+    };
+    for name in SETTINGS {
+        if let Some(value) = known.get(name).filter(|_| !members.contains_key(name)) {
+            members.insert(name.to_owned(), value.clone());
+        }
+    }
+    api.call(Method::PUT, path, &members.into()).await
 }
 
 pub(crate) async fn run(args: WebhookArgs) -> Result<(), Failure> {
@@ -219,8 +291,7 @@ pub(crate) async fn run(args: WebhookArgs) -> Result<(), Failure> {
         }
         WebhookAction::Show { id } => api.get(&one(&id), &[]).await?,
         WebhookAction::Create { id, url, settings } => {
-            let body = settings.members(&url).into();
-            api.call(Method::PUT, &one(&id), &body).await?
+            create(&api, &one(&id), &url, *settings).await?
         }
         WebhookAction::Test { id } => return outcome(json, &call(&id, "test", none()).await?),
         WebhookAction::Attempts { id, which } => {
@@ -240,7 +311,9 @@ pub(crate) async fn run(args: WebhookArgs) -> Result<(), Failure> {
         WebhookAction::Recover { id, since } => {
             call(&id, "recover", json!({ "since": since })).await?
         }
-        WebhookAction::Replay { id, from } => call(&id, "replay", json!({ "from": from })).await?,
+        WebhookAction::Replay { id, from, skip } => {
+            call(&id, "replay", json!({ "from": from, "skip": skip })).await?
+        }
     };
     output::record(json, &answer)
 }

@@ -38,6 +38,11 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(url: Uri, ca_file: Option<&Path>) -> Result<Self, Failure> {
+        // It is printed, and nothing sends it: who means it must hear that before it is on a screen.
+        if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            let reason = "the address to forward to may have no user or password";
+            return Err(Failure::Usage(reason.to_owned()));
+        }
         let is_http = matches!(url.scheme_str(), Some("http" | "https"));
         if !is_http || url.host().is_none() {
             return Err(Failure::Usage(format!("`{url}` is not an http or https address")));
@@ -160,5 +165,19 @@ impl Sink for &Forwarder {
 
     fn flush(&mut self) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_address_is_refused_and_not_printed() {
+        for address in ["http://user:canary@127.0.0.1:9/", "ftp://canary@127.0.0.1/"] {
+            let refused = Target::new(address.parse().unwrap(), None).unwrap_err().to_string();
+            assert!(refused.contains("no user or password"), "{refused}");
+            assert!(!refused.contains("canary"), "{refused}");
+        }
     }
 }

@@ -196,3 +196,46 @@ async fn a_subscription_is_set_as_said_and_only_that() {
         ]
     );
 }
+
+/// What there is no option for, or what was not said, is not undone by a change of something else.
+#[tokio::test]
+async fn a_webhook_that_is_there_keeps_the_settings_that_are_not_given() {
+    let path = "/v1/projects/acme/integrations/warehouse/webhook";
+    let known = r#"{"url":"https://a.example/","stream":"events","batch":100,"lanes":4,"gzip":true,
+        "filters":[{"types":["A"]}],"style":"stripe","headers":["a"],"retry_pauses_ms":[50],
+        "timeout_ms":5000,"disable_after_s":60,"paused":true,"state":"paused"}"#;
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "a secret\n").unwrap();
+    let with_secret = format!(" --secret-file {}", secret.path().display());
+    let kept = r#"{"batch":100,"disable_after_s":60,"filters":[{"types":["A"]}],"gzip":true,"lanes":4,
+        "retry_pauses_ms":[50],"style":"stripe","timeout_ms":5000,"url":"https://b.example/"}"#;
+    let changed = r#"{"batch":100,"disable_after_s":60,"filters":null,"gzip":false,"lanes":4,
+        "paused":false,"retry_pauses_ms":[50,100],"style":"stripe","timeout_ms":5000,
+        "url":"https://b.example/"}"#;
+    let bare = r#"{"url":"https://b.example/"}"#;
+    let reset = r#"{"batch":1,"gzip":true,"paused":true,"secret":"a secret",
+        "url":"https://b.example/"}"#;
+    for (is_there, options, expected) in [
+        (true, "", kept),
+        (true, " --gzip=false --filters null --retry-pauses-ms 50,100 --paused=false", changed),
+        (false, "", bare),
+        (true, &format!(" --reset --batch 1 --gzip --paused{with_secret}"), reset),
+    ] {
+        let (tell, told) = std::sync::mpsc::channel::<String>();
+        let show =
+            get(
+                async move || {
+                    if is_there { (StatusCode::OK, known) } else { (StatusCode::NOT_FOUND, "{}") }
+                },
+            );
+        let routes = show.put(async move |body: String| {
+            tell.send(body).unwrap();
+            "{}"
+        });
+        let server = serve(Router::new().route(path, routes)).await;
+        let line = format!("webhook create warehouse https://b.example/{options}");
+        assert_eq!(run(&server, &line).await, ExitCode::SUCCESS, "{options}");
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(parse(&told.recv().unwrap()), parse(expected), "{options}");
+    }
+}
