@@ -3,6 +3,7 @@
 //! Called by the faces through [`Hub`](crate::Hub). A subscription is a passive object behind one
 //! lock; events are stored once, in their streams, and a subscription holds places only.
 
+pub(crate) mod ages;
 mod apart;
 pub mod browse;
 mod burial;

@@ -4,26 +4,31 @@
 //! `/livez` says whether a restart would help; `/readyz` whether to send clients here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
+use tokio::time::timeout;
 
 use crate::status::{Check, Status};
 
+/// How long metrics wait for what must be read for them.
+const LOOKING: Duration = Duration::from_secs(2);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes.
-pub(crate) fn router(status: Status, registry: Arc<Registry>) -> Router {
+pub(crate) fn router(status: Status, hub: Hub, registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .with_state(status)
         .route("/metrics", get(metrics))
-        .with_state(registry)
+        .with_state((hub, registry))
         .route("/version", get(version))
 }
 
@@ -57,7 +62,9 @@ fn line(check: &Check) -> String {
     }
 }
 
-async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
+async fn metrics(State((hub, registry)): State<(Hub, Arc<Registry>)>) -> Response {
+    // What a slow disk does not tell in time is as it was, or left out.
+    let _ = timeout(LOOKING, hub.look_up_ages()).await;
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -272,7 +272,11 @@ impl Core {
         own.extend(stomp.as_ref().map(|(_, address, ..)| *address));
         own.extend(openwire.as_ref().map(|(_, address, ..)| *address));
         let webhooks = self.webhooks(config, own, &drain)?;
-        let operators = crate::admin_listener::router(status.clone(), Arc::new(self.registry));
+        let operators = crate::admin_listener::router(
+            status.clone(),
+            self.hub.clone(),
+            Arc::new(self.registry),
+        );
         let limits = http_limits(config);
         let addresses = (local(&http)?, local(&admin)?);
         let mut certificates: Vec<Tls> = tls.iter().cloned().collect();

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+use super::ages::Ages;
 use super::clockwork::Clockwork;
 use super::feed::Feed;
 use super::load::Recent;
@@ -67,6 +68,7 @@ pub(crate) struct Subscriptions {
     /// Counts the queues that were made, by project; only where somebody waits for some.
     queues_made: Mutex<HashMap<ProjectId, watch::Sender<u64>>>,
     pub(crate) metrics: SubscriptionMetrics,
+    pub(crate) ages: Ages,
 }
 
 impl Subscriptions {
@@ -86,6 +88,7 @@ impl Subscriptions {
             passing: AtomicU32::new(FIRST_PASSING),
             queues_made: Mutex::default(),
             metrics: SubscriptionMetrics::new(registry),
+            ages: Ages::default(),
         }
     }
 }

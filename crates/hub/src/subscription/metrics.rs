@@ -4,15 +4,16 @@
 //! [`MAX_SHOWN`] of them: those with the largest backlogs.
 
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
+use outflow_model::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-use super::SubscriptionStats;
+use super::{Subscription, SubscriptionStats};
 use crate::hub::Inner;
 
 /// How many subscriptions are shown.
@@ -62,31 +63,44 @@ impl fmt::Debug for Largest {
     }
 }
 
+/// The subscriptions that are shown, and how they stand.
+pub(super) fn largest(inner: &Inner) -> Vec<(SubscriptionStats, Arc<Subscription>)> {
+    let all = inner.subscriptions.directory.read().all();
+    let mut shown: Vec<_> = all.into_iter().map(|one| (one.stats(inner), one)).collect();
+    let by_backlog = |(stats, _): &(SubscriptionStats, _)| std::cmp::Reverse(stats.backlog);
+    if shown.len() > MAX_SHOWN {
+        shown.select_nth_unstable_by_key(MAX_SHOWN, by_backlog);
+        shown.truncate(MAX_SHOWN);
+    }
+    shown
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// How old the oldest event is, in seconds. What is not known is not said to be 0: an alert would sleep.
+fn age(stats: &SubscriptionStats, now: Timestamp) -> Option<i64> {
+    let age = |at: Timestamp| now.millis().saturating_sub(at.millis()).max(0) / 1_000;
+    if stats.backlog == 0 { Some(0) } else { stats.oldest.map(age) }
+}
+
 impl Collector for Largest {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(inner) = self.0.upgrade() else { return Ok(()) };
-        let all = inner.subscriptions.directory.read().all();
-        let mut shown: Vec<_> = all.iter().map(|one| (one.stats(&inner), one)).collect();
-        let by_backlog = |(stats, _): &(SubscriptionStats, _)| std::cmp::Reverse(stats.backlog);
-        if shown.len() > MAX_SHOWN {
-            shown.select_nth_unstable_by_key(MAX_SHOWN, by_backlog);
-            shown.truncate(MAX_SHOWN);
+        let mut shown = largest(&inner);
+        for (stats, one) in &mut shown {
+            stats.oldest = stats.oldest.or_else(|| inner.subscriptions.ages.of(one));
         }
         let now = inner.clock.now();
-        type Value = fn(&SubscriptionStats, outflow_model::Timestamp) -> i64;
+        type Value = fn(&SubscriptionStats, Timestamp) -> Option<i64>;
         let families: [(&str, &str, Value); 4] = [
             ("backlog", "Events not settled, of the largest backlogs", |stats, _| {
-                i64::try_from(stats.backlog).unwrap_or(i64::MAX)
+                Some(number(stats.backlog))
             }),
-            ("oldest_age_seconds", "Age of the oldest of them, where known", |stats, now| {
-                stats.oldest.map_or(0, |at| (now.millis() - at.millis()).max(0) / 1_000)
-            }),
-            ("in_flight", "Events that consumers hold", |stats, _| {
-                i64::try_from(stats.in_flight).unwrap_or(i64::MAX)
-            }),
-            ("redelivered", "Events handed out again", |stats, _| {
-                i64::try_from(stats.redelivered).unwrap_or(i64::MAX)
-            }),
+            ("oldest_age_seconds", "Age of the oldest of them, where known", age),
+            ("in_flight", "Events that consumers hold", |stats, _| Some(number(stats.in_flight))),
+            ("redelivered", "Events handed out again", |stats, _| Some(number(stats.redelivered))),
         ];
         for (name, help, value) in families {
             let name = format!("outflow_subscription_{name}");
@@ -95,7 +109,8 @@ impl Collector for Largest {
             for (stats, one) in &shown {
                 let labels =
                     [("project", one.project().as_str()), ("subscription", one.name().as_str())];
-                let gauge = ConstGauge::new(value(stats, now));
+                let Some(value) = value(stats, now) else { continue };
+                let gauge = ConstGauge::new(value);
                 gauge.encode(family.encode_family(&labels)?)?;
             }
         }

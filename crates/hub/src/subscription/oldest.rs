@@ -18,6 +18,15 @@ const MAX_STREAMS: usize = 100;
 
 /// See the module. `None` also where its streams are too many, or cannot be read.
 pub(crate) async fn oldest(inner: &Inner, subscription: &Subscription) -> Option<Timestamp> {
+    oldest_within(inner, subscription, MAX_STREAMS).await
+}
+
+/// As [`oldest`], of a subscription that has something to wait in so many streams at most.
+pub(crate) async fn oldest_within(
+    inner: &Inner,
+    subscription: &Subscription,
+    max_streams: usize,
+) -> Option<Timestamp> {
     let firsts: Vec<(Arc<Stream>, Offset)> = {
         let queue = subscription.queue.lock();
         if let Some(known) = queue.oldest() {
@@ -28,9 +37,9 @@ pub(crate) async fn oldest(inner: &Inner, subscription: &Subscription) -> Option
             let first = feed.place.floor().max(bounds.start);
             (first < bounds.next).then(|| (feed.stream.clone(), first))
         });
-        waiting.take(MAX_STREAMS + 1).collect()
+        waiting.take(max_streams + 1).collect()
     };
-    if firsts.len() > MAX_STREAMS {
+    if firsts.len() > max_streams {
         return None;
     }
     let mut oldest = None;

@@ -11,8 +11,8 @@ use outflow_store::Durability;
 use super::{
     Browse, ConsumeError, Consumers, Delivery, EventRef, EventState, LeaseError, NewSubscription,
     Peeked, Settle, SettleError, Source, StreamBacklog, Subscription, SubscriptionSettings,
-    SubscriptionStats, Transaction, TransactionError, browse, change, clockwork, mailbox, oldest,
-    peek, purge, transaction, writing,
+    SubscriptionStats, Transaction, TransactionError, ages, browse, change, clockwork, mailbox,
+    oldest, peek, purge, transaction, writing,
 };
 use crate::catalog::turn::{Change, in_turn};
 use crate::publish::{self, Publishing};
@@ -123,6 +123,12 @@ impl Hub {
     /// where that cannot be said.
     pub async fn oldest_waiting(&self, subscription: &Subscription) -> Option<Timestamp> {
         oldest::oldest(self.inner(), subscription).await
+    }
+
+    /// Looks up how old what waits is of the subscriptions that metrics show, so far as that needs a read;
+    /// before metrics are shown. Without it those are left out.
+    pub async fn look_up_ages(&self) {
+        ages::look_up(self.inner()).await;
     }
 
     /// What waits of each of a subscription's streams.

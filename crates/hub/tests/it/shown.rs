@@ -46,6 +46,30 @@ async fn metrics_show_how_a_subscription_stands() {
     assert_eq!(value(&world, "backlog", "s"), 3);
 }
 
+/// Nobody holds an event of what is paused or fails for long; it is for its sake that the age is shown.
+#[tokio::test(start_paused = true)]
+async fn metrics_show_how_old_that_is_which_nobody_holds() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    assert_eq!(value(&world, "oldest_age_seconds", "s"), 0, "nothing waits");
+    world.publish_numbers(0, 5).await;
+    world.clock.advance(90_000);
+    world.publish_numbers(5, 6).await;
+    assert_eq!(world.hub.subscription_stats(&subscription).oldest, None);
+    assert!(values(&world, "oldest_age_seconds").is_empty(), "it is not known, and not 0");
+    world.hub.look_up_ages().await;
+    assert_eq!(value(&world, "oldest_age_seconds", "s"), 90);
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(5)).await.unwrap();
+    let got = events(&mut consumers, 5).await;
+    let answers: Vec<Settle> = got.iter().map(|one| Settle::Ack(one.lease)).collect();
+    consumers.settle(id, &answers).unwrap().await.unwrap();
+    drop(consumers);
+    world.clock.advance(10_000);
+    world.hub.look_up_ages().await;
+    assert_eq!(value(&world, "oldest_age_seconds", "s"), 10);
+}
+
 #[tokio::test]
 async fn metrics_show_the_largest_and_no_more_of_them() {
     let world = world().await;
@@ -60,6 +84,7 @@ async fn metrics_show_the_largest_and_no_more_of_them() {
     let stream = world.hub.stream(&project_id("p"), &crate::world::name("large")).unwrap();
     let draft = world.draft(&[r#"{"type":"CUSTOM","body":{"n":1}}"#; 3]);
     world.hub.publish(&user(), &stream, draft).await.unwrap();
+    world.hub.look_up_ages().await;
     for metric in ["backlog", "oldest_age_seconds", "in_flight", "redelivered"] {
         assert_eq!(values(&world, metric).len(), MAX_SHOWN, "{metric}");
     }
