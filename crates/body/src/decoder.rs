@@ -11,6 +11,9 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation,
 
 use crate::{BodyError, Encoding};
 
+/// What every member of a gzip body begins with (RFC 1952 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// Decoded bytes, at most `limit` of them.
 #[derive(Debug)]
 pub(crate) struct Bounded {
@@ -42,15 +45,24 @@ impl Write for Bounded {
 
 /// A decoder that is given a body piece by piece.
 pub(crate) enum Decoder {
-    Gzip { inner: Box<GzDecoder<Bounded>>, any: bool },
-    Zstd { inner: ZstdDecoder<'static>, out: Bounded, open: bool },
+    /// `head`: how much of the two bytes that a member begins with was seen.
+    Gzip {
+        inner: Box<GzDecoder<Bounded>>,
+        any: bool,
+        head: usize,
+    },
+    Zstd {
+        inner: ZstdDecoder<'static>,
+        out: Bounded,
+        open: bool,
+    },
 }
 
 impl Decoder {
     pub(crate) fn new(encoding: Encoding, limit: usize) -> Result<Self, BodyError> {
         let out = Bounded::new(limit);
         if encoding == Encoding::Gzip {
-            return Ok(Self::Gzip { inner: Box::new(GzDecoder::new(out)), any: false });
+            return Ok(Self::Gzip { inner: Box::new(GzDecoder::new(out)), any: false, head: 0 });
         }
         let zstd = || {
             let mut inner = ZstdDecoder::new()?;
@@ -70,9 +82,9 @@ impl Decoder {
 
     pub(crate) fn write(&mut self, slice: &[u8]) -> Result<(), BodyError> {
         match self {
-            Self::Gzip { inner, any } => {
+            Self::Gzip { inner, any, head } => {
                 *any = true;
-                let done = write_members(inner, slice);
+                let done = write_members(inner, head, slice);
                 let (over, limit) = (inner.get_ref().over, inner.get_ref().limit);
                 done.map_err(|error| refused(over, limit, "gzip", &error))
             }
@@ -118,16 +130,31 @@ impl Decoder {
 }
 
 /// Decodes a slice of a body of several members, each of which has its checksum.
-fn write_members(inner: &mut GzDecoder<Bounded>, mut slice: &[u8]) -> std::io::Result<()> {
+fn write_members(
+    inner: &mut GzDecoder<Bounded>,
+    head: &mut usize,
+    mut slice: &[u8],
+) -> std::io::Result<()> {
     while !slice.is_empty() {
+        // The decoder waits for a whole header before it says that it is none.
+        let expected = GZIP_MAGIC.get(*head..).unwrap_or_default();
+        if expected.iter().zip(slice).any(|(expected, byte)| expected != byte) {
+            let reason = "what it begins with, or goes on with, is no gzip member";
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason));
+        }
+        let seen = expected.len().min(slice.len());
         match inner.write(slice)? {
             0 => {
                 inner.try_finish()?;
                 let limit = inner.get_ref().limit;
                 let out = std::mem::replace(inner.get_mut(), Bounded::new(limit));
                 *inner = GzDecoder::new(out);
+                *head = 0;
             }
-            taken => slice = slice.get(taken..).unwrap_or_default(),
+            taken => {
+                *head += seen.min(taken);
+                slice = slice.get(taken..).unwrap_or_default();
+            }
         }
     }
     Ok(())

@@ -149,8 +149,9 @@ pub async fn read_within(
     outcome
 }
 
-/// How much of a refused body is read past, and for how long.
-const DISCARD_BYTES: usize = 8 << 20;
+/// How much of a refused body is read past, and for how long. Clients such as Python's send all of a
+/// body before they read: one that is several times too large is still answered.
+const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// Reads past `body` before a request is refused: closing a connection on which bytes are still

@@ -62,6 +62,18 @@ async fn a_cut_or_damaged_body_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_no_gzip_is_not_called_cut_short() {
+    let member = gzip(b"{}");
+    for garbage in [b"{}".to_vec(), b"\x1f".repeat(9), [&member[..], b"x"].concat()] {
+        let outcome = read_all(garbage.clone(), Encoding::Gzip, 1 << 10).await;
+        let Err(BodyError::Malformed { reason, .. }) = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains("no gzip"), "{garbage:?}: {reason}");
+    }
+    let twice = member.repeat(2);
+    assert_eq!(read_all(twice, Encoding::Gzip, 1 << 10).await.unwrap(), "{}{}");
+}
+
+#[tokio::test]
 async fn a_bomb_is_refused_at_the_limit() {
     let zeros = vec![0u8; 64 << 20];
     let limit = 64 << 10;
