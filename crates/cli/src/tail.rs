@@ -33,7 +33,7 @@ const EXAMPLES: &str = "Examples:
   outflow tail                                  new events of the stream `events`
   outflow tail orders --from earliest --count 10
   outflow tail --since 1h --types OPEN,CUSTOM
-  outflow tail --filter '{\"types\":[\"CUSTOM\"],\"predicates\":[]}'
+  outflow tail --filter '{\"predicates\":{\"key\":\"key\",\"value\":{\"equals\":\"a\"}}}'
   outflow tail orders --from earliest --no-follow > orders.ndjson
   outflow tail --subscription queue:orders      what waits in a queue, without taking it";
 
