@@ -81,6 +81,8 @@ pub enum Failure {
     Tls(TlsFault),
     /// The connection broke.
     Broken,
+    /// It said that it took the batch, and did not read all of it.
+    Unread,
     /// No answer came in time.
     Silence,
     /// What came was no answer.
@@ -134,7 +136,7 @@ impl Failure {
             Self::Address => "address",
             Self::Connect => "connect",
             Self::Tls(_) => "tls",
-            Self::Broken => "broken",
+            Self::Broken | Self::Unread => "broken",
             Self::Silence => "timeout",
             Self::Answer(_) => "answer",
             Self::Redirect(_) => "redirect",
@@ -197,6 +199,9 @@ impl fmt::Display for Failure {
             ),
             Self::Tls(TlsFault::Handshake) => f.write_str("the TLS handshake failed"),
             Self::Broken => f.write_str("the connection broke before an answer"),
+            Self::Unread => {
+                f.write_str("the host answered before it had read the request, and did not read it")
+            }
             Self::Silence => f.write_str("no answer came in time"),
             Self::Answer(error) => error.fmt(f),
             Self::Redirect(status) => {

@@ -4,8 +4,9 @@
 //! request, as with 413, and then close. The head decides; what follows of the body is waited for a
 //! little, for the people who read excerpts and for the connection's sake.
 //!
-//! Invariants: ends by its deadline; what is read is bounded by the decoder; a connection is given
-//! back only if request and answer both went through whole.
+//! Invariants: ends by its deadline; an endpoint takes nothing of which it was not sent all: a 2xx counts
+//! once the request is written; what is read is bounded, by the decoder, and while the request is still being
+//! written by its size; a connection is given back only if request and answer both went through whole.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -57,6 +58,8 @@ pub(super) async fn exchange(
         sent: 0,
         sending: Sending::On,
         decoder: Some(Decoder::new(limits)),
+        answer: None,
+        spare: message.head.len().saturating_add(message.body.len()),
         is_silent: true,
         is_hurried: false,
     };
@@ -89,6 +92,11 @@ struct Exchange<'a> {
     sending: Sending,
     /// Gone once it has given its answer.
     decoder: Option<Decoder>,
+    /// One that says that the batch is taken, while the request is still being written.
+    answer: Option<Answer>,
+    /// How many bytes are read behind it: an endpoint may say what it reads, and read no more while
+    /// nobody hears it.
+    spare: usize,
     is_silent: bool,
     /// Whether the status is known, and little time is left.
     is_hurried: bool,
@@ -108,6 +116,28 @@ impl Exchange<'_> {
                 Poll::Pending => {}
             }
         }
+        if self.answer.is_none() {
+            let answer = match ready!(self.poll_head(cx, timer.as_mut(), times)) {
+                Ok(answer) => answer,
+                failed @ Err(_) => return Poll::Ready(failed),
+            };
+            if matches!(self.sending, Sending::Done) || !(200..300).contains(&answer.status) {
+                return Poll::Ready(Ok(answer));
+            }
+            // The answer's time is over: the request has all that there is.
+            timer.as_mut().reset(times.deadline);
+            self.answer = Some(answer);
+        }
+        self.poll_rest(cx, timer)
+    }
+
+    /// Waits for the answer, for as long as it may take.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+        times: Times,
+    ) -> Poll<Result<Answer, Failure>> {
         loop {
             match self.poll_answer(cx) {
                 Poll::Ready(Some(done)) => return Poll::Ready(done),
@@ -123,6 +153,37 @@ impl Exchange<'_> {
         ready!(timer.poll(cx));
         let answer = self.decoder.take().and_then(Decoder::cut);
         Poll::Ready(answer.ok_or(Failure::Silence))
+    }
+
+    /// Waits until the request is written whose answer has come: without its end it was not taken.
+    fn poll_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: Pin<&mut Sleep>,
+    ) -> Poll<Result<Answer, Failure>> {
+        while self.spare > 0 {
+            match self.line.poll_read(cx) {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                    self.spare = self.spare.saturating_sub(bytes.len());
+                    // What follows an answer is none to the next request.
+                    self.answer.iter_mut().for_each(|answer| answer.is_reusable = false);
+                }
+                // It may have closed its own side only.
+                Poll::Ready(_) => {
+                    self.spare = 0;
+                    self.answer.iter_mut().for_each(|answer| answer.is_reusable = false);
+                }
+                Poll::Pending => break,
+            }
+        }
+        match self.sending {
+            Sending::Done => Poll::Ready(self.answer.take().ok_or(Failure::Unread)),
+            Sending::Failed(_) => Poll::Ready(Err(Failure::Unread)),
+            Sending::On => {
+                ready!(timer.poll(cx));
+                Poll::Ready(Err(Failure::Unread))
+            }
+        }
     }
 
     /// Writes what is left of the request, as few calls as there can be.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use outflow_face_webhook::client::Client;
 use outflow_face_webhook::outcome::Failure;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use crate::stand::{
@@ -160,6 +160,75 @@ async fn an_answer_before_the_request_was_read_counts() {
     let client = client();
     let answer = post(&client, &receiver.url("/"), &"a".repeat(8 << 20)).await.unwrap();
     assert_eq!((answer.status, client.idle()), (413, 0), "half a request is on that connection");
+}
+
+/// Reads so many bytes.
+async fn read_out(stream: &mut (impl AsyncRead + Unpin), mut bytes: usize) {
+    let mut buffer = vec![0; 64 << 10];
+    while bytes > 0 {
+        let room = buffer.len().min(bytes);
+        bytes -= stream.read_exact(&mut buffer[..room]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_first_and_reads_then_is_sent_all() {
+    const BYTES: usize = 8 << 20;
+    // Also one whose answer is never over, and one that sends back what it reads.
+    let answers = [FINE, b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\nok"];
+    for (number, answer) in answers.into_iter().enumerate() {
+        let read = Arc::new(Notify::new());
+        let tells = Arc::clone(&read);
+        let receiver = Receiver::start(move |mut stream, _| {
+            let tells = Arc::clone(&tells);
+            async move {
+                stream.read_u8().await.unwrap();
+                stream.write_all(answer).await.unwrap();
+                if number == 1 {
+                    stream.write_all(&vec![b'x'; 6 << 20]).await.unwrap();
+                }
+                read_out(&mut stream, BYTES).await;
+                tells.notify_one();
+                stream.read_u8().await.ok();
+            }
+        })
+        .await;
+        let client = client();
+        let answer = post(&client, &receiver.url("/"), &"a".repeat(BYTES)).await.unwrap();
+        assert_eq!(answer.status, 200);
+        tokio::time::timeout(Duration::from_secs(20), read.notified())
+            .await
+            .expect("all of it came");
+        assert_eq!(client.idle(), usize::from(number == 0));
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_well_and_does_not_read_the_rest_has_not_taken_it() {
+    for closes in [true, false] {
+        let answered = Arc::new(Notify::new());
+        let tells = Arc::clone(&answered);
+        let receiver = Receiver::start(move |mut stream, _| {
+            let tells = Arc::clone(&tells);
+            async move {
+                stream.read_u8().await.unwrap();
+                stream.write_all(FINE).await.unwrap();
+                tells.notify_one();
+                if !closes {
+                    std::future::pending::<()>().await;
+                }
+            }
+        })
+        .await;
+        let client = client();
+        let body = "a".repeat(8 << 20);
+        let url = receiver.url("/");
+        let timeout = Duration::from_secs(2);
+        let done = crate::stand::post_within(&client, &url, &body, timeout).await;
+        answered.notified().await;
+        assert!(matches!(done, Err(Failure::Unread | Failure::Broken)), "{closes}: {done:?}");
+        assert_eq!((receiver.accepted(), client.idle()), (1, 0));
+    }
 }
 
 #[tokio::test]
