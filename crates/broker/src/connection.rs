@@ -20,15 +20,18 @@ use outflow_face::{Drain, Phase};
 use outflow_hub::destination::{ClaimNews, ClientClaim};
 use outflow_hub::subscription::{Browse, ConsumerId, Consumers, Delivered};
 use outflow_hub::{CloseReason, Delivery, Hub};
+use outflow_model::ErrorCode;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::batch::Batch;
+use crate::failure::Failure;
 use crate::flight::{self, Flight};
 use crate::heart::{Heart, Rhythm};
 use crate::limits::Limits;
 use crate::link::{self, Io, Link, Moved, READ_BYTES};
+use crate::pool::{Pool, Share};
 use crate::session::{Input, Opening as _, Outbox as _, Read, Session, Step, Work};
 use crate::wait::{self, Browsed};
 use crate::work::{Asker, Done, Job};
@@ -45,6 +48,8 @@ pub struct Terms {
     pub drain: Drain,
     /// What they may cost.
     pub limits: Limits,
+    /// What they may hold together.
+    pub pool: Arc<Pool>,
     /// Counts connections cut because nothing came from the client for too long.
     pub silent: Counter,
     /// Counts connections cut because the client took no bytes.
@@ -90,6 +95,8 @@ pub struct Connection<L, S: Session> {
     terms: Arc<Terms>,
     session: S,
     input: BytesMut,
+    /// What it has of a frame that has not come whole.
+    held: Share,
     /// The size of the next read.
     chunk: usize,
     /// Whether there is no whole command at hand.
@@ -124,6 +131,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             link,
             session,
             input: BytesMut::new(),
+            held: terms.pool.share(None),
             chunk: READ_BYTES,
             starved: true,
             out,
@@ -246,10 +254,25 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 Read::Starved(step) => {
                     self.starved = true;
                     self.follow(step);
+                    self.hold_input();
                 }
                 Read::More(step) => self.follow(step),
             }
         }
+    }
+
+    /// Counts what has come of the next frame among what all connections hold; without room for it the
+    /// connection ends.
+    fn hold_input(&mut self) {
+        if self.held.hold(self.input.len()) || self.closing {
+            return;
+        }
+        self.input = BytesMut::new();
+        let _less = self.held.hold(0);
+        let message = "The server holds as much of unfinished frames as it may; try again";
+        let failure = Failure::fatal(ErrorCode::Unavailable, message);
+        let step = self.session.refuse(&failure, &mut self.out);
+        self.follow(step);
     }
 
     /// Whether commands may come: not while one waits for an answer, nor while too much is under way.

@@ -19,6 +19,9 @@ pub struct Limits {
     pub write_stall: Duration,
     /// What open transactions of a connection may hold.
     pub room: Room,
+    /// What frames of which a part has come, and open transactions, may hold over all connections of a
+    /// face, in bytes; of each 64 KiB are not counted.
+    pub held_bytes: usize,
     /// The most messages that a consumer may ask to have unacked at once.
     pub max_prefetch: u32,
     /// Batches of sends and acks on their way to the disk, per connection: beyond it the socket is
@@ -40,6 +43,7 @@ impl Default for Limits {
             client_id_wait: Duration::from_secs(12),
             write_stall: Duration::from_secs(30),
             room: Room { transactions: 16, bytes: 16 << 20, messages: 20_000 },
+            held_bytes: 256 << 20,
             max_prefetch: 32_767,
             max_in_flight: 64,
             output_bytes: 256 << 10,

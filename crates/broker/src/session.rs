@@ -56,6 +56,9 @@ pub trait Session: Debug + Sized + Send + 'static {
     /// Takes what happened.
     fn apply(&mut self, input: Input<'_, Self>, out: &mut Self::Outbox) -> Step<Self>;
 
+    /// Tells the client why nothing more is taken from it.
+    fn refuse(&mut self, failure: &Failure, out: &mut Self::Outbox) -> Step<Self>;
+
     /// What the commands so far came to; asked for whenever no more are at hand.
     fn take_batch(&mut self) -> Option<Batch<Self::Answers>>;
 

@@ -15,6 +15,7 @@ use outflow_model::{Draft, ErrorCode, Grant, Rng};
 
 use crate::failure::Failure;
 use crate::letter::Letter;
+use crate::pool::Share;
 
 /// An ack that waits for the commit.
 #[derive(Debug)]
@@ -183,13 +184,30 @@ pub struct Transactions<N> {
     /// What all of them hold, so that no message has to count it.
     bytes: usize,
     messages: usize,
+    /// What they hold of what all connections may.
+    share: Option<Share>,
 }
+
+/// About what a message of a transaction holds besides its bytes: an ack, or where an event is.
+const MESSAGE_BYTES: usize = 128;
 
 impl<N: PartialEq> Transactions<N> {
     /// None.
     #[must_use]
     pub const fn new(room: Room) -> Self {
-        Self { open: Vec::new(), room, bytes: 0, messages: 0 }
+        Self { open: Vec::new(), room, bytes: 0, messages: 0, share: None }
+    }
+
+    /// Counts what they hold in `share` from now on.
+    pub fn count_in(&mut self, share: Share) {
+        self.share = Some(share);
+        let _held = self.hold(0, 0);
+    }
+
+    /// Holds what they hold, and so much more; false: there is no room for that.
+    fn hold(&mut self, bytes: usize, messages: usize) -> bool {
+        let all = self.bytes + bytes + (self.messages + messages) * MESSAGE_BYTES;
+        self.share.as_mut().is_none_or(|share| share.hold(all))
     }
 
     /// Begins one; false: it is open already.
@@ -230,14 +248,18 @@ impl<N: PartialEq> Transactions<N> {
     }
 
     /// Whether there is room for so much more.
-    fn check(&self, bytes: usize, messages: usize) -> Result<(), Failure> {
+    fn check(&mut self, bytes: usize, messages: usize) -> Result<(), Failure> {
         let Room { bytes: max_bytes, messages: max_messages, .. } = self.room;
         let message = if self.bytes + bytes > max_bytes {
             format!("Open transactions may hold at most {max_bytes} bytes")
         } else if self.messages + messages > max_messages {
             format!("Open transactions may hold at most {max_messages} messages")
-        } else {
+        } else if self.hold(bytes, messages) {
             return Ok(());
+        } else {
+            let message =
+                "Open transactions of all connections hold as much as they may; try again";
+            return Err(Failure::new(ErrorCode::Unavailable, message));
         };
         Err(Failure::new(ErrorCode::TooLarge, message))
     }
@@ -265,6 +287,8 @@ impl<N: PartialEq> Transactions<N> {
         let added = (transaction.bytes - before.0, transaction.events - before.1);
         self.bytes += added.0;
         self.messages += added.1;
+        // What lines have more than bodies is little, and was not asked for.
+        let _held = self.hold(0, 0);
         Ok(published?)
     }
 
@@ -317,6 +341,7 @@ impl<N: PartialEq> Transactions<N> {
         let events = std::mem::take(&mut transaction.events);
         self.bytes -= bytes;
         self.messages -= events;
+        let _less = self.hold(0, 0);
     }
 
     /// Takes one out, to be committed or rolled back.
@@ -327,6 +352,7 @@ impl<N: PartialEq> Transactions<N> {
         let (_, transaction) = self.open.remove(self.position(name)?);
         self.bytes -= transaction.bytes;
         self.messages -= transaction.messages();
+        let _less = self.hold(0, 0);
         Some(transaction)
     }
 }
@@ -353,6 +379,25 @@ mod tests {
         assert_eq!(all.take("a").unwrap().acks.len(), 2);
         all.acknowledge("b", [ack(3), ack(4)].into_iter()).unwrap();
         assert_eq!(all.check_acks("a", 0), Err(Refusal::Unknown));
+    }
+
+    #[test]
+    fn transactions_of_all_connections_share_what_there_is() {
+        let room = Room { transactions: 1, bytes: 1 << 30, messages: 100_000 };
+        let pool = crate::Pool::new(4 << 20);
+        let connection = || {
+            let mut all: Transactions<String> = Transactions::new(room);
+            all.count_in(pool.share(None));
+            all.begin("a".to_owned()).unwrap();
+            all
+        };
+        let (mut one, mut two) = (connection(), connection());
+        one.acknowledge("a", (0..20_000_u32).map(|n| ack(n.into()))).unwrap();
+        let full = two.acknowledge("a", (0..20_000_u32).map(|n| ack(n.into()))).unwrap_err();
+        let Refusal::Failed(failure) = full else { panic!("{full:?}") };
+        assert_eq!(failure.code, ErrorCode::Unavailable);
+        drop(one.take("a"));
+        two.acknowledge("a", (0..20_000_u32).map(|n| ack(n.into()))).unwrap();
     }
 
     #[test]

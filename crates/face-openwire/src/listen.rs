@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use outflow_auth::Auth;
-use outflow_broker::{Connection, Socket, Terms};
+use outflow_broker::{Connection, Pool, Socket, Terms};
 use outflow_face::{Drain, Peer, Protocol};
 use outflow_hub::Hub;
 use prometheus_client::registry::Registry;
@@ -43,15 +43,17 @@ impl OpenWire {
         let broker =
             format!("ID:outflow-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
         let live = Live::default();
+        let pool = Pool::new(options.limits.held_bytes);
         let terms = Arc::new(Terms {
             hub: hub.clone(),
             drain,
             limits: options.limits.clone(),
+            pool: Arc::clone(&pool),
             silent: metrics.silent.clone(),
             stalled: metrics.stalled.clone(),
         });
         let bodies = Bodies::new(metrics.built.clone());
-        let face = Arc::new(Face { hub, auth, options, metrics, broker, live, bodies });
+        let face = Arc::new(Face { hub, auth, options, metrics, pool, broker, live, bodies });
         Self(Arc::new(Inner { face, terms, next: AtomicU64::new(1) }))
     }
 }

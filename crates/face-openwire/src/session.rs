@@ -34,7 +34,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use outflow_auth::Auth;
 use outflow_broker::{
-    self as broker, Batch, Landing, Outbox as _, Outcome, Part, Read, Subscriptions, Targets,
+    self as broker, Batch, Landing, Outbox as _, Outcome, Part, Pool, Read, Subscriptions, Targets,
     Transaction, Transactions, Wish,
 };
 use outflow_hub::Hub;
@@ -87,6 +87,8 @@ pub struct Face {
     pub options: Options,
     /// What is counted.
     pub metrics: Metrics,
+    /// What connections may hold together.
+    pub pool: Arc<Pool>,
     /// The id of the broker that clients see.
     pub broker: String,
     /// What connections know of each other.
@@ -376,6 +378,10 @@ impl broker::Session for Session {
             Input::Due(now) => self.end_pulls(now, out),
             Input::Closed { consumer, reason } => self.ended(consumer, &reason, out),
         }
+    }
+
+    fn refuse(&mut self, failure: &Failure, out: &mut Outbox) -> Step {
+        self.fail(failure, &Asked::silent(), out)
     }
 
     fn take_batch(&mut self) -> Option<Batch<Answers>> {

@@ -18,7 +18,7 @@ use axum::routing::get;
 use http::HeaderMap;
 use http::header::ORIGIN;
 use outflow_auth::Auth;
-use outflow_broker::{Connection, Link, Session as _, Socket, Terms};
+use outflow_broker::{Connection, Link, Pool, Session as _, Socket, Terms};
 use outflow_face::{Drain, Peer, Phase, Problem, Protocol};
 use outflow_hub::Hub;
 use outflow_model::ErrorCode;
@@ -75,14 +75,16 @@ impl Stomp {
         let slots = Arc::new(Semaphore::new(options.max_web_sockets.min(Semaphore::MAX_PERMITS)));
         // Names of temporary destinations must not come back after a restart.
         let prefix = format!("ID-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
+        let pool = Pool::new(options.limits.held_bytes);
         let terms = Arc::new(Terms {
             hub: hub.clone(),
             drain,
             limits: options.limits.clone(),
+            pool: Arc::clone(&pool),
             silent: metrics.silent.clone(),
             stalled: metrics.stalled.clone(),
         });
-        let face = Arc::new(Face { hub, auth, options, metrics });
+        let face = Arc::new(Face { hub, auth, options, metrics, pool });
         let web_sockets = TaskTracker::new();
         Self(Arc::new(Inner { face, terms, prefix, next: AtomicU64::new(1), web_sockets, slots }))
     }

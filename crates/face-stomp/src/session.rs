@@ -25,7 +25,8 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use outflow_auth::Auth;
 use outflow_broker::{
-    self as broker, Batch, Part, Read, Subscriptions, Targets, Transaction, Transactions, Wish,
+    self as broker, Batch, Part, Pool, Read, Subscriptions, Targets, Transaction, Transactions,
+    Wish,
 };
 use outflow_hub::Hub;
 use outflow_hub::destination::Destination;
@@ -61,6 +62,8 @@ pub struct Face {
     pub options: Options,
     /// What is counted.
     pub metrics: Metrics,
+    /// What connections may hold together.
+    pub pool: Arc<Pool>,
 }
 
 /// A login that was right.
@@ -331,6 +334,10 @@ impl broker::Session for Session {
             Input::Closed { consumer, reason } => self.ended(consumer, &reason, out),
             Input::Due(_) => Step::Done,
         }
+    }
+
+    fn refuse(&mut self, failure: &Failure, out: &mut Outbox) -> Step {
+        self.fail(failure, None, out)
     }
 
     fn take_batch(&mut self) -> Option<Batch<Answers>> {

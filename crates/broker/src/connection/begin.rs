@@ -139,6 +139,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 self.claim = claim;
                 self.deadline = None;
                 self.consumers = Some(self.terms.hub.consumers(opening.grant()));
+                self.held = self.terms.pool.share(opening.grant().project.clone());
                 None
             }
         };

@@ -1,5 +1,7 @@
 //! What a connection may ask for, and what becomes of what is refused.
 
+use outflow_broker::Limits;
+use outflow_face_openwire::Options;
 use outflow_face_openwire::wire::{
     Command, Destination, DestinationKind, LocalTransactionId, ProducerInfo, TransactionId,
 };
@@ -48,4 +50,23 @@ async fn a_refused_message_opens_its_producers_window_again() {
     assert!(matches!(client.next().await, Command::ConnectionError(_)));
     let Command::ProducerAck(ack) = client.next().await else { panic!("no window") };
     assert!(ack.producer_id == producer_id && ack.size > 5000);
+}
+
+#[tokio::test]
+async fn half_frames_of_all_connections_are_bounded_together() {
+    let limits = Limits { held_bytes: 1 << 20, ..Limits::default() };
+    let stand = Stand::with(Options { limits, ..Options::default() }).await;
+    let half = [&800_000_u32.to_be_bytes()[..], &[0; 600_000]].concat();
+    let mut first = stand.connect("ID:half:1").await;
+    first.raw(&half).await;
+    let mut second = stand.connect("ID:half:2").await;
+    second.raw(&half).await;
+    // One of them is told.
+    let mut told = tokio::select! {
+        told = first.read() => told,
+        told = second.read() => told,
+    };
+    let Some(Command::ConnectionError(error)) = told.take() else { panic!("{told:?}") };
+    let thrown = error.exception.unwrap();
+    assert_eq!(thrown.class.as_deref(), Some("javax.jms.ResourceAllocationException"));
 }

@@ -175,6 +175,10 @@ impl Client {
         self.socket.write_all(&out).await.unwrap();
     }
 
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
     /// The next command; panics when none comes.
     pub(crate) async fn next(&mut self) -> Command {
         match self.aside.pop_front() {
