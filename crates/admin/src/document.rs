@@ -1,5 +1,5 @@
 //! `/v1/openapi.json`: the OpenAPI 3.1 document of this interface, and of the routes that other
-//! crates serve (`publishing.rs`, `reading.rs`).
+//! crates serve (`publishing.rs`, `reading.rs`, `feeding.rs`, `ingesting.rs`).
 //!
 //! The document is a file of the repository. The tests make it from the descriptions above the
 //! handlers and fail while the two differ: so the server carries nothing that makes documents.
@@ -31,6 +31,8 @@ mod tests {
 
     use super::TEXT;
     use crate::error::{ProblemPlace, ProblemSchema};
+    use crate::feeding::Feeding;
+    use crate::ingesting::Ingesting;
     use crate::publishing::Publishing;
     use crate::reading::Reading;
     use crate::router::{Described, ROUTES};
@@ -47,6 +49,8 @@ mod tests {
         let mut routes = Described::openapi();
         routes.merge(Publishing::openapi());
         routes.merge(Reading::openapi());
+        routes.merge(Feeding::openapi());
+        routes.merge(Ingesting::openapi());
         let mut paths = routes.paths;
         for item in paths.paths.values_mut() {
             let operations =

@@ -22,7 +22,11 @@ mod entity_type;
 mod error;
 mod event_type;
 mod extraction;
+#[cfg(test)]
+mod feeding;
 mod ingest_stream;
+#[cfg(test)]
+mod ingesting;
 mod input;
 mod integration;
 mod key;

@@ -212,9 +212,15 @@ fn find(
     match feed {
         Feed::Stream(name) => Ok((named(&name)?, Form::Lines { named: wanted.named }, "stream")),
         Feed::Load => {
+            let of = match &wanted.stream {
+                Some(name) => Some(named(name)?.name.clone()),
+                // Of one keyed stream, or of what is left of those that are gone: all.
+                None if keyed(face, grant, project).len() > 1 => return Err(several()),
+                None => None,
+            };
             let stream = face.hub.load_stream(project);
             let none = || Refusal::new(ErrorCode::NotFound, "nothing was extracted here yet");
-            Ok((stream.ok_or_else(none)?, Form::Loads, "load"))
+            Ok((stream.ok_or_else(none)?, Form::Loads(of), "load"))
         }
         Feed::Changes => {
             let stream = match &wanted.stream {
@@ -230,19 +236,27 @@ fn find(
     }
 }
 
-/// The one keyed stream of a project that the caller reaches.
-fn only_keyed(face: &Face, grant: &Grant, project: &ProjectId) -> Result<Arc<Stream>, Refusal> {
+/// The keyed streams of a project that the caller reaches.
+fn keyed(face: &Face, grant: &Grant, project: &ProjectId) -> Vec<Arc<Stream>> {
     let mut keyed = face.hub.streams(project);
     keyed.retain(|stream| {
         stream.settings.entities.is_some() && face.hub.reaches(grant, Action::Read, stream)
     });
+    keyed
+}
+
+/// The only one.
+fn only_keyed(face: &Face, grant: &Grant, project: &ProjectId) -> Result<Arc<Stream>, Refusal> {
+    let mut keyed = keyed(face, grant, project);
     match (keyed.pop(), keyed.is_empty()) {
         (Some(one), true) => Ok(one),
         (None, _) => Err(Refusal::missing("keyed stream")),
-        (Some(_), false) => {
-            Err(Refusal::malformed("the project has several keyed streams; say which by `stream`"))
-        }
+        (Some(_), false) => Err(several()),
     }
+}
+
+fn several() -> Refusal {
+    Refusal::malformed("the project has several keyed streams; say which by `stream`")
 }
 
 /// Where to begin: the header wins, as a browser connects again to the very same URL.
@@ -264,8 +278,8 @@ fn begin(
     Ok(match place {
         Place::Earliest => (Start::Earliest, None),
         Place::Latest => (Start::Latest, None),
-        Place::Unsaid if *form == Form::Loads => {
-            let first = face.hub.newest_load(&stream.project);
+        Place::Unsaid if let Form::Loads(of) = form => {
+            let first = face.hub.newest_load(&stream.project, of.as_ref());
             // Its beginning may have been retired: then with the oldest that is left.
             let first = first.map(|first| first.max(face.hub.stats(stream).start));
             let after = first.map(|first| Start::After(Offset::new(first.get().saturating_sub(1))));
@@ -303,7 +317,7 @@ async fn missed(
     let (Start::After(after), true) = (start, started.trimmed) else { return Ok(false) };
     match form {
         Form::Changes(_) => Ok(face.hub.changes_missed(stream, after, started.from).await?),
-        Form::Loads => Ok(face.hub.loads_missed(&stream.project, after, started.from)),
+        Form::Loads(_) => Ok(face.hub.loads_missed(&stream.project, after, started.from)),
         Form::Lines { .. } => Ok(true),
     }
 }

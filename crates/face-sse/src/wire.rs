@@ -15,7 +15,7 @@ use outflow_hub::extraction::LOAD_END;
 use outflow_hub::{Block, BlockError};
 use outflow_model::json::Value;
 use outflow_model::timestamp::RFC3339_BYTES;
-use outflow_model::{Meta, StreamId, Timestamp};
+use outflow_model::{Meta, StreamId, StreamName, Timestamp};
 
 use crate::translate;
 
@@ -28,8 +28,8 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 pub enum Form {
     /// Changes of entities: of these types, or of all.
     Changes(Option<BTreeSet<String>>),
-    /// Entities as they were when they were read.
-    Loads,
+    /// Entities as they were when they were read: of this stream, or of all.
+    Loads(Option<StreamName>),
     /// Whole lines, named by their types or not.
     Lines {
         /// Whether they are: `EventSource.onmessage` gets only what is not named.
@@ -57,10 +57,11 @@ impl Frames {
         for (meta, line) in metas.with_lines(lines) {
             let is_event = match form {
                 Form::Lines { named } => plain(&meta, line, stream, *named, &mut out),
-                Form::Loads if meta.event_type(line) == LOAD_END.as_bytes() => {
-                    end_of_load(&meta, line, &mut out)
+                Form::Loads(of) if meta.event_type(line) == LOAD_END.as_bytes() => {
+                    end_of_load(&meta, line, of.as_ref(), &mut out)
                 }
-                Form::Loads => entity(&meta, line, stream, meta.occurred, &mut out),
+                Form::Loads(Some(of)) if !is_of(of, meta.others(line).called(b"stream")) => false,
+                Form::Loads(_) => entity(&meta, line, stream, meta.occurred, &mut out),
                 Form::Changes(types) if is_among(types.as_ref(), &meta, line) => {
                     entity(&meta, line, stream, meta.processed, &mut out)
                 }
@@ -164,8 +165,12 @@ fn json(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The comment that marks where a load ends: old clients pass over it.
-fn end_of_load(meta: &Meta, line: &[u8], out: &mut Vec<u8>) -> bool {
-    let job = Value::new(meta.body(line)).get(b"job").and_then(Value::as_string);
+fn end_of_load(meta: &Meta, line: &[u8], of: Option<&StreamName>, out: &mut Vec<u8>) -> bool {
+    let body = Value::new(meta.body(line));
+    if of.is_some_and(|of| !is_of(of, body.get(b"stream"))) {
+        return false;
+    }
+    let job = body.get(b"job").and_then(Value::as_string);
     let job = job.map(|job| job.to_text().into_owned()).unwrap_or_default();
     // Only extractions write this; a line of anybody else's would be theirs to end.
     if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -174,6 +179,12 @@ fn end_of_load(meta: &Meta, line: &[u8], out: &mut Vec<u8>) -> bool {
     // Writing into memory cannot fail.
     let _ = writeln!(out, ": end-of-load job={job}");
     false
+}
+
+/// Whether what an extraction wrote is of the stream that was asked for. What does not say was
+/// written when nothing did, and goes to all.
+fn is_of(of: &StreamName, stream: Option<Value<'_>>) -> bool {
+    stream.and_then(Value::as_string).is_none_or(|stream| *stream.to_text() == *of.as_str())
 }
 
 fn is_among(types: Option<&BTreeSet<String>>, meta: &Meta, line: &[u8]) -> bool {

@@ -22,8 +22,9 @@ use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Batch, Engine, Op, Retention};
 use parking_lot::Mutex;
 
-use crate::catalog::change::unavailable;
+use crate::catalog::change::{self, unavailable};
 use crate::catalog::scan;
+use crate::catalog::turn::in_turn;
 use crate::hub::Inner;
 use crate::{CatalogError, Hub, NewStream, OpenError, Stream, StreamSettings};
 
@@ -278,10 +279,16 @@ impl Hub {
         self.stream_named(project.as_str(), LOAD_STREAM)
     }
 
-    /// Where the newest extraction that has sent anything begins in the load stream.
+    /// Where the newest extraction begins in the load stream: of those of the named stream, or of
+    /// any, which are done or under way. One that was called off or failed is no whole load.
     #[must_use]
-    pub fn newest_load(&self, project: &ProjectId) -> Option<Offset> {
-        self.inner().extractions.of(project).iter().rev().find_map(|job| job.0.lock().first)
+    pub fn newest_load(&self, project: &ProjectId, of: Option<&StreamName>) -> Option<Offset> {
+        let begins = |job: &Arc<Job>| {
+            let job = job.0.lock();
+            let is_whole = matches!(job.state, ExtractionState::Running | ExtractionState::Done);
+            job.first.filter(|_| is_whole && of.is_none_or(|name| *name == job.stream))
+        };
+        self.inner().extractions.of(project).iter().rev().find_map(begins)
     }
 
     /// Whether the load feed may have sent an event that lies between `after`, a client's place, and
@@ -313,7 +320,11 @@ impl Hub {
             description: "what extractions send".into(),
             ..StreamSettings::default()
         };
-        match self.create_stream(project, NewStream { name, settings }).await {
+        let made = in_turn(self.inner(), {
+            let project = project.clone();
+            |inner| change::create_own_stream(inner, project, NewStream { name, settings })
+        });
+        match made.await {
             Ok(_) | Err(CatalogError::Exists) => Ok(()),
             Err(error) => Err(error),
         }

@@ -15,7 +15,7 @@ pub struct Metrics {
     pub failed: Counter,
     /// Attempts that failed and are made again.
     pub retries: Counter,
-    /// Times that events were gone before they had landed.
+    /// Events that were gone before they had landed, at most.
     pub lost: Counter,
     /// Streams whose last attempt failed.
     pub failing: Gauge,
@@ -35,7 +35,7 @@ impl Metrics {
             metrics.retries.clone(),
         );
         let lost = metrics.lost.clone();
-        registry.register("lost", "Times that events were gone before they had landed", lost);
+        registry.register("lost", "Events that were gone before they had landed, at most", lost);
         let failing = metrics.failing.clone();
         registry.register("streams_failing", "Streams of which nothing lands now", failing);
         metrics

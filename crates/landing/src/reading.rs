@@ -75,9 +75,11 @@ impl Reading {
         let session = self.hub.open_own_read(&self.grant, request).await?;
         let started = session.start();
         if started.trimmed || started.damaged.is_some() {
-            self.metrics.lost.inc();
+            // At most so many: offsets have gaps.
+            let lost = started.from.get().saturating_sub(from.get()).max(1);
+            self.metrics.lost.inc_by(lost);
             let from = started.from;
-            tracing::error!(stream = %stream.id, %from, "events were gone before they had landed");
+            tracing::error!(stream = %stream.id, %from, lost, "events were gone before they had landed");
         }
         Ok(session)
     }

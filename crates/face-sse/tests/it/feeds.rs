@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outflow_hub::StreamSettings;
+use outflow_hub::{NewStream, StreamSettings};
 use outflow_model::Timestamp;
 use serde_json::Value;
 
@@ -55,19 +55,9 @@ async fn a_load_begins_at_the_newest_extraction_and_its_end_is_a_comment() {
     let (status, problem) = stand.refused("feed/load", "").await;
     assert_eq!((status, problem["code"].as_str()), (404, Some("not_found")));
     stand.publish("billing", &[&account("create", 1, r#"{"n":1}"#)]).await;
-    let extract = || async {
-        let stream = stand.stream("billing");
-        let job = stand.hub.start_extraction(&stream, &[], &[]).await.unwrap();
-        let is_over = |id| {
-            stand.hub.extractions(&project()).iter().any(|one| one.id == id && one.state.is_over())
-        };
-        while !is_over(job.id) {
-            tokio::task::yield_now().await;
-        }
-    };
-    extract().await;
+    stand.extract("billing").await;
     stand.publish("billing", &[&account("update", 1, r#"{"n":2}"#)]).await;
-    extract().await;
+    stand.extract("billing").await;
     let mut newest = stand.open("feed/load", "").await;
     let (id, data) = newest.event().await;
     let header: Value = serde_json::from_str(&data[0]).unwrap();
@@ -83,6 +73,27 @@ async fn a_load_begins_at_the_newest_extraction_and_its_end_is_a_comment() {
     assert_eq!(all.event().await.1[1], r#"{"n":1}"#);
     assert_eq!(all.next().await, ": end-of-load job=1\n");
     assert_eq!(all.event().await, (id, data));
+}
+
+#[tokio::test]
+async fn loads_of_several_keyed_streams_are_told_apart() {
+    let stand = Stand::new().await;
+    let new = NewStream { name: name("other"), settings: keyed() };
+    stand.hub.create_stream(&project(), new).await.unwrap();
+    for (stream, n) in [("billing", r#"{"n":1}"#), ("other", r#"{"n":2}"#)] {
+        stand.publish(stream, &[&account("create", 1, n)]).await;
+        stand.extract(stream).await;
+    }
+    let (status, problem) = stand.refused("feed/load", "").await;
+    assert_eq!(status, 400, "{problem}");
+    for (stream, n, job) in [("billing", r#"{"n":1}"#, 1), ("other", r#"{"n":2}"#, 2)] {
+        for from in ["", "&from=earliest"] {
+            let mut load = stand.open(&format!("feed/load?stream={stream}{from}"), "").await;
+            assert_eq!(load.event().await.1[1], n);
+            assert_eq!(load.next().await, format!(": end-of-load job={job}\n"));
+        }
+    }
+    assert_eq!(stand.refused("feed/load?stream=none", "").await.0, 404);
 }
 
 #[tokio::test]

@@ -125,6 +125,20 @@ impl Stand {
         self.hub.publish(&grant, &self.stream(stream), draft).await.unwrap();
     }
 
+    /// Sends all entities of a stream into the load feed.
+    pub(crate) async fn extract(&self, of: &str) {
+        let job = self.hub.start_extraction(&self.stream(of), &[], &[]).await.unwrap();
+        let is_over = || {
+            self.hub
+                .extractions(&project())
+                .iter()
+                .any(|one| one.id == job.id && one.state.is_over())
+        };
+        while !is_over() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Asks for `path` of the project with the usual token and reads the answer's head.
     pub(crate) async fn ask(&self, path: &str, more: &str) -> (Head, Player) {
         let token = &self.token.1;

@@ -13,12 +13,12 @@ use outflow_store::{
 };
 
 use super::check::{
-    check_choosy, check_entities, check_integration, check_settings, close_feed_types,
+    check_choosy, check_entities, check_integration, check_loads, check_settings, close_feed_types,
 };
 use super::{Tenant, cursor_prefix, record, scan};
 use crate::dedup::senders;
 use crate::error::{CatalogError, OpenError};
-use crate::extraction::Extractions;
+use crate::extraction::{Extractions, LOAD_STREAM};
 use crate::hub::Inner;
 use crate::integration::is_reserved;
 use crate::keyed::sweep;
@@ -125,6 +125,19 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
 pub(crate) async fn create_stream(
     inner: Arc<Inner>,
     project: ProjectId,
+    new: NewStream,
+) -> Changed<Arc<Stream>> {
+    if new.name.as_str() == LOAD_STREAM {
+        let reason = "name: the first extraction makes this stream";
+        return Err(CatalogError::Invalid(reason.into()));
+    }
+    create_own_stream(inner, project, new).await
+}
+
+/// Creates a stream, also one whose name only the server gives.
+pub(crate) async fn create_own_stream(
+    inner: Arc<Inner>,
+    project: ProjectId,
     mut new: NewStream,
 ) -> Changed<Arc<Stream>> {
     check_settings(&new.settings)?;
@@ -189,6 +202,7 @@ pub(crate) async fn update_stream(
     mut settings: StreamSettings,
 ) -> Changed<Arc<Stream>> {
     check_settings(&settings)?;
+    check_loads(&name, &settings)?;
     close_feed_types(&mut settings)?;
     let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
     check_choosy(&inner, &project, &name, &settings)?;

@@ -6,11 +6,16 @@ use outflow_model::{ProjectId, StreamName};
 use outflow_store::Durability;
 
 use super::change::{MAX_DESCRIPTION_BYTES, MAX_NAME_BYTES, check_text};
+use crate::extraction::LOAD_STREAM;
 use crate::hub::Inner;
 use crate::keyed::EntityTypes;
 use crate::{CatalogError, Dedup, Integration, StreamSettings, dedup, subscription};
 
 const MAX_EVENT_TYPES: usize = 1_000;
+/// The least that an ingest stream keeps: files are closed within the hour, and what comes in bursts
+/// must not push out what has not landed.
+const INGEST_AGE_MS: u64 = 2 * 3_600_000;
+const INGEST_BYTES: u64 = 1 << 30;
 
 type Changed<T> = Result<T, CatalogError>;
 
@@ -18,6 +23,7 @@ pub(super) fn check_settings(settings: &StreamSettings) -> Changed<()> {
     check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
     if let Some(ingest) = &settings.ingest {
         check_text("name", &ingest.name, MAX_NAME_BYTES)?;
+        check_ingest(settings)?;
     }
     if settings.durability == Durability::Relaxed && settings.is_choosy() {
         let reason =
@@ -32,6 +38,32 @@ pub(super) fn check_settings(settings: &StreamSettings) -> Changed<()> {
     {
         let max = dedup::MAX_IDS;
         return Err(CatalogError::Invalid(format!("dedup: window above 0 and 1 to {max} ids")));
+    }
+    Ok(())
+}
+
+/// Payloads have no ids and no entities, and stay until they have landed.
+fn check_ingest(settings: &StreamSettings) -> Changed<()> {
+    let StreamSettings { entities, feed_types, dedup, retention, .. } = settings;
+    let reason = if entities.is_some() || feed_types.is_some() {
+        "entities: an ingest stream takes payloads of upstream systems, not changes of entities"
+    } else if dedup.is_some() {
+        "dedup: payloads of an ingest stream have no ids"
+    } else if retention.age_ms < INGEST_AGE_MS {
+        "retention: an ingest stream keeps its events for two hours at least, until they have landed"
+    } else if retention.max_bytes.is_some_and(|max| max < INGEST_BYTES) {
+        "retention: an ingest stream keeps 1 GiB at least, until it has landed"
+    } else {
+        return Ok(());
+    };
+    Err(CatalogError::Invalid(reason.into()))
+}
+
+/// The load stream is the server's: extractions write to it what nothing else may.
+pub(super) fn check_loads(name: &StreamName, settings: &StreamSettings) -> Changed<()> {
+    if name.as_str() == LOAD_STREAM && (settings.is_choosy() || settings.dedup.is_some()) {
+        let reason = "extractions write to this stream: it has no entities, payloads or dedup";
+        return Err(CatalogError::Invalid(reason.into()));
     }
     Ok(())
 }

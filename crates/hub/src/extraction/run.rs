@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_model::draft::{Body, EntityEvent, NewEvent};
-use outflow_model::{Draft, ProjectId};
+use outflow_model::{Draft, ProjectId, StreamName};
 use outflow_store::{AppendError, Batch, Durability, Op};
 
 use super::{Extraction, ExtractionState, Job, LOAD, LOAD_END, LOAD_STREAM, record};
@@ -152,7 +152,7 @@ async fn step(
             if page.next.is_none() {
                 next.types_done += 1;
             }
-            render(inner, &page, &mut draft)?;
+            render(inner, &one.stream, &page, &mut draft)?;
             next.after = page.next;
         }
         None => {
@@ -179,13 +179,19 @@ fn next_limit(page: &Page) -> usize {
     }
 }
 
-fn render(inner: &Inner, page: &Page, draft: &mut Draft) -> Result<(), StepError> {
+fn render(
+    inner: &Inner,
+    stream: &StreamName,
+    page: &Page,
+    draft: &mut Draft,
+) -> Result<(), StepError> {
     let now = inner.clock.now();
     for entity in &page.entities {
         let event = EntityEvent {
             event_type: LOAD,
             at: (entity.at, entity.tick),
             entity_ref: &entity.entity_ref,
+            stream,
             payload: &entity.payload,
             now,
         };
@@ -197,7 +203,8 @@ fn render(inner: &Inner, page: &Page, draft: &mut Draft) -> Result<(), StepError
 
 /// The event by which faces know that a load is whole.
 fn mark_end(inner: &Arc<Inner>, one: &Extraction, draft: &mut Draft) -> Result<(), StepError> {
-    let body = format!(r#"{{"job":"{}","entities":{}}}"#, one.id, one.entities);
+    let (job, stream, entities) = (one.id, &one.stream, one.entities);
+    let body = format!(r#"{{"job":"{job}","stream":"{stream}","entities":{entities}}}"#);
     let event = NewEvent {
         id: None,
         event_type: LOAD_END,

@@ -51,7 +51,8 @@ async fn a_stream_that_chooses_its_events_takes_no_dead_ones() {
     let p = project_id("p");
     let ingest =
         Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
-    let settings = StreamSettings { ingest: Some(ingest), ..StreamSettings::default() };
+    let settings =
+        StreamSettings { ingest: Some(ingest), dedup: None, ..StreamSettings::default() };
     let choosy = NewStream { name: name("dead"), settings: settings.clone() };
     world.hub.create_stream(&p, choosy.clone()).await.unwrap();
     let refused = world.hub.create_subscription(&p, new("s", &["events"], mortal())).await;

@@ -33,8 +33,13 @@ async fn everything_survives_a_restart() {
     };
     let ingest =
         Ingest { name: "orders".into(), format: IngestFormat::Xml, mode: IngestMode::Drop };
-    let synced =
-        StreamSettings { durability: Durability::Synced, ingest: Some(ingest), ..settings.clone() };
+    let synced = StreamSettings {
+        retention: Retention { age_ms: 8_000_000, max_bytes: None },
+        durability: Durability::Synced,
+        dedup: None,
+        ingest: Some(ingest),
+        ..settings.clone()
+    };
     let stream = NewStream { name: name("is-orders"), settings: synced.clone() };
     world.hub.create_stream(&project_id("p"), stream).await.unwrap();
     let odd = name("topic/orders.new:v1$");
@@ -279,4 +284,32 @@ async fn a_newer_catalog_is_refused_not_guessed() {
     let opened =
         Hub::open(world.engine.clone(), clock, rng, Options::default(), &mut metrics).await;
     assert!(matches!(opened, Err(OpenError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn an_ingest_stream_takes_payloads_only_and_keeps_them_until_they_landed() {
+    let world = world().await;
+    let ingest =
+        Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
+    let well = StreamSettings { ingest: Some(ingest), dedup: None, ..StreamSettings::default() };
+    let (p, upstream) = (project_id("p"), name("is-1"));
+    let new = NewStream { name: upstream.clone(), settings: well.clone() };
+    world.hub.create_stream(&p, new).await.unwrap();
+    let kept = |age_ms, max_bytes| Retention { age_ms, max_bytes };
+    let (hours, gib) = (3_600_000, 1 << 30);
+    for (wrong, about) in [
+        (StreamSettings { entities: Some(crate::keyed::types()), ..well.clone() }, "entities"),
+        (StreamSettings { dedup: Some(Dedup::default()), ..well.clone() }, "dedup"),
+        (StreamSettings { retention: kept(2 * hours - 1, None), ..well.clone() }, "retention"),
+        (
+            StreamSettings { retention: kept(48 * hours, Some(gib - 1)), ..well.clone() },
+            "retention",
+        ),
+    ] {
+        let refused = world.hub.update_stream(&p, &upstream, wrong).await;
+        let Err(CatalogError::Invalid(reason)) = refused else { panic!("{refused:?}") };
+        assert!(reason.starts_with(about), "{reason}");
+    }
+    let least = StreamSettings { retention: kept(2 * hours, Some(gib)), ..well };
+    world.hub.update_stream(&p, &upstream, least).await.unwrap();
 }

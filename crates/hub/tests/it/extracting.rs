@@ -124,7 +124,7 @@ async fn chosen_types_come_with_what_they_need_in_order_and_the_end_is_marked() 
     assert_eq!((&loads[4]["type"], &loads[4]["body"]["entities"]), (&"load-end".into(), &4.into()));
     let first: u64 = loads[0]["offset"].as_str().unwrap().parse().unwrap();
     assert_eq!(job.first.unwrap().get(), first);
-    assert_eq!(world.hub.newest_load(&project_id("p")), job.first);
+    assert_eq!(world.hub.newest_load(&project_id("p"), None), job.first);
 
     let job = start(&world, &[], &["Catalog"]).await.unwrap();
     assert_eq!(over(&world, job.id).await.entities, 1);
@@ -340,4 +340,45 @@ async fn loads_and_changes_fold_to_the_source() {
         }
         assert_eq!(copy, source, "seed {seed}");
     }
+}
+
+#[tokio::test]
+async fn the_load_stream_is_made_by_extractions_alone_and_stays_as_they_need_it() {
+    let world = world().await;
+    keyed(&world).await;
+    let (p, loads) = (project_id("p"), name("feed:load"));
+    let new = NewStream { name: loads.clone(), settings: StreamSettings::default() };
+    let refused = world.hub.create_stream(&p, new).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    let job = start(&world, &[], &[]).await.unwrap();
+    over(&world, job.id).await;
+    let now = world.hub.stream(&p, &loads).unwrap().settings.clone();
+    for wrong in [
+        StreamSettings { entities: Some(types()), ..now.clone() },
+        StreamSettings { dedup: StreamSettings::default().dedup, ..now.clone() },
+    ] {
+        let refused = world.hub.update_stream(&p, &loads, wrong).await;
+        assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    }
+    let job = start(&world, &[], &[]).await.unwrap();
+    assert_eq!(over(&world, job.id).await.state, ExtractionState::Done);
+}
+
+#[tokio::test]
+async fn the_newest_load_is_that_of_the_stream() {
+    let world = world().await;
+    keyed(&world).await;
+    publish(&world, &[event("create", "Plan", 1, "{}")]).await;
+    let job = start(&world, &[], &[]).await.unwrap();
+    let first = over(&world, job.id).await.first;
+    let p = project_id("p");
+    let settings = StreamSettings { entities: Some(types()), ..StreamSettings::default() };
+    let new = NewStream { name: name("other"), settings };
+    let other = world.hub.create_stream(&p, new).await.unwrap();
+    let job = world.hub.start_extraction(&other, &[], &[]).await.unwrap();
+    let second = over(&world, job.id).await.first;
+    assert!(first.is_some() && second > first);
+    let newest = |of: &str| world.hub.newest_load(&p, Some(&name(of)));
+    assert_eq!((newest("billing"), newest("other")), (first, second));
+    assert_eq!(world.hub.newest_load(&p, None), second);
 }

@@ -85,7 +85,7 @@ async fn what_is_relied_on_is_synced_whatever_is_asked_for() {
     let keyed_too = StreamSettings { entities: Some(types()), ..relaxed.clone() };
     let ingest =
         Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
-    let ingest_too = StreamSettings { ingest: Some(ingest), ..relaxed };
+    let ingest_too = StreamSettings { ingest: Some(ingest), dedup: None, ..relaxed };
     for settings in [keyed_too, ingest_too] {
         let new = NewStream { name: name("billing"), settings };
         let refused = world.hub.create_stream(&project_id("p"), new).await;

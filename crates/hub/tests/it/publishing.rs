@@ -18,7 +18,8 @@ async fn an_ingest_stream_is_written_by_its_own_way_only() {
     let world = world().await;
     let ingest =
         Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Reject };
-    let settings = StreamSettings { ingest: Some(ingest), ..StreamSettings::default() };
+    let settings =
+        StreamSettings { ingest: Some(ingest), dedup: None, ..StreamSettings::default() };
     let new = NewStream { name: name("is-a"), settings };
     let stream = world.hub.create_stream(&project_id("p"), new).await.unwrap();
     let (hub, grant) = (&world.hub, publisher("p"));

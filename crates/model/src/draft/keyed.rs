@@ -9,7 +9,7 @@ use super::render::Head;
 use super::{Draft, EventError};
 use crate::json::value::Members;
 use crate::meta::{FLAG_TICK, MetaSlice, TICK_BYTES};
-use crate::{Meta, Rng, Tick, Timestamp};
+use crate::{Meta, Rng, StreamName, Tick, Timestamp};
 
 /// What stands before the digits.
 const BEFORE_TICK: &[u8] = b",\"tick\":";
@@ -23,6 +23,8 @@ pub struct EntityEvent<'a> {
     pub at: (Timestamp, Tick),
     /// What it is about: the text of a checked JSON object on one line.
     pub entity_ref: &'a [u8],
+    /// The name of the stream that it is from.
+    pub stream: &'a StreamName,
     /// Its fields: the text of a checked JSON value on one line.
     pub payload: &'a [u8],
     /// The server's time, of which the id is made.
@@ -78,7 +80,10 @@ impl Draft {
         let mut head = Head::write(self, &id, event.event_type.as_bytes(), made);
         head.meta.flags |= FLAG_TICK;
         let out = &mut self.lines;
-        for part in [BEFORE_TICK, &tick.digits(), b",\"ref\":", event.entity_ref] {
+        // Names of streams need no escapes.
+        let stream = event.stream.as_str().as_bytes();
+        let parts = [BEFORE_TICK, &tick.digits(), b",\"ref\":", event.entity_ref];
+        for part in parts.into_iter().chain([&b",\"stream\":\""[..], stream, b"\""]) {
             out.extend_from_slice(part);
         }
         head.begin_body(out);

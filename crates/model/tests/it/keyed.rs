@@ -3,7 +3,7 @@
 use outflow_model::draft::{Draft, EntityEvent, Rules};
 use outflow_model::meta::FLAG_TICK;
 use outflow_model::rng::SeededRng;
-use outflow_model::{Meta, MetaSlice, Offset, Tick, Timestamp};
+use outflow_model::{Meta, MetaSlice, Offset, StreamName, Tick, Timestamp};
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_millis(1_481_232_421_125);
@@ -81,6 +81,7 @@ fn an_entitys_version_is_told_with_its_own_time_and_tick() {
         event_type: "load",
         at: (made, tick),
         entity_ref: br#"{"type":"A","ids":{"n":1}}"#,
+        stream: &StreamName::new("billing").unwrap(),
         payload: br#"{"n":1,"x":1E2}"#,
         now: NOW,
     };
@@ -92,6 +93,7 @@ fn an_entitys_version_is_told_with_its_own_time_and_tick() {
     let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(parsed["tick"].as_u64(), Some(1_000_000_000_000_003));
     assert_eq!(parsed["ref"]["type"], "A");
+    assert_eq!(parsed["stream"], "billing");
 }
 
 proptest! {
