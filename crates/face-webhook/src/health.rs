@@ -3,8 +3,12 @@
 //! Told of every attempt's end. Operators hear of it at 50, 70, 90 and 100 per cent of the time that
 //! is allowed; at 100 the endpoint is disabled. One success, and it is well.
 //!
+//! Time in which nothing was sent as there was nothing to send counts little: of each such stretch a tenth
+//! of what is allowed at most.
+//!
 //! Invariants: an endpoint is disabled by an attempt that fails when the time is over, never by the time
-//! alone: while nothing is sent, or the server is down, nothing fails; each alert is given once, the later ones for the earlier ones when they come due
+//! alone: while nothing is sent, or the server is down, nothing fails; and by none before operators have
+//! heard of an earlier one; each alert is given once, the later ones for the earlier ones when they come due
 //! together; what is kept is what [`Failing`] says, so that a restart neither forgets nor repeats
 //! one; a clock that is set back postpones, and never disables.
 
@@ -16,6 +20,9 @@ use outflow_model::Timestamp;
 const STEPS: [u8; 4] = [50, 70, 90, DISABLES];
 /// At which it is disabled.
 const DISABLES: u8 = 100;
+
+/// Which part of the time allowed counts of a stretch in which nothing was sent, at most.
+const RESTS: u32 = 10;
 
 /// An endpoint that fails: what is stored of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +85,22 @@ impl Health {
         failing.failures
     }
 
+    /// Nothing was sent for so long, as there was nothing.
+    pub fn rest(&mut self, rested: Duration, allowed: Duration) {
+        if let Some(failing) = &mut self.failing {
+            let free = rested.saturating_sub(allowed / RESTS).as_millis();
+            let since = failing.since.plus_millis(i64::try_from(free).unwrap_or(i64::MAX));
+            failing.since = since;
+        }
+    }
+
     /// The alert that is due, if one is; it counts as given. `allowed` is the time after which an
     /// endpoint is disabled, `has_failed`: an attempt has failed just now.
     pub fn alert(&mut self, now: Timestamp, allowed: Duration, has_failed: bool) -> Option<Alert> {
         let failing = self.failing.as_mut()?;
         let is_due = |percent: &u8| {
-            failing.at(*percent, allowed) <= now && (has_failed || *percent < DISABLES)
+            let may_be = *percent < DISABLES || (has_failed && failing.told > 0);
+            failing.at(*percent, allowed) <= now && may_be
         };
         let percent = STEPS.into_iter().rev().find(is_due).filter(|at| *at > failing.told)?;
         failing.told = percent;
@@ -180,6 +197,22 @@ mod tests {
         assert_eq!(percent(&mut again, 69), None);
         assert_eq!(percent(&mut again, 70), Some(70));
         assert_eq!(again.fail(at(71)), 2);
+    }
+
+    #[test]
+    fn two_refusals_far_apart_are_no_failure_for_all_the_time_between() {
+        let mut health = Health::default();
+        health.fail(at(0));
+        health.rest(Duration::from_secs(1_000 * 3_600), ALLOWED);
+        health.fail(at(1_000));
+        assert_eq!(health.failing().unwrap().since, at(990));
+        assert_eq!(percent(&mut health, 1_000), None);
+        // Nor is it disabled where that is not known, before anyone has heard of it.
+        let mut unknown = Health::default();
+        unknown.fail(at(0));
+        unknown.fail(at(1_000));
+        assert_eq!(percent(&mut unknown, 1_000), Some(90));
+        assert_eq!(percent(&mut unknown, 1_001), Some(100));
     }
 
     #[test]

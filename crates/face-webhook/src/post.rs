@@ -16,6 +16,7 @@ mod dispatch;
 mod endpoint;
 mod memory;
 mod quota;
+mod steady;
 mod turns;
 
 use std::collections::{BTreeSet, HashMap};
@@ -38,13 +39,14 @@ use crate::session::Input;
 pub(crate) use by_hand::{Permit, Resend};
 use endpoint::Endpoint;
 use memory::Memory;
+use steady::Steady;
 use turns::{Flight, Turns};
 
 /// How many events are taken of the hub at once.
 const TAKEN: usize = 1_000;
 /// How many requests that have ended are looked at before others are begun.
 const AT_ONCE: usize = 64;
-/// The longest time without a look at the clock: it may be set forward.
+/// The longest time without a look at what is due.
 const LOOK: Duration = Duration::from_secs(1);
 /// After how long what could not be read is read again, in milliseconds.
 const AGAIN_MS: i64 = 5_000;
@@ -82,6 +84,7 @@ pub(crate) struct Shared {
 /// See the module.
 pub(crate) struct Post {
     shared: Shared,
+    steady: Steady,
     consumers: Consumers,
     /// Whose consumers they are.
     joined: HashMap<ConsumerId, u64>,
@@ -122,6 +125,7 @@ impl Post {
         let turns = Turns::new(&shared.options);
         let memory = Memory::new(shared.options.max_held_bytes / shared.options.posts.max(1));
         Self {
+            steady: Steady::new(shared.hub.clock()),
             shared,
             consumers,
             joined: HashMap::new(),
@@ -230,8 +234,14 @@ impl Post {
         Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(LOOK)
     }
 
+    /// What all spans of time are counted by.
     fn now(&self) -> Timestamp {
-        self.shared.hub.clock().now()
+        self.steady.now()
+    }
+
+    /// How many milliseconds the clock's time, which others see, is ahead of that.
+    fn ahead(&self) -> i64 {
+        self.steady.ahead(self.shared.hub.clock())
     }
 
     async fn look_at_timers(&mut self) {

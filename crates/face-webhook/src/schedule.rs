@@ -75,6 +75,15 @@ impl Schedule {
         self.longest_wish
     }
 
+    /// The longest pause that there may ever be.
+    #[must_use]
+    pub fn longest_pause(&self) -> Duration {
+        let longest = self.pauses.iter().copied().max().unwrap_or_default();
+        let longest = longest.max(self.longest_wish).max(THROTTLED);
+        let spread = u32::try_from(1_000 + JITTER_PER_MILLE).unwrap_or(u32::MAX);
+        longest.saturating_mul(spread) / 1_000
+    }
+
     /// The pause after so many failures in a row, at least one: as scheduled, a fifth more or less;
     /// not less than was wished for.
     #[must_use]

@@ -37,8 +37,9 @@ use lane::Lanes;
 pub use rules::{Disabled, Rules};
 pub use step::{Input, Output};
 
-/// A partial batch is sent when its first event has waited so long (seed 001).
-const LINGER: Duration = Duration::from_secs(1);
+/// A partial batch is sent when its first event has waited so long: less than the second that it may take
+/// (seed 001), so that it is there by then.
+const LINGER: Duration = Duration::from_millis(950);
 /// How many events it takes at least, so that small batches do not wait for the hub.
 const LEAST_CREDIT: usize = 8;
 /// What is missing of a batch, and not shown to be gone by what comes after it, is waited for so long:
@@ -50,7 +51,7 @@ const SHORT: Duration = Duration::from_secs(2);
 /// that went together do not come back together.
 const AWAY: Duration = Duration::from_secs(5);
 /// After so many failures a batch of several keys is sent key by key, so that one that is never
-/// taken holds up its own key only.
+/// taken holds up its own key only. One that is refused is so at once.
 const APART_AFTER: u32 = 3;
 
 /// See the module.
@@ -64,6 +65,8 @@ pub struct Session<E> {
     lanes: Lanes<E>,
     /// Until when it takes nothing, as there was no room.
     away: Option<Timestamp>,
+    /// Since when it has nothing to send.
+    idle: Option<Timestamp>,
     /// What is to be done, while it is found out.
     outputs: Vec<Output<E>>,
 }
@@ -83,6 +86,28 @@ pub struct Note {
     pub size: Option<BatchSize>,
 }
 
+impl Note {
+    /// The same with all times so many milliseconds later.
+    #[must_use]
+    pub fn shifted(self, millis: i64) -> Self {
+        let later = |at: Timestamp| at.plus_millis(millis);
+        let failing = self.failing.map(|one| Failing { since: later(one.since), ..one });
+        let disabled = self.disabled.map(|(why, at)| (why, later(at)));
+        Self { failing, disabled, next_attempt: self.next_attempt.map(later), ..self }
+    }
+
+    /// With no time that lies further ahead than it ever may, as it does where the clock was set back.
+    #[must_use]
+    pub fn within(mut self, now: Timestamp, rules: &Rules) -> Self {
+        let latest = later(now, rules.schedule.longest_pause());
+        self.next_attempt = self.next_attempt.map(|at| at.min(latest));
+        if let Some(failing) = &mut self.failing {
+            failing.since = failing.since.min(now);
+        }
+        self
+    }
+}
+
 impl<E: Held> Session<E> {
     /// An endpoint as it was noted. It does nothing before [`Input::Due`].
     #[must_use]
@@ -95,7 +120,7 @@ impl<E: Held> Session<E> {
         }
         let health = Health::new(note.failing);
         let (disabled, outputs) = (note.disabled, Vec::new());
-        Self { rules, health, disabled, is_joined: false, lanes, away: None, outputs }
+        Self { rules, health, disabled, is_joined: false, lanes, away: None, idle: None, outputs }
     }
 
     /// What is to be stored.
@@ -211,35 +236,43 @@ impl<E: Held> Session<E> {
                 self.lanes.let_go();
             }
             Input::Shed => self.shed(now, rng),
+            Input::Entitled => {
+                // It comes back at once, as another consumer, which is handed what may be seen.
+                self.away = self.away.max(Some(now));
+                self.give_back();
+            }
             Input::Moved => {
                 self.leave();
                 self.lanes.forget();
                 self.outputs.push(Output::Store);
             }
-            Input::Changed(rules) => self.change(rules),
+            Input::Changed(rules) => self.change(rules, now),
+            Input::Redirected => self.begin_anew(now),
             Input::Retry => self.lanes.hurry(now),
             Input::Resumed => {
                 self.disabled = None;
-                self.begin_anew();
-                self.lanes.hurry(now);
+                self.begin_anew(now);
             }
         }
         self.look_at_health(has_failed, now);
         self.go_on(now);
+        if self.lanes.count() == 0 && !self.lanes.has_failed() {
+            self.idle.get_or_insert(now);
+        }
         std::mem::take(&mut self.outputs)
     }
 
     /// The settings are others. The batch at hand stays as it is, which it would not by itself.
-    fn change(&mut self, rules: Rules) {
+    fn change(&mut self, rules: Rules, now: Timestamp) {
         if rules.by_key != self.rules.by_key {
             // What is held has other lanes now.
             self.leave();
             self.lanes.forget();
         }
         let goes_on = self.rules.is_paused && !rules.is_paused;
-        self.rules = rules;
-        if goes_on {
-            self.begin_anew();
+        let old = std::mem::replace(&mut self.rules, rules);
+        if goes_on || old.schedule != self.rules.schedule {
+            self.begin_anew(now);
         } else if self.lanes.at_hand().is_some() {
             self.outputs.push(Output::Store);
         }
@@ -266,9 +299,10 @@ impl<E: Held> Session<E> {
         }
     }
 
-    /// The time in which nothing was sent is no time of failure.
-    fn begin_anew(&mut self) {
+    /// What was before counts no more: no time of failure, and no pause that came of it.
+    fn begin_anew(&mut self, now: Timestamp) {
         self.health = Health::default();
+        self.lanes.begin_anew(now);
         self.outputs.push(Output::Store);
     }
 
@@ -279,6 +313,12 @@ impl<E: Held> Session<E> {
                 let done = self.lanes.take(batch);
                 self.outputs.extend(done.map(Output::Done));
                 self.health.succeed()
+            }
+            Outcome::Refused { .. } if self.rules.by_key && self.lanes.is_mixed(batch) => {
+                // One of its keys may be all that is refused: only that is set aside.
+                self.lanes.take_back(batch, now);
+                self.lanes.part(batch);
+                self.health.fail(now) == 1
             }
             Outcome::Refused { status } => {
                 let parked = self.lanes.take(batch);
@@ -372,6 +412,9 @@ impl<E: Held> Session<E> {
             let due = self.lanes.next_due(now);
             let next = due.or_else(|| self.lanes.cut(&self.rules, now, LINGER));
             let Some((batch, is_known)) = next else { break };
+            if let Some(idle) = self.idle.take() {
+                self.health.rest(since(idle, now), self.rules.disable_after);
+            }
             self.outputs.push(Output::Send { batch, is_noted: !is_known && !self.rules.by_key });
         }
         self.leave_if_idle(now);
@@ -392,6 +435,11 @@ impl<E: Held> Session<E> {
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.plus_millis(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn since(at: Timestamp, now: Timestamp) -> Duration {
+    let passed = now.millis().saturating_sub(at.millis());
+    Duration::from_millis(u64::try_from(passed).unwrap_or(0))
 }
 
 /// The offsets of events.

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::catalog::turn::{Change, in_turn};
+use crate::catalog::turn::{Change, in_turn, in_turn_then};
 use crate::catalog::{Catalog, change};
 use crate::destination::{ClientIds, Owners, reaches_stream};
 use crate::error::{OpenError, PublishError, ReadError};
@@ -328,7 +328,9 @@ impl Hub {
     /// # Errors
     /// [`CatalogError`](crate::CatalogError).
     pub fn update_integration(&self, integration: Integration) -> Change<Arc<Integration>> {
-        in_turn(&self.inner, |inner| change::update_integration(inner, integration))
+        let id = (integration.project.clone(), integration.id.clone());
+        let change = |inner| change::update_integration(inner, integration);
+        in_turn_then(&self.inner, change, |inner| webhook::change::entitled(inner, id))
     }
 
     /// Deletes an integration and ends its sessions. Its tokens are `auth`'s to revoke; they read

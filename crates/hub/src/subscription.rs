@@ -195,11 +195,11 @@ impl Subscription {
         self.queue.lock().hands.values().map(|hand| hand.options.name.clone()).collect()
     }
 
-    /// Sets what the integration that it belongs to may see, for all that was not handed out.
+    /// Sets what the integration that it belongs to may see, for all that was not handed out, and for
+    /// what of that comes back.
     pub(crate) fn show(self: &Arc<Self>, inner: &Arc<Inner>, view: Option<Arc<View>>) {
         let mut queue = self.queue.lock();
-        queue.view = view;
-        queue.unload_all();
+        queue.show(view);
         drop(self.finish(inner, queue));
     }
 

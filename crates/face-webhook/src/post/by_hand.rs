@@ -114,7 +114,7 @@ impl Post {
             Err(error) => return refuse(asker, error),
         };
         let Some(endpoint) = self.endpoint(id) else { return };
-        let now = self.now();
+        let now = self.shared.hub.clock().now();
         let name = format!("test_{:016x}", self.shared.hub.rng().next_u64());
         // As a stored line is written.
         let event = format!(
@@ -143,7 +143,8 @@ impl Post {
             self.turns.weigh(flight, body.len());
         }
         let Some(endpoint) = self.endpoint(id) else { return };
-        send(&self.shared, &endpoint.settings, document, self.now(), permit, asker);
+        let now = self.shared.hub.clock().now();
+        send(&self.shared, &endpoint.settings, document, now, permit, asker);
     }
 
     fn endpoint(&self, id: &WebhookId) -> Option<&Endpoint> {

@@ -54,7 +54,7 @@ impl Post {
             // What was sent before is on the disk before it is noted what is sent next.
             self.settle_done();
         }
-        let now = self.now();
+        let at = self.shared.hub.clock().now();
         let endpoint = self.endpoints.get(&key).ok_or(Input::Unsent(batch))?;
         // Its place was moved, or its events were given back, while it waited for its turn.
         let sending = endpoint.session.batch(batch).ok_or(Input::Unsent(batch))?;
@@ -75,10 +75,10 @@ impl Post {
             message,
             event,
             body,
-            at: now,
+            at,
         };
         let noting = is_noted.then(|| {
-            let value = note::encode(&endpoint.session.note());
+            let value = note::encode(&endpoint.session.note().shifted(self.ahead()));
             self.shared.hub.set_endpoint_note(&endpoint.id, value)
         });
         self.turns.begin(key, batch, endpoint.party(), letter.body.len());
@@ -110,8 +110,8 @@ impl Post {
         if let Some(mut entry) = told
             && let Some(endpoint) = self.endpoints.get(&key)
         {
-            let next = endpoint.session.next_attempt();
-            entry.next = next.filter(|_| entry.outcome == "again");
+            let next = endpoint.session.next_attempt().filter(|_| entry.outcome == "again");
+            entry.next = next.map(|at| at.plus_millis(self.ahead()));
             self.shared.log.tell(&endpoint.id, Entry::Attempt(entry));
         }
     }

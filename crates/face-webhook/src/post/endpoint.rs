@@ -1,11 +1,11 @@
 //! One endpoint at its post: taking it on, and doing what its session says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use outflow_hub::subscription::{ConsumeError, ConsumerId, ConsumerOptions, Subscription};
 use outflow_hub::webhook::WebhookId;
-use outflow_hub::{Delivery, Settle, WebhookError, WebhookStatus};
+use outflow_hub::{Delivery, Integration, Settle, WebhookError, WebhookStatus};
 use outflow_model::{Offset, Timestamp};
 
 use super::by_hand::ByHand;
@@ -13,6 +13,7 @@ use super::quota::Quota;
 use super::turns::{Party, Place, Wanted};
 use super::{AGAIN_MS, Command, Post};
 use crate::attempts::Entry;
+use crate::health::Alert;
 use crate::note;
 use crate::session::{Held, Input, Note, Output, Session};
 use crate::settings::{self, Settings};
@@ -40,6 +41,24 @@ pub(super) struct Endpoint {
     pub(super) successes: Quota,
     pub(super) failures: Quota,
     pub(super) by_hand: ByHand,
+    shown: Shown,
+}
+
+/// What says which events an endpoint may be sent.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    event_types: Option<BTreeSet<String>>,
+    send_location: bool,
+    compliance: bool,
+    filter: Option<String>,
+}
+
+impl Shown {
+    fn of(one: &Integration) -> Self {
+        let filter = one.webhook.as_ref().and_then(|webhook| webhook.filter.clone());
+        let Integration { send_location, compliance, .. } = *one;
+        Self { event_types: one.event_types.clone(), send_location, compliance, filter }
+    }
 }
 
 impl Held for Delivery {
@@ -71,8 +90,9 @@ impl Endpoint {
         Party { place, lanes: self.session.rules().lanes, is_slow: self.slow >= SLOW_AFTER }
     }
 
-    fn status(&self) -> WebhookStatus {
-        let Note { failing, next_attempt, disabled, .. } = self.session.note();
+    /// How it is, in the clock's time, which is so far ahead.
+    fn status(&self, ahead: i64) -> WebhookStatus {
+        let Note { failing, next_attempt, disabled, .. } = self.session.note().shifted(ahead);
         let state = match (&disabled, failing) {
             (Some(_), _) => "disabled",
             (None, _) if self.session.rules().is_paused => "paused",
@@ -94,17 +114,27 @@ impl Post {
     pub(super) async fn take_on(&mut self, id: &WebhookId, anew: bool) {
         let hub = self.shared.hub.clone();
         let anew = anew | self.postponed.remove(id).is_some_and(|(_, anew)| anew);
-        let webhook = hub.integration(&id.0, &id.1).and_then(|one| one.webhook.clone());
+        let one = hub.integration(&id.0, &id.1);
+        let webhook = one.as_ref().and_then(|one| one.webhook.clone());
         let subscription = hub.endpoint_subscription(&id.0, &id.1);
-        let (Some(webhook), Some(subscription)) = (webhook, subscription) else {
+        let (Some(one), Some(webhook), Some(subscription)) = (one, webhook, subscription) else {
             self.leave(id);
             return;
         };
+        let shown = Shown::of(&one);
         let is_same = |key: &u64| {
             let found = self.endpoints.get(key);
             found.is_some_and(|one| one.subscription.id() == subscription.id())
         };
         let known = self.names.get(id).copied().filter(is_same);
+        if let Some(key) = known
+            && let Some(endpoint) = self.endpoints.get_mut(&key)
+            && endpoint.shown != shown
+        {
+            // Before anything that may take a while, or fail.
+            endpoint.shown = Shown::of(&one);
+            self.tell(key, Input::Entitled).await;
+        }
         let settings = match self.shared.auth.webhook_secrets(&id.0, &id.1).await {
             Ok(Some(secrets)) => {
                 let read = settings::read(&self.shared.options, id, &webhook, &secrets);
@@ -131,7 +161,10 @@ impl Post {
         };
         if let Some(key) = known {
             let rules = settings.rules.clone();
+            let mut is_redirected = false;
             if let Some(endpoint) = self.endpoints.get_mut(&key) {
+                let (old, new) = (&endpoint.settings.target, &settings.target);
+                is_redirected = old.endpoint != new.endpoint || old.headers != new.headers;
                 endpoint.place = place_of(&settings);
                 endpoint.settings = settings;
                 // What waits for its turn does so where it is sent now.
@@ -140,6 +173,9 @@ impl Post {
                 }
             }
             self.tell(key, Input::Changed(rules)).await;
+            if is_redirected {
+                self.tell(key, Input::Redirected).await;
+            }
             if anew {
                 self.tell(key, Input::Resumed).await;
             }
@@ -165,6 +201,8 @@ impl Post {
             }
         };
         let place = place_of(&settings);
+        // The clock may have been set back while the server was down.
+        let note = note.shifted(-self.ahead()).within(self.now(), &settings.rules);
         let session = Session::new(settings.rules.clone(), note);
         let key = self.next;
         self.next += 1;
@@ -182,6 +220,7 @@ impl Post {
             successes: Quota::default(),
             failures: Quota::default(),
             by_hand: ByHand::default(),
+            shown,
         };
         self.endpoints.insert(key, endpoint);
         self.shared.metrics.endpoints.inc();
@@ -240,7 +279,8 @@ impl Post {
             }
             Command::Status(id, answer) => {
                 let found = self.names.get(&id).and_then(|key| self.endpoints.get(key));
-                let _ = answer.send(found.map(Endpoint::status).ok_or_else(|| self.absent(&id)));
+                let status = found.map(|endpoint| endpoint.status(self.ahead()));
+                let _ = answer.send(status.ok_or_else(|| self.absent(&id)));
             }
             Command::Test(id, answer) => self.test(&id, answer),
             Command::ByHand(id, answer) => {
@@ -326,6 +366,7 @@ impl Post {
             self.settle_done();
         }
         let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
+        let ahead = || self.steady.ahead(self.shared.hub.clock());
         match output {
             // See [`Post::tell`].
             Output::Join => {}
@@ -357,6 +398,7 @@ impl Post {
                 self.settle(key, &answers);
             }
             Output::Alert(alert) => {
+                let alert = Alert { since: alert.since.plus_millis(ahead()), ..alert };
                 let (project, integration) = &endpoint.id;
                 tracing::warn!(%project, %integration, percent = alert.percent, since = %alert.since, failures = alert.failures, "a webhook fails");
                 self.shared.log.tell(&endpoint.id, Entry::Alert(alert));
@@ -368,7 +410,7 @@ impl Post {
                 self.shared.log.tell(&endpoint.id, Entry::Disabled(why.as_str()));
             }
             Output::Store => {
-                let value = note::encode(&endpoint.session.note());
+                let value = note::encode(&endpoint.session.note().shifted(ahead()));
                 // Queued in this order; lost, it is written again with the next change of class.
                 drop(self.shared.hub.set_endpoint_note(&endpoint.id, value));
             }

@@ -277,10 +277,14 @@ impl<E: Held> Lanes<E> {
         });
     }
 
+    /// Whether a batch can be parted: it is all there, and of more than one lane.
+    pub(super) fn is_mixed(&self, id: BatchId) -> bool {
+        self.batches.get(id).is_some_and(|batch| batch.lanes.len() > 1 && batch.is_whole())
+    }
+
     /// Makes one batch for each lane of this one.
     pub(super) fn part(&mut self, id: BatchId) {
-        let is_mixed = |batch: &Batch<E>| batch.lanes.len() > 1 && batch.is_whole();
-        if !self.batches.get(id).is_some_and(is_mixed) {
+        if !self.is_mixed(id) {
             return;
         }
         let Some(batch) = self.batches.remove(id) else { return };
@@ -293,6 +297,13 @@ impl<E: Held> Lanes<E> {
             let (failures, state, is_changed) = (batch.failures, batch.state, false);
             self.enter(Batch { size, lanes, offsets, events, failures, state, is_changed });
         }
+    }
+
+    /// What waits is sent now, as if it had not failed.
+    pub(super) fn begin_anew(&mut self, now: Timestamp) {
+        self.hurry(now);
+        self.batches.change_all(|batch| batch.failures = 0);
+        self.held_off = None;
     }
 
     /// What waits is sent now.

@@ -22,10 +22,14 @@ pub enum Input<E> {
     Lost,
     /// There is no room for what it holds: it takes nothing for a while.
     Shed,
+    /// What the endpoint is entitled to is other than it was: what it holds is looked at again.
+    Entitled,
     /// The place was moved: what is known of batches counts no more.
     Moved,
     /// The settings are others.
     Changed(Rules),
+    /// What is sent goes elsewhere, or with other headers: what failed before is no guide to it.
+    Redirected,
     /// What failed is tried now.
     Retry,
     /// What was disabled begins again.

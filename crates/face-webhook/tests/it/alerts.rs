@@ -56,7 +56,8 @@ async fn told(world: &World) -> Vec<(String, Value)> {
 async fn one_that_only_fails_is_told_of_step_by_step_before_it_is_disabled() {
     let disable_after = Some(Duration::from_secs(60));
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
-    let world = World::at(clock.clone(), Webhook { disable_after, ..webhook(1) }).await;
+    let pauses = vec![Duration::from_secs(1)];
+    let world = World::at(clock.clone(), Webhook { disable_after, pauses, ..webhook(1) }).await;
     world.desk.answers.lock().extend((0..1_000).map(|_| again()));
     world.publish(&["A"]).await;
     world.stored("webhook.attempts", 1).await;

@@ -1,13 +1,16 @@
 //! Posts with a hub and an endpoint that stands where the client would: what is sent, in which order,
 //! and what becomes of what was not taken.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use outflow_face_webhook::outcome::{Failure, Outcome};
 use outflow_face_webhook::schedule::Wish;
-use outflow_hub::{Start, Webhook};
-use outflow_model::{Offset, Timestamp};
+use outflow_hub::{Integration, Start, Webhook, WebhookStatus};
+use outflow_model::clock::SystemClock;
+use outflow_model::{Clock, Offset, Timestamp};
 use outflow_store::{Batch, Condition, Op, Put};
 use tokio::time::timeout;
 
@@ -83,6 +86,99 @@ async fn only_what_the_integration_and_the_filter_show_is_sent() {
         }
     };
     timeout(SOON, done).await.expect("what is hidden does not pile up");
+}
+
+/// Events that an endpoint has been handed, and was not sent, go to nobody once they may not be seen.
+#[tokio::test]
+async fn what_was_taken_away_is_not_sent_though_it_was_handed_out_before() {
+    let slow = Wish { is_throttled: false, retry_after: Some(Duration::from_secs(3_000)) };
+    let fails = || Outcome::Again { failure: Failure::Status(503), wish: slow };
+    for lanes in [None, Some(2)] {
+        for by_filter in [false, true] {
+            let before = Webhook { lanes, ..webhook(1) };
+            let world = World::new(before.clone()).await;
+            *world.desk.stalls.lock() = Some(ids().0);
+            let under_way = lanes.map_or(1, |lanes| lanes as usize);
+            world.desk.answers.lock().extend((0..under_way).map(|_| fails()));
+            world.publish(&["OPEN"; 20]).await;
+            world.desk.requests(under_way).await;
+            let (project, id) = ids();
+            if by_filter {
+                let filter = Some(r#"[{"types":["CLOSE"]}]"#.to_owned());
+                world.set(&ids(), Webhook { filter, ..before }).await;
+            } else {
+                let one = world.hub.integration(&project, &id).unwrap();
+                let event_types = Some(["CLOSE".to_owned()].into());
+                let narrow = Integration { event_types, ..(*one).clone() };
+                world.hub.update_integration(narrow).await.unwrap();
+            }
+            // What is under way fails, and comes back with the rest.
+            *world.desk.stalls.lock() = None;
+            world.desk.stalled.add_permits(under_way);
+            world.stored("webhook.attempts", under_way as u64).await;
+            world.publish(&["CLOSE"]).await;
+            world.hub.webhooks().unwrap().retry(&ids()).await.unwrap();
+            let came = world.desk.requests(under_way + 1).await;
+            for (_, body) in &came[under_way..] {
+                let text = std::str::from_utf8(body).unwrap();
+                assert!(text.contains(r#""type":"CLOSE""#), "{lanes:?} {by_filter}: {text}");
+            }
+            let place = world.hub.endpoint_subscription(&project, &id).unwrap();
+            let done = async {
+                while world.hub.subscription_stats(&place).backlog > 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let is_done = timeout(SOON, done).await.is_ok();
+            let stats = world.hub.subscription_stats(&place);
+            assert!(is_done, "{lanes:?} {by_filter}: what is hidden does not pile up: {stats:?}");
+            assert_eq!(world.desk.came.lock().len(), under_way + 1);
+        }
+    }
+}
+
+/// The system's clock, set to another time.
+#[derive(Debug, Default)]
+struct Wrong(AtomicI64);
+
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_up_nothing_and_what_is_shown_is_in_its_time() {
+    const HOUR_MS: i64 = 3_600_000;
+    let slow = Wish { is_throttled: false, retry_after: Some(Duration::from_secs(3_000)) };
+    let fails = Outcome::Again { failure: Failure::Status(503), wish: slow };
+    let clock = Arc::new(Wrong::default());
+    let pauses = vec![Duration::from_secs(2)];
+    let world = World::at(clock.clone(), Webhook { pauses, ..webhook(5) }).await;
+    world.desk.answers.lock().extend([again(), fails]);
+    // The first goes when it has lingered, the second after a pause; the clock is set back in both.
+    world.publish(&["A", "B"]).await;
+    let webhooks = world.hub.webhooks().unwrap().clone();
+    webhooks.status(&ids()).await.unwrap();
+    clock.0.store(-HOUR_MS, Ordering::SeqCst);
+    world.desk.requests(1).await;
+    world.stored("webhook.attempts", 1).await;
+    clock.0.store(-2 * HOUR_MS, Ordering::SeqCst);
+    world.desk.requests(2).await;
+    world.stored("webhook.attempts", 2).await;
+    let seconds = |status: &WebhookStatus| {
+        let next = status.next_attempt.unwrap().millis() - clock.now().millis();
+        let failing = clock.now().millis() - status.failing_since.unwrap().millis();
+        (next / 1_000, failing / 1_000)
+    };
+    let (next, failing) = seconds(&webhooks.status(&ids()).await.unwrap());
+    assert!((2_900..3_700).contains(&next) && (1..20).contains(&failing), "{next} {failing}");
+    // Set back while the server is down, too: it does not wait for longer than it ever may.
+    clock.0.store(-9 * HOUR_MS, Ordering::SeqCst);
+    let world = world.restart_at(clock.clone()).await;
+    let status = world.hub.webhooks().unwrap().status(&ids()).await.unwrap();
+    let (next, failing) = seconds(&status);
+    assert!((2_900..4_400).contains(&next) && (0..20).contains(&failing), "{next} {failing}");
 }
 
 #[tokio::test]

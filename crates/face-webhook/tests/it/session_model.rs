@@ -61,7 +61,7 @@ pub(crate) struct World {
     /// All before it is settled.
     first_open: usize,
     settled: BTreeSet<u64>,
-    parked: BTreeSet<u64>,
+    pub(crate) parked: BTreeSet<u64>,
     /// What the consumer was given and has not settled; `None`: there is no consumer.
     pub(crate) given: Option<BTreeSet<u64>>,
     /// What of this has not arrived yet.
@@ -354,7 +354,7 @@ fn outcome(events: &[Event], rng: &SeededRng) -> Outcome {
 fn run(seed: u64, rules: Rules) {
     let mut world = World::new(seed, rules);
     for _ in 0..800 {
-        match world.rng.below(17) {
+        match world.rng.below(18) {
             0..=2 => {
                 let count = world.rng.below(12);
                 world.publish(count);
@@ -384,6 +384,7 @@ fn run(seed: u64, rules: Rules) {
                 world.hand_out(max);
                 world.tell(Input::Shed);
             }
+            17 if world.rng.below(4) == 0 => world.tell(Input::Entitled),
             _ => {}
         }
     }

@@ -181,6 +181,84 @@ fn one_answer_does_not_disable_an_endpoint_that_is_sent_nothing_more() {
 }
 
 #[test]
+fn two_refusals_far_apart_disable_nothing_and_one_after_another_do() {
+    let disable_after = Duration::from_secs(60);
+    let mut world = World::new(12, Rules { disable_after, ..rules(1, None) });
+    let refuse = |world: &mut World| {
+        world.publish(1);
+        world.deliver(100);
+        world.land(|_, _| Outcome::Refused { status: 400 });
+    };
+    for _ in 0..3 {
+        refuse(&mut world);
+        world.pass(63_000);
+        world.tell(Input::Due);
+    }
+    assert!(world.session.is_open() && world.alerts.is_empty(), "{:?}", world.alerts);
+    // Nothing but refusals, one a second.
+    for _ in 0..60 {
+        refuse(&mut world);
+        world.pass(1_000);
+    }
+    assert!(!world.session.is_open());
+    assert_eq!(world.alerts, [50, 70, 90, 100]);
+}
+
+#[test]
+fn what_is_resumed_or_sent_elsewhere_begins_its_schedule_anew() {
+    let minute = Schedule::new(vec![Duration::from_secs(1), Duration::from_secs(3)]).unwrap();
+    let inputs = [
+        Input::Resumed,
+        Input::Redirected,
+        Input::Changed(Rules { schedule: minute, ..rules(5, None) }),
+    ];
+    for input in inputs {
+        let mut world = World::new(13, rules(5, None));
+        world.publish(5);
+        world.deliver(100);
+        for _ in 0..3 {
+            world.land(|_, _| again());
+            world.pass(4_000);
+            world.deliver(100);
+        }
+        assert_eq!(world.stored.failing.unwrap().failures, 3);
+        assert!(world.given.is_none() && world.flying.is_empty(), "it waits for a minute");
+        if let Input::Changed(rules) = &input {
+            world.rules = rules.clone();
+        }
+        world.tell(input);
+        assert_eq!((world.stored.failing, world.stored.next_attempt), (None, None));
+        world.deliver(100);
+        assert_eq!(world.flying.len(), 1, "at once");
+        // The first pause of the schedule, and not the third one.
+        world.land(|_, _| again());
+        let next = world.session.next_attempt().unwrap();
+        assert!(next <= world.now.plus_millis(1_200), "{next} after {}", world.now);
+        world.finish(|_| false);
+    }
+}
+
+#[test]
+fn of_a_batch_of_many_keys_that_is_refused_only_the_key_that_is_refused_alone_is_parked() {
+    for lanes in [1, 4] {
+        let mut world = World::new(14, rules(10, Some(lanes)));
+        world.published.extend((1..=10).map(|offset| Event { offset, key: offset % 5 }));
+        world.deliver(100);
+        let bad = |events: &[Event]| events.iter().any(|event| event.offset == 3);
+        for _ in 0..20 {
+            world.land(
+                |events, _| {
+                    if bad(events) { Outcome::Refused { status: 400 } } else { Outcome::Taken }
+                },
+            );
+            world.deliver(100);
+        }
+        assert_eq!(world.parked, BTreeSet::from([3, 8]), "its key's part of the batch");
+        assert_eq!((world.open().count(), world.session.note().failing), (0, None));
+    }
+}
+
+#[test]
 fn one_that_failed_is_tried_after_the_server_was_down_before_it_is_disabled() {
     let disable_after = Duration::from_secs(24 * 3_600);
     let mut world = World::new(6, Rules { disable_after, ..rules(1, None) });

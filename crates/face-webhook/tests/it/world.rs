@@ -254,6 +254,13 @@ impl World {
         self.restart_after(async |_| {}).await
     }
 
+    /// The same with a clock of one's own.
+    pub(crate) async fn restart_at(self, clock: Arc<dyn Clock>) -> Self {
+        drop(self.stop);
+        self.task.await.unwrap();
+        open_at(clock, self.engine, self.desk, self.options).await
+    }
+
     /// The same, something being done with its hub once endpoints are served no more.
     pub(crate) async fn restart_after(self, does: impl AsyncFnOnce(Hub)) -> Self {
         drop(self.stop);

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::catalog::change;
-use crate::catalog::turn::{Change, in_turn};
+use crate::catalog::turn::{Change, in_turn, in_turn_then};
+use crate::hub::Inner;
 use crate::subscription::{self, Subscription, SubscriptionSettings};
 use crate::{CatalogError, Hub, Integration, Project, Stream, StreamSettings, webhook};
 
@@ -74,11 +75,13 @@ impl Hub {
         seen: Arc<Integration>,
         new: Integration,
     ) -> Change<Arc<Integration>> {
-        in_turn(&self.inner, |inner| async move {
+        let id = (seen.project.clone(), seen.id.clone());
+        let change = |inner: Arc<Inner>| async move {
             let now = inner.catalog.read().integration(&seen.project, &seen.id);
             still(now.as_ref(), &seen)?;
             change::update_integration(inner, new).await
-        })
+        };
+        in_turn_then(&self.inner, change, |inner| webhook::change::entitled(inner, id))
     }
 }
 

@@ -401,6 +401,8 @@ impl Queue {
         let at = self.feeds.binary_search_by_key(&feed, |feed| feed.key).ok();
         let stream = at.and_then(|at| self.feeds.get(at)).map(|feed| feed.stream.clone());
         let event = entry.view();
+        let hides = event.as_ref().is_some_and(|event| self.hides(event, now));
+        let hand = self.hands.get_mut(&key)?;
         let (Some(stream), Some(event), false) = (stream, event, entry.expires <= now) else {
             // Its stream is gone, or its time is over.
             hand.holds = hand.holds.saturating_sub(1);
@@ -409,6 +411,12 @@ impl Queue {
             self.bury(feed, entry, cause.into(), None);
             return None;
         };
+        if hides {
+            // It has come back since, or waits here since before.
+            hand.holds = hand.holds.saturating_sub(1);
+            self.done(feed, entry.offset);
+            return None;
+        }
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
         let offset = entry.offset;

@@ -22,7 +22,7 @@ use super::entry::Entry;
 use super::feed::{Feed, Loaded, Sieve};
 use super::hand::Hand;
 use super::writing::Pages;
-use super::{DeliveryOrder, SettleError, SubscriptionSettings};
+use super::{DeliveryOrder, EventView, SettleError, SubscriptionSettings};
 use crate::view::{COMPLIANCE, View};
 
 /// Something that is due at a time.
@@ -68,6 +68,8 @@ pub(crate) struct Queue {
     pub(crate) settings: Arc<SubscriptionSettings>,
     /// What the integration that it belongs to may see; the rest is passed over. `None`: everything.
     pub(crate) view: Option<Arc<View>>,
+    /// Whether events are in memory, or in consumers' hands, that were looked at with an older view.
+    pub(crate) is_outdated: bool,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) next_feed: u32,
     /// The feeds that have ready events, by when their first was taken.
@@ -395,6 +397,26 @@ impl Queue {
         self.feeds.iter_mut().for_each(empty);
         self.heads.clear();
         (self.ready, self.ready_bytes) = (0, 0);
+        self.is_outdated &= self.remembers_any();
+    }
+
+    /// Sets what may be seen. What comes back of what consumers hold is looked at again before it is
+    /// handed out.
+    pub(crate) fn show(&mut self, view: Option<Arc<View>>) {
+        self.view = view;
+        self.is_outdated = true;
+        self.unload_all();
+    }
+
+    /// Whether the event was looked at with an older view, and is not shown by the one there is now.
+    pub(crate) fn hides(&self, event: &EventView, now: Timestamp) -> bool {
+        let view = self.view.as_ref().filter(|_| self.is_outdated);
+        view.is_some_and(|view| !view.passes(event.meta(), event.line(), now))
+    }
+
+    /// Whether anything is known of events beside what is ready.
+    fn remembers_any(&self) -> bool {
+        !self.hands.is_empty() || self.feeds.iter().any(|feed| feed.apart.len() > 0)
     }
 
     /// Lets go of a feed's events; those that consumers hold are forgotten as they are settled.

@@ -137,6 +137,18 @@ pub(crate) async fn moved(inner: Arc<Inner>, id: WebhookId) {
     }
 }
 
+/// Tells the face that what an endpoint is entitled to may be other than it was: what it holds and has
+/// not sent is looked at again. As of [`moved`], one that does not hear it has stopped.
+pub(crate) async fn entitled(inner: Arc<Inner>, id: WebhookId) {
+    let one = inner.catalog.read().integration(&id.0, &id.1);
+    let Some(face) = inner.webhooks.get().cloned() else { return };
+    if one.is_some_and(|one| one.webhook.is_some())
+        && let Err(error) = face.changed(&id, false).await
+    {
+        tracing::debug!(project = %id.0, integration = %id.1, %error, "nobody was told that an integration was changed");
+    }
+}
+
 /// The stream of the events that an endpoint refused.
 pub(super) fn parked_name(id: &WebhookId) -> Changed<StreamName> {
     let name = StreamName::new(&format!("{PARKED}{}", id.1));

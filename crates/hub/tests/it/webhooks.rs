@@ -1,5 +1,7 @@
 //! Webhooks in the catalog: their places come and go with them, and show what may be shown.
 
+mod narrowed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
