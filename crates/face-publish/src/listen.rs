@@ -7,12 +7,13 @@
 //! nothing.
 //!
 //! The way of one request: the caller's reach, then room for the body ([`Door`]), the body
-//! ([`outflow_body`]), the draft ([`Draft::push_body`], splitting, checking and rendering in
-//! one pass), [`Hub::publish`], the answer ([`answer`]).
+//! ([`outflow_body`]), room for the draft ([`Hub::room_for`]), the draft ([`Draft::push_body`],
+//! splitting, checking and rendering in one pass), [`Hub::publish_within`], the answer ([`answer`]).
 //!
 //! Invariants: this is the hot path, so nothing is allocated for an event by itself: a batch is a
-//! body, a draft and an answer, each one buffer. Memory is bounded by the [`Door`] however many
-//! publish at once. No task computes for longer than it takes to render 1 MiB.
+//! body, a draft and an answer, each one buffer. Memory is bounded by the [`Door`] and by what may be on
+//! its way however many publish at once, for drafts are made when there is room for them. No task
+//! computes for longer than it takes to render 1 MiB.
 
 use std::sync::Arc;
 
@@ -41,9 +42,9 @@ use crate::answer;
 use crate::config::Limits;
 use crate::error::{Refusal, not_made};
 
-/// Bodies up to this size are rendered where they were read, which takes a few milliseconds;
-/// larger ones on a thread for such work, so that other connections are not kept waiting.
-const INLINE_BYTES: usize = 1 << 20;
+/// Bodies whose drafts are up to this size are rendered where they were read, which takes a few
+/// milliseconds; larger ones on a thread for such work, so that other connections are not kept waiting.
+const INLINE_BYTES: usize = 4 << 20;
 
 /// What the handler works on.
 #[derive(Debug)]
@@ -122,14 +123,19 @@ async fn take(
     let mut room = face.door.room(project, sent, encoding, limits.body_bytes).await?;
     let body = body.take().unwrap_or_default();
     let body = outflow_body::read_within(body, encoding, limits.body_bytes, &mut room).await?;
-    let draft = render(&face.hub, body, limits.events).await?;
-    let ids =
-        (!wanted.summary && draft.len() <= answer::MAX_LISTED).then(|| answer::Ids::of(&draft));
-    let receipt = face.hub.publish(&grant, &stream, draft).await.map_err(|error| {
+    let unpublished = |error| {
         // In a span made for it: publishes have none of their own ([`is_frequent`]).
         let span = id.map_or_else(Span::none, |id| tracing::info_span!("request", %id));
         span.in_scope(|| Refusal::from(error))
-    })?;
+    };
+    // Before the draft is made: of small events it is many times the body.
+    let most = Draft::most_bytes_of(&body, limits.events);
+    let draft_room = face.hub.room_for(&stream, most).await.map_err(unpublished)?;
+    let draft = render(&face.hub, body, most, limits.events).await?;
+    let ids =
+        (!wanted.summary && draft.len() <= answer::MAX_LISTED).then(|| answer::Ids::of(&draft));
+    let published = face.hub.publish_within(draft_room, &grant, &stream, draft).await;
+    let receipt = published.map_err(unpublished)?;
     drop(room);
     Ok(match ids {
         Some(ids) => answer::listed(&receipt, &ids),
@@ -186,8 +192,9 @@ fn wanted(uri: &Uri) -> Result<Wanted, Refusal> {
     read.map_err(|error| Refusal::new(ErrorCode::Malformed, error.body_text()))
 }
 
-async fn render(hub: &Hub, body: Bytes, max_events: usize) -> Result<Draft, Refusal> {
-    if body.len() <= INLINE_BYTES {
+/// `most`: how large the draft may get.
+async fn render(hub: &Hub, body: Bytes, most: usize, max_events: usize) -> Result<Draft, Refusal> {
+    if most <= INLINE_BYTES {
         return render_now(hub, &body, max_events);
     }
     let hub = hub.clone();

@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) changes: tokio::sync::Mutex<()>,
     /// The bytes that may be on their way to the disk.
     pub(crate) inflight: Arc<Semaphore>,
+    /// What each project may have of them by publishing.
+    pub(crate) shares: publish::Shares,
     /// The bytes that transactions may be reading for their commits: as many again.
     pub(crate) reading: Arc<Semaphore>,
     pub(crate) tails: Arc<Tails>,
@@ -167,6 +169,7 @@ impl Hub {
             clock,
             rng,
             inflight: Arc::new(Semaphore::new(options.room())),
+            shares: publish::Shares::new(options.room()),
             reading: Arc::new(Semaphore::new(options.room())),
             options,
             catalog: RwLock::new(catalog),
@@ -399,7 +402,7 @@ impl Hub {
         stream: &Stream,
         draft: Draft,
     ) -> Result<Receipt, PublishError> {
-        publish::publish(&self.inner, grant, stream, draft).await
+        publish::publish(&self.inner, grant, stream, draft, None).await
     }
 
     /// As [`Hub::publish`], to an ingest stream: for the face that is its way in, which has checked

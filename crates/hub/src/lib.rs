@@ -50,7 +50,7 @@ pub use keyed::{Entity, EntityType, EntityTypes};
 pub use landing::{LandingFailure, LandingFile, LandingPlace};
 pub use options::{DestinationDefaults, Options};
 pub use project::{Project, ProjectLimits};
-pub use publish::{Placed, Publishing, Receipt};
+pub use publish::{Placed, PublishRoom, Publishing, Receipt};
 pub use reach::Unreached;
 pub use selector::{Dialect, Properties, Selector, SelectorError};
 pub use session::{CloseReason, ReadEvent, ReadRequest, ReadSession, Start, Started};

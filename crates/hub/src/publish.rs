@@ -18,7 +18,6 @@ use std::sync::atomic::Ordering;
 
 use outflow_model::{Action, Draft, Grant, Offset, StreamId};
 use outflow_store::{Append, AppendError, Batch, Commit, Durability, Op};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::dedup::{Flight, Landing};
@@ -49,7 +48,8 @@ pub struct Receipt {
 /// is stored whether or not it is awaited.
 pub type Publishing = Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>;
 
-pub(crate) use admission::{admit, admit_reading, may_publish};
+pub use admission::PublishRoom;
+pub(crate) use admission::{Shares, admit, admit_reading, may_publish, room_for};
 pub(crate) use order::Order;
 use order::{consecutive, weed};
 pub(crate) use prepare::{last_taken, prepare};
@@ -60,9 +60,10 @@ pub(crate) async fn publish(
     grant: &Grant,
     stream: &Stream,
     draft: Draft,
+    room: Option<PublishRoom>,
 ) -> Result<Receipt, PublishError> {
     may_publish(grant, stream)?;
-    let sent = send(inner, stream, draft, None).await?;
+    let sent = send(inner, stream, draft, None, room).await?;
     sent.arrive().await
 }
 
@@ -77,7 +78,7 @@ pub(crate) async fn ingest(
     if stream.settings.ingest.is_none() {
         return Err(PublishError::NotFound);
     }
-    let sent = send(inner, stream, draft, None).await?;
+    let sent = send(inner, stream, draft, None, None).await?;
     sent.arrive().await
 }
 
@@ -90,7 +91,7 @@ pub(crate) async fn enqueue(
     durability: Option<Durability>,
 ) -> Result<Publishing, PublishError> {
     may_publish(grant, stream)?;
-    let sent = send(inner, stream, draft, durability).await?;
+    let sent = send(inner, stream, draft, durability, None).await?;
     Ok(Box::pin(sent.arrive()))
 }
 
@@ -103,12 +104,13 @@ struct Sent {
     metrics: Arc<Metrics>,
 }
 
-/// Gives the draft its offsets and queues it.
+/// Gives the draft its offsets and queues it, in `room` where that was asked for before.
 async fn send(
     inner: &Inner,
     stream: &Stream,
     mut draft: Draft,
     durability: Option<Durability>,
+    room: Option<PublishRoom>,
 ) -> Result<Sent, PublishError> {
     let (began, bytes) = (Instant::now(), draft.bytes());
     let (metrics, id) = (inner.metrics.clone(), stream.id);
@@ -117,14 +119,18 @@ async fn send(
         return Ok(Sent { placement, began, bytes, stream: id, metrics });
     }
     let keyed = KeyedDraft::read(inner, stream, &mut draft)?;
-    let mut permit = admit(inner, bytes).await?;
+    // What does not do is given back first: nobody waits for room with room in hand.
+    let mut room = match room.and_then(|room| room.fit(bytes)) {
+        Some(room) => room,
+        None => room_for(inner, stream, bytes).await?,
+    };
     let turn = match &keyed {
-        Some(keyed) => Some(keyed.gather(inner, stream, &mut permit).await?),
+        Some(keyed) => Some(keyed.gather(inner, stream, &mut room.room).await?),
         None => None,
     };
-    let (dedup, mut permit) = (dedup_of(stream, &draft), Some(permit));
+    let (dedup, mut room) = (dedup_of(stream, &draft), Some(room));
     let placement = loop {
-        match place(inner, stream, &mut draft, dedup, durability, keyed.as_ref(), &mut permit) {
+        match place(inner, stream, &mut draft, dedup, durability, keyed.as_ref(), &mut room) {
             Some(placement) => break placement?,
             None => prepare(inner, stream, dedup, keyed.as_ref()).await?,
         }
@@ -189,7 +195,7 @@ fn place(
     dedup: Option<Dedup>,
     durability: Option<Durability>,
     keyed: Option<&KeyedDraft>,
-    permit: &mut Option<OwnedSemaphorePermit>,
+    room: &mut Option<PublishRoom>,
 ) -> Option<Result<Placement, PublishError>> {
     let mut order = stream.lane.order.lock();
     let stamped = match stamp(inner, stream, &mut order, draft, dedup, keyed)? {
@@ -222,7 +228,7 @@ fn place(
         ops.push(Op::Append(append));
         ops.extend(senders);
         let batch = Batch { ops, durability, fence: None };
-        (trip.commit, trip.permit) = (Some(inner.engine.submit(batch)), permit.take());
+        (trip.commit, trip.room) = (Some(inner.engine.submit(batch)), room.take());
         drop(taken);
     }
     Some(Ok(Placement { receipt, trip, flights }))
@@ -298,7 +304,7 @@ pub(crate) fn stamp<'a>(
     let append = Append { stream: stream.id, first, count: count as u32, at: now, lines, metas };
     let landing = dedup.map(|_| order.window.depart(first, next));
     let lane = lane.clone();
-    let trip = Trip { lane, first, next, commit: None, landing, departure: None, permit: None };
+    let trip = Trip { lane, first, next, commit: None, landing, departure: None, room: None };
     let (append, trip) = (Some(append), Some(trip));
     Some(Ok(Stamped { receipt, append, senders, taken, trip, flights }))
 }
@@ -313,7 +319,7 @@ pub(crate) struct Trip {
     /// The states of entities that are stored with it.
     departure: Option<Departure>,
     /// Its share of the memory, given back at the end.
-    permit: Option<OwnedSemaphorePermit>,
+    room: Option<PublishRoom>,
 }
 
 impl Trip {
@@ -367,7 +373,7 @@ impl Drop for Trip {
             commit,
             landing,
             departure,
-            permit: self.permit.take(),
+            room: self.room.take(),
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(rest.finish());

@@ -1,12 +1,13 @@
 //! A named, ordered, durable log of events in a project.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
 use outflow_store::{Bounds, Durability, Engine, ReadError, Retention};
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Semaphore;
 
 use crate::Ingest;
 use crate::extraction::{FEED_KEPT, LOAD_STREAM};
@@ -139,6 +140,8 @@ pub(crate) struct Lane {
     /// Whether a session has met damaged events, so that those to come look out for them.
     pub(crate) damaged: AtomicBool,
     pub(crate) readers: AtomicUsize,
+    /// What its project may have on its way by publishing, once it was published to.
+    pub(crate) share: OnceLock<Arc<Semaphore>>,
     /// How it lands in files, if it does.
     pub(crate) landing: LandingLane,
 }
@@ -154,6 +157,7 @@ impl Lane {
             deleted: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
+            share: OnceLock::new(),
             landing: LandingLane::default(),
         })
     }

@@ -45,7 +45,7 @@ async fn one_event_ndjson_and_an_array_are_the_same_to_readers() {
     let stage = Stage::new().await;
     let one = stage.publish(r#"{"type":"CUSTOM","body":{"n":1.10}}"#).await;
     assert_eq!(one.status, 200, "{one:?}");
-    let lines = stage.publish("{\"body\":2}\n\n  {\"body\":3}\r\n{\"body\":\n4}").await;
+    let lines = stage.publish("{\"body\":2}\n\n  {\"body\":3}\r\n{\"body\":4}").await;
     let array = stage.publish(r#" [ {"body":5} , {"body":6} ] "#).await;
     assert_eq!((offsets(&lines).len(), offsets(&array).len()), (3, 2));
     let stored = stored(&stage).await;

@@ -110,6 +110,48 @@ async fn failures_say_whether_to_try_again_and_leave_gaps_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_project_publishes_holds_up_no_other() {
+    let options = Options { inflight_bytes: 16_000, ..Options::default() };
+    let world = world_with(options).await;
+    world.tenant("q").await;
+    world.publish(&[EVENT]).await;
+    let quiet = world.stream_of("q");
+    world.hub.publish(&publisher("q"), &quiet, world.draft(&[EVENT])).await.unwrap();
+    world.engine.hold();
+    // Of 5,000 and of 1,500 bytes: more than a project's share, and less.
+    let greedy: Vec<_> = [20, 6, 20, 6, 20, 6, 20, 6]
+        .map(|count| {
+            let (hub, stream) = (world.hub.clone(), world.stream());
+            let draft = world.draft(&vec![EVENT; count]);
+            tokio::spawn(async move { hub.publish(&publisher("p"), &stream, draft).await })
+        })
+        .into();
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let held = world.engine.held();
+    assert_eq!(held, 1, "a project has one large batch on its way, and then nothing else");
+    let room = world.hub.room_for(&quiet, 3_900);
+    let room = tokio::time::timeout(Duration::from_millis(1), room).await.unwrap().unwrap();
+    // What was asked for and is not needed is there for others, and what was not enough is more.
+    for (events, room) in [(1, room), (6, world.hub.room_for(&quiet, 1).await.unwrap())] {
+        let (hub, stream) = (world.hub.clone(), quiet.clone());
+        let draft = world.draft(&vec![EVENT; events]);
+        let held = world.engine.held();
+        let grant = publisher("q");
+        tokio::spawn(async move { hub.publish_within(room, &grant, &stream, draft).await });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(world.engine.held(), held + 1, "it waits for nobody");
+    }
+    world.engine.commit_all();
+    for one in greedy {
+        let _ = one.await.unwrap();
+        world.engine.commit_all();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn memory_for_waiting_batches_is_bounded() {
     let options = Options { inflight_bytes: 1_500, ..Options::default() };
     let world = world_with(options).await;

@@ -1,6 +1,8 @@
 //! Taking a whole publish body in: one event, NDJSON, or an array.
 //!
-//! Called by the faces that publish. Splitting and checking are one pass.
+//! Called by the faces that publish. Splitting and checking are one pass. Invariant: an event that is
+//! not alone and not in an array is on one line, so that a line that is cut short takes no part of the
+//! next for its own, and is the one that the error names.
 
 use std::ops::Range;
 
@@ -10,11 +12,25 @@ use crate::json::{Scanner, check_utf8, split};
 use crate::meta::META_BYTES;
 use crate::rng::SeededRng;
 
-/// What a line has beyond its event's text, about: the members that the server writes.
+/// What a line has beyond its event's text, at most: the members that the server writes.
 const ENVELOPE_BYTES: usize = 192;
 /// The lines of a body take up to this many times its own size before more room is made for them
 /// only as they come, and their sidecars as much again.
 const MAX_GROWTH: usize = 2;
+
+/// What is wrong with an event that goes on after the end of its line.
+const CUT_SHORT: &str =
+    "the line ends before the event does; of several events each must be on one line";
+
+/// Whether the first event of a body, whose line ends at `line_end` before it does itself, is the only
+/// one, written over several lines. It ends at `end`, or does not end.
+fn stands_alone(body: &[u8], line_end: usize, end: Option<usize>) -> bool {
+    match end {
+        Some(end) => body.get(end..).unwrap_or_default().trim_ascii().is_empty(),
+        // One that is written over several lines is indented.
+        None => body.get(line_end + 1) != Some(&b'{'),
+    }
+}
 
 /// What was wrong with one event of a body, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +49,19 @@ pub struct BodyError {
 }
 
 impl Draft {
-    /// Renders and appends every event of `body`: one JSON object, objects with white space or
-    /// nothing between them (NDJSON), or an array of objects. Gives how many there were, which is
-    /// 0 for a blank body or an empty array.
+    /// How large a draft can get by [`Draft::push_body`], at most: an event of two bytes becomes a
+    /// line and a sidecar of two hundred. Found without parsing, so events whose bodies are objects
+    /// count as several.
+    #[must_use]
+    pub fn most_bytes_of(body: &[u8], max_events: usize) -> usize {
+        // Every event begins with one.
+        let events = memchr::memchr_iter(b'{', body).count().min(max_events);
+        body.len().saturating_add(events.saturating_mul(ENVELOPE_BYTES + META_BYTES))
+    }
+
+    /// Renders and appends every event of `body`: one JSON object, objects on one line each with
+    /// white space or nothing between them (NDJSON), or an array of objects. Gives how many there
+    /// were, which is 0 for a blank body or an empty array.
     ///
     /// # Errors
     /// [`BodyError`] names event, line and byte; the draft is then as it was before: a batch is
@@ -76,17 +102,38 @@ impl Draft {
         self.lines.reserve(first + ENVELOPE_BYTES);
         let mut scanner = Scanner::new(body, 0);
         let mut steps = split::Steps::enter(&mut scanner);
+        let may_span = steps.in_array();
+        // Where the line ends on which the event begins, or one before it.
+        let mut line_end = 0;
         while steps.next(&mut scanner)? {
             let start = scanner.at();
             if self.len() - before >= max_events {
                 let reason = format!("more than {max_events} events in one request");
                 return Err(EventError { at: start, reason, too_large: true });
             }
-            envelope::push_next(self, &mut scanner, rules, rng).map_err(|mut error| {
-                // A fault of size is counted from the event's start, all others from the body's.
-                error.at += if error.too_large { start } else { 0 };
-                error
-            })?;
+            let mark = (self.lines.len(), self.len());
+            let pushed =
+                envelope::push_next(self, &mut scanner, rules, rng).map_err(|mut error| {
+                    // A fault of size is counted from the event's start, all others from the body's.
+                    error.at += if error.too_large { start } else { 0 };
+                    error
+                });
+            if !may_span {
+                if line_end <= start {
+                    let rest = body.get(start..).unwrap_or_default();
+                    line_end = memchr::memchr(b'\n', rest).map_or(body.len(), |len| start + len);
+                }
+                let end = pushed.as_ref().map_or_else(|error| error.at, |()| scanner.at());
+                let is_of_one_line = end <= line_end
+                    || pushed.as_ref().is_err_and(|error| error.too_large)
+                    || (mark.1 == before
+                        && stands_alone(body, line_end, pushed.is_ok().then_some(end)));
+                if !is_of_one_line {
+                    self.truncate(mark.0, mark.1);
+                    return Err(EventError::new(line_end, CUT_SHORT));
+                }
+            }
+            pushed?;
             if self.len() - before == 1 {
                 self.make_room(body.len(), start..scanner.at(), max_events);
             }

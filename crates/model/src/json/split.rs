@@ -25,6 +25,11 @@ impl Steps {
         Self { in_array, started: false, closed: false }
     }
 
+    /// Whether the values are in an array.
+    pub(crate) const fn in_array(&self) -> bool {
+        self.in_array
+    }
+
     /// Moves to where the next value starts; `false` at the end of the body.
     pub(crate) fn next(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, JsonError> {
         scanner.space();

@@ -133,6 +133,45 @@ fn times_are_held_to_the_rules() {
 }
 
 #[test]
+fn of_several_events_one_that_goes_on_after_its_line_is_refused_by_that_line() {
+    let refused = |body: &str| {
+        let mut draft = Draft::default();
+        let error = draft.push_body(body.as_bytes(), 9, &RULES, &rng()).unwrap_err();
+        assert!(draft.is_empty());
+        (error.index, error.line, error.at)
+    };
+    assert_eq!(refused("{\"type\":\"A\"}\n{\"type\":\n{\"type\":\"B\"}\n"), (1, 2, 21));
+    assert_eq!(refused("{\"type\":\n{\"type\":\"B\"}\n"), (0, 1, 8));
+    let swallows = "{\"type\":\"A\",\"body\":\n{\"type\":\"B\"}}\n{\"type\":\"C\"}";
+    assert_eq!(refused(swallows), (0, 1, 19));
+    assert_eq!(refused("{}\n\n {\"body\":\n1}\n"), (1, 3, 13));
+    // A fault on the line itself is told as such.
+    assert_eq!(refused("{}\n{\"id\":1,\n\"type\":\"A\"}\n"), (1, 2, 9));
+    // One alone may be written as it likes, and so may those of an array.
+    for body in ["\n{\n\"body\":\n{\"n\":1}}\n \n", "[\n{\n}]", "{} {}\r\n{}\r\n"] {
+        Draft::default().push_body(body.as_bytes(), 9, &RULES, &rng()).unwrap();
+    }
+    assert_eq!(refused("{\n  \"id\": 1\n}\n"), (0, 2, 10));
+}
+
+#[test]
+fn no_body_makes_a_larger_draft_than_is_foretold() {
+    let occurred = "{\"occurred\":\"2016-12-08T21:00:00Z\"}".repeat(9);
+    let named =
+        "{\"id\":\"i\",\"type\":\"T\",\"headers\":{\"a\":\"b\"},\"key\":\"k\",\"body\":[1]}\n"
+            .repeat(50);
+    let made = "{\"offset\":1,\"processed\":2}".repeat(50);
+    for body in
+        ["{}\n".repeat(1_000), occurred, named, made, "[{},{\"body\":\"\u{e9}\"}]".to_owned()]
+    {
+        let mut draft = Draft::default();
+        draft.push_body(body.as_bytes(), 1_000, &RULES, &rng()).unwrap();
+        let most = Draft::most_bytes_of(body.as_bytes(), 1_000);
+        assert!(draft.bytes() <= most, "{} of {most}: {body}", draft.bytes());
+    }
+}
+
+#[test]
 fn a_batch_is_taken_whole_or_not_at_all() {
     let mut draft = Draft::default();
     let rng = rng();
