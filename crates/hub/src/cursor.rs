@@ -56,6 +56,19 @@ impl Hub {
         list(self.inner(), stream, owner).await
     }
 
+    /// A named cursor, with the time at which it was set.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn cursor_and_time(
+        &self,
+        stream: &Stream,
+        owner: Option<&IntegrationId>,
+        name: &str,
+    ) -> Result<Option<Cursor>, CatalogError> {
+        get(self.inner(), stream, owner, name).await
+    }
+
     /// Sets a named cursor, forwards or backwards; made when it is not there.
     ///
     /// # Errors

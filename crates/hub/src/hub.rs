@@ -61,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) shares: publish::Shares,
     /// The bytes that transactions may be reading for their commits: as many again.
     pub(crate) reading: Arc<Semaphore>,
+    /// Who may look at events aside.
+    pub(crate) looks: Arc<Semaphore>,
     pub(crate) tails: Arc<Tails>,
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
@@ -171,6 +173,7 @@ impl Hub {
             inflight: Arc::new(Semaphore::new(options.room())),
             shares: publish::Shares::new(options.room()),
             reading: Arc::new(Semaphore::new(options.room())),
+            looks: crate::aside::turns(),
             options,
             catalog: RwLock::new(catalog),
             changes: tokio::sync::Mutex::default(),

@@ -7,6 +7,7 @@
 //! is committed. No reader holds memory that grows with its slowness. A tenant sees nothing of
 //! another.
 
+mod aside;
 mod catalog;
 pub mod cursor;
 mod dedup;

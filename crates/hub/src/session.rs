@@ -6,7 +6,8 @@
 //! there is, and back when it falls out of the tail's ring.
 //!
 //! Invariants: events come in order, none is left out that the view shows; what is held is at most
-//! one chunk, and nothing when idle; a call of `next` that is dropped loses nothing.
+//! one chunk, and nothing when idle; a call of `next` that is dropped loses nothing; a filter that costs
+//! much holds up no other session and no heartbeat.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,6 +21,7 @@ use outflow_store::{Block, EngineFuture, Read, ReadError};
 use tokio::time::{Instant, Sleep};
 
 use crate::Stream;
+use crate::aside::{Look, Seen, Sight};
 use crate::drain::Signal;
 use crate::hub::Inner;
 use crate::limits::Slot;
@@ -129,7 +131,7 @@ pub(crate) struct Opening {
 pub struct ReadSession {
     inner: Arc<Inner>,
     stream: Arc<Stream>,
-    view: View,
+    view: Arc<View>,
     started: Started,
     from_earliest: bool,
     id: u64,
@@ -138,6 +140,8 @@ pub struct ReadSession {
     queue: VecDeque<Arc<Block>>,
     /// The read under way, kept over calls of `next` that are dropped.
     reading: Option<EngineFuture<'static, Result<Read, ReadError>>>,
+    /// The look under way at events that cost much, kept likewise.
+    look: Option<Look>,
     /// The place at the tail, when live.
     seat: Option<Seat>,
     /// Where to look next.
@@ -182,13 +186,14 @@ impl ReadSession {
         Self {
             inner,
             stream,
-            view,
+            view: Arc::new(view),
             started,
             from_earliest,
             id,
             signal,
             queue: VecDeque::new(),
             reading: None,
+            look: None,
             seat: None,
             place: started.from,
             reached: (started.from, false),
@@ -243,8 +248,11 @@ impl ReadSession {
 
     /// What there is at the place, if the view shows it.
     async fn find(&mut self) -> Option<Arc<Block>> {
+        if self.look.is_some() {
+            return self.look_on().await;
+        }
         match self.queue.pop_front() {
-            Some(block) => self.look_at(&block),
+            Some(block) => self.look_at(&block, block.last.next()).await,
             None if self.seat.is_some() => self.follow().await,
             None => self.catch_up().await,
         }
@@ -295,25 +303,61 @@ impl ReadSession {
         self.id
     }
 
-    /// What the view shows of a block, from the session's place on.
-    fn look_at(&mut self, block: &Arc<Block>) -> Option<Arc<Block>> {
+    /// What the view shows of a block, from the session's place on; `next` is where to look next.
+    async fn look_at(&mut self, block: &Arc<Block>, next: Offset) -> Option<Arc<Block>> {
         if block.last < self.place {
+            self.place = self.place.max(next);
             return None;
         }
-        let seen = if block.first < self.place {
+        let cut = if block.first < self.place {
             block.tail_from(self.place).map(|cut| cut.map(Arc::new))
         } else {
             Ok(Some(block.clone()))
         };
+        match cut {
+            Ok(Some(cut)) => self.look(Sight::Block(cut), next).await,
+            Ok(None) => self.looked(Ok(None), next, false),
+            Err(error) => self.looked(Err(error), next, false),
+        }
+    }
+
+    /// What the view shows: at once, or when it was looked at aside.
+    async fn look(&mut self, sight: Sight, next: Offset) -> Option<Arc<Block>> {
         let now = self.inner.clock.now();
-        let seen = seen.and_then(|cut| cut.map_or(Ok(None), |cut| self.view.apply(&cut, now)));
+        if sight.is_costly(&self.view) {
+            self.look = Some(Look::new(&self.inner.looks, &self.view, sight, next, now));
+            return self.look_on().await;
+        }
+        let seen = sight.seen_by(&self.view, now);
+        self.looked(seen, next, matches!(sight, Sight::Round(_)))
+    }
+
+    /// Waits for the look under way, while heartbeats go on.
+    async fn look_on(&mut self) -> Option<Arc<Block>> {
+        let look = self.look.as_mut()?;
+        let seen = tokio::select! {
+            biased;
+            () = self.signal.closed() => return None,
+            seen = &mut look.seen => seen,
+            () = until(&mut self.timer, self.deadline) => return None,
+        };
+        let (next, is_live) = (look.next, look.is_live);
+        self.look = None;
+        self.looked(seen, next, is_live)
+    }
+
+    fn looked(&mut self, seen: Seen, next: Offset, is_live: bool) -> Option<Arc<Block>> {
         match seen {
             Ok(seen) => {
-                self.place = block.last.next();
+                self.place = next;
                 seen
             }
+            Err(_) if is_live => {
+                self.seat = None;
+                None
+            }
             Err(error) => {
-                self.damaged(&error.to_string(), block.last.next());
+                self.damaged(&error.to_string(), next);
                 None
             }
         }
@@ -363,17 +407,11 @@ impl ReadSession {
             Found::Round(round) => {
                 if round.block.first < self.place {
                     // Joined in the middle of a round: this once, a piece of its own.
-                    let seen = self.look_at(&round.block);
-                    self.place = self.place.max(round.next);
-                    return seen;
+                    let next = round.next.max(round.block.last.next());
+                    return self.look_at(&round.block, next).await;
                 }
-                let seen = round.seen_by(&self.view, self.inner.clock.now());
-                if seen.is_ok() {
-                    self.place = round.next;
-                } else {
-                    self.seat = None;
-                }
-                seen.ok().flatten()
+                let next = round.next;
+                self.look(Sight::Round(round), next).await
             }
             Found::Behind => {
                 self.seat = None;
@@ -429,6 +467,7 @@ impl ReadSession {
     fn let_go(&mut self) {
         self.queue = VecDeque::new();
         (self.held, self.reading, self.seat) = (None, None, None);
+        self.look = None;
     }
 }
 

@@ -156,6 +156,12 @@ impl View {
         id_hash(&bytes)
     }
 
+    /// About how long it takes to look at so many bytes of events: each may be read for each of the
+    /// filter's questions.
+    pub(crate) fn cost(&self, bytes: usize) -> usize {
+        if self.has_filter { bytes.saturating_mul(self.filter.questions()) } else { 0 }
+    }
+
     /// Whether it shows everything.
     pub(crate) const fn is_all(&self) -> bool {
         let no_types = self.hidden.is_empty() && self.shown.is_none() && self.only.is_none();

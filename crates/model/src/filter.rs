@@ -46,6 +46,7 @@ pub struct FilterError {
 #[derive(Debug, Clone)]
 pub struct Filter {
     clauses: Vec<Clause>,
+    questions: usize,
     fingerprint: u128,
 }
 
@@ -59,7 +60,7 @@ impl Filter {
     /// The filter that passes every event.
     #[must_use]
     pub fn all() -> Self {
-        Self { clauses: vec![Clause::default()], fingerprint: 0 }
+        Self { clauses: vec![Clause::default()], questions: 1, fingerprint: 0 }
     }
 
     /// Compiles the JSON text of a request's `filters` member: an array of filter objects or one
@@ -95,8 +96,9 @@ impl Filter {
             return Err(place.error(format!("longer than {MAX_BYTES} bytes")));
         }
         let value = json::check(text, MAX_DEPTH).map_err(|error| place.json_error(&error))?;
-        let clauses = Compiler::new(dialect).clauses(value, &place)?;
-        let mut filter = Self { clauses, fingerprint: 0 };
+        let mut compiler = Compiler::new(dialect);
+        let clauses = compiler.clauses(value, &place)?;
+        let mut filter = Self { clauses, questions: compiler.questions(), fingerprint: 0 };
         if !filter.is_all() {
             filter.fingerprint = fingerprint(value.text());
         }
@@ -121,6 +123,12 @@ impl Filter {
     #[must_use]
     pub const fn fingerprint(&self) -> u128 {
         self.fingerprint
+    }
+
+    /// How often it may read an event, at most: once for each of its entries and matchers.
+    #[must_use]
+    pub const fn questions(&self) -> usize {
+        self.questions
     }
 
     /// The upper-case types it names explicitly, over all filter objects.

@@ -21,6 +21,7 @@ use super::place::Place;
 use super::properties::Candidate;
 use super::{EventView, headers};
 use crate::Stream;
+use crate::aside;
 use crate::selector::Selector;
 use crate::view::View;
 
@@ -121,7 +122,8 @@ impl Feed {
             return Ok(());
         }
         for block in &read.blocks {
-            self.take_block(block, from, sieve, found)
+            let cost = sieve.view.map_or(0, |view| view.cost(block.plain_len()));
+            aside::in_place(cost, || self.take_block(block, from, sieve, found))
                 .map_err(|error| (error, block.last.next()))?;
         }
         if read.next > self.loaded {

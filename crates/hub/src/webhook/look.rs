@@ -14,7 +14,8 @@ use super::{WebhookId, view};
 use crate::catalog::change::unavailable;
 use crate::hub::Inner;
 use crate::subscription::{EventView, headers};
-use crate::{CatalogError, Stream};
+use crate::view::View;
+use crate::{CatalogError, Stream, aside};
 
 /// The most events that are looked up by their offsets: as many as go into a message.
 pub(super) const MAX_EVENTS: usize = 100;
@@ -98,7 +99,11 @@ pub(super) async fn events(
             last = next;
         }
         let take = |event: EventView| {
-            if shown.as_ref().is_none_or(|view| view.passes(event.meta(), event.line(), now)) {
+            let shows = |view: &Arc<View>| {
+                let cost = view.cost(event.line().len());
+                aside::in_place(cost, || view.passes(event.meta(), event.line(), now))
+            };
+            if shown.as_ref().is_none_or(shows) {
                 found.insert(event.offset(), event);
             }
             ControlFlow::<()>::Continue(())

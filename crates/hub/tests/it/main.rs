@@ -13,6 +13,7 @@ mod burying;
 mod catalog;
 mod choosing;
 mod client_ids;
+mod costly;
 mod crowded;
 mod dedup;
 mod destinations;

@@ -45,6 +45,11 @@ impl Compiler {
         Self { dialect, items: 0, matchers: 0 }
     }
 
+    /// How many entries and matchers there were, and one for the filter itself.
+    pub(super) const fn questions(&self) -> usize {
+        1 + self.items + self.matchers
+    }
+
     /// The clauses of a whole `filters` member.
     pub(super) fn clauses(
         &mut self,

@@ -1,0 +1,112 @@
+//! Looking at events aside: on threads for such work, where a filter costs much.
+//!
+//! Used by `session`, and by subscriptions, which look while they hold their queue and so do it in place.
+//! A filter may ask hundreds of questions of an event of a mebibyte, which takes
+//! seconds: on the threads where connections are served all others would wait for it.
+//!
+//! Invariants: at most half of the processors look aside at once, whoever asks; what is given up while
+//! it waits for its turn is never begun.
+
+use std::num::NonZero;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use outflow_model::{Offset, Timestamp};
+use outflow_store::{Block, BlockError};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
+
+use crate::tail::Round;
+use crate::view::View;
+
+/// Up to this cost ([`View::cost`]) events are looked at where they are sent: a few milliseconds.
+const INLINE_COST: usize = 512 << 10;
+
+/// What a view shows of a block.
+pub(crate) type Seen = Result<Option<Arc<Block>>, BlockError>;
+
+/// What is looked at.
+pub(crate) enum Sight {
+    /// A block of the session's own.
+    Block(Arc<Block>),
+    /// One that readers with the same view share.
+    Round(Arc<Round>),
+}
+
+impl Sight {
+    fn block(&self) -> &Arc<Block> {
+        match self {
+            Self::Block(block) => block,
+            Self::Round(round) => &round.block,
+        }
+    }
+
+    /// What `view` shows of it.
+    pub(crate) fn seen_by(&self, view: &View, now: Timestamp) -> Seen {
+        match self {
+            Self::Block(block) => view.apply(block, now),
+            Self::Round(round) => round.seen_by(view, now),
+        }
+    }
+
+    /// Whether that costs too much to be found where it is sent.
+    pub(crate) fn is_costly(&self, view: &View) -> bool {
+        view.cost(self.block().plain_len()) > INLINE_COST
+    }
+}
+
+/// Does what costs so much while others who are served by this thread go to another one.
+pub(crate) fn in_place<T>(cost: usize, look: impl FnOnce() -> T) -> T {
+    let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    if cost > INLINE_COST && matches!(runtime, Ok(RuntimeFlavor::MultiThread)) {
+        tokio::task::block_in_place(look)
+    } else {
+        look()
+    }
+}
+
+/// A look under way.
+pub(crate) struct Look {
+    /// Resolves when it was taken.
+    pub(crate) seen: Pin<Box<dyn Future<Output = Seen> + Send>>,
+    /// Where to look next.
+    pub(crate) next: Offset,
+    /// Whether it is at a round of the tail's.
+    pub(crate) is_live: bool,
+}
+
+/// The turns to look aside.
+pub(crate) fn turns() -> Arc<Semaphore> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Arc::new(Semaphore::new((processors / 2).max(1)))
+}
+
+impl Look {
+    /// Takes a look when its turn comes.
+    pub(crate) fn new(
+        turns: &Arc<Semaphore>,
+        view: &Arc<View>,
+        sight: Sight,
+        next: Offset,
+        now: Timestamp,
+    ) -> Self {
+        let (turns, view) = (turns.clone(), view.clone());
+        let is_live = matches!(sight, Sight::Round(_));
+        let seen = async move {
+            let Ok(turn) = turns.acquire_owned().await else { return Ok(None) };
+            let look = move || {
+                let _turn = turn;
+                sight.seen_by(&view, now)
+            };
+            match tokio::task::spawn_blocking(look).await {
+                Ok(seen) => seen,
+                Err(failed) => match failed.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime is going away, and so is the session.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        };
+        Self { seen: Box::pin(seen), next, is_live }
+    }
+}
