@@ -1,11 +1,14 @@
 //! Commands against a stub of the server.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use axum::Router;
+use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::routing::{get, patch, post, put};
 use clap::{CommandFactory, Parser};
+use outflow_model::Filter;
 
 use crate::arguments::Line;
 
@@ -237,5 +240,44 @@ async fn a_webhook_that_is_there_keeps_the_settings_that_are_not_given() {
         assert_eq!(run(&server, &line).await, ExitCode::SUCCESS, "{options}");
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(parse(&told.recv().unwrap()), parse(expected), "{options}");
+    }
+}
+
+/// The words of a line as a shell takes them: what is between apostrophes is one.
+fn shell_words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[tokio::test]
+async fn the_filters_of_the_examples_of_tail_are_taken_by_the_server() {
+    // Does with the filter what the server does, and then says that there is no such stream.
+    let answer = |Query(query): Query<HashMap<String, String>>| async move {
+        let read = query.get("filters").map(|text| Filter::parse_any_types(text.as_bytes()));
+        match read {
+            Some(Err(error)) => (StatusCode::BAD_REQUEST, error.to_string()),
+            _ => (StatusCode::NOT_FOUND, String::new()),
+        }
+    };
+    let server = serve(Router::new().fallback(answer)).await;
+    let mut line = Line::command();
+    let help = line.find_subcommand_mut("tail").unwrap().render_long_help().to_string();
+    let examples: Vec<_> = help
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("outflow tail") && line.contains("--filter"))
+        .collect();
+    assert!(!examples.is_empty(), "{help}");
+    for example in examples {
+        let mut words = shell_words(example);
+        let more = ["--server", &server, "--project", "acme", "--data-dir", "/nowhere"];
+        words.extend(more.map(str::to_owned));
+        let line = Line::try_parse_from(words).unwrap();
+        let code = outflow_cli::run(line.command, Line::command()).await;
+        assert_eq!(code, ExitCode::from(4), "{example}");
     }
 }
