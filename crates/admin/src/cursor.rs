@@ -38,6 +38,14 @@ pub(crate) struct CursorInput {
     offset: String,
 }
 
+fn view(cursor: &Cursor) -> CursorView {
+    CursorView {
+        name: cursor.name.clone(),
+        offset: cursor.offset.to_string(),
+        updated: Some(cursor.updated.to_string()),
+    }
+}
+
 fn missing() -> Refused {
     Refused::missing("cursor")
 }
@@ -60,12 +68,7 @@ pub(crate) async fn list(
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
     let page = PageQuery::of(&uri)?;
     let cursors = admin.hub().cursors(&stream, caller.grant.integration.as_ref()).await?;
-    let show = |cursor: &Cursor| CursorView {
-        name: cursor.name.clone(),
-        offset: cursor.offset.to_string(),
-        updated: Some(cursor.updated.to_string()),
-    };
-    Ok(Json(page.cut(cursors, |cursor| cursor.name.as_str(), show)))
+    Ok(Json(page.cut(cursors, |cursor| cursor.name.as_str(), view)))
 }
 
 /// Show a cursor.
@@ -80,12 +83,9 @@ pub(crate) async fn show(
     let stream =
         admin.stream(&caller.grant, &caller.path.project, &caller.path.stream, Action::Read)?;
     let name = cursor_name(&caller.path.last)?;
-    let offset = admin
-        .hub()
-        .cursor(&stream, caller.grant.integration.as_ref(), name)
-        .await?
-        .ok_or_else(missing)?;
-    Ok(Json(CursorView { name: name.to_owned(), offset: offset.to_string(), updated: None }))
+    let owner = caller.grant.integration.as_ref();
+    let cursor = admin.hub().cursor_and_time(&stream, owner, name).await?.ok_or_else(missing)?;
+    Ok(Json(view(&cursor)))
 }
 
 /// Put a cursor at an offset; it is made if there is none.
@@ -105,8 +105,11 @@ pub(crate) async fn put(
     let offset = is_number.then(|| digits.parse().ok()).flatten().map(Offset::new);
     let offset =
         offset.ok_or_else(|| Refused::member("/offset", "it is not an offset: decimal digits"))?;
-    admin.hub().set_cursor(&stream, input.caller.grant.integration.as_ref(), name, offset).await?;
-    Ok(Json(CursorView { name: name.to_owned(), offset: offset.to_string(), updated: None }))
+    let owner = input.caller.grant.integration.as_ref();
+    admin.hub().set_cursor(&stream, owner, name, offset).await?;
+    // Somebody may have removed it or put it elsewhere meanwhile.
+    let cursor = admin.hub().cursor_and_time(&stream, owner, name).await?.ok_or_else(missing)?;
+    Ok(Json(view(&cursor)))
 }
 
 /// Remove a cursor.

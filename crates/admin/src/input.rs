@@ -56,6 +56,10 @@ impl<T> FromRequest<Admin> for Input<T> {
         )
         .await?;
         let encoding = Encoding::of(&parts.headers)?;
+        if let Err(error) = outflow_body::check_announced(&body, encoding, MAX_BODY_BYTES) {
+            outflow_body::discard_unread(&parts.headers, Some(body)).await;
+            return Err(error.into());
+        }
         // An operator's is that of none.
         let project = caller.grant.project.as_ref().map_or("", ProjectId::as_str);
         let mut room = admin.room(project);
@@ -67,7 +71,7 @@ impl<T> FromRequest<Admin> for Input<T> {
 fn unreadable(pointer: &str, error: &serde_json::Error) -> Refused {
     let text = error.to_string();
     // serde_json ends its messages with the place, which is said separately here.
-    let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    let reason = plain(text.split(" at line ").next().unwrap_or(&text));
     if error.is_data() {
         return Refused::member(pointer, reason);
     }
@@ -77,6 +81,15 @@ fn unreadable(pointer: &str, error: &serde_json::Error) -> Refused {
         format!("the body is not JSON: {reason} (line {line}, column {column})"),
     )
     .place(json!({ "line": line, "column": column, "detail": reason }))
+}
+
+/// What the parser says, without the names of our types, which tell a caller nothing.
+fn plain(reason: &str) -> String {
+    match reason.split_once("expected struct ").or_else(|| reason.split_once("expected enum ")) {
+        Some((found, _)) => format!("{found}expected an object"),
+        None if reason.starts_with("EOF while parsing") => "it ends too early".to_owned(),
+        None => reason.to_owned(),
+    }
 }
 
 fn pointer(path: &Path) -> String {
@@ -90,7 +103,12 @@ fn pointer(path: &Path) -> String {
 /// Reads the query of a request.
 pub(crate) fn query<T: DeserializeOwned>(uri: &http::Uri) -> Result<T, Refused> {
     let read = Query::try_from_uri(uri).map(|Query(value)| value);
-    read.map_err(|error| Refused::new(outflow_model::ErrorCode::Malformed, error.body_text()))
+    read.map_err(|error| {
+        let text = error.body_text();
+        // axum begins with what its own code was doing.
+        let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Refused::new(outflow_model::ErrorCode::Malformed, format!("the query: {reason}"))
+    })
 }
 
 /// Reads a member that may be absent (`None`), null (`Some(None)`) or a value.

@@ -85,7 +85,11 @@ pub fn airship(
         }
         Authorization::Basic { user, password } => {
             // On the compliance route the header is required as well; elsewhere Basic suffices.
-            if app_key.map_or(route == Route::General, |key| key != user) {
+            if route == Route::General && app_key.is_none() {
+                let detail = "the header X-UA-Appkey is missing";
+                return Err(Refusal::new(ErrorCode::Unauthenticated, detail));
+            }
+            if app_key.is_some_and(|key| key != user) {
                 return Err(Refusal::unauthenticated());
             }
             let presented = Presented::Basic { user: &user, password: &password };

@@ -7,10 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT, VARY};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT, VARY, WWW_AUTHENTICATE,
+};
 use http::request::Parts;
 use outflow_auth::Auth;
 use outflow_body::{Door, Encoding};
@@ -112,6 +114,11 @@ async fn airship(face: &Face, route: Route, request: Request) -> Response {
             }
             outflow_body::discard_unread(&parts.headers, body).await;
             let mut response = refusal.airship(&operation);
+            if route == Route::General && response.status() == StatusCode::UNAUTHORIZED {
+                // The only scheme that it takes.
+                let scheme = HeaderValue::from_static("Basic realm=\"events\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            }
             if refusal.code == ErrorCode::ShuttingDown {
                 send_elsewhere(face, &parts, &mut response).await;
             }
@@ -160,9 +167,12 @@ async fn open_airship(
         )
     })?;
     let encoding = Encoding::of(&parts.headers)?;
-    let body = body.take().unwrap_or_default();
     let (limit, mut room) =
         (face.options.max_request_bytes, face.door.growing(project.id.as_str()));
+    if let Some(body) = body {
+        outflow_body::check_announced(body, encoding, limit)?;
+    }
+    let body = body.take().unwrap_or_default();
     let bytes = outflow_body::read_within(body, encoding, limit, &mut room).await?;
     let wanted = Wanted::read(&request::Body::read(&bytes)?, route)?;
     drop((bytes, room));
@@ -278,7 +288,7 @@ async fn generic(
         let wanted = GenericWanted::read(pairs)?;
         let headers = &parts.headers;
         let grant = authenticate::bearer(headers, &face.auth).ok_or_else(|| {
-            Refusal::new(ErrorCode::Unauthenticated, "a bearer token is required")
+            Refusal::new(ErrorCode::Unauthenticated, "a valid bearer token is needed")
         })?;
         open_generic(&face, &grant, headers, (&project, &stream), wanted, peer).await
     };
@@ -286,7 +296,11 @@ async fn generic(
         Ok(response) => response,
         Err(refusal) => {
             face.metrics.refused.get_or_create(&[("code", refusal.status().1)]).inc();
-            Problem::new(refusal.code, refusal.detail).into_response()
+            let mut problem = Problem::new(refusal.code, refusal.detail);
+            if let Some(id) = parts.extensions.get::<RequestId>() {
+                problem = problem.with("request_id", id.as_str());
+            }
+            problem.into_response()
         }
     }
 }

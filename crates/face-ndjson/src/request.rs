@@ -76,6 +76,10 @@ fn members(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Refusal> {
     match serde_json::from_str::<Members<'_>>(text) {
         Ok(members) => Ok(members.0),
         Err(error) if error.is_eof() => Err(cut_short(bytes)),
+        // Another value than an object.
+        Err(error) if error.is_data() && !text.trim_start().starts_with('{') => {
+            Err(Refusal::malformed("the body must be a JSON object"))
+        }
         Err(error) => {
             let at = byte_of(text, error.line(), error.column());
             let reason = error.to_string();
@@ -187,11 +191,9 @@ mod tests {
         assert_eq!(fault("{\"start\""), "the body is not valid JSON at byte 8: it ends too early");
         assert_eq!(fault("{\"from\":1}"), "unknown attribute `from`");
         assert_eq!(fault("{\"start\":1,\"start\":2}"), "attribute `start` comes twice");
-        assert!(
-            fault("[]").starts_with("the body is not valid JSON at byte 0: invalid type: sequence"),
-            "{}",
-            fault("[]")
-        );
+        for other in ["[]", "null", "\"x\"", " 7"] {
+            assert_eq!(fault(other), "the body must be a JSON object", "{other}");
+        }
         assert!(fault("{} {}").contains("at byte 3: trailing characters"), "{}", fault("{} {}"));
         let bad = Body::read(b"{\"start\":\"\xff\"}").unwrap_err().detail;
         assert_eq!(bad, "the body is not valid UTF-8 at byte 10");

@@ -4,7 +4,7 @@
 //! is no longer kept (reference 1.2 and 1.3).
 
 use axum::response::{IntoResponse, Response};
-use outflow_face::Problem;
+use outflow_face::{Problem, RequestId};
 use outflow_hub::{CatalogError, ReadError};
 use outflow_model::ErrorCode;
 
@@ -52,9 +52,15 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        Problem::new(self.code, self.detail).into_response()
+impl Refusal {
+    /// The answer to the request called `id`.
+    #[must_use]
+    pub fn answer(self, id: Option<&RequestId>) -> Response {
+        let problem = Problem::new(self.code, self.detail);
+        match id {
+            Some(id) => problem.with("request_id", id.as_str()).into_response(),
+            None => problem.into_response(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use outflow_auth::Auth;
-use outflow_face::{Peer, problem};
+use outflow_face::{Peer, RequestId, problem};
 use outflow_hub::{Hub, ReadRequest, Start, Started, Stream};
 use outflow_model::{Action, ErrorCode, Filter, Grant, Offset, ProjectId, StreamName};
 use prometheus_client::registry::Registry;
@@ -128,7 +128,7 @@ async fn answer(
                 reason = refusal.detail,
                 "request refused"
             );
-            refusal.into_response()
+            refusal.answer(parts.extensions.get::<RequestId>())
         }
     };
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
