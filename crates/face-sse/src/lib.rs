@@ -15,6 +15,9 @@
 //!
 //! Called by `server`; calls `hub`, `auth`, `face` and `model`.
 //!
+//! A draining server does not refuse: it answers with a stream that has heartbeats only and ends when
+//! the server does ([`held`]).
+//!
 //! Invariants: over HTTP/1 a body is not framed in chunks and ends with its connection: a client
 //! that takes chunks for text (`sseclient`) meets none, so that neither a proxy's way of cutting them
 //! nor the last one's lines are anything to it. A stream ends between two events. It is never
@@ -32,6 +35,7 @@
 pub mod authenticate;
 pub mod config;
 pub mod error;
+mod held;
 pub mod listen;
 pub mod metrics;
 pub mod session;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -15,14 +16,15 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use outflow_auth::Auth;
-use outflow_face::{Peer, RequestId, problem};
-use outflow_hub::{Hub, ReadRequest, Start, Started, Stream};
+use outflow_face::{Drain, Peer, RequestId, problem};
+use outflow_hub::{Hub, ReadError, ReadRequest, Start, Started, Stream};
 use outflow_model::{Action, ErrorCode, Filter, Grant, Offset, ProjectId, StreamName};
 use prometheus_client::registry::Registry;
 
 use crate::authenticate;
 use crate::config::{Expired, Options};
 use crate::error::Refusal;
+use crate::held;
 use crate::metrics::Metrics;
 use crate::session::{self, Manner, Session};
 use crate::translate::{self, Place, Wanted};
@@ -41,6 +43,7 @@ struct Face {
     hub: Hub,
     auth: Auth,
     options: Options,
+    drain: Drain,
     metrics: Metrics,
 }
 
@@ -51,10 +54,17 @@ enum Feed {
     Stream(String),
 }
 
-/// The routes of this face. Puts its metrics into `registry`.
-pub fn router(hub: Hub, auth: Auth, options: Options, registry: &mut Registry) -> Router {
+/// The routes of this face. Puts its metrics into `registry`. While `drain` is under way, who asks
+/// for a feed is held.
+pub fn router(
+    hub: Hub,
+    auth: Auth,
+    options: Options,
+    drain: Drain,
+    registry: &mut Registry,
+) -> Router {
     let metrics = Metrics::register(registry);
-    let face = Arc::new(Face { hub, auth, options, metrics });
+    let face = Arc::new(Face { hub, auth, options, drain, metrics });
     Router::new()
         .route("/v1/projects/{project}/feed/changes", get(changes).options(preflight))
         .route("/v1/projects/{project}/feed/load", get(load).options(preflight))
@@ -159,7 +169,18 @@ async fn open(
     let (stream, form, word) = find(face, &grant, &project, feed, &wanted)?;
     let place = place(headers, wanted.place);
     let (start, opening) = begin(face, &stream, &form, place)?;
-    let read = face.hub.open_read(&grant, request(face, &stream, start, peer)).await?;
+    let read = match face.hub.open_read(&grant, request(face, &stream, start, peer)).await {
+        Err(ReadError::ShuttingDown) => {
+            face.metrics.held.inc();
+            tracing::info!(
+                project = %stream.project, stream = %stream.name, credential = %grant.credential,
+                feed = word, "held until the server is gone"
+            );
+            let body = held::body(face.drain.clone(), face.options.heartbeat);
+            return Ok(event_stream(body, parts.version));
+        }
+        read => read?,
+    };
     let started = read.start();
     let missed = missed(face, &stream, &form, start, started).await?;
     let opening = began(face, started, missed, opening)?;
@@ -176,15 +197,19 @@ async fn open(
         opening,
     };
     let session = Session::new(face.hub.clone(), stream, face.metrics.clone(), manner);
-    let mut response = Response::new(session::body(read, session));
-    if parts.version <= Version::HTTP_11 {
+    Ok(event_stream(session::body(read, session), parts.version))
+}
+
+fn event_stream(body: Body, version: Version) -> Response {
+    let mut response = Response::new(body);
+    if version <= Version::HTTP_11 {
         unframed(&mut response);
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 /// Ends the body with the connection instead of framing it in chunks. PyPI's `sseclient` reads the

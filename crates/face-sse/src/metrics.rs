@@ -15,6 +15,8 @@ pub struct Metrics {
     pub open: Family<Label, Gauge>,
     /// Streams ended, by reason.
     pub ended: Family<Label, Counter>,
+    /// Streams that a draining server held without a feed.
+    pub held: Counter,
     /// Requests refused, by code.
     pub refused: Family<Label, Counter>,
     /// Events sent.
@@ -32,6 +34,8 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("sse");
         registry.register("streams_open", "Streams open now, by feed", metrics.open.clone());
         registry.register("streams_ended", "Streams ended, by reason", metrics.ended.clone());
+        let held = "Streams that a draining server held without a feed";
+        registry.register("streams_held", held, metrics.held.clone());
         registry.register("requests_refused", "Requests refused, by code", metrics.refused.clone());
         registry.register("events_sent", "Events sent", metrics.events.clone());
         registry.register("bytes_sent", "Bytes of response bodies sent", metrics.bytes.clone());

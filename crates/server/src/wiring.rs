@@ -187,6 +187,8 @@ impl Core {
             outflow_face_ndjson::router(hub.clone(), auth.clone(), ndjson, small.clone(), names);
         let ingest = ingest_options(config);
         let ingest = outflow_face_ingest::router(hub.clone(), auth.clone(), ingest, names);
+        let (sse, draining) = (config.sse.options(), drain.clone());
+        let sse = outflow_face_sse::router(hub.clone(), auth.clone(), sse, draining, names);
         let app = ndjson
             .clone()
             .merge(ingest)
@@ -197,7 +199,7 @@ impl Core {
                 Arc::clone(&door),
             ))
             .merge(outflow_admin::router(hub.clone(), auth.clone(), small))
-            .merge(outflow_face_sse::router(hub.clone(), auth.clone(), config.sse.options(), names))
+            .merge(sse)
             .merge(stomp.map(Stomp::router).unwrap_or_default())
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         // Its paths count in any case, so it stands where no other route was found.

@@ -64,6 +64,22 @@ def a_client_that_was_silent_for_longer_than_events_are_kept_goes_on():
 
 
 @case
+def a_draining_server_refuses_nobody():
+    stream, auth = keyed(), reader()
+    # Without an event they come again a tenth of a second after their end, while the rest is still served.
+    feeds = [Feed("/feed/changes", auth, stream=stream, **{"from": "earliest"}) for _ in range(12)]
+    end = time.monotonic() + 30
+    while auth.asked < len(feeds):
+        assert time.monotonic() < end, auth.asked
+        time.sleep(0.02)
+    order("restart")
+    publish(stream, change("create", "Account", {"account_no": 1}))
+    # `until` fails of whoever was answered with anything but a stream.
+    assert all(len(feed.until(lambda found: found)) == 1 for feed in feeds)
+    return f"{auth.asked} connections"
+
+
+@case
 def httpx_sse_reads_the_same():
     stream, auth = keyed(), reader()
     publish(stream, *(change("create", "Account", {"account_no": n}) for n in range(3)))

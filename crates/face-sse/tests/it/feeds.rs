@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use outflow_face::Phase;
 use outflow_hub::{NewStream, StreamSettings};
 use outflow_model::Timestamp;
 use serde_json::Value;
 
-use crate::stand::{Stand, account, document, keyed, name, project};
+use crate::stand::{Stand, account, keyed, name, project};
 
 #[tokio::test]
 async fn a_change_is_one_block_of_an_id_its_kind_and_two_lines() {
@@ -196,6 +197,27 @@ async fn every_end_is_between_two_events() {
     let mut reading = fresh.open("feed/changes", "").await;
     fresh.hub.drain(Duration::from_millis(1));
     assert_eq!(reading.next().await, "");
-    let (head, player) = fresh.ask("feed/changes", "").await;
-    assert_eq!(document(head, player).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_draining_server_holds_who_comes_and_lets_go_when_it_stops() {
+    let stand = Stand::new().await;
+    stand.publish("billing", &[&account("create", 1, "{}")]).await;
+    let stream = stand.stream("billing");
+    stand.hub.start_extraction(&stream, &[], &[]).await.unwrap();
+    stand.drain.advance(Phase::Draining);
+    stand.hub.drain(Duration::from_millis(1));
+    for path in ["feed/changes?from=earliest", "feed/load", "streams/billing/sse?from=earliest"] {
+        // No refusal and no event: after its end the client has the place that it had.
+        let mut held = stand.open(path, "").await;
+        for _ in 0..3 {
+            assert_eq!(held.frame().await, ":\n", "{path}");
+        }
+    }
+    // What is wrong with a request is still said.
+    assert_eq!(stand.refused("feed/changes", "Last-Event-ID: x\r\n").await.0, 410);
+    assert_eq!(stand.refused("streams/none/sse", "").await.0, 404);
+    let mut held = stand.open("feed/changes", "").await;
+    stand.drain.advance(Phase::Stopping);
+    assert_eq!(held.next().await, "", "it ends with the listener");
 }

@@ -27,6 +27,7 @@ pub(crate) struct Stand {
     pub(crate) hub: Hub,
     pub(crate) auth: Auth,
     pub(crate) engine: Arc<MemoryEngine>,
+    pub(crate) drain: Drain,
     /// Reads all streams of the project.
     pub(crate) token: (CredentialId, String),
 }
@@ -92,14 +93,16 @@ impl Stand {
             let new = NewStream { name: name(stream), settings };
             hub.create_stream(&project(), new).await.unwrap();
         }
-        let app = outflow_face_sse::router(hub.clone(), auth.clone(), options, &mut registry);
+        let drain = Drain::new();
+        let (draining, names) = (drain.clone(), &mut registry);
+        let app = outflow_face_sse::router(hub.clone(), auth.clone(), options, draining, names);
         let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let counters = Arc::new(Counters::default());
         let limits = HttpLimits::default();
-        tokio::spawn(outflow_face::serve(listener, None, app, limits, Drain::new(), counters));
+        tokio::spawn(outflow_face::serve(listener, None, app, limits, drain.clone(), counters));
         let token = issue(&auth, &project(), &[Action::Read]).await;
-        Self { addr, hub, auth, engine, token }
+        Self { addr, hub, auth, engine, drain, token }
     }
 
     pub(crate) fn stream(&self, of: &str) -> Arc<Stream> {
