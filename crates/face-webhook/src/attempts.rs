@@ -1,8 +1,8 @@
 //! The log of attempts: a stream for each endpoint, which any face reads.
 //!
 //! The posts hand over what happened; one task makes events of it, `webhook.attempt` and
-//! `webhook.alert`, in the stream `webhook.attempts:<integration>`, which it makes when it is first
-//! needed. Nobody waits for it.
+//! `webhook.alert`, in the stream `webhook.attempts:<integration>`. That is made with the endpoint, so
+//! that it can be read before there is anything to tell, or when it is first needed. Nobody waits for it.
 //!
 //! Invariants: a log that falls behind, or cannot be written, holds up no request: what there is no
 //! room for is counted and left out, attempts before alerts; however much one project has to tell, there
@@ -160,7 +160,7 @@ async fn write(
 }
 
 /// The stream of an endpoint's attempts, made if need be.
-async fn stream(hub: &Hub, id: &WebhookId, options: &Options) -> Option<Arc<Stream>> {
+pub(crate) async fn stream(hub: &Hub, id: &WebhookId, options: &Options) -> Option<Arc<Stream>> {
     let name = name(id)?;
     if let Some(stream) = hub.stream(&id.0, &name) {
         return Some(stream);

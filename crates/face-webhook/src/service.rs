@@ -98,6 +98,8 @@ impl Webhooks for Service {
 
     fn changed<'a>(&'a self, id: &'a WebhookId, anew: bool) -> Asking<'a, ()> {
         Box::pin(async move {
+            // Who made it may read at once what comes of it. It can also be made later.
+            let _ = attempts::stream(&self.hub, id, &self.options).await;
             self.send(id, Command::Changed(id.clone(), anew)).await;
             Ok(())
         })

@@ -80,6 +80,7 @@ pub(crate) async fn run(args: DevArgs, loaded: serve::Loaded) -> Result<Exit, St
     }
     let (hub, auth, clock) = (core.hub.clone(), core.auth.clone(), core.clock.clone());
     let serving = core.serve(&config, handed).await?;
+    demonstration::ensure_attempts(&hub).await?;
     let seed = args.seed.unwrap_or_else(|| clock.now().millis().unsigned_abs());
     let settings = feed::Settings { rate: args.rate, seed, clock };
     let stopping = serving.drain.clone();

@@ -3,8 +3,8 @@
 use outflow_face_webhook::outcome::Outcome;
 use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery, AttemptStatus};
 use outflow_hub::{Webhook, WebhookError};
-use outflow_model::Clock as _;
 use outflow_model::clock::SystemClock;
+use outflow_model::{Clock as _, StreamName};
 
 use crate::world::{World, again, ids, webhook};
 
@@ -106,4 +106,15 @@ async fn a_message_of_a_larger_batch_is_sent_again_as_it_was() {
     let webhooks = world.hub.webhooks().unwrap().clone();
     assert!(webhooks.resend(&ids(), &first[0].0).await.unwrap().taken);
     assert_eq!(world.desk.requests(2).await[1], first[0]);
+}
+
+#[tokio::test]
+async fn what_came_of_requests_can_be_read_before_there_was_any() {
+    let world = World::new(webhook(1)).await;
+    world.changed(false).await;
+    let (project, id) = ids();
+    let name = StreamName::new(&format!("webhook.attempts:{id}")).unwrap();
+    let stream = world.hub.stream(&project, &name).expect("a stream without events");
+    let stats = world.hub.stats(&stream);
+    assert_eq!(stats.start, stats.next);
 }

@@ -53,6 +53,18 @@ pub(super) async fn ensure(hub: &Hub, auth: &Auth) -> Result<Arc<Stream>, StartE
     Ok(stream)
 }
 
+/// Makes the stream that tells what came of webhooks: the instructions show how it is read, which
+/// someone may do before there is a webhook.
+pub(super) async fn ensure_attempts(hub: &Hub) -> Result<(), StartError> {
+    let project = ProjectId::new(NAME).map_err(|error| failed("project", &error))?;
+    let integration = IntegrationId::new(NAME).map_err(|error| failed("integration", &error))?;
+    if let Some(webhooks) = hub.webhooks() {
+        let told = webhooks.changed(&(project, integration), false).await;
+        told.map_err(|error| failed("webhook's attempts", &error))?;
+    }
+    Ok(())
+}
+
 async fn ensure_project(
     hub: &Hub,
     id: &ProjectId,

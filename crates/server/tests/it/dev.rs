@@ -40,6 +40,15 @@ async fn compliance_is_read_with_the_master_secret() {
 }
 
 #[tokio::test]
+async fn what_came_of_webhooks_can_be_read_before_there_is_one() {
+    let server = Server::start(&Options::default()).await.unwrap();
+    let path = "/v1/projects/sample_connection/streams/webhook.attempts:sample_connection/events";
+    let url = format!("{}?start=earliest&follow=false", server.url(path));
+    let answer = client().get(url).bearer_auth(NAME).send().await.unwrap();
+    assert!(Reader::of(answer).rest().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_second_start_finds_everything_and_makes_nothing_twice() {
     let dir = directory().unwrap();
     let options = Options { data_dir: Some(dir.path().to_owned()), ..Options::default() };
