@@ -162,9 +162,10 @@ impl From<IssueError> for Refused {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::Auth(error) => error.into(),
-            IssueError::TooMany { .. } | IssueError::Exists | IssueError::Invalid(_) => {
-                Self::new(error.code(), error.to_string())
-            }
+            IssueError::TooMany { .. }
+            | IssueError::Exists
+            | IssueError::NoOwner
+            | IssueError::Invalid(_) => Self::new(error.code(), error.to_string()),
         }
     }
 }

@@ -13,6 +13,7 @@ use outflow_model::{Action, IntegrationId, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Admin, Caller};
+use crate::change::to_its_end;
 use crate::error::Refused;
 use crate::input::{self, Input};
 use crate::page::{Page, PageQuery};
@@ -226,8 +227,14 @@ pub(crate) async fn delete(
     caller: Caller,
 ) -> Result<StatusCode, Refused> {
     let integration = admin.integration(&caller)?;
-    // Credentials first, as with projects.
-    admin.auth().revoke_all(&integration.project, Some(&integration.id)).await?;
-    admin.hub().delete_integration(&integration.project, &integration.id).await?;
+    let (auth, hub) = (admin.auth().clone(), admin.hub().clone());
+    to_its_end(async move {
+        // Credentials first, and none anew, as with projects.
+        let (project, id) = (&integration.project, &integration.id);
+        let _ending = auth.end_owner(project, Some(id));
+        auth.revoke_all(project, Some(id)).await?;
+        Ok::<_, Refused>(hub.delete_integration(project, id).await?)
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

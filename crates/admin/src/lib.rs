@@ -15,6 +15,7 @@
 
 mod access;
 mod api_key;
+mod change;
 mod credential;
 mod cursor;
 mod document;

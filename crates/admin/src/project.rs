@@ -13,6 +13,7 @@ use outflow_model::{Action, ErrorCode, ProjectId, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Admin, Caller};
+use crate::change::to_its_end;
 use crate::error::Refused;
 use crate::ingest_stream::land;
 use crate::input::{self, Input};
@@ -227,12 +228,20 @@ pub(crate) async fn delete(
     Admin::operate(&caller.grant)?;
     let landed = land(&admin, &admin.hub().streams(&project.id), &uri).await?;
     let (auth, id) = (admin.auth().clone(), project.id.clone());
+    // Until the project is gone nobody gets a credential for it, which would be there for the next one of its
+    // name. Held by the change itself, which goes on when the caller goes away.
+    let (ending, hub) = (auth.end_owner(&id, None), admin.hub().clone());
     // Credentials once nothing refuses any more, and before all else: if the second step fails,
     // nobody is left who could use what remains, and the operator can ask again.
     let revoked = async move {
         let revoked = auth.revoke_all(&id, None).await;
         revoked.map(drop).map_err(|error| CatalogError::Unavailable(error.to_string()))
     };
-    admin.hub().delete_landed_project(&project.id, landed, Box::pin(revoked)).await?;
+    let deleting = async move {
+        let deleted = hub.delete_landed_project(&project.id, landed, Box::pin(revoked)).await;
+        drop(ending);
+        deleted
+    };
+    to_its_end(deleting).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 
 use crate::access::Verified;
 use crate::api_key::ring::Ring;
+use crate::owner::Owners;
 use crate::table::{Entry, Table};
 use crate::{AuthError, Credential, CredentialKind, IssueError, Issued, NewCredential, Presented};
 use crate::{api_key, jwt, record, token, user};
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     table: RwLock<Table>,
     pub(crate) ring: RwLock<Ring>,
     pub(crate) verified: Verified,
+    pub(crate) owners: Owners,
     /// Held by the one change under way, across its commit, so that limits hold.
     pub(crate) changes: tokio::sync::Mutex<()>,
     listeners: RwLock<Vec<RevokeListener>>,
@@ -96,6 +98,7 @@ impl Auth {
             table: RwLock::new(table),
             ring: RwLock::new(ring),
             verified: Verified::default(),
+            owners: Owners::default(),
             changes: tokio::sync::Mutex::default(),
             listeners: RwLock::default(),
         };
@@ -189,6 +192,9 @@ impl Auth {
         let (inner, hash) = (self.inner.clone(), token::hash(secret));
         detached(async move {
             let _turn = inner.changes.lock().await;
+            if let Some(project) = &credential.project {
+                inner.owners.check(project, credential.integration.as_ref())?;
+            }
             check_room(&inner.table.read(), &credential)?;
             let value = record::encode(&credential, &hash)?;
             let put = Put { key: record::key(&credential.id), value: Some(value), condition };
@@ -223,6 +229,8 @@ impl Auth {
         integration: Option<&IntegrationId>,
     ) -> Result<usize, AuthError> {
         let (project, integration) = (project.clone(), integration.cloned());
+        // What was being issued is there now.
+        drop(self.inner.changes.lock().await);
         let keys = if integration.is_none() { self.api_keys(&project) } else { Vec::new() };
         self.forget_webhooks(&project, integration.as_ref()).await?;
         let mut revoked = 0;

@@ -49,6 +49,9 @@ pub enum IssueError {
     /// The project has a user of this name.
     #[error("the project has a user of this name")]
     Exists,
+    /// Whoever it is for is gone, or on its way out.
+    #[error("there is no such project or integration")]
+    NoOwner,
     /// The request does not make sense.
     #[error("{0}")]
     Invalid(&'static str),
@@ -63,6 +66,7 @@ impl IssueError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::TooMany { .. } | Self::Exists => ErrorCode::Conflict,
+            Self::NoOwner => ErrorCode::NotFound,
             Self::Invalid(_) => ErrorCode::Malformed,
             Self::Auth(error) => error.code(),
         }

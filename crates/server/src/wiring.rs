@@ -2,6 +2,7 @@
 //!
 //! Called by `serve` and `dev`. The one place that names engines and faces.
 
+mod credentials;
 pub(crate) mod webhook;
 
 use std::net::SocketAddr;
@@ -150,10 +151,7 @@ impl Core {
             &mut registry,
         )
         .await?;
-        let revoked = hub.clone();
-        auth.on_revoke(Arc::new(move |credential, below| {
-            revoked.close_credential(credential, below);
-        }));
+        credentials::join(&auth, &hub);
         // Their connections ended with the last run.
         if let Err(error) = hub.drop_all_temporary().await {
             tracing::warn!(%error, "temporary destinations of the last run were left behind");

@@ -13,12 +13,13 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use outflow_auth::{Secret, WebhookSecrets};
 use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Project, Start, Webhook, WebhookKey};
-use outflow_model::{Action, ErrorCode, Timestamp};
+use outflow_model::{Action, Timestamp};
 use serde::Serialize;
 
 use super::input::{NewWebhook, WebhookRotation, key_type};
 use super::{Found, WebhookView, found, id, secrets, service, view};
 use crate::access::{Admin, Caller};
+use crate::change::to_its_end;
 use crate::error::Refused;
 use crate::input::{self as read, Input};
 
@@ -45,12 +46,11 @@ async fn in_turn<T: Send + 'static>(
     change: impl Future<Output = Result<T, Refused>> + Send + 'static,
 ) -> Result<T, Refused> {
     let turn = admin.webhook_turns().of(id);
-    let task = tokio::spawn(async move {
+    to_its_end(async move {
         let _turn = turn.lock().await;
         change.await
-    });
-    let cut_short = |_| Refused::new(ErrorCode::Unavailable, "the change was cut short");
-    task.await.map_err(cut_short)?
+    })
+    .await
 }
 
 /// The webhook as it is when its turn has come.

@@ -1,5 +1,7 @@
 //! Tokens, keys and operators: shown once, limited, revoked.
 
+use std::time::Duration;
+
 use http::Method;
 use outflow_model::Timestamp;
 use serde_json::{Value, json};
@@ -117,4 +119,46 @@ async fn the_last_operator_stays() {
     stage.operate(Method::POST, "/v1/operators", json!({})).await;
     assert_eq!(revoke(&first).await, 204);
     assert_eq!(stage.get("/v1/operators").await.status, 401);
+}
+
+#[tokio::test]
+async fn nothing_is_issued_for_a_project_or_integration_that_is_on_its_way_out() {
+    let stage = Stage::new().await;
+    let loader = "/v1/projects/acme/integrations/loader";
+    let key = json!({ "name": "late", "scopes": ["feed:read"] });
+    // With how many batches what there is is revoked.
+    for (path, issue, body, revoking) in [
+        (loader, "/tokens", json!({ "name": "late" }), 1),
+        ("/v1/projects/acme", "/keys", json!({ "name": "late", "actions": ["read"] }), 0),
+        ("/v1/projects/rival", "/api-keys", key, 0),
+    ] {
+        // What there was is revoked, and that it is forgotten waits for the disk.
+        stage.engine.hold();
+        let deleting = stage.operate(Method::DELETE, path, json!({}));
+        let issuing = async {
+            for batch in 0..=revoking {
+                while stage.engine.held() == 0 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(batch == revoking || stage.engine.commit_next());
+            }
+            let path = format!("{path}{issue}");
+            let late = stage.operate(Method::POST, &path, body.clone());
+            let late = tokio::time::timeout(Duration::from_secs(10), late).await;
+            stage.engine.commit_all();
+            late.expect("it waits to be issued")
+        };
+        let (deleted, late) = tokio::join!(deleting, issuing);
+        assert_eq!((deleted.status.as_u16(), late.status.as_u16()), (204, 404), "{path}");
+        let after = stage.operate(Method::POST, &format!("{path}{issue}"), body).await;
+        assert_eq!(after.status, 404, "{path}");
+    }
+    // Another of the name has what is issued for it, and nothing else.
+    let again = stage.operate(Method::POST, "/v1/projects", json!({ "id": "acme" })).await;
+    assert_eq!(again.status, 201);
+    let keys = stage.operate(Method::GET, "/v1/projects/acme/keys", json!({})).await;
+    assert_eq!(keys.json()["items"], json!([]), "{keys:?}");
+    let body = json!({ "name": "new", "actions": ["read"] });
+    let issued = stage.operate(Method::POST, "/v1/projects/acme/keys", body).await;
+    assert_eq!(issued.status, 201, "{issued:?}");
 }

@@ -28,6 +28,7 @@ impl Auth {
         let held = Held { id, project, name, scopes, streams, created, current, deposed: None };
         detached(async move {
             let _turn = inner.changes.lock().await;
+            inner.owners.check(&held.project, None)?;
             let of_project = |entry: &&Arc<_>| is_of(entry, &held.project);
             if inner.ring.read().iter().filter(of_project).count() >= MAX_API_KEYS {
                 return Err(IssueError::TooMany { max: MAX_API_KEYS });

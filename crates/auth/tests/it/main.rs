@@ -9,6 +9,7 @@
 
 mod api_keys;
 mod credentials;
+mod owners;
 mod redaction;
 mod tokens;
 mod users;
