@@ -426,7 +426,10 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
         let delivers = self.out.len() < self.terms.limits.output_bytes
             && !self.closing
             && self.messages.is_none();
+        // Of a client that nobody knows, no more than a login needs is read at once.
+        let is_known = self.session.opened().is_some();
         let most = self.terms.limits.read_bytes;
+        let most = if is_known { most } else { most.min(READ_BYTES) };
         let Self { link, out, input, chunk, consumers, browsers, flights, job, .. } = self;
         let Self { claim, session, queues_made, .. } = self;
         let io = Io { link, out, input, chunk, most, reads };

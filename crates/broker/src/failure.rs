@@ -120,7 +120,11 @@ impl From<PublishError> for Failure {
         if let PublishError::Unavailable(reason) | PublishError::Uncertain(reason) = &error {
             unavailable("messages were not stored", reason);
         }
-        Self::new(error.code(), error.to_string())
+        let message = match &error {
+            PublishError::NotFound => "The destination does not exist, or was deleted".to_owned(),
+            error => error.to_string(),
+        };
+        Self::new(error.code(), message)
     }
 }
 
@@ -129,7 +133,13 @@ impl From<SettleError> for Failure {
         if let SettleError::Unavailable(reason) | SettleError::Uncertain(reason) = &error {
             unavailable("acks were not stored", reason);
         }
-        Self::new(error.code(), error.to_string())
+        let message = match &error {
+            SettleError::NotFound => {
+                "The subscription has ended: its destination was deleted".to_owned()
+            }
+            error => error.to_string(),
+        };
+        Self::new(error.code(), message)
     }
 }
 

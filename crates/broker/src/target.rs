@@ -22,6 +22,12 @@ pub struct Targets<K> {
     failed: Option<(K, Failure)>,
 }
 
+/// Whether none was deleted since: a queue that an operator has deleted is made again by the next
+/// send, as by the first.
+fn are_there(streams: &Streams) -> bool {
+    !streams.iter().any(|stream| stream.is_gone())
+}
+
 /// How many destinations are remembered; beyond it all are forgotten.
 const MAX_TARGETS: usize = 256;
 
@@ -58,6 +64,7 @@ impl<K: Hash + Eq + Clone> Targets<K> {
     {
         if let Some((last, streams)) = &self.last
             && last.borrow() == spelling
+            && are_there(streams)
         {
             return Ok(Some(Arc::clone(streams)));
         }
@@ -66,7 +73,7 @@ impl<K: Hash + Eq + Clone> Targets<K> {
         {
             return Err(failure);
         }
-        let known = self.known.get(spelling).cloned();
+        let known = self.known.get(spelling).filter(|streams| are_there(streams)).cloned();
         if let Some(streams) = &known {
             self.last = Some((spelling.to_owned(), Arc::clone(streams)));
         }
@@ -84,7 +91,7 @@ impl<K: Hash + Eq + Clone> Targets<K> {
     {
         match self.failed.take_if(|(failed, _)| (*failed).borrow() == spelling) {
             Some((_, failure)) => Err(failure),
-            None => Ok(self.known.contains_key(spelling)),
+            None => Ok(self.known.get(spelling).is_some_and(are_there)),
         }
     }
 

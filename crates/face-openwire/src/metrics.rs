@@ -12,7 +12,7 @@ type Label = [(&'static str, &'static str); 1];
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    /// Connections open now, by transport: `tcp`, `tls`.
+    /// Sessions open now, by transport: `tcp`, `tls`.
     pub open: Family<Label, Gauge>,
     /// Connections that were logged in.
     pub connected: Counter,
@@ -39,8 +39,8 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("openwire");
-        let open = "Connections open now, by transport";
-        registry.register("connections_open", open, metrics.open.clone());
+        let open = "Sessions open now, by transport";
+        registry.register("sessions_open", open, metrics.open.clone());
         for (name, help, counter) in [
             ("connections_logged_in", "Connections that were logged in", &metrics.connected),
             ("commands_received", "Commands received", &metrics.commands),

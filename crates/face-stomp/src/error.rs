@@ -47,19 +47,23 @@ pub fn write(failure: &Failure, out: &mut Outbox, version: Version, receipt: Opt
 
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
+        // Clients know ActiveMQ's words; behind them stands the limit, which an operator may have set.
+        let exceeded = |what: &str, max: usize, unit: &str| {
+            let message = format!("The maximum {what} was exceeded: {max}{unit}");
+            Self::fatal(ErrorCode::TooLarge, message)
+        };
         let (code, message) = match error {
-            WireError::CommandTooLong { .. } => {
-                (ErrorCode::TooLarge, "The maximum command length was exceeded")
+            WireError::CommandTooLong { max } => {
+                return exceeded("command length", max, " bytes");
             }
-            WireError::LineTooLong { .. } | WireError::HeadTooLarge { .. } => {
-                (ErrorCode::TooLarge, "The maximum header length was exceeded")
+            WireError::LineTooLong { max } => {
+                return exceeded("header length", max, " bytes in a line");
             }
-            WireError::TooManyHeaders { .. } => {
-                (ErrorCode::TooLarge, "The maximum number of headers was exceeded")
+            WireError::HeadTooLarge { max } => {
+                return exceeded("header length", max, " bytes in all headers");
             }
-            WireError::BodyTooLarge { .. } => {
-                (ErrorCode::TooLarge, "The maximum data length was exceeded")
-            }
+            WireError::TooManyHeaders { max } => return exceeded("number of headers", max, ""),
+            WireError::BodyTooLarge { max } => return exceeded("data length", max, " bytes"),
             WireError::BadContentLength => {
                 (ErrorCode::Malformed, "Specified content-length is not a valid integer")
             }

@@ -12,7 +12,7 @@ type Label = [(&'static str, &'static str); 1];
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    /// Connections open now, by transport: `tcp`, `tls`, `websocket`.
+    /// Sessions open now, by transport: `tcp`, `tls`, `websocket`.
     pub open: Family<Label, Gauge>,
     /// Connections that were logged in, by version.
     pub connected: Family<Label, Counter>,
@@ -37,11 +37,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("stomp");
-        registry.register(
-            "connections_open",
-            "Connections open now, by transport",
-            metrics.open.clone(),
-        );
+        registry.register("sessions_open", "Sessions open now, by transport", metrics.open.clone());
         registry.register(
             "connections_logged_in",
             "Connections that were logged in, by version",

@@ -128,7 +128,7 @@ impl Session {
     pub fn new(face: Arc<Face>, name: String) -> Self {
         Self {
             name,
-            decoder: Decoder::new(face.options.frame),
+            decoder: Decoder::new(face.options.frame.before_login()),
             version: Version::V1_0,
             opened: None,
             subscriptions: Subscriptions::default(),

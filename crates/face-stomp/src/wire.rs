@@ -71,6 +71,19 @@ pub struct FrameLimits {
     pub body_bytes: usize,
 }
 
+impl FrameLimits {
+    /// What a frame may cost of a client that nobody knows yet: a login, whose passcode may be a
+    /// token, and no body to speak of.
+    #[must_use]
+    pub fn before_login(self) -> Self {
+        Self {
+            head_bytes: self.head_bytes.min(16 << 10),
+            body_bytes: self.body_bytes.min(1 << 10),
+            ..self
+        }
+    }
+}
+
 impl Default for FrameLimits {
     fn default() -> Self {
         Self {

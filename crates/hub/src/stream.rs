@@ -1,7 +1,7 @@
 //! A named, ordered, durable log of events in a project.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use outflow_model::{Offset, ProjectId, StreamId, StreamName, Timestamp};
@@ -115,6 +115,12 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether it was deleted since it was looked up: another may have its name.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.lane.deleted.load(Ordering::Acquire)
+    }
+
     /// Whether it is a change or a load feed, which a credential may be made for.
     pub(crate) fn is_feed(&self) -> bool {
         self.settings.entities.is_some() || self.name.as_str() == LOAD_STREAM

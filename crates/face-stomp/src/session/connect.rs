@@ -73,6 +73,7 @@ impl Session {
         self.transactions.count_in(self.face.pool.share(opening.grant.project.clone()));
         self.version = opening.version;
         self.decoder.speak(opening.version);
+        self.decoder.bound(self.face.options.frame);
         let version = opening.version.as_str();
         self.face.metrics.connected.get_or_create(&[("version", version)]).inc();
         tracing::info!(

@@ -1,6 +1,7 @@
 //! What a SUBSCRIBE frame asks for.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use outflow_broker::Wish;
 use outflow_hub::selector::{Dialect, Selector};
@@ -79,10 +80,11 @@ impl Ask {
             let header = frame.header(&format!("activemq.{name}"));
             header.or_else(|| consumer(destination, name))
         };
-        let number = |name| said(name).map(|value| number(name, &value)).transpose();
+        let number = |name, range| said(name).map(|value| number(name, &value, range)).transpose();
         let is_true = |name| said(name).is_some_and(|value| is_true(&value));
-        let prefetch = number("prefetchSize")?.unwrap_or(options.prefetch);
-        let priority = number("priority")?.unwrap_or(0);
+        let prefetch =
+            number("prefetchSize", 1..=options.limits.max_prefetch)?.unwrap_or(options.prefetch);
+        let priority = number("priority", 0..=127)?.unwrap_or(0);
         let (exclusive, retroactive) = (is_true("exclusive"), is_true("retroactive"));
         let destinations = destination::parse(destination, session)?;
         Ok(Wish {
@@ -115,7 +117,11 @@ fn is_true(value: &str) -> bool {
     value.trim().eq_ignore_ascii_case("true")
 }
 
-fn number(name: &str, value: &str) -> Result<u32, Failure> {
+/// The number that an option is; beyond `range` is as at its end.
+fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Failure> {
     let number = value.trim().parse();
-    number.map_err(|_| Failure::malformed(format!("The option {name} is not a number")))
+    number.map_err(|_| {
+        let (least, most) = range.into_inner();
+        Failure::malformed(format!("The option {name} is not a number from {least} to {most}"))
+    })
 }

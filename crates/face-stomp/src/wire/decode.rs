@@ -115,6 +115,11 @@ impl Decoder {
         self.version = Some(version);
     }
 
+    /// Holds what follows to other limits: to be called between frames.
+    pub const fn bound(&mut self, limits: FrameLimits) {
+        self.limits = limits;
+    }
+
     /// Gives back memory that one large frame made it take.
     pub fn shrink(&mut self) {
         self.spans.shrink_to(16);

@@ -83,3 +83,37 @@ async fn only_its_connection_makes_a_temporary_destination() {
     }
     assert!(!is_there(&stand));
 }
+
+#[tokio::test]
+async fn a_queue_that_an_operator_deletes_is_made_again_by_the_next_send() {
+    let stand = Stand::new().await;
+    let mut producer = stand.connect("1.2").await;
+    let name = StreamName::new("queue:q").unwrap();
+    for n in 0..3 {
+        // The connection remembers where it sent to.
+        send(&mut producer, "/queue/q", "persistent:true\n", &format!("m{n}")).await;
+        send(&mut producer, "/queue/q", "persistent:true\n", "next").await;
+        let mut consumer = stand.connect("1.2").await;
+        consumer.subscribe("1", "/queue/q", "").await;
+        assert_eq!(consumer.frame().await.text(), format!("m{n}"));
+        drop(consumer);
+        let subscription = stand.hub.subscription(&project(), "queue:q").unwrap();
+        stand.hub.delete_subscription(&subscription).await.unwrap();
+        stand.hub.delete_stream(&project(), &name).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_message_whose_sender_says_nothing_is_not_persistent_to_selectors_either() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("1.2").await;
+    let selects = |mode| format!("selector:JMSDeliveryMode = '{mode}'\n");
+    client.subscribe("kept", "/topic/t", &selects("PERSISTENT")).await;
+    client.subscribe("not", "/topic/t", &selects("NON_PERSISTENT")).await;
+    for (headers, expected) in
+        [("", "not"), ("persistent:false\n", "not"), ("persistent:true\n", "kept")]
+    {
+        client.send(&format!("SEND\ndestination:/topic/t\n{headers}\nx")).await;
+        assert_eq!(client.frame().await.the("subscription"), expected, "{headers:?}");
+    }
+}

@@ -47,6 +47,13 @@ const DIFFERENCES: &[Difference] = &[
         closed: false,
     },
     Difference {
+        name: "over-long header 20 kB",
+        why: "the limit is told, which an operator may have set otherwise",
+        answer: "ERROR\ncontent-type:text/plain\n\
+                 message:The maximum header length was exceeded\\c 10240 bytes in a line\n\n^@",
+        closed: true,
+    },
+    Difference {
         name: "bad selector",
         why: "the message says what is wrong and where, not the selector again",
         answer: "ERROR\ncontent-type:text/plain\nreceipt-id:r\nmessage:The selector is not valid\\c expected a property, a literal or `(` (at character 5)\n\n^@",

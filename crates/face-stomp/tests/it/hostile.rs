@@ -245,3 +245,27 @@ async fn a_drain_ends_connections_after_what_is_under_way() {
     assert_eq!(stand.hub.subscription_stats(&queue).backlog, next);
     assert_eq!(next, 500, "what had come was under way");
 }
+
+#[tokio::test]
+async fn before_its_login_a_client_may_hold_no_more_than_a_login() {
+    let stand = Stand::new().await;
+    let half = vec![b'x'; 64 << 10];
+    for (head, what) in [
+        ("CONNECT\ncontent-length:1048000\n\n", "a length that is said"),
+        ("CONNECT\n\n", "a body without an end"),
+        ("SEND\ncontent-length:1048000\n\n", "another frame"),
+    ] {
+        let mut client = stand.dial().await;
+        client.raw_to_the_end(head.as_bytes()).await;
+        client.raw_to_the_end(&half).await;
+        is_refused(client, what).await;
+    }
+    // What a login may have is enough for a token, and what follows in the same packet waits for it.
+    let mut client = stand.dial().await;
+    let (login, token, body) = (stand.login(), "t".repeat(8 << 10), "y".repeat(100 << 10));
+    let connect = format!("CONNECT\naccept-version:1.2\n{login}token:{token}\n\n\0");
+    let send = format!("SEND\ndestination:/queue/q\nreceipt:r\n\n{body}\0");
+    client.raw((connect + &send).as_bytes()).await;
+    assert_eq!(client.frame().await.command, "CONNECTED");
+    assert_eq!(client.frame().await.command, "RECEIPT");
+}

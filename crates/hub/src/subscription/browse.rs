@@ -87,6 +87,10 @@ pub(super) fn of(
         let mut copy = Feed::new(feed.key, feed.stream.clone(), feed.filter.clone(), place);
         let from = from.get(&feed.stream.id).copied().unwrap_or(Offset::ZERO);
         copy.skip_to(bounds.start.max(from));
+        // How often each was handed out is for who looks to see, too.
+        let given = feed.ready.iter().filter(|entry| entry.deliveries > 0);
+        copy.counts.clone_from(&feed.counts);
+        copy.counts.extend(given.map(|entry| (entry.offset, entry.deliveries)));
         Some(Shelf { feed: copy, end: bounds.next })
     };
     let shelves = queue.feeds.iter().filter_map(shelf).collect();
@@ -132,7 +136,7 @@ impl Browse {
                     subscription: self.subscription.id(),
                     stream,
                     event,
-                    deliveries: 1,
+                    deliveries: entry.deliveries,
                     redelivered: false,
                     deadline: None,
                     first_of_group: false,

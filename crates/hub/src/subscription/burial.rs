@@ -228,6 +228,7 @@ fn conclude(
     outcome: &Result<(), SettleError>,
 ) {
     let mut queue = subscription.queue.lock();
+    let mut again = Vec::new();
     for mut dying in batch {
         let tell = dying.tell.take();
         if outcome.is_err() {
@@ -235,7 +236,7 @@ fn conclude(
                 queue.revive(dying.feed, dying.offset);
             } else {
                 queue.bury_again(after(inner.clock.now(), RETRY));
-                queue.dying.push(dying);
+                again.push(dying);
             }
         }
         if let Some(tell) = tell {
@@ -243,6 +244,8 @@ fn conclude(
             let _ = tell.send(outcome.clone());
         }
     }
+    // Before those that came meanwhile: the dead letters keep the order.
+    queue.dying.splice(0..0, again);
     drop(subscription.finish(inner, queue));
 }
 

@@ -143,6 +143,8 @@ impl Queue {
     fn strike(&mut self, now: Timestamp) {
         // Who has room again gets something once all that comes back now has come back.
         let mut roomy = BTreeSet::new();
+        // What comes back together does so in its order, not in that of its leases.
+        let mut back = Vec::new();
         while let Some(&(at, alarm)) = self.alarms.first()
             && at <= now
         {
@@ -152,7 +154,7 @@ impl Queue {
                     let Some(hand) = self.hands.get_mut(&key) else { continue };
                     let Some(at) = hand.find(lease) else { continue };
                     if let Some((feed, entry, _)) = hand.release(at) {
-                        self.put_back(vec![(feed, entry)]);
+                        back.push((feed, entry));
                         roomy.insert(key);
                     }
                 }
@@ -186,6 +188,7 @@ impl Queue {
                 }
             }
         }
+        self.put_back(back);
         roomy.into_iter().for_each(|key| self.queue_up(key, now));
     }
 }

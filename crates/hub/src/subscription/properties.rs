@@ -10,7 +10,7 @@
 //! | `JMSReplyTo` | the header `reply-to`, written so |
 //! | `JMSPriority` | the header `priority`, else 4 |
 //! | `JMSExpiration` | when its time is over, in milliseconds, else 0 |
-//! | `JMSDeliveryMode` | `PERSISTENT`, or `NON_PERSISTENT` where the header `persistent` is not `true` |
+//! | `JMSDeliveryMode` | by the header `persistent` `PERSISTENT` (`true`) or `NON_PERSISTENT`; without it `NON_PERSISTENT` of messages of brokers' clients, else `PERSISTENT` |
 //! | `JMSRedelivered`, `JMSXDeliveryCount` | whether it was handed out before, and which time this is |
 //! | `JMSXGroupID`, `JMSXGroupSeq` | the event's key; the header `JMSXGroupSeq` as a number, else 0 |
 //! | any other | the header of that name, or of that name behind `property:` |
@@ -84,8 +84,10 @@ impl Properties for Candidate<'_> {
                 Some(Value::Int(until.map_or(0, Timestamp::millis)))
             }
             "JMSDeliveryMode" => {
+                // A message whose sender said nothing is not persistent; any other event is kept.
+                let is_message = event.event_type() == MESSAGE_TYPE;
                 let said = event.header(PERSISTENT);
-                let is_kept = said.is_none_or(|text| text.eq_ignore_ascii_case("true"));
+                let is_kept = said.map_or(!is_message, |said| said.eq_ignore_ascii_case("true"));
                 let mode = if is_kept { "PERSISTENT" } else { "NON_PERSISTENT" };
                 Some(Value::Text(Cow::Borrowed(mode)))
             }

@@ -225,14 +225,18 @@ impl Queue {
 
     /// Puts events back to their old places, those delivered too often to the dead.
     pub(crate) fn put_back(&mut self, mut entries: Vec<(u32, Entry)>) {
+        entries.sort_unstable_by_key(|(feed, entry)| (*feed, entry.offset));
+        let is_dead = |(feed, entry): &mut (u32, Entry)| {
+            self.max_deliveries(*feed).is_some_and(|max| entry.deliveries >= max)
+        };
+        // Buried in their order, which the dead letters keep.
+        let dead: Vec<_> = entries.extract_if(.., is_dead).collect();
+        for (feed, entry) in dead {
+            self.bury(feed, entry, "delivered too often".into(), None);
+        }
         // Last first: each then goes to the very front.
-        entries.sort_unstable_by_key(|(feed, entry)| Reverse((*feed, entry.offset)));
-        for (feed, entry) in entries {
-            if self.max_deliveries(feed).is_some_and(|max| entry.deliveries >= max) {
-                self.bury(feed, entry, "delivered too often".into(), None);
-            } else {
-                self.make_ready(feed, entry);
-            }
+        for (feed, entry) in entries.into_iter().rev() {
+            self.make_ready(feed, entry);
         }
     }
 

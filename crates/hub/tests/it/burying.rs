@@ -83,3 +83,31 @@ async fn a_stream_made_for_dead_letters_keeps_them_as_long_as_a_queue_does() {
     let made = world.hub.stream(&project_id("p"), &name("dead")).unwrap();
     assert_eq!(made.settings.retention, Options::default().queue_retention);
 }
+
+/// The order of the dead letters is that of the events, whichever way they come back together.
+#[tokio::test(start_paused = true)]
+async fn dead_letters_keep_the_order_of_their_events() {
+    let world = world().await;
+    let lease = Some(Duration::from_secs(30));
+    let subscription = world.subscribe_with(SubscriptionSettings { lease, ..mortal() }).await;
+    world.publish_numbers(0, 8).await;
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&subscription, with_credit(4)).await.unwrap();
+    events(&mut consumers, 4).await;
+    // The connection breaks.
+    drop(consumers);
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(4)).await.unwrap();
+    let got = events(&mut consumers, 4).await;
+    assert_eq!(numbers(&got), [4, 5, 6, 7]);
+    // Leases that have ended when the clock is looked at, the first event's last of all.
+    let by = Duration::from_secs(60);
+    consumers.settle(id, &[Settle::Extend { lease: got[0].lease, by }]).unwrap().await.unwrap();
+    world.clock.advance(61_000);
+    world.hub.tick().await;
+    let letters = new("dead", &["dead"], SubscriptionSettings::default());
+    let letters = world.hub.create_subscription(&project_id("p"), letters).await.unwrap();
+    let mut readers = world.hub.consumers(&user());
+    readers.add(&letters, with_credit(10)).await.unwrap();
+    assert_eq!(numbers(&events(&mut readers, 8).await), [0, 1, 2, 3, 4, 5, 6, 7]);
+}

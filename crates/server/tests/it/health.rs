@@ -79,6 +79,12 @@ async fn names_from_outside_make_a_bounded_number_of_series() {
             assert_eq!(stomp.frame().await.unwrap().command(), "RECEIPT");
         }
         let text = metrics().await;
+        let families: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        let twice = families.iter().enumerate().find(|(at, name)| families[..*at].contains(name));
+        assert_eq!(twice, None, "who reads metrics takes no family that comes twice");
         let labelled = text.lines().filter(|line| line.contains('{'));
         let (queues, others): (Vec<_>, Vec<_>) =
             labelled.partition(|line| line.starts_with("outflow_subscription_"));
