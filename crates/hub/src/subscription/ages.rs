@@ -2,7 +2,7 @@
 //! subscriptions that nobody uses. It is theirs that somebody is to be woken for.
 //!
 //! Filled by [`Hub::look_up_ages`](crate::Hub::look_up_ages) before metrics are shown, which cannot wait
-//! for a read themselves; read by [`metrics`](super::metrics).
+//! for a read themselves; read by [`metrics`].
 //!
 //! Invariant: it is known of no more subscriptions than metrics show, and looked for in no more than
 //! [`MAX_STREAMS`] streams of each.
