@@ -75,7 +75,8 @@ async fn run(target: &Target, options: &Options) -> Result<Run, BenchError> {
         .map(|batch| batch * BATCH)
         .map(|first| target.publish_request(&stream, &lines(first..first + BATCH, create)));
     publish_all(target, creates.collect()).await?;
-    let reader = Reader::open(target, &target.load_request(&format!("stream={stream}&from=now"))).await?;
+    let reader =
+        Reader::open(target, &target.load_request(&format!("stream={stream}&from=now"))).await?;
     let cpu = target.gauge.cpu();
     let changed = Cell::new(0);
     let begun = Instant::now();

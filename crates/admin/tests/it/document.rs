@@ -27,8 +27,9 @@ pub(crate) fn operations() -> Vec<(Method, String, String)> {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
-            // Described here for all of the server, served by `face-ndjson`.
-            if operation["tags"][0] == "reading" {
+            // Described here for all of the server, served by `face-ndjson`, `face-sse` and `face-ingest`.
+            let tag = operation["tags"][0].as_str().unwrap();
+            if ["reading", "feeds"].contains(&tag) || path.starts_with("/stream/") {
                 continue;
             }
             let id = operation["operationId"].as_str().unwrap().to_owned();
