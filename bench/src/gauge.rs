@@ -3,8 +3,15 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 /// The kernel's unit of CPU time in `/proc/<pid>/stat`; 100 a second on every Linux of today.
 const TICKS_PER_SECOND: u64 = 100;
+/// How long it is looked at to see whether it does anything, and which part of that is next to nothing.
+const LOOK: Duration = Duration::from_millis(400);
+const STILL: u32 = 20;
+/// After this it is measured as it is.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The process under test; without an id nothing is known of it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +35,20 @@ impl Gauge {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    }
+
+    /// Waits until the process does next to nothing: what it still does with what was written before is
+    /// no cost of what is measured next. Not for ever, and not where nothing is known of it.
+    pub(crate) async fn settle(self) {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let before = self.cpu();
+            sleep(LOOK).await;
+            let used = self.cpu().zip(before).and_then(|(now, before)| now.checked_sub(before));
+            if used.is_none_or(|used| used <= LOOK / STILL) {
+                return;
+            }
+        }
     }
 
     /// Microseconds of CPU for each of `events`, since `before`.

@@ -1,4 +1,7 @@
 //! Replay: one reader takes a whole stream from its beginning and discards it.
+//!
+//! Begun when the server has done what publishing leaves to do (journals are sealed into segments), so
+//! that a reader of the past is measured and not the end of a writer.
 
 use tokio::time::Instant;
 
@@ -24,6 +27,7 @@ pub(crate) async fn measure(
     for encoding in [Encoding::Plain, Encoding::Gzip] {
         let request = target.read_request(&stream, "start=earliest&follow=false", encoding);
         verify(target, &request, encoding, events).await?;
+        target.gauge.settle().await;
         let mut runs = Vec::new();
         for _ in 0..options.runs {
             runs.push(run(target, &request, events).await?);

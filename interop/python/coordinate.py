@@ -101,7 +101,7 @@ def read(copy, url, feed, auth, parameters):
 def main():
     server, project, stream, path, client_id, client_secret = sys.argv[1:]
     copy, auth, url = Copy(path), Token(server, client_id, client_secret), f"{server}/v1/projects/{project}"
-    feeds = {"changes": {"stream": stream}, "load": {}}
+    feeds = {"changes": {"stream": stream}, "load": {"stream": stream}}
     readers = [threading.Thread(target=read, args=(copy, url, feed, auth, query)) for feed, query in feeds.items()]
     for reader in readers:
         reader.start()

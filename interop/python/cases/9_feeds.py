@@ -173,6 +173,7 @@ def a_program_that_folds_load_and_changes_ends_as_the_source_though_it_and_the_s
     changes = program.progress("events")["changes"]
     program.kill()
     # Read again, the load is the same.
-    again, anew = (Feed("/feed/load", reader()).until(lambda found: len(found) >= over["entities"]) for _ in range(2))
+    enough = lambda found: len(found) >= over["entities"]
+    again, anew = (Feed("/feed/load", reader(), stream=stream).until(enough) for _ in range(2))
     assert again == anew and len(again) == over["entities"]
     return f"{len(again)} loads, {changes} changes, killed at {killed}"
