@@ -20,6 +20,9 @@ use crate::fault::{During as _, Fault};
 
 /// The server says that it is ready within this, even on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How often it is started again where a port of its own is taken, and after how long each time.
+const PASSING: usize = 20;
+const PASSES: Duration = Duration::from_millis(500);
 
 /// What `--json` prints once the ports are open.
 #[derive(Debug, Clone, Deserialize)]
@@ -194,7 +197,28 @@ impl Server {
         }
     }
 
+    /// Starts again where a port is taken: while the server is down, the kernel may give it to somebody's
+    /// passing connection.
+    #[expect(clippy::disallowed_methods, reason = "a foreign process can only be asked again")]
     fn start(&mut self) -> Result<Ready, Fault> {
+        let log = self.recipe.folder.join("server.log");
+        for _ in 0..PASSING {
+            let said = fs::metadata(&log).map_or(0, |about| about.len());
+            let started = self.start_once();
+            let is_taken = || {
+                let text = fs::read(&log).unwrap_or_default();
+                let new = text.get(usize::try_from(said).unwrap_or(0)..).unwrap_or_default();
+                String::from_utf8_lossy(new).contains("Address already in use")
+            };
+            if started.is_ok() || self.ports.is_none() || !is_taken() {
+                return started;
+            }
+            thread::sleep(PASSES);
+        }
+        self.start_once()
+    }
+
+    fn start_once(&mut self) -> Result<Ready, Fault> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let ports = self.ports.as_ref();
         let [http, admin, stomp, openwire] = ports
