@@ -16,9 +16,10 @@
 //!
 //! Called by `server`; calls `broker`, `hub`, `auth`, `face` and `model`.
 //!
-//! Invariants: a RECEIPT is given only for what is durable, in the order of the frames; an ERROR
-//! closes the connection exactly when it cannot go on; a connection costs one task, one timer and, when
-//! idle, no buffers; nothing is allocated from a number that a client wrote.
+//! Invariants: a RECEIPT is given, in the order of the frames, only for what is durable, or has its
+//! place where a message is not persistent; an ERROR closes the connection exactly when it cannot go
+//! on; a connection costs one task, one timer and, when idle, no buffers; nothing is allocated from a
+//! number that a client wrote.
 //!
 //! Deliberate deviations from ActiveMQ, those of single frames in the golden tests: every MESSAGE and
 //! ERROR has its `content-length`; an ERROR's body is its message, no stack trace; a subscription's

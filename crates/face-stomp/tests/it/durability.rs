@@ -80,3 +80,29 @@ async fn one_sender_is_stored_in_order_whatever_the_modes() {
         assert_eq!(client.frame().await.text(), n.to_string());
     }
 }
+
+#[tokio::test]
+async fn who_subscribes_after_a_receipt_gets_nothing_that_was_sent_before_it() {
+    const NEWS: &str = "destination:/topic/news\n";
+    let stand = Stand::new().await;
+    let (mut sender, mut other) = (stand.connect("1.2").await, stand.connect("1.2").await);
+    let mut keeper = stand.connect_with("1.2", "client-id:keeper\n").await;
+    sender.ask("SEND", NEWS, "made").await;
+    stand.engine.hold();
+    sender.ask("SEND", NEWS, "before").await;
+    assert_eq!(stand.engine.held(), 1, "it is answered before it is committed");
+    sender.subscribe("own", "/topic/news", "").await;
+    other.subscribe("another's", "/topic/news", "").await;
+    // A place that is kept is stored behind it.
+    let commit = async {
+        while stand.engine.held() < 2 {
+            tokio::task::yield_now().await;
+        }
+        stand.engine.commit_all();
+    };
+    tokio::join!(keeper.subscribe("kept", "/topic/news", "activemq.subscriptionName:n\n"), commit);
+    sender.ask("SEND", NEWS, "after").await;
+    for client in [&mut sender, &mut other, &mut keeper] {
+        assert_eq!(client.frame().await.text(), "after");
+    }
+}

@@ -140,8 +140,9 @@ pub(super) async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Chan
     let bounds = stream.bounds(&*inner.engine).map_err(failed)?;
     Ok(match start {
         Start::Earliest => bounds.start,
-        // What is given out and not yet committed is not "now" for anybody.
-        Start::Latest => bounds.next,
+        // Behind what is accepted, too: one that does not wait for the disk is acknowledged before it
+        // is committed, and whoever subscribes after that is not to get it.
+        Start::Latest => stream.lane.order.lock().end(bounds.next),
         Start::After(offset) => offset.next().clamp(bounds.start, bounds.next),
         Start::At(at) => {
             let found = inner.engine.seek(stream.id, at).await.map_err(failed)?;
