@@ -115,6 +115,8 @@ pub struct Connection<L, S: Session> {
     job: Option<Job<S>>,
     heart: Heart,
     /// When the socket last took bytes, or had none to take.
+    /// Whether the job is a commit whose answer comes before what it makes ready.
+    commits: bool,
     took: Instant,
     deadline: Option<Instant>,
     claim: Option<ClientClaim>,
@@ -148,6 +150,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             took: now,
             deadline: Some(now + terms.limits.connect_timeout),
             claim: None,
+            commits: false,
             asked: false,
             closing: false,
             terms,
@@ -357,7 +360,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 }
             }
             Event::Done(done) => {
-                self.job = None;
+                (self.job, self.commits) = (None, false);
                 self.finish(done).await;
             }
             Event::Delivered(Delivered::Events { consumer, events }) => {
@@ -441,6 +444,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             () = wait::landed(flights) => Event::Landed,
             done = wait::answered(job) => Event::Done(done),
             news = wait::claim_news(claim.as_ref()) => Event::Claim(news),
+            && !self.commits
             () = session.news(delivers) => Event::News,
             () = wait::queues_made(queues_made) => Event::QueuesMade,
             delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),

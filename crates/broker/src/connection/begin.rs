@@ -67,6 +67,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             }
             Work::Commit { mut transaction, asked } => {
                 let ready = self.gather(&asker, &mut transaction);
+                self.commits = S::IN_ORDER;
                 self.job = Some(work::commit(ready, transaction, asked));
             }
             Work::Prepare { mut transaction, name, asked } => {

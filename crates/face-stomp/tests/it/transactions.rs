@@ -1,4 +1,5 @@
-//! Transactions that fail: nothing of them is applied, and COMMIT says so.
+//! Transactions that fail: nothing of them is applied, and COMMIT says so; and what comes before what
+//! when one is committed.
 
 use outflow_broker::{Limits, Room};
 use outflow_face_stomp::Options;
@@ -103,4 +104,24 @@ async fn acking_and_aborting_over_and_over_brings_no_more_messages() {
     // One, and one more while the first was acked in a transaction.
     let bodies: Vec<&str> = seen.iter().map(|frame| frame.text()).collect();
     assert_eq!(bodies, ["0", "1"]);
+}
+
+/// As from ActiveMQ (`stomp-probe.txt`, "tx after commit").
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_is_answered_before_what_it_sent_arrives() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("1.2").await;
+    client.subscribe("1", "/queue/own", "").await;
+    for n in 0..300 {
+        let send = format!("SEND\ndestination:/queue/own\ntransaction:t\n\n{n}\0");
+        let frames =
+            format!("BEGIN\ntransaction:t\n\n\0{send}COMMIT\ntransaction:t\nreceipt:{n}\n\n\0");
+        client.raw(frames.as_bytes()).await;
+        let [answer, message] = [client.frame().await, client.frame().await];
+        assert_eq!(
+            (answer.command.as_str(), answer.get("receipt-id")),
+            ("RECEIPT", Some(&*n.to_string()))
+        );
+        assert_eq!(message.text(), n.to_string());
+    }
 }
