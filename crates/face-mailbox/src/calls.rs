@@ -8,6 +8,7 @@
 
 mod confirmed;
 mod messages;
+mod span;
 mod subscribers;
 mod subscriptions;
 mod topics;

@@ -278,11 +278,11 @@ fn parameter(name: &str) -> Value {
         "subscriberName" => json!({"type": "string", "minLength": 1, "maxLength": 200}),
         "subscriberId" | "messageId" | "lockId" => json!({"type": "string", "format": "uuid"}),
         "timeout" => {
-            let about = "Seconds to wait; the longest, 90, when absent.";
+            let about = "Seconds to wait; the longest, 90, when absent. A longer time is cut to it, as `ServiceResult` notes.";
             json!({"type": "integer", "minimum": 0, "description": about})
         }
         "lockTimeout" => {
-            let about = "Seconds to hold the message; 30 when absent.";
+            let about = "Seconds to hold the message; 30 when absent. Longer than the longest is cut to it, as `ServiceResult` notes.";
             json!({"type": "integer", "minimum": 1, "description": about})
         }
         "strictOrder" => {

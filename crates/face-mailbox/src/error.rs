@@ -15,11 +15,11 @@ use serde::Serialize;
 
 use crate::wire::WireError;
 
-/// What the vendor's clients read of every answer: null when all is well.
+/// What the vendor's clients read of every answer: null when all is well and as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceResult {
-    /// The class, from the table in this module.
+    /// The class, from the table in this module; `Timeout` and `Limited` beside good answers.
     pub code: &'static str,
     /// What is wrong, for people.
     pub message: String,

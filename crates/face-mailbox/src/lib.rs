@@ -29,7 +29,7 @@
 //!
 //! Deliberate deviations from what is published of the vendor's: lists are members of an object
 //! (`Topics`, `Subscriptions`); a Peek that times out says so in a `ServiceResult` object beside a
-//! count of 0; a Peek asked to wait too long waits the longest and says so only when it times out;
+//! count of 0, and a time that was cut to the longest that may be in one beside what came;
 //! `Renew`, `Release`, `Unregister` and `DeliveryCount`, `LockedUntil` are our own; Subscribe
 //! answers 200 unless set to the vendor's 201; the second grammar may name a company, and must
 //! where several have the topic.

@@ -135,9 +135,14 @@ pub struct Message {
 }
 
 impl Message {
-    /// Renders a delivery; with its lock when it `is_locked`.
+    /// Renders a delivery; with its lock when it `is_locked`, and with a `note`.
     #[must_use]
-    pub fn of(delivery: &Delivery, is_locked: bool, message_count: Option<u64>) -> Self {
+    pub fn of(
+        delivery: &Delivery,
+        is_locked: bool,
+        message_count: Option<u64>,
+        note: Option<ServiceResult>,
+    ) -> Self {
         let event = &delivery.event;
         let message = message_id(delivery.stream.id, event.offset());
         let (company, topic) = topic_of(&delivery.stream.name).unwrap_or_default();
@@ -157,7 +162,7 @@ impl Message {
             delivery_count: delivery.deliveries,
             locked_until,
             message_count,
-            service_result: None,
+            service_result: note,
         }
     }
 }

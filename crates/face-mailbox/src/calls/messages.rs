@@ -13,6 +13,7 @@ use outflow_model::{ErrorCode, Timestamp};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::span::Span;
 use super::subscriptions::streams_of;
 use super::{Answer, Face};
 use crate::authenticate::Caller;
@@ -36,15 +37,13 @@ impl Face {
         timeout: Option<u32>,
     ) -> Result<Answer, Refusal> {
         let mailbox = self.mailbox(caller, &self.own(caller, subscriber).await?)?;
-        let wait = self.peek_time(timeout);
-        let peeked = self.wait(caller, &mailbox, wait).await?;
+        let span = self.peek_time(timeout);
+        let peeked = self.wait(caller, &mailbox, span.time).await?;
         let Some(next) = &peeked.next else {
             self.metrics.timeouts.inc();
-            let cut = timeout.filter(|asked| u64::from(*asked) > wait.as_secs());
-            let note = cut.map_or(String::new(), |asked| {
-                format!("; the timeout of {asked} s was cut to the longest that may be")
-            });
-            let message = format!("no message became available within {} s{note}", wait.as_secs());
+            let note = span.cut().map(|cut| format!("; {cut}")).unwrap_or_default();
+            let seconds = span.time.as_secs();
+            let message = format!("no message became available within {seconds} s{note}");
             return Answer::ok(&json!({
                 "MessageCount": 0,
                 "NextMessageId": null,
@@ -59,7 +58,7 @@ impl Face {
             "NextMessageId": message_id(next.stream, next.offset).to_string(),
             "Topic": topic,
             "CompanyCode": company,
-            "ServiceResult": null,
+            "ServiceResult": span.note(),
         }))
     }
 
@@ -73,22 +72,26 @@ impl Face {
     ) -> Result<Answer, Refusal> {
         let mailbox = self.mailbox(caller, &self.own(caller, subscriber).await?)?;
         let lock = lock_timeout.map(|seconds| self.lock_time(Some(seconds))).transpose()?;
-        let until = Instant::now() + self.peek_time(timeout);
+        let span = self.peek_time(timeout);
+        let until = Instant::now() + span.time;
         for _ in 0..TAKE_ATTEMPTS {
             let left = until.saturating_duration_since(Instant::now());
             let peeked = self.wait(caller, &mailbox, left).await?;
             let Some(next) = &peeked.next else { break };
             let found = match lock {
-                Some(hold) => match self.hub.lease(&caller.grant, &mailbox, next, hold).await {
-                    Ok(delivery) => Some(delivery),
-                    Err(LeaseError::Gone | LeaseError::Held { .. }) => None,
-                    Err(error) => return Err(error.into()),
-                },
+                Some(hold) => {
+                    match self.hub.lease(&caller.grant, &mailbox, next, hold.time).await {
+                        Ok(delivery) => Some(delivery),
+                        Err(LeaseError::Gone | LeaseError::Held { .. }) => None,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
                 None => self.look(caller, &mailbox, next).await?,
             };
             if let Some(delivery) = found {
                 let count = Some(peeked.available);
-                return Answer::ok(&Message::of(&delivery, lock.is_some(), count));
+                let note = lock.and_then(|lock| lock.note()).or_else(|| span.note());
+                return Answer::ok(&Message::of(&delivery, lock.is_some(), count, note));
             }
         }
         self.metrics.timeouts.inc();
@@ -121,9 +124,9 @@ impl Face {
         let hold = self.lock_time(lock_timeout)?;
         let mailbox = self.mailbox(caller, &self.own(caller, subscriber).await?)?;
         let event = self.event(caller, &mailbox, message)?;
-        let delivery = self.hub.lease(&caller.grant, &mailbox, &event, hold).await;
+        let delivery = self.hub.lease(&caller.grant, &mailbox, &event, hold.time).await;
         let delivery = delivery.map_err(|error| self.not_leased(error))?;
-        Answer::ok(&Message::of(&delivery, true, None))
+        Answer::ok(&Message::of(&delivery, true, None, hold.note()))
     }
 
     /// Removes a message for good. A repeat with the same lock, or with none, is answered as the
@@ -207,13 +210,13 @@ impl Face {
         let mailbox = self.mailbox(caller, &self.own(caller, subscriber).await?)?;
         self.event(caller, &mailbox, message)?;
         let lease = lease_of(message, lock).ok_or_else(lost)?;
-        let answer = Settle::Extend { lease, by };
+        let answer = Settle::Extend { lease, by: by.time };
         let until = self.hub.settle_lease(&caller.grant, &mailbox, answer).await?;
         Answer::ok(&json!({
             "MessageId": message.to_string(),
             "LockId": lock_id(message, lease).to_string(),
             "LockedUntil": time(until),
-            "ServiceResult": null,
+            "ServiceResult": by.note(),
         }))
     }
 
@@ -259,20 +262,17 @@ impl Face {
         Ok(peeked)
     }
 
-    fn peek_time(&self, seconds: Option<u32>) -> Duration {
+    fn peek_time(&self, seconds: Option<u32>) -> Span {
         let max = self.options.max_peek;
-        seconds.map_or(max, |seconds| Duration::from_secs(seconds.into()).min(max))
+        Span::of("timeout", seconds, max, max)
     }
 
-    fn lock_time(&self, seconds: Option<u32>) -> Result<Duration, Refusal> {
-        match seconds {
-            None => Ok(self.options.lock),
-            Some(0) => {
-                let rule = "be at least one second";
-                Err(WireError::Bad { name: "lockTimeout", rule }.into())
-            }
-            Some(seconds) => Ok(Duration::from_secs(seconds.into()).min(self.options.max_lock)),
+    fn lock_time(&self, seconds: Option<u32>) -> Result<Span, Refusal> {
+        if seconds == Some(0) {
+            let rule = "be at least one second";
+            return Err(WireError::Bad { name: "lockTimeout", rule }.into());
         }
+        Ok(Span::of("lockTimeout", seconds, self.options.lock, self.options.max_lock))
     }
 
     /// The place that a MessageId names, if the mailbox receives what is there.

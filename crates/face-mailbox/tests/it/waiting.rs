@@ -71,6 +71,35 @@ async fn nothing_in_time_is_an_answer() {
 }
 
 #[tokio::test]
+async fn a_time_that_is_cut_is_noted_beside_what_came() {
+    let stand = Stand::new().await;
+    let id = stand.subscriber("hasty", &["INVOICES"]).await;
+    let message = stand.publish("INVOICES", "1").await;
+    let noted = |said: &serde_json::Value, cut: &str| {
+        assert_eq!(said["ServiceResult"]["Code"], "Limited", "{said}");
+        let told = said["ServiceResult"]["Message"].as_str().unwrap();
+        assert_eq!(told, format!("the {cut}, the longest that may be"));
+    };
+    let said = stand.call("GET", "Peek", &id, "&timeout=91").await.good();
+    assert_eq!(said["NextMessageId"], message);
+    noted(&said, "timeout of 91 s was cut to 90 s");
+    let said = stand.call("GET", "Peek", &id, "&timeout=90").await.good();
+    assert_eq!(said["ServiceResult"], json!(null));
+    let said = stand.ask("GET", &format!("/Messages/{id}?timeout=91")).await.good();
+    noted(&said, "timeout of 91 s was cut to 90 s");
+    let said = stand.receive(&id, &message, 3601).await.good();
+    noted(&said, "lockTimeout of 3601 s was cut to 3600 s");
+    assert_eq!(said["LockedUntil"], "2026-01-01T01:00:00.000Z");
+    let lock = format!("&messageId={message}&lockId={}", said["LockId"].as_str().unwrap());
+    for (seconds, is_cut) in [(3600, false), (9000, true)] {
+        let renew = format!("{lock}&lockTimeout={seconds}");
+        let said = stand.call("POST", "Renew", &id, &renew).await.good();
+        assert_eq!(said["ServiceResult"].is_object(), is_cut, "{said}");
+        assert_eq!(said["LockedUntil"], "2026-01-01T01:00:00.000Z");
+    }
+}
+
+#[tokio::test]
 async fn so_many_may_wait_and_one_that_leaves_makes_room() {
     let stand = Stand::with(Options { max_parked: 2, ..Options::default() }).await;
     let id = stand.subscriber("crowd", &["INVOICES"]).await;
