@@ -39,6 +39,7 @@ pub(crate) mod rewind;
 pub mod settings;
 mod settle;
 mod sight;
+mod timetable;
 pub mod transaction;
 pub(crate) mod wake;
 mod writing;
@@ -234,10 +235,8 @@ impl Subscription {
         if !queue.dying.is_empty() && !queue.burying && !queue.burial_failed && !queue.closed {
             queue.burying = spawn(burial::run(inner.clone(), self.clone()));
         }
-        if let Some(&(at, _)) = queue.alarms.first()
-            && queue.next_alarm.is_none_or(|known| at < known)
-        {
-            queue.next_alarm = Some(at);
+        let firsts = queue.alarms.firsts();
+        for at in queue.next_alarms.hasten(firsts) {
             inner.subscriptions.clockwork.set(at, self);
         }
         let is_wanted = !queue.closed && (!queue.hands.is_empty() || queue.peekers > 0);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use outflow_face_webhook::outcome::{Failure, Outcome};
 use outflow_face_webhook::schedule::Wish;
 use outflow_hub::{Integration, Start, Webhook, WebhookStatus};
-use outflow_model::clock::SystemClock;
+use outflow_model::clock::{Moment, SystemClock};
 use outflow_model::{Clock, Offset, Timestamp};
 use outflow_store::{Batch, Condition, Op, Put};
 use tokio::time::timeout;
@@ -144,6 +144,10 @@ struct Wrong(AtomicI64);
 impl Clock for Wrong {
     fn now(&self) -> Timestamp {
         SystemClock.now().plus_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn passed(&self) -> Moment {
+        SystemClock.passed()
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::btree_map::Range;
 use std::collections::{BTreeMap, BTreeSet};
 
+use outflow_model::clock::Moment;
 use outflow_model::{Offset, Timestamp};
 
 use super::entry::Entry;
@@ -14,16 +15,16 @@ use super::entry::Entry;
 /// Why an event is out of the queue though no consumer has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Apart {
-    /// It is not to be seen before this time.
+    /// It is not to be seen before this time of day.
     Scheduled(Timestamp),
-    /// It was given back, to be handed out again at this time.
-    Delayed(Timestamp),
+    /// It was given back, to be handed out again at this moment.
+    Delayed(Moment),
     /// It was taken by name.
     Leased {
         /// By which lease.
         lease: u64,
         /// Until when.
-        until: Timestamp,
+        until: Moment,
     },
     /// It is on its way to the dead letters, or settled by a transaction not yet ended.
     Settling,
@@ -78,7 +79,7 @@ impl Aparts {
     }
 
     /// Lets a lease last until another time; gives the old one.
-    pub(crate) fn extend(&mut self, offset: &Offset, to: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn extend(&mut self, offset: &Offset, to: Moment) -> Option<Moment> {
         let (_, apart) = self.events.get_mut(offset)?;
         let Apart::Leased { until, .. } = apart else { return None };
         Some(std::mem::replace(until, to))

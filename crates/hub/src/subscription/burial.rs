@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use outflow_model::clock::Moment;
 use outflow_model::meta::MetaSlice;
 use outflow_model::{Draft, Offset, StreamName, Timestamp};
 use outflow_store::ReadError;
@@ -20,7 +21,7 @@ use super::directory::Ordered;
 use super::entry::{Body, Entry};
 use super::joint::{self, Joint, Part};
 use super::queue::{Alarm, Queue};
-use super::settle::after;
+use super::timetable::after;
 use super::{EventView, SettleError, Subscription, TransactionError, headers};
 use crate::destination::Kind;
 use crate::hub::Inner;
@@ -167,7 +168,7 @@ async fn bury(
         queue.dying.splice(0..0, rest);
         if let Some(error) = failure.filter(|_| batch.is_empty()) {
             tracing::warn!(subscription = %subscription.id(), %error, "dead events cannot be read; trying again");
-            queue.bury_again(after(inner.clock.now(), RETRY));
+            queue.bury_again(after(inner.clock.passed(), RETRY));
             drop(subscription.finish(inner, queue));
             return;
         }
@@ -235,7 +236,7 @@ fn conclude(
             if tell.is_some() {
                 queue.revive(dying.feed, dying.offset);
             } else {
-                queue.bury_again(after(inner.clock.now(), RETRY));
+                queue.bury_again(after(inner.clock.passed(), RETRY));
                 again.push(dying);
             }
         }
@@ -251,9 +252,9 @@ fn conclude(
 
 impl Queue {
     /// Buries no more until `at`.
-    fn bury_again(&mut self, at: outflow_model::Timestamp) {
+    fn bury_again(&mut self, at: Moment) {
         if !std::mem::replace(&mut self.burial_failed, true) {
-            self.alarms.insert((at, Alarm::Burial));
+            self.alarms.insert(at, Alarm::Burial);
         }
     }
 

@@ -9,20 +9,22 @@
 
 mod round;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use outflow_model::Timestamp;
+use outflow_model::clock::Moment;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Subscription;
 use super::apart::Apart;
+use super::directory::Ordered;
 use super::feed::Feed;
 use super::queue::{Alarm, Queue};
+use super::timetable::{Firsts, Now, Timetable, When, after};
 use crate::hub::Inner;
 use crate::schedule::firing;
 
@@ -34,8 +36,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The alarms of all subscriptions. See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Clockwork {
-    alarms: Mutex<BTreeMap<(Timestamp, u32), Arc<Subscription>>>,
-    next_round: Mutex<Timestamp>,
+    alarms: Mutex<Timetable<Ordered>>,
+    next_round: Mutex<Option<Moment>>,
     /// The last subscription that was looked at for events that are over.
     looked_to: Mutex<u32>,
     /// Held by the one task that looks at them, and by the one that deletes what is idle.
@@ -47,10 +49,11 @@ pub(crate) struct Clockwork {
 
 impl Clockwork {
     /// Wakes the subscription at `at`.
-    pub(crate) fn set(&self, at: Timestamp, subscription: &Arc<Subscription>) {
+    pub(crate) fn set(&self, at: When, subscription: &Arc<Subscription>) {
         let mut alarms = self.alarms.lock();
-        let is_first = alarms.first_key_value().is_none_or(|((first, _), _)| at < *first);
-        alarms.insert((at, subscription.id().0), subscription.clone());
+        let before = alarms.firsts();
+        alarms.insert(at, Ordered(subscription.clone()));
+        let is_first = alarms.firsts() != before;
         drop(alarms);
         if is_first {
             self.sooner.notify_one();
@@ -58,14 +61,13 @@ impl Clockwork {
     }
 
     /// Takes the subscriptions whose alarm is due.
-    fn due(&self, now: Timestamp) -> Vec<Arc<Subscription>> {
+    fn due(&self, now: Now) -> Vec<Arc<Subscription>> {
         let mut alarms = self.alarms.lock();
-        let later = alarms.split_off(&(now.plus_millis(1), 0));
-        std::mem::replace(&mut *alarms, later).into_values().collect()
+        std::iter::from_fn(|| alarms.pop_due(now)).map(|Ordered(one)| one).collect()
     }
 
-    fn first(&self) -> Option<Timestamp> {
-        self.alarms.lock().first_key_value().map(|((at, _), _)| *at)
+    fn firsts(&self) -> Firsts {
+        self.alarms.lock().firsts()
     }
 
     /// Starts the task; it ends with the hub.
@@ -90,12 +92,8 @@ async fn run(hub: Weak<Inner>, clockwork: Arc<Clockwork>) {
     loop {
         let wait = {
             let Some(inner) = hub.upgrade() else { return };
-            let now = inner.clock.now();
-            let first = clockwork.first().into_iter().chain(inner.schedules.first()).min();
-            let until = first.map_or(LOOK, |at| {
-                Duration::from_millis(u64::try_from(at.millis() - now.millis()).unwrap_or(0))
-            });
-            until.min(LOOK)
+            let wait = clockwork.firsts().wait(Now::of(&*inner.clock), inner.schedules.first());
+            wait.unwrap_or(LOOK).min(LOOK)
         };
         if !wait.is_zero() {
             tokio::select! {
@@ -114,41 +112,36 @@ async fn run(hub: Weak<Inner>, clockwork: Arc<Clockwork>) {
 
 /// Does what is due. Gives the tasks that it has left the rest to.
 pub(crate) async fn tick(inner: &Arc<Inner>) -> Vec<JoinHandle<()>> {
-    let now = inner.clock.now();
-    inner.registry.expire(now);
+    let now = Now::of(&*inner.clock);
+    inner.registry.expire(now.day);
     for subscription in inner.subscriptions.clockwork.due(now) {
         let mut queue = subscription.queue.lock();
-        queue.next_alarm = None;
+        queue.next_alarms = Firsts::default();
         queue.strike(now);
         drop(subscription.finish(inner, queue));
     }
     let is_round = {
         let mut next = inner.subscriptions.clockwork.next_round.lock();
-        // A clock set back must not put rounds off for long.
-        let far = now.plus_millis(2 * ROUND.as_millis() as i64);
-        let is_due = now >= *next || *next > far;
+        let is_due = next.is_none_or(|next| next <= now.passed);
         if is_due {
-            *next = now.plus_millis(ROUND.as_millis() as i64);
+            *next = Some(after(now.passed, ROUND));
         }
         is_due
     };
-    let fired = firing::start(inner, now);
-    let mut tasks = if is_round { round::round(inner, now).await } else { Vec::new() };
+    let fired = firing::start(inner, now.day);
+    let mut tasks = if is_round { round::round(inner, now.day).await } else { Vec::new() };
     tasks.extend(fired);
     tasks
 }
 
 impl Queue {
     /// Does what the alarms up to `now` say.
-    fn strike(&mut self, now: Timestamp) {
+    fn strike(&mut self, now: Now) {
         // Who has room again gets something once all that comes back now has come back.
         let mut roomy = BTreeSet::new();
         // What comes back together does so in its order, not in that of its leases.
         let mut back = Vec::new();
-        while let Some(&(at, alarm)) = self.alarms.first()
-            && at <= now
-        {
-            self.alarms.pop_first();
+        while let Some(alarm) = self.alarms.pop_due(now) {
             match alarm {
                 Alarm::Lease { hand: key, lease } => {
                     let Some(hand) = self.hands.get_mut(&key) else { continue };
@@ -161,8 +154,10 @@ impl Queue {
                 Alarm::Apart { feed, offset } => {
                     let apart = self.feed(feed).and_then(|feed| feed.apart.get(&offset));
                     let is_due = apart.is_some_and(|(_, apart)| match *apart {
-                        Apart::Scheduled(at) | Apart::Delayed(at) => at <= now,
-                        Apart::Leased { until, .. } => until <= now,
+                        Apart::Scheduled(at) => When::Day(at).is_due(now),
+                        Apart::Delayed(until) | Apart::Leased { until, .. } => {
+                            When::Passed(until).is_due(now)
+                        }
                         Apart::Settling => false,
                     });
                     if is_due {
@@ -172,7 +167,7 @@ impl Queue {
                 Alarm::Forgotten { feed } => {
                     let feed = self.feed_mut(feed);
                     let is_due = |feed: &&mut Feed| {
-                        feed.forgotten.is_some_and(|forgotten| forgotten.due <= now)
+                        feed.forgotten.is_some_and(|forgotten| forgotten.due <= now.day)
                     };
                     feed.filter(is_due).into_iter().for_each(Feed::look_again);
                 }
@@ -189,6 +184,6 @@ impl Queue {
             }
         }
         self.put_back(back);
-        roomy.into_iter().for_each(|key| self.queue_up(key, now));
+        roomy.into_iter().for_each(|key| self.queue_up(key, now.day));
     }
 }

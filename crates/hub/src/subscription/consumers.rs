@@ -16,7 +16,8 @@ use outflow_model::{Grant, Timestamp};
 use super::burial::EXPIRED;
 use super::hand::{Hand, Leased, Owner};
 use super::queue::{Alarm, Queue};
-use super::settle::{Settling, after};
+use super::settle::Settling;
+use super::timetable::Now;
 use super::{
     ConsumeError, ConsumerId, ConsumerOptions, Delivered, Delivery, LeaseId, Settle, SettleError,
     Subscription,
@@ -228,7 +229,7 @@ impl Consumers {
     ) -> Result<Settling, SettleError> {
         let (subscription, key) = self.entries.get(&consumer).ok_or(SettleError::NotFound)?;
         let mut queue = subscription.queue.lock();
-        let told = queue.settle(*key, answers, self.inner.clock.now())?;
+        let told = queue.settle(*key, answers, Now::of(&*self.inner.clock))?;
         let mut settling = subscription.finish(&self.inner, queue);
         settling.told.extend(told);
         Ok(settling)
@@ -273,7 +274,7 @@ impl Consumers {
         let places = answers.iter().enumerate();
         let unknown: Vec<usize> =
             places.filter(|(_, answer)| !is_held(answer)).map(|(at, _)| at).collect();
-        let now = self.inner.clock.now();
+        let now = Now::of(&*self.inner.clock);
         // What others have done is written as they want it.
         let lingers = !at_once && !queue.needs_write;
         let told = if unknown.is_empty() {
@@ -283,7 +284,7 @@ impl Consumers {
             queue.settle(*key, &held, now)?
         };
         if lingers {
-            queue.linger(now);
+            queue.linger(now.passed);
         }
         let mut settling = subscription.finish(&self.inner, queue);
         settling.told.extend(told);
@@ -309,7 +310,8 @@ impl Consumers {
         let (subscription, key) = self.entries.get(&consumer)?;
         let queue = subscription.queue.lock();
         let hand = queue.hands.get(key)?;
-        hand.leased.get(hand.find(lease.0)?)?.deadline
+        let deadline = hand.leased.get(hand.find(lease.0)?)?.deadline?;
+        Some(Now::of(&*self.inner.clock).shown(deadline))
     }
 
     /// The subscription of a consumer.
@@ -364,7 +366,7 @@ impl Queue {
         let Some(hand) = self.hands.get_mut(&key) else { return Vec::new() };
         hand.rung = false;
         let count = hand.waiting.len().min(max);
-        let now = inner.clock.now();
+        let now = Now::of(&*inner.clock);
         let first = inner.subscriptions.leases.fetch_add(count as u64, Ordering::Relaxed);
         let mut deliveries = Vec::with_capacity(count);
         let mut bytes = 0;
@@ -380,7 +382,7 @@ impl Queue {
         if let Some(hand) = self.hands.get_mut(&key).filter(|hand| !hand.waiting.is_empty()) {
             hand.ring();
         }
-        self.queue_up(key, now);
+        self.queue_up(key, now.day);
         deliveries
     }
 
@@ -389,25 +391,25 @@ impl Queue {
         &mut self,
         key: u64,
         lease: u64,
-        now: Timestamp,
+        now: Now,
         subscription: &Subscription,
     ) -> Option<Delivery> {
         let default = self.settings.lease;
         let hand = self.hands.get_mut(&key)?;
         let (feed, mut entry) = hand.waiting.pop_front()?;
         hand.waiting_bytes = hand.waiting_bytes.saturating_sub(entry.size as usize);
-        let deadline = hand.options.lease.or(default).map(|hold| after(now, hold));
+        let deadline = hand.options.lease.or(default).map(|hold| now.after(hold));
         let auto_ack = hand.options.auto_ack;
         let at = self.feeds.binary_search_by_key(&feed, |feed| feed.key).ok();
         let stream = at.and_then(|at| self.feeds.get(at)).map(|feed| feed.stream.clone());
         let event = entry.view();
-        let hides = event.as_ref().is_some_and(|event| self.hides(event, now));
+        let hides = event.as_ref().is_some_and(|event| self.hides(event, now.day));
         let hand = self.hands.get_mut(&key)?;
-        let (Some(stream), Some(event), false) = (stream, event, entry.expires <= now) else {
+        let (Some(stream), Some(event), false) = (stream, event, entry.expires <= now.day) else {
             // Its stream is gone, or its time is over.
             hand.holds = hand.holds.saturating_sub(1);
             // Its consumer has seen nothing of it, so it may have another for it.
-            let cause = if entry.expires <= now { EXPIRED } else { "damaged" };
+            let cause = if entry.expires <= now.day { EXPIRED } else { "damaged" };
             self.bury(feed, entry, cause.into(), None);
             return None;
         };
@@ -430,7 +432,7 @@ impl Queue {
             self.done(feed, entry.offset);
         } else {
             if let Some(deadline) = deadline {
-                self.alarms.insert((deadline, Alarm::Lease { hand: key, lease }));
+                self.alarms.insert(deadline, Alarm::Lease { hand: key, lease });
             }
             hand.leased.push_back(Leased {
                 lease,
@@ -448,7 +450,7 @@ impl Queue {
             event,
             deliveries,
             redelivered,
-            deadline,
+            deadline: deadline.map(|deadline| now.shown(deadline)),
             first_of_group,
         })
     }

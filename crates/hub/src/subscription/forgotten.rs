@@ -179,7 +179,7 @@ impl Queue {
     pub(crate) fn mind_forgotten(&mut self, key: u32) {
         let due = self.feed(key).and_then(|feed| feed.forgotten).map(|forgotten| forgotten.due);
         if let Some(due) = due.filter(|due| *due < NEVER) {
-            self.alarms.insert((due, Alarm::Forgotten { feed: key }));
+            self.alarms.insert(due, Alarm::Forgotten { feed: key });
         }
     }
 

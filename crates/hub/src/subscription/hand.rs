@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use outflow_model::clock::Moment;
 use outflow_model::{Offset, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -75,7 +76,7 @@ pub(crate) struct Leased {
     pub(crate) feed: u32,
     /// The event, without its content; `None`: settled, and not yet swept.
     pub(crate) entry: Option<Entry>,
-    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) deadline: Option<Moment>,
     /// Whether its consumer lost credit beyond its window when it was taken out of its hands.
     pub(crate) was_extended: bool,
 }
@@ -209,7 +210,7 @@ impl Hand {
     }
 
     /// Takes an event out of its hands, and one from its holdings.
-    pub(crate) fn release(&mut self, at: usize) -> Option<(u32, Entry, Option<Timestamp>)> {
+    pub(crate) fn release(&mut self, at: usize) -> Option<(u32, Entry, Option<Moment>)> {
         let leased = self.leased.get_mut(at)?;
         let entry = leased.entry.take()?;
         let released = (leased.feed, entry, leased.deadline);

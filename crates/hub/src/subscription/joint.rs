@@ -75,7 +75,7 @@ pub(crate) async fn commit(
         let mut queue = subscription.queue.lock();
         queue.on_hold = false;
         if let Some(&page) = pages.get(at) {
-            queue.landed(page, outcome.is_ok(), inner.clock.now());
+            queue.landed(page, outcome.is_ok(), inner.clock.passed());
         }
         after(subscription, &mut queue, outcome.is_ok());
         subscription.release_deferred(inner, queue);

@@ -18,7 +18,7 @@ use super::apart::Apart;
 use super::entry::NEVER;
 use super::feed::{Feed, Loaded, Sieve};
 use super::queue::{Alarm, Queue};
-use super::settle::after;
+use super::timetable::after;
 use crate::Stream;
 use crate::hub::Inner;
 
@@ -222,7 +222,7 @@ fn take_in(
         Err(ReadError::Io(reason)) => {
             tracing::warn!(subscription = %subscription.id(), stream = %want.stream.id, %reason, "events cannot be read; trying again");
             queue.is_retrying = true;
-            queue.alarms.insert((after(now, RETRY), Alarm::Retry));
+            queue.alarms.insert(after(inner.clock.passed(), RETRY), Alarm::Retry);
             return;
         }
     };

@@ -18,8 +18,9 @@ use super::burial::{EXPIRED, view_at};
 use super::entry::{Entry, NEVER};
 use super::properties::Candidate;
 use super::queue::{Alarm, Queue};
-use super::settle::{Told, after};
+use super::settle::Told;
 use super::sight::Sight;
+use super::timetable::Now;
 use super::{
     ConsumeError, Delivery, DeliveryOrder, EventRef, EventState, EventView, LeaseError, LeaseId,
     Settle, SettleError, Subscription,
@@ -72,10 +73,11 @@ impl Queue {
         if feed.place.is_done(offset) {
             return EventState::Settled;
         }
+        let shown = |moment| Now::of(&*inner.clock).shown(moment);
         if let Some((_, apart)) = feed.apart.get(&offset) {
             return match *apart {
                 Apart::Leased { lease, until } => {
-                    EventState::Held { lease: LeaseId(lease), until: Some(until) }
+                    EventState::Held { lease: LeaseId(lease), until: Some(shown(until)) }
                 }
                 Apart::Scheduled(_) | Apart::Delayed(_) | Apart::Settling => EventState::Waiting,
             };
@@ -83,7 +85,8 @@ impl Queue {
         let holders = self.hands.values().flat_map(|hand| &hand.leased);
         let held = holders.filter(|leased| leased.feed == feed.key).find_map(|leased| {
             leased.entry.as_ref().filter(|entry| entry.offset == offset)?;
-            Some(EventState::Held { lease: LeaseId(leased.lease), until: leased.deadline })
+            let until = leased.deadline.map(shown);
+            Some(EventState::Held { lease: LeaseId(leased.lease), until })
         });
         held.unwrap_or(EventState::Waiting)
     }
@@ -114,14 +117,14 @@ pub(crate) async fn lease(
     };
     // Read before it is taken: nothing is leased whose content cannot be had.
     let view = view_at(inner, &stream, event.offset).await.map_err(unavailable)?;
-    let now = inner.clock.now();
+    let now = Now::of(&*inner.clock);
     // To whom it is hidden it is not there.
-    let view = view.filter(|view| sight.sees(view, now)).ok_or(LeaseError::Gone)?;
+    let view = view.filter(|view| sight.sees(view, now.day)).ok_or(LeaseError::Gone)?;
     let mut queue = subscription.queue.lock();
     let taken = queue.take(&stream, event.offset, &view, &sight, now);
     let result = taken.map(|(key, entry)| {
         let lease = inner.subscriptions.leases.fetch_add(1, Ordering::Relaxed);
-        queue.lease_apart(key, entry, lease, after(now, hold), (subscription, stream, view))
+        queue.lease_apart(key, entry, lease, (now, hold), (subscription, stream, view))
     });
     drop(subscription.finish(inner, queue));
     if result.is_ok() {
@@ -138,7 +141,7 @@ impl Queue {
         offset: Offset,
         view: &EventView,
         sight: &Sight,
-        now: Timestamp,
+        now: Now,
     ) -> Result<(u32, Entry), LeaseError> {
         let feed = self.feeds.iter().find(|feed| feed.stream.id == stream.id);
         let feed = feed.ok_or(LeaseError::Gone)?;
@@ -147,9 +150,8 @@ impl Queue {
         }
         if let Some((_, apart)) = feed.apart.get(&offset) {
             let until = match *apart {
-                Apart::Scheduled(at) | Apart::Delayed(at) | Apart::Leased { until: at, .. } => {
-                    Some(at)
-                }
+                Apart::Scheduled(at) => Some(at),
+                Apart::Delayed(until) | Apart::Leased { until, .. } => Some(now.shown(until)),
                 Apart::Settling => None,
             };
             return Err(LeaseError::Held { until });
@@ -157,13 +159,15 @@ impl Queue {
         let (key, is_loaded) = (feed.key, offset < feed.loaded);
         let is_strict = self.settings.order == DeliveryOrder::Strict;
         let is_behind = |(first, entry): (u32, &Entry)| (first, entry.offset) != (key, offset);
-        if self.is_blocked() || (is_strict && self.first_seen(sight, now).is_some_and(is_behind)) {
-            return Err(LeaseError::Held { until: self.next_deadline() });
+        if self.is_blocked()
+            || (is_strict && self.first_seen(sight, now.day).is_some_and(is_behind))
+        {
+            return Err(LeaseError::Held { until: self.next_deadline(now) });
         }
         if is_loaded {
             // Neither done nor apart: ready, or in a consumer's hands.
             let entry = self.take_ready(key, offset).ok_or(LeaseError::Held { until: None })?;
-            if entry.expires <= now {
+            if entry.expires <= now.day {
                 self.bury(key, entry, EXPIRED.into(), None);
                 return Err(LeaseError::Gone);
             }
@@ -171,7 +175,7 @@ impl Queue {
         }
         let settings = self.settings.clone();
         let wanted = [feed.filter.as_ref(), settings.selector.as_ref()];
-        let shows = |seen: &Arc<View>| seen.passes(view.meta(), view.line(), now);
+        let shows = |seen: &Arc<View>| seen.passes(view.meta(), view.line(), now.day);
         let deliveries = feed.counts.get(&offset).copied().unwrap_or(0);
         let candidate = Candidate { event: view, stream: &stream.name, deliveries };
         if !self.view.as_ref().is_none_or(shows)
@@ -180,12 +184,12 @@ impl Queue {
             return Err(LeaseError::Gone);
         }
         let times = super::headers::times(view.meta(), view.line());
-        if times.from > now {
+        if times.from > now.day {
             return Err(LeaseError::Held { until: Some(times.from) });
         }
-        let sieve = Self::sieve(&settings, self.max_apart, now);
+        let sieve = Self::sieve(&settings, self.max_apart, now.day);
         let mut entry = sieve.entry(view.meta(), view.line(), times.until);
-        if entry.expires <= now {
+        if entry.expires <= now.day {
             // It is given up when it is met in its order.
             return Err(LeaseError::Gone);
         }
@@ -193,8 +197,8 @@ impl Queue {
         Ok((key, entry))
     }
 
-    fn next_deadline(&self) -> Option<Timestamp> {
-        self.alarms.first().map(|(at, _)| *at).filter(|at| *at < NEVER)
+    fn next_deadline(&self, now: Now) -> Option<Timestamp> {
+        self.alarms.firsts().shown(now).filter(|at| *at < NEVER)
     }
 
     fn lease_apart(
@@ -202,10 +206,10 @@ impl Queue {
         key: u32,
         mut entry: Entry,
         lease: u64,
-        until: Timestamp,
+        (now, hold): (Now, Duration),
         (subscription, stream, event): (&Subscription, Arc<Stream>, EventView),
     ) -> Delivery {
-        let offset = entry.offset;
+        let (offset, until) = (entry.offset, now.after(hold));
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
         let deliveries = entry.deliveries;
@@ -217,7 +221,7 @@ impl Queue {
             feed.apart.insert(offset, (entry, Apart::Leased { lease, until }));
         }
         self.desk.insert(lease, (key, offset));
-        self.alarms.insert((until, Alarm::Apart { feed: key, offset }));
+        self.alarms.insert(until, Alarm::Apart { feed: key, offset });
         Delivery {
             lease: LeaseId(lease),
             subscription: subscription.id(),
@@ -225,7 +229,7 @@ impl Queue {
             event,
             deliveries,
             redelivered,
-            deadline: Some(until),
+            deadline: Some(now.shown(until)),
             first_of_group: false,
         }
     }
@@ -243,7 +247,7 @@ pub(crate) async fn settle(
         _ => SettleError::NotFound,
     })?;
     subscription.touch(inner);
-    let now = inner.clock.now();
+    let now = Now::of(&*inner.clock);
     let (settling, told, until) = {
         let mut queue = subscription.queue.lock();
         let (told, until) = queue.settle_desk(answer, now)?;
@@ -261,7 +265,7 @@ impl Queue {
     fn settle_desk(
         &mut self,
         answer: Settle,
-        now: Timestamp,
+        now: Now,
     ) -> Result<(Option<Told>, Option<Timestamp>), SettleError> {
         let lease = answer.lease();
         let unknown = SettleError::Unknown { lease };
@@ -269,20 +273,20 @@ impl Queue {
         let alarm = Alarm::Apart { feed: key, offset };
         let feed = self.feed_mut(key).ok_or(unknown.clone())?;
         if let Settle::Extend { by, .. } = answer {
-            let until = after(now, by);
+            let until = now.after(by);
             let old = feed.apart.extend(&offset, until).ok_or(unknown)?;
-            self.alarms.remove(&(old, alarm));
-            self.alarms.insert((until, alarm));
-            return Ok((None, Some(until)));
+            self.alarms.remove(old, alarm);
+            self.alarms.insert(until, alarm);
+            return Ok((None, Some(now.shown(until))));
         }
         let (entry, apart) = feed.apart.remove(&offset).ok_or(unknown)?;
         self.desk.remove(&lease.0);
         if let Apart::Leased { until, .. } = apart {
-            self.alarms.remove(&(until, alarm));
+            self.alarms.remove(until, alarm);
         }
         match answer {
             Settle::Ack(_) | Settle::AckThrough(_) => self.done(key, offset),
-            Settle::Requeue { delay, .. } => self.give_back(key, entry, delay, now),
+            Settle::Requeue { delay, .. } => self.give_back(key, entry, delay, now.passed),
             Settle::DeadLetter { cause, .. } => {
                 let (tell, hears) = oneshot::channel();
                 self.bury(key, entry, cause, Some(tell));

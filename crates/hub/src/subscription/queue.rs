@@ -21,6 +21,7 @@ use super::burial::Dying;
 use super::entry::Entry;
 use super::feed::{Feed, Loaded, Sieve};
 use super::hand::Hand;
+use super::timetable::{Firsts, Timetable};
 use super::writing::Pages;
 use super::{DeliveryOrder, EventView, SettleError, SubscriptionSettings};
 use crate::view::{COMPLIANCE, View};
@@ -96,7 +97,7 @@ pub(crate) struct Queue {
     pub(crate) has_told: bool,
     /// Leases taken by name, and where their events are.
     pub(crate) desk: BTreeMap<u64, (u32, Offset)>,
-    pub(crate) alarms: BTreeSet<(Timestamp, Alarm)>,
+    pub(crate) alarms: Timetable<Alarm>,
     /// Dead events on their way.
     pub(crate) dying: Vec<Dying>,
     pub(crate) burying: bool,
@@ -129,8 +130,8 @@ pub(crate) struct Queue {
     pub(crate) pages: Pages,
     /// Whether commits of its streams are listened to.
     pub(crate) is_watched: bool,
-    /// The alarm that the clockwork knows of.
-    pub(crate) next_alarm: Option<Timestamp>,
+    /// The alarms that the clockwork knows of.
+    pub(crate) next_alarms: Firsts,
     pub(crate) tally: Tally,
 }
 
@@ -184,7 +185,7 @@ impl Queue {
         self.exclusives -= usize::from(hand.options.exclusive);
         for leased in &hand.leased {
             if let (Some(_), Some(deadline)) = (&leased.entry, leased.deadline) {
-                self.alarms.remove(&(deadline, Alarm::Lease { hand: key, lease: leased.lease }));
+                self.alarms.remove(deadline, Alarm::Lease { hand: key, lease: leased.lease });
             }
         }
         self.groups.retain(|_, owner| *owner != key);
@@ -316,10 +317,10 @@ impl Queue {
             self.heads.extend(first.map(|first| (first, key)));
         }
         for (offset, at) in found.scheduled {
-            self.alarms.insert((at, Alarm::Apart { feed: key, offset }));
+            self.alarms.insert(at, Alarm::Apart { feed: key, offset });
         }
         for (offset, at) in found.forgotten {
-            self.alarms.remove(&(at, Alarm::Apart { feed: key, offset }));
+            self.alarms.remove(at, Alarm::Apart { feed: key, offset });
             self.forgot += 1;
         }
         self.mind_forgotten(key);
@@ -439,7 +440,7 @@ impl Queue {
             Alarm::Apart { feed, .. } | Alarm::Forgotten { feed } => *feed == key,
             _ => false,
         };
-        self.alarms.retain(|(_, alarm)| !is_of(alarm));
+        self.alarms.retain(|alarm| !is_of(alarm));
         Some(feed)
     }
 }

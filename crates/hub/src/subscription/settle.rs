@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use outflow_model::clock::Moment;
 use outflow_model::{Offset, Timestamp};
 use tokio::sync::oneshot;
 
@@ -16,6 +17,7 @@ use super::burial::Dying;
 use super::entry::Entry;
 use super::hand::Leased;
 use super::queue::{Alarm, Queue};
+use super::timetable::{Now, after};
 use super::writing::Writing;
 use super::{LeaseId, Settle, SettleError};
 
@@ -69,18 +71,13 @@ impl Settling {
 /// ack each message by itself would cost a sync each.
 const LINGER: Duration = Duration::from_millis(5);
 
-/// `by` after `now`.
-pub(crate) fn after(now: Timestamp, by: Duration) -> Timestamp {
-    now.plus_millis(i64::try_from(by.as_millis()).unwrap_or(i64::MAX).max(1))
-}
-
 impl Queue {
     /// Applies a consumer's answers; gives who is told of burials.
     pub(crate) fn settle(
         &mut self,
         key: u64,
         answers: &[Settle],
-        now: Timestamp,
+        now: Now,
     ) -> Result<Vec<Told>, SettleError> {
         let hand = self.hands.get(&key).ok_or(SettleError::NotFound)?;
         for answer in answers {
@@ -94,7 +91,7 @@ impl Queue {
                 Settle::AckThrough(lease) => self.ack_through(key, *lease),
                 Settle::Requeue { lease, delay } => {
                     if let Some((feed, entry)) = self.release(key, *lease) {
-                        self.give_back(feed, entry, *delay, now);
+                        self.give_back(feed, entry, *delay, now.passed);
                     }
                 }
                 Settle::DeadLetter { lease, cause } => {
@@ -104,17 +101,17 @@ impl Queue {
                         self.bury(feed, entry, cause.clone(), Some(tell));
                     }
                 }
-                Settle::Extend { lease, by } => self.extend(key, *lease, after(now, *by)),
+                Settle::Extend { lease, by } => self.extend(key, *lease, now.after(*by)),
             }
         }
-        self.queue_up(key, now);
+        self.queue_up(key, now.day);
         Ok(told)
     }
 
     /// What was done just now is written a little later.
-    pub(crate) fn linger(&mut self, now: Timestamp) {
+    pub(crate) fn linger(&mut self, now: Moment) {
         if std::mem::take(&mut self.needs_write) && !std::mem::replace(&mut self.lingers, true) {
-            self.alarms.insert((after(now, LINGER), Alarm::Write));
+            self.alarms.insert(after(now, LINGER), Alarm::Write);
         }
     }
 
@@ -149,7 +146,7 @@ impl Queue {
         let at = hand.find(lease.0)?;
         let (feed, entry, deadline) = hand.release(at)?;
         if let Some(deadline) = deadline {
-            self.alarms.remove(&(deadline, Alarm::Lease { hand: key, lease: lease.0 }));
+            self.alarms.remove(deadline, Alarm::Lease { hand: key, lease: lease.0 });
         }
         Some((feed, entry))
     }
@@ -160,7 +157,7 @@ impl Queue {
         key: u32,
         entry: Entry,
         delay: Option<Duration>,
-        now: Timestamp,
+        now: Moment,
     ) {
         let max = self.max_deliveries(key);
         let is_dead = max.is_some_and(|max| entry.deliveries >= max);
@@ -171,13 +168,13 @@ impl Queue {
                 let offset = entry.offset;
                 if let Some(feed) = self.feed_mut(key) {
                     feed.apart.insert(offset, (entry, Apart::Delayed(until)));
-                    self.alarms.insert((until, Alarm::Apart { feed: key, offset }));
+                    self.alarms.insert(until, Alarm::Apart { feed: key, offset });
                 }
             }
         }
     }
 
-    fn extend(&mut self, key: u64, lease: LeaseId, until: Timestamp) {
+    fn extend(&mut self, key: u64, lease: LeaseId, until: Moment) {
         let Some(hand) = self.hands.get_mut(&key) else { return };
         let Some(leased) = hand.find(lease.0).and_then(|at| hand.leased.get_mut(at)) else {
             return;
@@ -186,8 +183,8 @@ impl Queue {
         let Some(old) = leased.deadline else { return };
         leased.deadline = Some(until);
         let alarm = Alarm::Lease { hand: key, lease: lease.0 };
-        self.alarms.remove(&(old, alarm));
-        self.alarms.insert((until, alarm));
+        self.alarms.remove(old, alarm);
+        self.alarms.insert(until, alarm);
     }
 
     /// Takes the leases of an answer out of a consumer's hands for a transaction.
@@ -247,7 +244,7 @@ impl Queue {
             return;
         }
         if let Some(deadline) = leased.deadline {
-            self.alarms.insert((deadline, Alarm::Lease { hand: key, lease: leased.lease }));
+            self.alarms.insert(deadline, Alarm::Lease { hand: key, lease: leased.lease });
         }
         if let Some(hand) = self.hands.get_mut(&key) {
             hand.restore(leased);

@@ -18,6 +18,7 @@ use super::directory::Ordered;
 use super::hand::Leased;
 use super::joint::{self, Joint};
 use super::queue::Queue;
+use super::timetable::Now;
 use super::{
     ConsumeError, ConsumerId, ConsumerOptions, Consumers, Delivered, Settle, SettleError,
     Subscription, TransactionError, headers,
@@ -130,8 +131,8 @@ impl Transaction {
         if self.bytes + self.dead + dead > max {
             return Err(SettleError::TooLarge { max });
         }
-        let now = self.inner.clock.now();
-        let taken = queue.set_apart(hand, &answers, now)?;
+        let now = Now::of(&*self.inner.clock);
+        let taken = queue.set_apart(hand, &answers, now.day)?;
         self.dead += dead;
         if !extensions.is_empty() {
             // What was extended and answered in one call needs no more time.
@@ -301,7 +302,7 @@ fn refused(answers: &[Answered]) -> Vec<burial::Refused<'_>> {
 
 /// Puts back what was answered so.
 fn requeue(inner: &Arc<Inner>, answers: Vec<Answered>) {
-    let now = inner.clock.now();
+    let now = inner.clock.passed();
     for Answered { subscription, answer, leased, .. } in answers {
         let (Settle::Requeue { delay, .. }, Some(entry)) = (answer, leased.entry) else { continue };
         let mut queue = subscription.queue.lock();

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use outflow_model::Timestamp;
+use outflow_model::clock::Moment;
 use outflow_store::{AppendError, Batch, Commit};
 use tokio::sync::mpsc;
 
 use super::Subscription;
 use super::queue::{Alarm, Queue};
-use super::settle::after;
+use super::timetable::after;
 use crate::hub::Inner;
 
 /// How many subscriptions' places are written in one batch at the hub's end.
@@ -43,14 +43,14 @@ impl Queue {
 
     /// Takes note of how a write ended that began on this page. What has failed is written again
     /// after a while, or with the next answer.
-    pub(crate) fn landed(&mut self, page: u64, is_written: bool, now: Timestamp) {
+    pub(crate) fn landed(&mut self, page: u64, is_written: bool, now: Moment) {
         let pages = &mut self.pages;
         let open = if page == pages.number { &mut pages.this } else { &mut pages.before };
         *open = open.saturating_sub(1);
         if !is_written {
             self.feeds.iter_mut().for_each(|feed| feed.place.doubt());
             if !std::mem::replace(&mut self.write_failed, true) {
-                self.alarms.insert((after(now, RETRY), Alarm::Write));
+                self.alarms.insert(after(now, RETRY), Alarm::Write);
             }
         }
         // Once for this page, and once more when it has no write under way either.
@@ -90,7 +90,7 @@ impl Writing {
         let Some(inner) = self.inner.upgrade() else { return };
         for (subscription, page) in parties {
             let mut queue = subscription.queue.lock();
-            queue.landed(page, result.is_ok(), inner.clock.now());
+            queue.landed(page, result.is_ok(), inner.clock.passed());
             if result.is_err() {
                 drop(subscription.finish(&inner, queue));
             }

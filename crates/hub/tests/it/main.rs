@@ -36,6 +36,7 @@ mod refusing;
 mod scheduling;
 mod selector;
 mod selector_oracle;
+mod setting_the_clock;
 mod shown;
 mod silence;
 mod slow_engine;

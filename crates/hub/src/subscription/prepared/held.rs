@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outflow_model::{Offset, Timestamp};
+use outflow_model::Offset;
+use outflow_model::clock::Moment;
 
 use super::super::burial::letter_bytes;
-use super::super::entry::{Entry, NEVER};
+use super::super::entry::Entry;
 use super::super::hand::Leased;
 use super::super::transaction::Answered;
 use super::super::{LeaseId, Settle, Subscription};
@@ -51,8 +52,8 @@ impl Size {
 struct Taken {
     offset: Offset,
     lease: u64,
-    /// [`NEVER`]: it had none.
-    deadline: Timestamp,
+    /// [`Moment::NEVER`]: it had none.
+    deadline: Moment,
     was_extended: bool,
 }
 
@@ -84,7 +85,7 @@ impl Held {
             let taken = Taken {
                 offset: entry.offset,
                 lease: leased.lease,
-                deadline: leased.deadline.unwrap_or(NEVER),
+                deadline: leased.deadline.unwrap_or(Moment::NEVER),
                 was_extended: leased.was_extended,
             };
             let answer = of_no_lease(answer);
@@ -157,7 +158,7 @@ impl Taken {
             lease: self.lease,
             feed,
             entry: Some(entry),
-            deadline: Some(self.deadline).filter(|deadline| *deadline < NEVER),
+            deadline: Some(self.deadline).filter(|deadline| *deadline < Moment::NEVER),
             was_extended: self.was_extended,
         }
     }
