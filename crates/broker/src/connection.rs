@@ -54,6 +54,8 @@ pub struct Terms {
     pub silent: Counter,
     /// Counts connections cut because the client took no bytes.
     pub stalled: Counter,
+    /// Counts connections ended because the rest of a frame did not come.
+    pub unfinished: Counter,
 }
 
 /// What woke the connection.
@@ -113,12 +115,14 @@ pub struct Connection<L, S: Session> {
     lingering: BTreeSet<ConsumerId>,
     queued: VecDeque<Queued<S>>,
     job: Option<Job<S>>,
-    heart: Heart,
-    /// When the socket last took bytes, or had none to take.
     /// Whether the job is a commit whose answer comes before what it makes ready.
     commits: bool,
+    heart: Heart,
+    /// When the socket last took bytes, or had none to take.
     took: Instant,
     deadline: Option<Instant>,
+    /// Until when more of a frame has to come that has begun.
+    frame_due: Option<Instant>,
     claim: Option<ClientClaim>,
     /// Whether somebody asked if the client still lives, and it has said nothing since.
     asked: bool,
@@ -146,11 +150,12 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             lingering: BTreeSet::new(),
             queued: VecDeque::new(),
             job: None,
+            commits: false,
             heart: Heart::new(Rhythm::default(), now),
             took: now,
             deadline: Some(now + terms.limits.connect_timeout),
+            frame_due: None,
             claim: None,
-            commits: false,
             asked: false,
             closing: false,
             terms,
@@ -265,16 +270,27 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
     }
 
     /// Counts what has come of the next frame among what all connections hold; without room for it the
-    /// connection ends.
+    /// connection ends. More of it has to come in time.
     fn hold_input(&mut self) {
-        if self.held.hold(self.input.len()) || self.closing {
+        if self.closing {
+            self.frame_due = None;
             return;
         }
+        if !self.held.hold(self.input.len()) {
+            let message = "The server holds as much of unfinished frames as it may; try again";
+            return self.give_up_frame(&Failure::fatal(ErrorCode::Unavailable, message));
+        }
+        // A login has a time of its own.
+        let is_begun = !self.input.is_empty() && self.deadline.is_none();
+        self.frame_due = is_begun.then(|| Instant::now() + self.terms.limits.frame_timeout);
+    }
+
+    /// Ends the connection over a frame that did not come whole.
+    fn give_up_frame(&mut self, failure: &Failure) {
+        self.frame_due = None;
         self.input = BytesMut::new();
         let _less = self.held.hold(0);
-        let message = "The server holds as much of unfinished frames as it may; try again";
-        let failure = Failure::fatal(ErrorCode::Unavailable, message);
-        let step = self.session.refuse(&failure, &mut self.out);
+        let step = self.session.refuse(failure, &mut self.out);
         self.follow(step);
     }
 
@@ -428,6 +444,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
         let reads = self.takes_commands();
         let delivers = self.out.len() < self.terms.limits.output_bytes
             && !self.closing
+            && !self.commits
             && self.messages.is_none();
         // Of a client that nobody knows, no more than a login needs is read at once.
         let is_known = self.session.opened().is_some();
@@ -444,7 +461,6 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             () = wait::landed(flights) => Event::Landed,
             done = wait::answered(job) => Event::Done(done),
             news = wait::claim_news(claim.as_ref()) => Event::Claim(news),
-            && !self.commits
             () = session.news(delivers) => Event::News,
             () = wait::queues_made(queues_made) => Event::QueuesMade,
             delivered = wait::delivered(consumers), if delivers => Event::Delivered(delivered),

@@ -17,6 +17,8 @@ pub struct Limits {
     pub client_id_wait: Duration,
     /// How long a client may take no bytes at all before it is cut off. Slow is fine.
     pub write_stall: Duration,
+    /// For how long nothing may come of a frame that a logged-in client has begun. Slow is fine.
+    pub frame_timeout: Duration,
     /// What open transactions of a connection may hold.
     pub room: Room,
     /// What frames of which a part has come, and open transactions, may hold over all connections of a
@@ -42,6 +44,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(30),
             client_id_wait: Duration::from_secs(12),
             write_stall: Duration::from_secs(30),
+            frame_timeout: Duration::from_secs(30),
             room: Room { transactions: 16, bytes: 16 << 20, messages: 20_000 },
             held_bytes: 256 << 20,
             max_prefetch: 32_767,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use outflow_model::ProjectId;
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 
 /// So much of each share is not counted: connections are bounded in number.
 pub const FREE_BYTES: usize = 64 << 10;
@@ -26,6 +27,8 @@ const TIMES_LEFT: usize = 4;
 pub struct Pool {
     max: usize,
     used: Mutex<Used>,
+    /// The bytes that all shares have, for metrics.
+    held: Gauge,
 }
 
 #[derive(Debug, Default)]
@@ -35,10 +38,10 @@ struct Used {
 }
 
 impl Pool {
-    /// One of `max` bytes.
+    /// One of `max` bytes. `held` shows how many of them are held.
     #[must_use]
-    pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max, used: Mutex::default() })
+    pub fn new(max: usize, held: Gauge) -> Arc<Self> {
+        Arc::new(Self { max, used: Mutex::default(), held })
     }
 
     /// A share of nothing yet. Before a login it is of no project.
@@ -80,6 +83,7 @@ impl Share {
             used.of.insert(self.project.clone(), own + wanted);
         }
         self.bytes = wanted;
+        self.pool.held.set(i64::try_from(used.all).unwrap_or(i64::MAX));
         true
     }
 }
@@ -101,7 +105,8 @@ mod tests {
 
     #[test]
     fn shares_are_bounded_together_and_leave_room_for_other_projects() {
-        let pool = Pool::new(10 * STEP_BYTES);
+        let held = Gauge::default();
+        let pool = Pool::new(10 * STEP_BYTES, held.clone());
         let take = |share: &mut Share, steps: usize| share.hold(FREE_BYTES + steps * STEP_BYTES);
         let (mut one, mut two) = (pool.share(project("a")), pool.share(project("a")));
         assert!(take(&mut one, 5) && take(&mut two, 3));
@@ -109,14 +114,15 @@ mod tests {
         let mut other = pool.share(project("b"));
         assert!(take(&mut other, 1) && !take(&mut other, 2));
         assert!(take(&mut one, 2) && take(&mut other, 2), "less is always held");
+        assert_eq!(held.get(), 7 * STEP_BYTES as i64);
         drop((one, two, other));
         let used = pool.used.lock();
-        assert_eq!((used.all, used.of.len()), (0, 0));
+        assert_eq!((used.all, used.of.len(), held.get()), (0, 0, 0));
     }
 
     #[test]
     fn what_is_small_costs_nothing() {
-        let pool = Pool::new(0);
+        let pool = Pool::new(0, Gauge::default());
         let mut share = pool.share(None);
         assert!(share.hold(FREE_BYTES) && !share.hold(FREE_BYTES + 1));
     }

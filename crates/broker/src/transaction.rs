@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn transactions_of_all_connections_share_what_there_is() {
         let room = Room { transactions: 1, bytes: 1 << 30, messages: 100_000 };
-        let pool = crate::Pool::new(4 << 20);
+        let pool = crate::Pool::new(4 << 20, prometheus_client::metrics::gauge::Gauge::default());
         let connection = || {
             let mut all: Transactions<String> = Transactions::new(room);
             all.count_in(pool.share(None));

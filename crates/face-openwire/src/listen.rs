@@ -43,7 +43,7 @@ impl OpenWire {
         let broker =
             format!("ID:outflow-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
         let live = Live::default();
-        let pool = Pool::new(options.limits.held_bytes);
+        let pool = Pool::new(options.limits.held_bytes, metrics.held.clone());
         let terms = Arc::new(Terms {
             hub: hub.clone(),
             drain,
@@ -51,6 +51,7 @@ impl OpenWire {
             pool: Arc::clone(&pool),
             silent: metrics.silent.clone(),
             stalled: metrics.stalled.clone(),
+            unfinished: metrics.unfinished.clone(),
         });
         let bodies = Bodies::new(metrics.built.clone());
         let face = Arc::new(Face { hub, auth, options, metrics, pool, broker, live, bodies });

@@ -32,6 +32,10 @@ pub struct Metrics {
     pub silent: Counter,
     /// Connections cut because the client took no bytes.
     pub stalled: Counter,
+    /// Connections ended because the rest of a frame did not come.
+    pub unfinished: Counter,
+    /// Bytes of unfinished frames and open transactions, but for the first 64 KiB of each.
+    pub held: Gauge,
 }
 
 impl Metrics {
@@ -62,9 +66,17 @@ impl Metrics {
                 "Connections cut because the client took no bytes",
                 &metrics.stalled,
             ),
+            (
+                "connections_unfinished",
+                "Connections ended because the rest of a frame did not come",
+                &metrics.unfinished,
+            ),
         ] {
             registry.register(name, help, counter.clone());
         }
+        let held =
+            "Bytes of unfinished frames and open transactions, but for the first 64 KiB of each";
+        registry.register("held_bytes", held, metrics.held.clone());
         registry.register("errors", "Commands refused, by class", metrics.errors.clone());
         metrics
     }

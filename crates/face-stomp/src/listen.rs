@@ -75,7 +75,7 @@ impl Stomp {
         let slots = Arc::new(Semaphore::new(options.max_web_sockets.min(Semaphore::MAX_PERMITS)));
         // Names of temporary destinations must not come back after a restart.
         let prefix = format!("ID-{:x}-{:x}", hub.clock().now().millis(), hub.rng().next_u64());
-        let pool = Pool::new(options.limits.held_bytes);
+        let pool = Pool::new(options.limits.held_bytes, metrics.held.clone());
         let terms = Arc::new(Terms {
             hub: hub.clone(),
             drain,
@@ -83,6 +83,7 @@ impl Stomp {
             pool: Arc::clone(&pool),
             silent: metrics.silent.clone(),
             stalled: metrics.stalled.clone(),
+            unfinished: metrics.unfinished.clone(),
         });
         let face = Arc::new(Face { hub, auth, options, metrics, pool });
         let web_sockets = TaskTracker::new();

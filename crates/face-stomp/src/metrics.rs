@@ -30,6 +30,10 @@ pub struct Metrics {
     pub silent: Counter,
     /// Connections cut because the client took no bytes.
     pub stalled: Counter,
+    /// Connections ended because the rest of a frame did not come.
+    pub unfinished: Counter,
+    /// Bytes of unfinished frames and open transactions, but for the first 64 KiB of each.
+    pub held: Gauge,
 }
 
 impl Metrics {
@@ -65,6 +69,16 @@ impl Metrics {
             "connections_stalled",
             "Connections cut because the client took no bytes",
             metrics.stalled.clone(),
+        );
+        registry.register(
+            "connections_unfinished",
+            "Connections ended because the rest of a frame did not come",
+            metrics.unfinished.clone(),
+        );
+        registry.register(
+            "held_bytes",
+            "Bytes of unfinished frames and open transactions, but for the first 64 KiB of each",
+            metrics.held.clone(),
         );
         metrics
     }

@@ -411,13 +411,7 @@ fn stomp_options(config: &Config) -> outflow_face_stomp::Options {
             body_bytes: config.limits.max_event_bytes,
             ..defaults.frame
         },
-        limits: outflow_broker::Limits {
-            connect_timeout: Duration::from_millis(stomp.connect_timeout_ms),
-            write_stall: Duration::from_millis(stomp.write_stall_ms),
-            room: config.limits.room(defaults.limits.room),
-            all_durable: stomp.all_durable,
-            ..defaults.limits.clone()
-        },
+        limits: stomp.limits(&config.limits),
         min_heart_beat: Duration::from_millis(stomp.min_heart_beat_ms),
         prefetch: stomp.prefetch,
         text_rule: match stomp.text_rule {

@@ -4,9 +4,11 @@
 
 use std::pin::Pin;
 
+use outflow_model::ErrorCode;
 use tokio::time::{Instant, Sleep};
 
 use super::Connection;
+use crate::failure::Failure;
 use crate::heart::Due;
 use crate::link::Link;
 use crate::session::{Input, Outbox as _, Session};
@@ -23,6 +25,9 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             self.terms.stalled.inc();
             tracing::info!(session = %self.session.name(), "the client took no bytes for too long");
             return false;
+        }
+        if self.frame_due.is_some_and(|due| due <= now) {
+            self.mind_frame(now);
         }
         if self.session.due().is_some_and(|due| due <= now) {
             self.apply(Input::Due(now));
@@ -47,6 +52,18 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
         true
     }
 
+    /// Nothing came for too long of a frame that has begun; unless nothing was read.
+    fn mind_frame(&mut self, now: Instant) {
+        if !self.starved || !self.takes_commands() {
+            self.frame_due = Some(now + self.terms.limits.frame_timeout);
+            return;
+        }
+        self.terms.unfinished.inc();
+        tracing::info!(session = %self.session.name(), "the rest of a frame did not come in time");
+        let message = "The rest of the frame did not come in time";
+        self.give_up_frame(&Failure::fatal(ErrorCode::Timeout, message));
+    }
+
     /// Whether bytes wait for the socket.
     pub(super) fn is_writing(&self) -> bool {
         !self.out.is_empty() || self.link.has_unsent()
@@ -63,7 +80,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
             Due::Beat | Due::Silent => now,
         };
         let stall = self.is_writing().then(|| self.took + self.terms.limits.write_stall);
-        let all = [Some(due), self.deadline, stall, self.session.due()];
+        let all = [Some(due), self.deadline, self.frame_due, stall, self.session.due()];
         let due = all.into_iter().flatten().min().unwrap_or(due);
         if timer.is_elapsed() || due < timer.deadline() {
             timer.reset(due);

@@ -1,5 +1,7 @@
 //! What a connection may ask for, and what becomes of what is refused.
 
+use std::time::Duration;
+
 use outflow_broker::Limits;
 use outflow_face_openwire::Options;
 use outflow_face_openwire::wire::{
@@ -69,4 +71,16 @@ async fn half_frames_of_all_connections_are_bounded_together() {
     let Some(Command::ConnectionError(error)) = told.take() else { panic!("{told:?}") };
     let thrown = error.exception.unwrap();
     assert_eq!(thrown.class.as_deref(), Some("javax.jms.ResourceAllocationException"));
+}
+
+#[tokio::test]
+async fn a_frame_that_stops_halfway_ends_its_connection() {
+    let limits = Limits { frame_timeout: Duration::from_millis(300), ..Limits::default() };
+    let stand = Stand::with(Options { limits, ..Options::default() }).await;
+    let mut stuck = stand.connect("ID:stuck:1").await;
+    stuck.raw(&[&1_000_u32.to_be_bytes()[..], &[0; 500]].concat()).await;
+    let Some(Command::ConnectionError(error)) = stuck.read().await else { panic!("no error") };
+    let thrown = error.exception.unwrap();
+    assert_eq!(thrown.message.as_deref(), Some("The rest of the frame did not come in time"));
+    assert_eq!(stuck.read().await, None);
 }

@@ -1,5 +1,7 @@
 //! Clients that mean harm, or are broken: each is answered or closed, the others go on.
 
+use std::time::Duration;
+
 use outflow_broker::{Limits, Room};
 use outflow_face_stomp::Options;
 use outflow_face_stomp::wire::FrameLimits;
@@ -18,8 +20,8 @@ fn small() -> Options {
         max_subscriptions: 3,
         limits: Limits {
             room: Room { transactions: 2, bytes: 2048, messages: 10 },
-            connect_timeout: std::time::Duration::from_millis(300),
-            write_stall: std::time::Duration::from_millis(500),
+            connect_timeout: Duration::from_millis(300),
+            write_stall: Duration::from_millis(500),
             ..Limits::default()
         },
         ..Options::default()
@@ -164,6 +166,28 @@ async fn acks_of_others_messages_are_none() {
         assert_eq!(thief.frame().await.command, "ERROR");
     }
     owner.ask("ACK", &format!("id:{}\n", message.the("ack")), "").await;
+}
+
+#[tokio::test]
+async fn a_frame_may_come_slowly_but_not_stop_halfway() {
+    let frame_timeout = Duration::from_secs(1);
+    let limits = Limits { frame_timeout, ..Limits::default() };
+    let stand = Stand::with(Options { limits, ..Options::default() }).await;
+    let mut slow = stand.connect("1.2").await;
+    for piece in ["SEND\nreceipt:r\ndesti", "nation:/queue/slow\n", "\n", "bo", "dy", "\0"] {
+        slow.raw(piece.as_bytes()).await;
+        tokio::time::sleep(frame_timeout / 4).await;
+    }
+    assert_eq!(slow.frame().await.command, "RECEIPT");
+    let mut stuck = stand.connect("1.2").await;
+    stuck.raw(b"SEND\ndestination:/queue/slow\n\nhal").await;
+    let error = stuck.frame().await;
+    assert_eq!(error.the("message"), "The rest of the frame did not come in time");
+    assert_eq!(stuck.frame_or_end().await, None);
+    // Between frames a client may be silent.
+    slow.raw(b"\n").await;
+    tokio::time::sleep(frame_timeout * 2).await;
+    slow.ask("SEND", "destination:/queue/slow\n", "more").await;
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub(crate) struct OpenWire {
     pub(crate) connect_timeout_ms: u64,
     inactivity_ms: u64,
     write_stall_ms: u64,
+    frame_timeout_ms: u64,
+    max_held_bytes: usize,
     max_frame_bytes: usize,
     all_durable: bool,
     pub(crate) tls: TlsFiles,
@@ -32,6 +34,8 @@ impl OpenWire {
             limits: outflow_broker::Limits {
                 connect_timeout: Duration::from_millis(self.connect_timeout_ms),
                 write_stall: Duration::from_millis(self.write_stall_ms),
+                frame_timeout: Duration::from_millis(self.frame_timeout_ms),
+                held_bytes: self.max_held_bytes.max(2 * self.max_frame_bytes),
                 room: limits.room(defaults.limits.room),
                 all_durable: self.all_durable,
                 ..defaults.limits
@@ -69,6 +73,8 @@ impl OpenWire {
             ("openwire.connect_timeout_ms", self.connect_timeout_ms, 100, 86_400_000),
             ("openwire.inactivity_ms", self.inactivity_ms, 0, 86_400_000),
             ("openwire.write_stall_ms", self.write_stall_ms, 100, 86_400_000),
+            ("openwire.frame_timeout_ms", self.frame_timeout_ms, 100, 86_400_000),
+            ("openwire.max_held_bytes", self.max_held_bytes as u64, 1 << 20, 64 << 30),
             ("openwire.max_frame_bytes", self.max_frame_bytes as u64, 4_096, 1 << 30),
         ] {
             refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));

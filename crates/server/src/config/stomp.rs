@@ -1,10 +1,11 @@
 //! Section `stomp`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::TlsFiles;
+use super::{Limits, TlsFiles};
 
 /// Section `stomp`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,11 +16,13 @@ pub(crate) struct Stomp {
     pub(crate) max_connections: usize,
     pub(crate) connect_timeout_ms: u64,
     pub(crate) min_heart_beat_ms: u64,
-    pub(crate) write_stall_ms: u64,
+    write_stall_ms: u64,
+    frame_timeout_ms: u64,
+    max_held_bytes: usize,
     pub(crate) max_headers: usize,
     pub(crate) max_line_bytes: usize,
     pub(crate) prefetch: u32,
-    pub(crate) all_durable: bool,
+    all_durable: bool,
     pub(crate) text_rule: TextRule,
     pub(crate) populate_user_id: bool,
     origins: String,
@@ -41,6 +44,20 @@ impl Stomp {
         origins.map(str::to_owned).collect()
     }
 
+    /// What a session may cost.
+    pub(crate) fn limits(&self, limits: &Limits) -> outflow_broker::Limits {
+        let defaults = outflow_broker::Limits::default();
+        outflow_broker::Limits {
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            write_stall: Duration::from_millis(self.write_stall_ms),
+            frame_timeout: Duration::from_millis(self.frame_timeout_ms),
+            held_bytes: self.max_held_bytes.max(2 * limits.max_event_bytes),
+            room: limits.room(defaults.room),
+            all_durable: self.all_durable,
+            ..defaults
+        }
+    }
+
     /// What breaks a rule.
     pub(super) fn check(&self, refuse: &mut impl FnMut(bool, String)) {
         let half = self.tls.is_half();
@@ -60,6 +77,8 @@ impl Stomp {
             ("stomp.connect_timeout_ms", self.connect_timeout_ms, 100, 86_400_000),
             ("stomp.min_heart_beat_ms", self.min_heart_beat_ms, 10, 60_000),
             ("stomp.write_stall_ms", self.write_stall_ms, 100, 86_400_000),
+            ("stomp.frame_timeout_ms", self.frame_timeout_ms, 100, 86_400_000),
+            ("stomp.max_held_bytes", self.max_held_bytes as u64, 1 << 20, 64 << 30),
             ("stomp.max_headers", self.max_headers as u64, 10, 1_000),
             ("stomp.max_line_bytes", self.max_line_bytes as u64, 256, 65_536),
             ("stomp.prefetch", self.prefetch.into(), 1, 32_767),
