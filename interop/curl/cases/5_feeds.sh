@@ -39,7 +39,7 @@ load() {
         [ "$(curl -sS "${operator[@]}" "$project/extractions/$job" | jq -r .state)" != "done" ] || break
         sleep 0.1
     done
-    listen 2 feed/load > "$scratch/load"
+    listen 2 "feed/load?stream=$stream" > "$scratch/load"
     same load "$(sed -n 's/^event: //p' "$scratch/load")"
     same '{"b":true}' "$(grep '^data:' "$scratch/load" | sed -n '2s/^data://p')"
     grep -qx ": end-of-load job=$job" "$scratch/load"
