@@ -56,14 +56,11 @@ impl<T> FromRequest<Admin> for Input<T> {
         )
         .await?;
         let encoding = Encoding::of(&parts.headers)?;
-        if let Err(error) = outflow_body::check_announced(&body, encoding, MAX_BODY_BYTES) {
-            outflow_body::discard_unread(&parts.headers, Some(body)).await;
-            return Err(error.into());
-        }
         // An operator's is that of none.
         let project = caller.grant.project.as_ref().map_or("", ProjectId::as_str);
         let mut room = admin.room(project);
-        let body = outflow_body::read_within(body, encoding, MAX_BODY_BYTES, &mut room).await?;
+        let (headers, limit) = (&parts.headers, MAX_BODY_BYTES);
+        let body = outflow_body::read_within(headers, body, encoding, limit, &mut room).await?;
         Ok(Self { caller, body, _room: room, read_as: std::marker::PhantomData })
     }
 }

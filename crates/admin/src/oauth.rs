@@ -11,6 +11,7 @@
 mod form;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -149,12 +150,27 @@ pub(crate) async fn token_v0(state: State<Admin>, request: Request) -> Response 
 
 async fn exchange(admin: &Admin, request: Request) -> Result<Granted, Denied> {
     let (parts, body) = request.into_parts();
-    let login = basic(&parts.headers)?;
-    let encoding = Encoding::of(&parts.headers);
+    let mut body = Some(body);
+    let exchanged = grant(admin, &parts.headers, &mut body).await;
+    if exchanged.is_err() {
+        // An unread body costs the client its answer, or the connection.
+        outflow_body::discard_unread(&parts.headers, body).await;
+    }
+    exchanged
+}
+
+/// Takes `body` when it comes to reading it.
+async fn grant(
+    admin: &Admin,
+    headers: &HeaderMap,
+    body: &mut Option<Body>,
+) -> Result<Granted, Denied> {
+    let login = basic(headers)?;
+    let encoding = Encoding::of(headers);
     let encoding = encoding.map_err(|error| Denied::request(error.to_string()))?;
-    let mut room = admin.room(UNKNOWN);
-    let body = outflow_body::read_within(body, encoding, MAX_BODY_BYTES, &mut room).await;
-    let asked = read(&parts.headers, &body.map_err(|error| Denied::body(&error))?)?;
+    let (body, mut room) = (body.take().unwrap_or_default(), admin.room(UNKNOWN));
+    let body = outflow_body::read_within(headers, body, encoding, MAX_BODY_BYTES, &mut room).await;
+    let asked = read(headers, &body.map_err(|error| Denied::body(&error))?)?;
     match asked.grant_type.as_deref() {
         Some("client_credentials") => {}
         Some(_) => {
@@ -165,7 +181,7 @@ async fn exchange(admin: &Admin, request: Request) -> Result<Granted, Denied> {
         }
         None => return Err(Denied::request("grant_type is missing")),
     }
-    let project = parts.headers.get(TENANT).map(HeaderValue::to_str).transpose();
+    let project = headers.get(TENANT).map(HeaderValue::to_str).transpose();
     let project = project.map_err(|_| Denied::request("the tenant's header is not readable"))?;
     let by_header = login.is_some();
     let (id, secret) = client(&asked, login)?;

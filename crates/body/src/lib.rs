@@ -119,13 +119,19 @@ impl Room for Unbounded {
     }
 }
 
-/// Reads the whole of `body`, decoded, up to `limit` bytes. What is refused is read past, as by
-/// [`discard`], so that the client sees the answer.
+/// Reads the whole of `body`, of a request with these `headers`, decoded, up to `limit` bytes. What is
+/// refused is read past, as by [`discard`], so that the client sees the answer; but of what says that it
+/// is too large nothing is asked for, as by [`discard_unread`].
 ///
 /// # Errors
 /// [`BodyError`]. Memory use is bounded by `limit` either way.
-pub async fn read(body: Body, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
-    read_within(body, encoding, limit, &mut Unbounded).await
+pub async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    encoding: Encoding,
+    limit: usize,
+) -> Result<Bytes, BodyError> {
+    read_within(headers, body, encoding, limit, &mut Unbounded).await
 }
 
 /// As [`read`], with room taken for what has arrived and not for what was announced: a body that
@@ -134,11 +140,16 @@ pub async fn read(body: Body, encoding: Encoding, limit: usize) -> Result<Bytes,
 /// # Errors
 /// [`BodyError`].
 pub async fn read_within(
+    headers: &HeaderMap,
     mut body: Body,
     encoding: Encoding,
     limit: usize,
     room: &mut (impl Room + Send),
 ) -> Result<Bytes, BodyError> {
+    if let Err(error) = check_announced(&body, encoding, limit) {
+        discard_unread(headers, Some(body)).await;
+        return Err(error);
+    }
     let outcome = match encoding {
         Encoding::Identity => read_plain(&mut body, limit, room).await,
         Encoding::Gzip | Encoding::Zstd => read_encoded(&mut body, encoding, limit, room).await,
@@ -221,7 +232,6 @@ async fn read_plain(
     limit: usize,
     room: &mut (impl Room + Send),
 ) -> Result<Bytes, BodyError> {
-    check_announced(body, Encoding::Identity, limit)?;
     // What the client announced it may never send, so not all of it is reserved.
     let announced = http_body::Body::size_hint(body).lower().min(RESERVED_BYTES) as usize;
     let (mut only, mut all) = (None::<Bytes>, BytesMut::new());

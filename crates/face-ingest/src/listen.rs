@@ -130,7 +130,8 @@ async fn take(
     let payload = body.take().unwrap_or_default();
     let limit = face.options.max_payload_bytes;
     let mut room = gate.room();
-    let payload = outflow_body::read_within(payload, encoding, limit, &mut room).await;
+    let payload =
+        outflow_body::read_within(&parts.headers, payload, encoding, limit, &mut room).await;
     let payload = payload.inspect_err(|error| {
         if *error == BodyError::Timeout {
             face.metrics.slow.inc();

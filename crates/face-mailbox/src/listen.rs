@@ -137,7 +137,7 @@ async fn read(
     }
     let mut held = face.door.room(caller.project.as_str(), sent, encoding, limit).await?;
     let body = body.take().unwrap_or_default();
-    let read = outflow_body::read_within(body, encoding, limit, &mut held).await?;
+    let read = outflow_body::read_within(headers, body, encoding, limit, &mut held).await?;
     Ok((read, held))
 }
 

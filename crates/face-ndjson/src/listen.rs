@@ -169,11 +169,8 @@ async fn open_airship(
     let encoding = Encoding::of(&parts.headers)?;
     let (limit, mut room) =
         (face.options.max_request_bytes, face.door.growing(project.id.as_str()));
-    if let Some(body) = body {
-        outflow_body::check_announced(body, encoding, limit)?;
-    }
-    let body = body.take().unwrap_or_default();
-    let bytes = outflow_body::read_within(body, encoding, limit, &mut room).await?;
+    let (headers, body) = (&parts.headers, body.take().unwrap_or_default());
+    let bytes = outflow_body::read_within(headers, body, encoding, limit, &mut room).await?;
     let wanted = Wanted::read(&request::Body::read(&bytes)?, route)?;
     drop((bytes, room));
     let stream = face.hub.stream(&project.id, &project.default_stream).ok_or_else(no_data)?;

@@ -122,7 +122,8 @@ async fn take(
     }
     let mut room = face.door.room(project, sent, encoding, limits.body_bytes).await?;
     let body = body.take().unwrap_or_default();
-    let body = outflow_body::read_within(body, encoding, limits.body_bytes, &mut room).await?;
+    let (headers, limit) = (&parts.headers, limits.body_bytes);
+    let body = outflow_body::read_within(headers, body, encoding, limit, &mut room).await?;
     let unpublished = |error| {
         // In a span made for it: publishes have none of their own ([`is_frequent`]).
         let span = id.map_or_else(Span::none, |id| tracing::info_span!("request", %id));
@@ -189,7 +190,12 @@ fn wanted(uri: &Uri) -> Result<Wanted, Refusal> {
         return Ok(Wanted::default());
     }
     let read = Query::try_from_uri(uri).map(|Query(wanted)| wanted);
-    read.map_err(|error| Refusal::new(ErrorCode::Malformed, error.body_text()))
+    read.map_err(|error| {
+        let text = error.body_text();
+        // axum begins with what its own code was doing.
+        let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Refusal::new(ErrorCode::Malformed, format!("the query: {reason}"))
+    })
 }
 
 /// `most`: how large the draft may get.

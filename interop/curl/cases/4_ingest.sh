@@ -65,6 +65,9 @@ refusals() {
     head -c 254001 /dev/zero | tr '\0' ' ' > "$scratch/large"
     same 413 "$("${send[@]}" --data-binary "@$scratch/large" "$url/stream/v0/data/$json")"
     same 413 "$("${send[@]}" -H 'Transfer-Encoding: chunked' --data-binary "@$scratch/large" "$url/stream/v0/data/$json")"
+    # Who waits to be asked for it is told without sending any of it.
+    same '413 0' "$("${send[@]}" -w '%{http_code} %{size_upload}' -H 'Expect: 100-continue' --expect100-timeout 60 \
+        --data-binary "@$scratch/large" "$url/stream/v0/data/$json")"
 }
 
 check "ingest: the documented JSON command" seed_json_command

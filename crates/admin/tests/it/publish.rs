@@ -183,6 +183,8 @@ async fn what_is_refused_is_read_past_unless_the_client_waits_to_be_asked() {
         ("/v1/none", &*stage.operator, 10, 404),
         ("/v1/projects", "bad", 10, 405),
         (events, &*stage.operator, 33 << 20, 413),
+        ("/v1/projects", &*stage.operator, 1 << 20, 413),
+        ("/oauth2/token", "bad", 1 << 20, 400),
     ] {
         for waits in [true, false] {
             let asked = Arc::new(AtomicBool::new(false));

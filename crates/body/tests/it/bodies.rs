@@ -6,6 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http::HeaderMap;
 use outflow_body::{BodyError, Encoding, read};
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -15,7 +16,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 async fn read_all(bytes: Vec<u8>, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
-    read(Body::from(bytes), encoding, limit).await
+    read(&HeaderMap::new(), Body::from(bytes), encoding, limit).await
 }
 
 #[tokio::test]

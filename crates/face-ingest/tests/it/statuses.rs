@@ -1,6 +1,10 @@
 //! Every line of the seed's status table, and those beyond it.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -84,6 +88,42 @@ async fn the_limit_is_254000_bytes_announced_or_not() {
     };
     assert_eq!(stand.json(chunked(254_000)).await.status, 202);
     assert_eq!(stand.json(chunked(254_001)).await.status, 413);
+}
+
+/// A body of so many bytes that notes whether it was asked for, and never comes.
+struct Announced(u64, Arc<AtomicBool>);
+
+impl http_body::Body for Announced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        self.1.store(true, Ordering::Relaxed);
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test]
+async fn who_waits_to_be_asked_for_too_large_a_payload_is_not_asked() {
+    let stand = Stand::new().await;
+    for (waits, bytes, status) in [(true, 254_001, 413), (false, 254_001, 413), (true, 9, 400)] {
+        let mut request = stand.request(JSON, "application/json");
+        if waits {
+            request = request.header("expect", "100-continue");
+        }
+        let asked = Arc::new(AtomicBool::new(false));
+        let body = Body::new(Announced(bytes, asked.clone()));
+        let answer = stand.send(request.body(body).unwrap()).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(asked.load(Ordering::Relaxed), !(waits && status == 413), "{waits} {bytes}");
+    }
 }
 
 #[tokio::test]

@@ -33,9 +33,8 @@ fn app() -> Router {
     let echo = |request: Request| async {
         let (parts, body) = request.into_parts();
         let refuse = |error: outflow_body::BodyError| Problem::new(error.code(), error.to_string());
-        outflow_body::read(body, Encoding::of(&parts.headers).map_err(refuse)?, 1 << 20)
-            .await
-            .map_err(refuse)
+        let encoding = Encoding::of(&parts.headers).map_err(refuse)?;
+        outflow_body::read(&parts.headers, body, encoding, 1 << 20).await.map_err(refuse)
     };
     let flood = || async {
         let chunk = bytes::Bytes::from(vec![b'x'; 64 << 10]);
