@@ -127,6 +127,7 @@ impl From<PublishError> for Refusal {
             | PublishError::TooLarge { .. }
             | PublishError::Refused(_)
             | PublishError::Entity { .. }
+            | PublishError::EntityTooLarge { .. }
             | PublishError::Keyed
             | PublishError::Ingest
             | PublishError::Exhausted => Self::new(code, detail),

@@ -18,6 +18,13 @@ impl Refusal {
         Self(Box::new(Problem::new(code, detail)))
     }
 
+    /// A refusal for what one event is.
+    fn of_event(error: &PublishError, pointer: &str, reason: &str) -> Self {
+        let place = json!({ "pointer": pointer, "detail": reason });
+        let detail = format!("{error}; nothing of the body was published");
+        Self::new(error.code(), detail).place(place)
+    }
+
     /// Adds the place of the fault: the `errors` member.
     #[must_use]
     pub fn place(mut self, place: Value) -> Self {
@@ -54,9 +61,11 @@ impl From<PublishError> for Refusal {
                 tracing::warn!(cause, "events were not taken");
             }
             PublishError::Entity { index, place, reason } => {
-                let place = json!({ "pointer": format!("/{index}{place}"), "detail": reason });
-                let detail = format!("{error}; nothing of the body was published");
-                return Self::new(error.code(), detail).place(place);
+                return Self::of_event(&error, &format!("/{index}{place}"), reason);
+            }
+            PublishError::EntityTooLarge { index, max } => {
+                let reason = format!("the entity would have more than {max} bytes");
+                return Self::of_event(&error, &format!("/{index}/body"), &reason);
             }
             PublishError::Keyed
             | PublishError::Ingest

@@ -101,6 +101,14 @@ pub enum PublishError {
         /// What is wrong there.
         reason: String,
     },
+    /// An event would make an entity of a keyed stream larger than its state may be.
+    #[error("event {index}: the entity would have more than {max} bytes")]
+    EntityTooLarge {
+        /// Which event of the draft, from 0.
+        index: usize,
+        /// The limit, in bytes of the state.
+        max: usize,
+    },
     /// The stream is keyed, and the events come by a way that does not tell changes of entities, or
     /// it was made keyed at this moment.
     #[error("the stream is keyed: events are published to it by themselves, not in a transaction")]
@@ -122,7 +130,9 @@ impl PublishError {
         match self {
             Self::NotFound => ErrorCode::NotFound,
             Self::Forbidden => ErrorCode::Forbidden,
-            Self::TooLarge { .. } | Self::Refused(_) => ErrorCode::TooLarge,
+            Self::TooLarge { .. } | Self::EntityTooLarge { .. } | Self::Refused(_) => {
+                ErrorCode::TooLarge
+            }
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Entity { .. } => ErrorCode::Malformed,
             Self::Exhausted | Self::Keyed | Self::Ingest => ErrorCode::Conflict,

@@ -83,6 +83,24 @@ async fn an_event_that_is_no_change_is_refused_by_its_place() {
 }
 
 #[tokio::test]
+async fn an_entity_that_would_be_larger_than_is_kept_is_413() {
+    let stage = Stage::new().await;
+    keyed(&stage).await;
+    let update = |fields: Value| json!({ "type": "update", "ref": { "type": "Account", "ids": { "account_no": 1 } }, "body": fields });
+    let path = format!("{BILLING}/events");
+    let half = "x".repeat(150 << 10);
+    let taken = stage.operate(Method::POST, &path, update(json!({ "a": half }))).await;
+    assert_eq!(taken.status, StatusCode::OK);
+    // Neither event is too large, nor is the batch: what they make of the entity is.
+    let body = json!([update(json!({ "c": 1 })), update(json!({ "b": half }))]);
+    let refused = stage.operate(Method::POST, &path, body).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (413, &json!("too_large")));
+    assert_eq!(refused.json()["errors"][0]["pointer"], "/1/body");
+    let again = stage.operate(Method::POST, &path, update(json!({ "c": 1 }))).await;
+    assert_eq!(again.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_job_is_started_watched_and_listed() {
     let stage = Stage::new().await;
     let none = stage.operate(Method::POST, JOBS, json!({})).await;

@@ -163,7 +163,7 @@ impl KeyedDraft {
     /// no copies.
     ///
     /// # Errors
-    /// [`PublishError::Entity`] when a state becomes too large.
+    /// [`PublishError::EntityTooLarge`].
     pub(crate) fn merge(
         &self,
         inner: &Inner,
@@ -197,8 +197,7 @@ impl KeyedDraft {
             let index = next.index;
             let state = next.state(append.at, || table.get(key))?;
             if state.as_ref().is_some_and(|state| state.len() > max) {
-                let reason = format!("the entity would have more than {max} bytes");
-                return Err(PublishError::Entity { index, place: "/body".into(), reason });
+                return Err(PublishError::EntityTooLarge { index, max });
             }
             states.push((key.clone(), state));
         }

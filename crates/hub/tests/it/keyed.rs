@@ -119,7 +119,7 @@ async fn many_small_changes_of_a_large_entity_are_one_state_at_the_end() {
     let more = format!(r#"{{"more":"{}"}}"#, "x".repeat(20_000));
     let more = account("update", 1, &more);
     let refused = publish(&world, &stream, &[&account("create", 2, "{}"), &more]).await;
-    assert!(matches!(refused, Err(PublishError::Entity { index: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(PublishError::EntityTooLarge { index: 1, .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -330,7 +330,7 @@ async fn an_entity_that_grows_too_large_is_refused_and_stays() {
     let large = account("update", 1, &format!(r#"{{"b":"{}"}}"#, "x".repeat(200)));
     let small = account("update", 1, r#"{"a":2}"#);
     let refused = publish(&world, &stream, &[&small, &large]).await;
-    assert!(matches!(refused, Err(PublishError::Entity { index: 1, .. })), "{refused:?}");
+    assert_eq!(refused.unwrap_err(), PublishError::EntityTooLarge { index: 1, max: 200 });
     assert_eq!(payloads(&world, &stream, "Account").await, [r#"{"a":1}"#]);
     publish(&world, &stream, &[&small]).await.unwrap();
     assert_eq!(payloads(&world, &stream, "Account").await, [r#"{"a":2}"#]);
