@@ -60,7 +60,7 @@ impl Content {
         let charset = content_type.as_deref().and_then(charset);
         let tree = xml::parse(&payload(meta, line), charset).map_err(|error| error.to_string())?;
         if self.rows.is_empty() {
-            self.rows.push(cbor::BEGIN);
+            cbor::begin(&mut self.rows);
         }
         cbor::write(&tree, &mut self.rows);
         Ok(())
@@ -94,7 +94,7 @@ impl Content {
     #[must_use]
     pub fn finish(mut self) -> (Vec<u8>, Vec<u8>) {
         if self.format == IngestFormat::Xml && !self.rows.is_empty() {
-            self.rows.push(cbor::END);
+            cbor::end(&mut self.rows);
         }
         (self.rows, self.failed)
     }
