@@ -1,10 +1,11 @@
 //! A request body that must arrive within a time.
 //!
 //! Made by [`crate::listener`] for every request. Who reads the body is told by an error of the system of
-//! the kind `TimedOut`.
+//! the kind `TimedOut`; [`crate::guard`] is told when nobody waits for it any more.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,16 +14,26 @@ use http_body::Frame;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::guard::Requests;
+
 /// A request body that must arrive within a time, counted from the first wait for it.
 pub(crate) struct Deadline {
     inner: Incoming,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    requests: Arc<Requests>,
 }
 
 impl Deadline {
-    pub(crate) fn new(inner: Incoming, limit: Duration) -> Self {
-        Self { inner, limit, timer: None }
+    pub(crate) fn new(inner: Incoming, limit: Duration, requests: Arc<Requests>) -> Self {
+        requests.awaits_body(!http_body::Body::is_end_stream(&inner));
+        Self { inner, limit, timer: None, requests }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.requests.awaits_body(false);
     }
 }
 
@@ -36,6 +47,9 @@ impl http_body::Body for Deadline {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            if frame.is_none() {
+                this.requests.awaits_body(false);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let limit = this.limit;

@@ -3,7 +3,8 @@
 //! Sits between the socket (or TLS) and hyper. Two clocks run here, because hyper's own do not
 //! cover them: the time of a request's head while hyper still guesses the protocol version and
 //! after a keep-alive pause, and the time a peer accepts no bytes. Answers that hyper gives by itself
-//! pass here, too, and get a body from [`crate::bad_head`].
+//! pass here, too, and get a body from [`crate::bad_head`]; and heads, to be looked at by
+//! [`crate::ambiguity`].
 
 use std::future::Future;
 use std::io;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::ambiguity::Lengths;
 use crate::bad_head;
 use crate::{Counters, HttpLimits, Link};
 
@@ -33,6 +35,10 @@ pub(crate) struct Requests {
     begun: AtomicU32,
     /// Whether hyper has a piece of a body that it has not written and flushed yet.
     has_piece: AtomicBool,
+    /// Whether somebody waits for the body of the request that began last.
+    awaits_body: AtomicBool,
+    /// Whether the head that came last gives the length of its body twice.
+    has_two_lengths: AtomicBool,
 }
 
 impl Requests {
@@ -60,6 +66,17 @@ impl Requests {
         self.has_piece.store(true, Ordering::Relaxed);
     }
 
+    /// Whether somebody waits for the body of the request that began last, from now on.
+    pub(crate) fn awaits_body(&self, awaits: bool) {
+        self.awaits_body.store(awaits, Ordering::Relaxed);
+    }
+
+    /// Whether the request that has just begun gives the length of its body twice.
+    pub(crate) fn has_two_lengths(&self) -> bool {
+        self.has_two_lengths.load(Ordering::Relaxed)
+            && self.has_two_lengths.swap(false, Ordering::Relaxed)
+    }
+
     /// All that hyper had is written: it flushes nothing before.
     fn flushed(&self) {
         if self.has_piece() {
@@ -82,6 +99,7 @@ struct Head {
     has_begun: bool,
     /// Whether something was written since: then it is not a request that the peer waits for.
     is_between: bool,
+    lengths: Lengths,
     /// Made when the head has not come in one piece, which is rare.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -137,8 +155,21 @@ impl<S> Guard<S> {
     fn await_head(&mut self) {
         let deadline = Instant::now() + self.limits.header_timeout;
         let requests = self.requests.get();
-        let (has_begun, is_between) = (false, false);
-        self.head = Some(Head { requests, deadline, has_begun, is_between, timer: None });
+        let (has_begun, is_between, lengths) = (false, false, Lengths::default());
+        self.head = Some(Head { requests, deadline, has_begun, is_between, lengths, timer: None });
+    }
+
+    /// Looks at bytes that have come: they may be of a head.
+    fn look(&mut self, bytes: &[u8]) {
+        let Some(head) = &mut self.head else { return };
+        head.has_begun = true;
+        // What comes after a request began is its body.
+        if head.requests == self.requests.get() {
+            head.lengths.look(bytes);
+            if head.lengths.are_two() {
+                self.requests.has_two_lengths.store(true, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Before a wait for more bytes: when the head that is awaited has taken too long, fails, or gives
@@ -246,7 +277,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if buf.filled().len() > before && this.answered {
+        // What comes after `100 Continue`, or beside an answer that has begun, is still the body.
+        let is_body = this.requests.awaits_body.load(Ordering::Relaxed);
+        if buf.filled().len() > before && this.answered && !is_body {
             this.answered = false;
             let requests = this.requests.get();
             let is_awaited = this.head.as_ref().is_some_and(|head| head.requests == requests);
@@ -254,10 +287,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 this.await_head();
             }
         }
-        if buf.filled().len() > before
-            && let Some(head) = &mut this.head
-        {
-            head.has_begun = true;
+        if let Some(come) = buf.filled().get(before..).filter(|come| !come.is_empty()) {
+            this.look(come);
         }
         // Bytes that are there are taken: a head that comes in small pieces meets its deadline at
         // the wait for the next.

@@ -11,6 +11,7 @@
 //! peer wrote; a connection costs one task, and on HTTP/2 one for each open request; the listener stays open while streams drain
 //! (reference `airship.md`, rule 16: Node takes a refused connection as its end).
 
+mod ambiguity;
 pub mod app;
 mod bad_head;
 mod bearer;

@@ -12,14 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::header::HOST;
+use axum::response::Response;
 use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use outflow_model::ErrorCode;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -30,7 +28,7 @@ use crate::deadline::Deadline;
 use crate::guard::{Guard, Requests};
 use crate::link::Link;
 use crate::window::{self, Streams};
-use crate::{App, Counters, Drain, HttpLimits, Phase, Problem, SocketLimits, Tls};
+use crate::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls, ambiguity};
 
 /// Who is at the other end; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,17 +246,6 @@ fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
     stream.set_user_timeout(limits.user_timeout)
 }
 
-/// Whether a request says once, as HTTP/1.1 has to, whom it is for (RFC 9112 3.2).
-fn names_host(request: &Request<Body>) -> bool {
-    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
-}
-
-#[cold]
-fn no_host() -> Response {
-    Problem::new(ErrorCode::Malformed, "an HTTP/1.1 request has exactly one Host header")
-        .into_response()
-}
-
 impl Protocol for Http {
     async fn speak<S>(&self, stream: S, peer: Peer)
     where
@@ -275,16 +262,18 @@ impl Protocol for Http {
         let app = self.app.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             requests.begun(request.version());
-            let mut request = request.map(|body| Body::new(Deadline::new(body, body_timeout)));
-            request.extensions_mut().insert(peer);
+            let has_two_lengths = requests.has_two_lengths();
             let requests = Arc::clone(&requests);
+            let within = |body| Body::new(Deadline::new(body, body_timeout, Arc::clone(&requests)));
+            let mut request = request.map(within);
+            request.extensions_mut().insert(peer);
             let app = app.clone();
             async move {
                 let told = |answer: Response, requests| {
                     answer.map(|body| Told::new(window::watched(body), requests))
                 };
-                if !names_host(&request) {
-                    return Ok(told(no_host(), requests));
+                if let Some(refusal) = ambiguity::refusal(&request, has_two_lengths) {
+                    return Ok(told(refusal, requests));
                 }
                 if request.version() == Version::HTTP_2
                     && let Some(answer) = bad_head::too_large(request.headers(), max_fields)

@@ -78,6 +78,27 @@ async fn a_body_that_does_not_come_is_answered_with_408() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_asked_for_has_a_bodys_time() {
+    let limits = HttpLimits { body_timeout: Duration::from_secs(5), ..short() };
+    let server = start(limits, None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    let fields = "Host: x\r\nContent-Length: 5\r\nExpect: 100-continue";
+    player.send(format!("POST /echo HTTP/1.1\r\n{fields}\r\n\r\n")).await.unwrap();
+    assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 100 Continue");
+    player.send("ab").await.unwrap();
+    // Longer than a head may take.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    player.send("cde").await.unwrap();
+    assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
+    assert_eq!(player.exactly(5).await.unwrap(), b"abcde");
+    assert_eq!(server.counters.slow_heads.get(), 0);
+    // The next head has a head's.
+    player.send("GET /").await.unwrap();
+    player.rest().await.unwrap();
+    assert_eq!(server.counters.slow_heads.get(), 1);
+}
+
+#[tokio::test]
 async fn a_peer_that_reads_nothing_is_cut_off() {
     let server = start(short(), None);
     let mut player = Player::connect(server.addr).await.unwrap();
@@ -168,6 +189,53 @@ async fn a_request_that_names_no_host_or_several_is_answered_with_400() {
     let mut old = Player::connect(server.addr).await.unwrap();
     old.send("GET / HTTP/1.0\r\n\r\n").await.unwrap();
     assert_eq!(old.head().await.unwrap().status, "HTTP/1.0 200 OK");
+}
+
+#[tokio::test]
+async fn a_request_that_gives_its_length_twice_is_refused_and_the_last() {
+    let server = start(HttpLimits::default(), None);
+    let (number, chunks) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    let smuggled = format!("0\r\n\r\n{GET}");
+    for fields in [format!("{number}{chunks}"), format!("{chunks}{number}")] {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        // Not the first of the connection.
+        player.send(GET).await.unwrap();
+        player.head().await.unwrap();
+        player.exactly(2).await.unwrap();
+        let (begin, end) = fields.split_at(7);
+        player.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{begin}")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        player.send(format!("{end}\r\n{smuggled}")).await.unwrap();
+        told(&mut player, "400 Bad Request", "malformed").await;
+        assert_eq!(player.rest().await.unwrap(), b"", "nothing else is answered");
+    }
+    // Each by itself is taken, also where the body looks like such a head.
+    let mut player = Player::connect(server.addr).await.unwrap();
+    let body = format!("x\r\n{number}{chunks}\r\n");
+    let (length, size) = (body.len(), format!("{:x}", body.len()));
+    for request in [
+        format!("Content-Length: {length}\r\n\r\n{body}"),
+        format!("{chunks}\r\n{size}\r\n{body}\r\n0\r\n\r\n"),
+    ] {
+        player.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{request}")).await.unwrap();
+        assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
+        assert_eq!(player.exactly(length).await.unwrap(), body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_two_logins_is_refused() {
+    let server = start(HttpLimits::default(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    let login = "Authorization: Bearer a\r\n";
+    player.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{login}{login}\r\n")).await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.status, "HTTP/1.1 400 Bad Request");
+    let len = head.field("content-length").unwrap().parse().unwrap();
+    let text = String::from_utf8(player.exactly(len).await.unwrap()).unwrap();
+    assert!(text.contains("several `authorization` headers"), "{text}");
+    player.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{login}\r\n")).await.unwrap();
+    assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
 }
 
 #[tokio::test]
