@@ -38,7 +38,8 @@ mod tests {
     use crate::router::{Described, ROUTES};
 
     const DESCRIPTION: &str = "Operators configure projects, streams, integrations and credentials here, and \
-    publishers send events; readers stream them. Every request but this one needs `Authorization: Bearer <token>`. What is not the \
+    publishers send events; readers stream them. Requests need `Authorization: Bearer <token>`, but for those whose `security` is \
+    empty: this document and the two that give out tokens. Some readers may name themselves in another way, which is said there. What is not the \
     caller's is answered as what does not exist. Errors are problem documents (RFC 9457).";
 
     /// Set this variable to write the document anew after a deliberate change.

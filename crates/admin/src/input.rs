@@ -80,13 +80,35 @@ fn unreadable(pointer: &str, error: &serde_json::Error) -> Refused {
     .place(json!({ "line": line, "column": column, "detail": reason }))
 }
 
-/// What the parser says, without the names of our types, which tell a caller nothing.
+/// What the parser says, without the names of our types and of Rust's, which tell a caller nothing.
 fn plain(reason: &str) -> String {
-    match reason.split_once("expected struct ").or_else(|| reason.split_once("expected enum ")) {
-        Some((found, _)) => format!("{found}expected an object"),
-        None if reason.starts_with("EOF while parsing") => "it ends too early".to_owned(),
-        None => reason.to_owned(),
+    if reason.starts_with("EOF while parsing") {
+        return "it ends too early".to_owned();
     }
+    // The last: what stands before may be the caller's own words.
+    let Some((found, expected)) = reason.rsplit_once("expected ") else {
+        return reason.to_owned();
+    };
+    let is_type = ["struct ", "enum ", "internally tagged enum "];
+    let plain = match expected {
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "ident" => "true, false or null",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ if is_type.iter().any(|one| expected.starts_with(one)) => "an object",
+        other => other,
+    };
+    let found = match found {
+        "invalid type: map, " => "invalid type: object, ",
+        "invalid type: sequence, " => "invalid type: array, ",
+        other => other,
+    };
+    format!("{found}expected {plain}")
 }
 
 fn pointer(path: &Path) -> String {
@@ -182,6 +204,45 @@ pub(crate) fn streams(names: &[String]) -> Result<std::collections::BTreeSet<Str
 
 fn counted(pointer: &str, count: usize) -> Result<(), Refused> {
     within(pointer, count, &(1..=MAX_LISTED)).map(drop).map_err(|_| {
-        Refused::member(pointer, format!("it must name 1 to {MAX_LISTED}; leave it out for all"))
+        Refused::member(pointer, format!("it must name 1 to {MAX_LISTED}, or be null for all"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_parser_says_names_no_type_of_ours() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "what is read is of no interest")]
+        struct Inner {
+            count: u32,
+            names: Vec<String>,
+            flag: bool,
+            share: f64,
+        }
+        for (text, expected) in [
+            ("7", "invalid type: integer `7`, expected an object"),
+            (
+                r#"{"count":"x"}"#,
+                "invalid type: string \"x\", expected a whole number from 0 to 4294967295",
+            ),
+            (
+                r#"{"count":-1}"#,
+                "invalid value: integer `-1`, expected a whole number from 0 to 4294967295",
+            ),
+            (r#"{"names":{}}"#, "invalid type: object, expected an array"),
+            (r#"{"flag":nul}"#, "expected true, false or null"),
+            (
+                r#"{"share":"expected u8"}"#,
+                "invalid type: string \"expected u8\", expected a number",
+            ),
+            (r#"{"count":1"#, "it ends too early"),
+            (r#"{"count":1}"#, "missing field `names`"),
+        ] {
+            let error = serde_json::from_str::<Inner>(text).unwrap_err().to_string();
+            assert_eq!(plain(error.split(" at line ").next().unwrap()), expected, "{text}");
+        }
+    }
 }

@@ -27,6 +27,8 @@ struct PublishQuery {
 /// meaning, other members are kept as they are. Answered when the events are durable (unless the
 /// stream is relaxed). Repeating a request is harmless where events have ids of their own: copies
 /// are recognised within the stream's dedup window and answered with the first one's offset.
+/// Answered 413: a body, an event or a batch that is larger than the server takes, and a change by which
+/// an entity of a keyed stream would have more than 256 KiB.
 #[utoipa::path(post, path = "/v1/projects/{project}/streams/{stream}/events", tag = "events", operation_id = "publish",
     params(("project" = String, Path, description = "The project."), ("stream" = String, Path, description = "The stream."), PublishQuery),
     request_body(content((EventInput = "application/json"), (String = "application/x-ndjson"))),

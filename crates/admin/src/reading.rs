@@ -16,7 +16,7 @@ pub(crate) struct Reading;
         ("cursor" = Option<String>, Query, description = "Begin after the place of this cursor, if it has one; over `start`."),
         ("follow" = Option<bool>, Query, description = "Whether to go on with what is published from now on (the default), or end at what is the end now."),
         ("limit" = Option<u64>, Query, description = "End after this many events."),
-        ("filters" = Option<String>, Query, description = "A JSON array of filters; events that pass one of them are sent.")),
+        ("filters" = Option<String>, Query, description = "A JSON array of filters; events that pass one of them are sent. At most 64 KiB, of 1,000 entries and 250 matchers, nested 32 deep.")),
     responses((status = 200, description = "Events as they were stored. The header `Outflow-From` is the offset that reading begins after.",
         body = String, content_type = "application/x-ndjson")))]
 const fn read() {}
@@ -28,7 +28,8 @@ const fn read() {}
 #[utoipa::path(post, path = "/api/events", tag = "reading", operation_id = "read_airship",
     params(("X-UA-Appkey" = Option<String>, Header, description = "The project, with a bearer token.")),
     request_body(content = Option<serde_json::Value>, description = "An object with any of `start` (`EARLIEST` or `LATEST`), `resume_offset`, `filters`, \
-        `subset`, `enable_offset_updates`, and beyond Airship's `start_time` (RFC 3339) and `cursor` (a name)."),
+        `subset`, `enable_offset_updates`, and beyond Airship's `start_time` (RFC 3339) and `cursor` (a name). At most 64 KiB, decoded; its filters have at most 1,000 entries \
+        and 250 matchers, nested 32 deep."),
     responses((status = 200, description = "Events, one a line, and empty lines while there are none.",
         body = String, content_type = "application/vnd.urbanairship+x-ndjson; version=3;")))]
 const fn events() {}
