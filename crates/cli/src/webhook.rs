@@ -129,7 +129,7 @@ enum WebhookAction {
         #[arg(long, value_name = "TIME")]
         since: String,
     },
-    /// Take an integration's webhook from it, with its place and its secrets.
+    /// Take an integration's webhook from it, with its place, its secrets, its attempts and what it refused.
     Delete {
         /// The integration.
         id: String,

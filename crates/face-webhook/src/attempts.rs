@@ -165,8 +165,32 @@ pub(crate) async fn stream(hub: &Hub, id: &WebhookId, options: &Options) -> Opti
     if let Some(stream) = hub.stream(&id.0, &name) {
         return Some(stream);
     }
-    // Of an endpoint that is gone there is nothing to tell.
-    hub.integration(&id.0, &id.1)?;
+    match hub.create_telling_stream(id, new(id, name.clone(), options)).await {
+        Ok(stream) => Some(stream),
+        // Of an endpoint that is gone there is nothing to tell.
+        Err(CatalogError::NotFound) => None,
+        Err(CatalogError::Exists) => hub.stream(&id.0, &name),
+        Err(error) => {
+            tracing::debug!(integration = %id.1, %error, "attempts are not told of");
+            None
+        }
+    }
+}
+
+/// Makes the stream of an endpoint's attempts that may be made later.
+pub(crate) async fn prepare(
+    hub: &Hub,
+    id: &WebhookId,
+    options: &Options,
+) -> Result<(), CatalogError> {
+    let Some(name) = name(id) else { return Ok(()) };
+    match hub.create_stream(&id.0, new(id, name, options)).await {
+        Ok(_) | Err(CatalogError::Exists) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn new(id: &WebhookId, name: StreamName, options: &Options) -> NewStream {
     let age_ms = u64::try_from(options.attempts_age.as_millis()).unwrap_or(u64::MAX);
     let settings = StreamSettings {
         retention: Retention { age_ms, max_bytes: Some(MAX_BYTES) },
@@ -174,14 +198,7 @@ pub(crate) async fn stream(hub: &Hub, id: &WebhookId, options: &Options) -> Opti
         description: format!("what came of the requests to the webhook of {}", id.1),
         ..StreamSettings::default()
     };
-    match hub.create_stream(&id.0, NewStream { name: name.clone(), settings }).await {
-        Ok(stream) => Some(stream),
-        Err(CatalogError::Exists) => hub.stream(&id.0, &name),
-        Err(error) => {
-            tracing::debug!(integration = %id.1, %error, "attempts are not told of");
-            None
-        }
-    }
+    NewStream { name, settings }
 }
 
 /// The name of the stream of an endpoint's attempts.

@@ -28,6 +28,15 @@ struct Record {
     /// How many events batches had at most when that one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
+    /// The batches that stand behind that one, the first of them last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    behind: Vec<BehindRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BehindRecord {
+    offsets: Vec<u64>,
+    size: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +62,7 @@ pub(crate) fn encode(note: &Note) -> Option<Bytes> {
         disabled: note.disabled.map(|(why, at)| (why.as_str().into(), at.millis())),
         at_hand: note.at_hand.iter().map(|offset| offset.get()).collect(),
         size: note.size.map(|size| size.get() as u64),
+        behind: note.behind.iter().map(behind).collect(),
     };
     // A plain struct of strings and numbers: writing it cannot fail.
     serde_json::to_vec(&record).ok().map(Bytes::from)
@@ -80,8 +90,20 @@ pub(crate) fn decode(value: &[u8]) -> Option<Note> {
         None => None,
     };
     let fits = |size: BatchSize| size.get() >= at_hand.len();
+    let behind: Option<Vec<_>> = record.behind.into_iter().map(read_behind).collect();
     let is_good = size.is_none_or(fits);
-    is_good.then_some(Note { failing, next_attempt, disabled, at_hand, size })
+    let note = Note { failing, next_attempt, disabled, at_hand, size, behind: behind? };
+    is_good.then_some(note)
+}
+
+fn behind((offsets, size): &(Vec<Offset>, BatchSize)) -> BehindRecord {
+    let offsets = offsets.iter().map(|offset| offset.get()).collect();
+    BehindRecord { offsets, size: size.get() as u64 }
+}
+
+fn read_behind(one: BehindRecord) -> Option<(Vec<Offset>, BatchSize)> {
+    let size = BatchSize::new(one.size).ok().filter(|size| size.get() >= one.offsets.len())?;
+    Some((one.offsets.into_iter().map(Offset::new).collect(), size))
 }
 
 #[cfg(test)]
@@ -97,12 +119,17 @@ mod tests {
             disabled: Some((Disabled::Failing, at(3))),
             at_hand: vec![Offset::new(4), Offset::new(9)],
             size: BatchSize::new(5).ok(),
+            behind: vec![(vec![Offset::new(11), Offset::new(12)], BatchSize::new(10).unwrap())],
         };
         assert_eq!(decode(&encode(&note).unwrap()), Some(note));
         assert_eq!(encode(&Note::default()), None);
         assert_eq!(decode(br#"{"v":1}"#), Some(Note::default()));
         let bad = [&b"{"[..], br#"{"v":2}"#, br#"{"v":1,"disabled":["odd",1]}"#];
-        for bad in bad.into_iter().chain([&br#"{"v":1,"at_hand":[1],"size":7}"#[..]]) {
+        let sizes = [
+            &br#"{"v":1,"at_hand":[1],"size":7}"#[..],
+            br#"{"v":1,"behind":[{"offsets":[1,2],"size":1}]}"#,
+        ];
+        for bad in bad.into_iter().chain(sizes) {
             assert_eq!(decode(bad), None);
         }
     }

@@ -27,7 +27,7 @@ use outflow_auth::Auth;
 use outflow_hub::subscription::{ConsumerId, Delivered};
 use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Consumers, Delivery, Hub, WebhookAnswer, WebhookError, WebhookStatus};
-use outflow_model::{Grant, Timestamp};
+use outflow_model::{Grant, Offset, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempt::Transport;
@@ -58,8 +58,12 @@ const LANDING: Duration = Duration::from_secs(5);
 pub(crate) enum Command {
     /// The endpoint was made, changed or removed; `true`: what was disabled begins again.
     Changed(WebhookId, bool),
+    /// Its place is about to be moved; answered once it takes nothing.
+    Moving(WebhookId, oneshot::Sender<Result<(), WebhookError>>),
     /// Its place was moved.
     Moved(WebhookId),
+    /// Events come again that it had done with: all from there on, and others.
+    Reopened(WebhookId, Offset),
     Retry(WebhookId, oneshot::Sender<Result<(), WebhookError>>),
     Status(WebhookId, oneshot::Sender<Result<WebhookStatus, WebhookError>>),
     Test(WebhookId, oneshot::Sender<Result<WebhookAnswer, WebhookError>>),

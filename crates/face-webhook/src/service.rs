@@ -16,7 +16,7 @@ use outflow_hub::{
     WebhookStatus, Webhooks,
 };
 use outflow_model::id::NameError;
-use outflow_model::{Action, CredentialId, Grant};
+use outflow_model::{Action, CredentialId, Grant, Offset};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
@@ -105,9 +105,27 @@ impl Webhooks for Service {
         })
     }
 
+    fn prepare<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()> {
+        Box::pin(async move {
+            let made = attempts::prepare(&self.hub, id, &self.options).await;
+            made.map_err(|error| refused(&error))
+        })
+    }
+
+    fn moving<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()> {
+        Box::pin(self.ask(id, Command::Moving))
+    }
+
     fn moved<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()> {
         Box::pin(async move {
             self.send(id, Command::Moved(id.clone())).await;
+            Ok(())
+        })
+    }
+
+    fn reopened<'a>(&'a self, id: &'a WebhookId, from: Offset) -> Asking<'a, ()> {
+        Box::pin(async move {
+            self.send(id, Command::Reopened(id.clone(), from)).await;
             Ok(())
         })
     }

@@ -2,7 +2,9 @@
 //!
 //! Driven by `post`, which has the sockets, the hub and the clock; tested against a model
 //! without any of them. `lane` holds what has come and the batches that are made of it, `batch` is one
-//! of these and `batches` all of them; `rules` are the settings, `step` what happens and what is to be done.
+//! of these and `batches` all of them, `behind` those that stand behind what comes again, `strays` what was
+//! given back while it was under way; `rules` are the settings, `step` what happens and what is to be done,
+//! `noted` what outlasts the server.
 //!
 //! Events of one lane are sent in order: nothing of a lane that a batch holds is sent before that
 //! batch is settled. By default an endpoint has one lane; with lanes by key each key is one. A batch
@@ -19,21 +21,24 @@
 
 mod batch;
 mod batches;
+mod behind;
 mod lane;
+mod noted;
 mod queue;
 mod rules;
 mod step;
+mod strays;
 
 use std::time::Duration;
 
 use outflow_model::{Offset, Rng, Timestamp};
 
-use crate::health::{Failing, Health};
+use crate::health::Health;
 use crate::outcome::Outcome;
-use crate::wire::BatchSize;
-pub use batch::{BatchId, Sending};
+pub use batch::{BatchId, Sending, UnderWay};
 pub use lane::Held;
 use lane::Lanes;
+pub use noted::Note;
 pub use rules::{Disabled, Rules};
 pub use step::{Input, Output};
 
@@ -67,45 +72,10 @@ pub struct Session<E> {
     away: Option<Timestamp>,
     /// Since when it has nothing to send.
     idle: Option<Timestamp>,
+    /// How many are moving its place just now: meanwhile it takes nothing.
+    moving: u32,
     /// What is to be done, while it is found out.
     outputs: Vec<Output<E>>,
-}
-
-/// What of an endpoint outlasts the server.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Note {
-    /// Since when it fails.
-    pub failing: Option<Failing>,
-    /// When it is tried again.
-    pub next_attempt: Option<Timestamp>,
-    /// Why it is disabled, and since when.
-    pub disabled: Option<(Disabled, Timestamp)>,
-    /// The offsets of the batch that is sent next: it could be cut elsewhere.
-    pub at_hand: Vec<Offset>,
-    /// How many events batches had at most when it was made.
-    pub size: Option<BatchSize>,
-}
-
-impl Note {
-    /// The same with all times so many milliseconds later.
-    #[must_use]
-    pub fn shifted(self, millis: i64) -> Self {
-        let later = |at: Timestamp| at.plus_millis(millis);
-        let failing = self.failing.map(|one| Failing { since: later(one.since), ..one });
-        let disabled = self.disabled.map(|(why, at)| (why, later(at)));
-        Self { failing, disabled, next_attempt: self.next_attempt.map(later), ..self }
-    }
-
-    /// With no time that lies further ahead than it ever may, as it does where the clock was set back.
-    #[must_use]
-    pub fn within(mut self, now: Timestamp, rules: &Rules) -> Self {
-        let latest = later(now, rules.schedule.longest_pause());
-        self.next_attempt = self.next_attempt.map(|at| at.min(latest));
-        if let Some(failing) = &mut self.failing {
-            failing.since = failing.since.min(now);
-        }
-        self
-    }
 }
 
 impl<E: Held> Session<E> {
@@ -117,10 +87,20 @@ impl<E: Held> Session<E> {
         lanes.hold_off(note.next_attempt, failures);
         if !rules.by_key {
             lanes.recall(note.at_hand, note.size);
+            lanes.recall_behind(note.behind, failures);
         }
         let health = Health::new(note.failing);
-        let (disabled, outputs) = (note.disabled, Vec::new());
-        Self { rules, health, disabled, is_joined: false, lanes, away: None, idle: None, outputs }
+        Self {
+            rules,
+            health,
+            disabled: note.disabled,
+            is_joined: false,
+            lanes,
+            away: None,
+            idle: None,
+            moving: 0,
+            outputs: Vec::new(),
+        }
     }
 
     /// What is to be stored.
@@ -132,7 +112,8 @@ impl<E: Held> Session<E> {
         let at_hand = at_hand.map(|(offsets, _)| offsets.to_vec()).unwrap_or_default();
         let failing = self.health.failing();
         let (next_attempt, disabled) = (self.next_attempt(), self.disabled);
-        Note { failing, next_attempt, disabled, at_hand, size }
+        let behind = if self.rules.by_key { Vec::new() } else { self.lanes.behind() };
+        Note { failing, next_attempt, disabled, at_hand, size, behind }
     }
 
     /// How many events it takes at once: no more than it has while it has too many bytes.
@@ -159,6 +140,12 @@ impl<E: Held> Session<E> {
         self.lanes.batch(id)
     }
 
+    /// What a request has that is under way, also where its batch is known no more.
+    #[must_use]
+    pub fn under_way(&self, id: BatchId) -> Option<UnderWay<'_>> {
+        self.lanes.under_way(id)
+    }
+
     /// When the next attempt is made, while it waits for one.
     #[must_use]
     pub fn next_attempt(&self) -> Option<Timestamp> {
@@ -168,7 +155,7 @@ impl<E: Held> Session<E> {
     /// When it wants [`Input::Due`], if ever.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        if !self.is_open() {
+        if !self.is_open() || self.moving > 0 {
             return None;
         }
         let alert = self.health.next_alert(self.rules.disable_after);
@@ -198,10 +185,10 @@ impl<E: Held> Session<E> {
         self.disabled.is_none() && !self.rules.is_paused
     }
 
-    /// Whether it takes nothing for a while, as there was no room.
+    /// Whether it takes nothing for a while, as there was no room, or while its place is moved.
     #[must_use]
     pub const fn is_away(&self) -> bool {
-        self.away.is_some()
+        self.away.is_some() || self.moving > 0
     }
 
     /// The settings.
@@ -219,7 +206,8 @@ impl<E: Held> Session<E> {
                     // It was handed out before the hub heard: what was given back comes before it.
                     self.outputs.push(Output::GiveBack(events));
                 } else if self.is_joined {
-                    self.lanes.arrive(events, self.rules.by_key, now);
+                    let done = self.lanes.arrive(events, self.rules.by_key, now);
+                    self.outputs.extend((!done.is_empty()).then_some(Output::Done(done)));
                 }
             }
             Input::Ended(batch, outcome) => {
@@ -234,6 +222,8 @@ impl<E: Held> Session<E> {
             Input::Lost => {
                 self.is_joined = false;
                 self.lanes.let_go();
+                // What comes next is of another place, if anything does.
+                self.lanes.come_again(Offset::ZERO);
             }
             Input::Shed => self.shed(now, rng),
             Input::Entitled => {
@@ -241,10 +231,23 @@ impl<E: Held> Session<E> {
                 self.away = self.away.max(Some(now));
                 self.give_back();
             }
-            Input::Moved => {
+            Input::Moving => {
+                self.moving = self.moving.saturating_add(1);
                 self.leave();
-                self.lanes.forget();
+                // What is at hand, also a full batch, would not be cut so behind what comes again.
                 self.outputs.push(Output::Store);
+            }
+            Input::Moved => {
+                self.moved(Offset::ZERO);
+                self.lanes.forget();
+            }
+            Input::Reopened(from) => {
+                self.moved(from);
+                if self.rules.by_key {
+                    // Behind all that comes again batches might wait for their events for ever.
+                    self.lanes.forget();
+                }
+                self.lanes.hurry(now);
             }
             Input::Changed(rules) => self.change(rules, now),
             Input::Redirected => self.begin_anew(now),
@@ -260,6 +263,14 @@ impl<E: Held> Session<E> {
             self.idle.get_or_insert(now);
         }
         std::mem::take(&mut self.outputs)
+    }
+
+    /// The place is another, where all from there on comes again.
+    fn moved(&mut self, from: Offset) {
+        self.moving = self.moving.saturating_sub(1);
+        self.leave();
+        self.lanes.come_again(from);
+        self.outputs.push(Output::Store);
     }
 
     /// The settings are others. The batch at hand stays as it is, which it would not by itself.
@@ -310,9 +321,14 @@ impl<E: Held> Session<E> {
     fn end(&mut self, batch: BatchId, outcome: &Outcome, now: Timestamp, rng: &dyn Rng) {
         let is_news = match outcome {
             Outcome::Taken => {
-                let done = self.lanes.take(batch);
+                let done = self.lanes.finish(batch);
                 self.outputs.extend(done.map(Output::Done));
                 self.health.succeed()
+            }
+            Outcome::Refused { .. } if self.lanes.is_given_back(batch) => {
+                // It is asked once more when its events are here, which are set aside then.
+                self.lanes.take_back(batch, now);
+                self.health.fail(now) == 1
             }
             Outcome::Refused { .. } if self.rules.by_key && self.lanes.is_mixed(batch) => {
                 // One of its keys may be all that is refused: only that is set aside.
@@ -383,6 +399,9 @@ impl<E: Held> Session<E> {
 
     /// Sends what can be sent.
     fn go_on(&mut self, now: Timestamp) {
+        if self.moving > 0 {
+            return;
+        }
         if self.away.is_some() && self.is_joined {
             // It comes back as another consumer, which is handed what was given back before the rest.
             if self.lanes.flying() > 0 {
@@ -409,6 +428,7 @@ impl<E: Held> Session<E> {
         }
         self.lanes.settle_for_less(now, PATIENCE);
         while self.lanes.flying() < self.rules.lanes {
+            self.lanes.take_up(now);
             let due = self.lanes.next_due(now);
             let next = due.or_else(|| self.lanes.cut(&self.rules, now, LINGER));
             let Some((batch, is_known)) = next else { break };

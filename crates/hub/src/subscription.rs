@@ -46,10 +46,12 @@ mod writing;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use outflow_model::{Offset, ProjectId, StreamId, StreamName, SubscriptionName, Timestamp};
+use outflow_model::{
+    IntegrationId, Offset, ProjectId, StreamId, StreamName, SubscriptionName, Timestamp,
+};
 use outflow_store::{Batch, Op};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -73,6 +75,7 @@ pub use crate::publish::Publishing;
 use crate::Stream;
 use crate::hub::Inner;
 use crate::view::View;
+use crate::webhook::{self, WebhookId};
 use queue::Queue;
 use writing::Writing;
 
@@ -94,6 +97,8 @@ pub struct Subscription {
     noted: AtomicI64,
     /// Whether it was warned that it will expire.
     warned: AtomicBool,
+    /// How often it was set what may be seen.
+    shows: AtomicU64,
 }
 
 impl fmt::Debug for Subscription {
@@ -124,6 +129,7 @@ impl Subscription {
             used: AtomicI64::new(used.millis()),
             noted: AtomicI64::new(used.millis()),
             warned: AtomicBool::new(false),
+            shows: AtomicU64::new(0),
         }
     }
 
@@ -190,6 +196,12 @@ impl Subscription {
         }
     }
 
+    /// Which webhook's place it is, if it is one's.
+    pub(crate) fn endpoint(&self) -> Option<WebhookId> {
+        let id = self.name.as_str().strip_prefix(webhook::PREFIX)?;
+        Some((self.project.clone(), IntegrationId::new(id).ok()?))
+    }
+
     /// The names of its consumers.
     #[must_use]
     pub fn consumers(&self) -> Vec<String> {
@@ -201,7 +213,15 @@ impl Subscription {
     pub(crate) fn show(self: &Arc<Self>, inner: &Arc<Inner>, view: Option<Arc<View>>) {
         let mut queue = self.queue.lock();
         queue.show(view);
+        self.shows.fetch_add(1, Ordering::Release);
         drop(self.finish(inner, queue));
+    }
+
+    /// A number that is another once it was set anew what may be seen: who holds events that were handed
+    /// out before gives them back, and is handed those of them that may be.
+    #[must_use]
+    pub fn shows(&self) -> u64 {
+        self.shows.load(Ordering::Acquire)
     }
 
     /// Lets those who look see how things are.

@@ -5,7 +5,8 @@
 //! belongs to it: `webhook:` and the integration's id. What the face must not forget of an endpoint's
 //! health is an entry of the engine's state; its secrets are `auth`'s.
 //!
-//! Invariants: an integration's webhook and its subscription come and go in one batch; what the
+//! Invariants: an integration's webhook and its subscription come and go in one batch, and what tells of the
+//! webhook is gone before it: the next one of that name tells nothing of it; what the
 //! integration is not entitled to, and what the webhook's filter leaves out, is passed over and
 //! never handed out.
 
@@ -26,10 +27,10 @@ use outflow_model::{
 use outflow_store::{Batch, Condition, Op, Put};
 
 use crate::catalog::change::{unavailable, written};
-use crate::catalog::turn::{Change, in_turn, in_turn_then};
+use crate::catalog::turn::{Change, in_turn, in_turn_between};
 use crate::subscription::{EventView, Subscription};
 use crate::view::{Entitlement, View};
-use crate::{CatalogError, Hub, Integration, Start, Stream};
+use crate::{CatalogError, Hub, Integration, NewStream, Start, Stream};
 pub use face::{
     Asking, WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
 };
@@ -98,6 +99,11 @@ pub(crate) fn is_telling(stream: &StreamName) -> bool {
 pub(crate) fn is_of_another(grant: &Grant, stream: &StreamName) -> bool {
     let Some(own) = &grant.integration else { return false };
     told_of(stream).is_some_and(|of| of != own.as_str())
+}
+
+/// The streams that tell of an endpoint. They are made with it or when they are needed, and go with it.
+pub(crate) fn telling(id: &IntegrationId) -> impl Iterator<Item = StreamName> {
+    TELLING.iter().filter_map(move |prefix| StreamName::new(&format!("{prefix}{id}")).ok())
 }
 
 /// The name of an endpoint's subscription.
@@ -181,13 +187,23 @@ impl Hub {
         in_turn(self.inner(), |inner| change::set(inner, id, webhook, start, with))
     }
 
-    /// Takes an integration's endpoint from it, with its place; says whether there was one.
+    /// Takes an integration's endpoint from it, with its place and the streams that tell of it; says whether
+    /// there was one.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub fn remove_webhook(&self, project: &ProjectId, integration: &IntegrationId) -> Change<bool> {
         let id = (project.clone(), integration.clone());
         in_turn(self.inner(), |inner| change::remove(inner, id))
+    }
+
+    /// Makes a stream that tells of an endpoint, while there is that endpoint.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn create_telling_stream(&self, id: &WebhookId, new: NewStream) -> Change<Arc<Stream>> {
+        let id = id.clone();
+        in_turn(self.inner(), |inner| change::create_telling(inner, id, new))
     }
 
     /// Sets an endpoint's place: everything from `start` on is sent, again if it was. The face is told
@@ -202,12 +218,14 @@ impl Hub {
         start: Start,
     ) -> Change<()> {
         let id = (project.clone(), integration.clone());
-        let moved = id.clone();
+        let (moving, moved) = (id.clone(), id.clone());
+        let before = change::moving(self.inner().clone(), moving);
         let change = |inner| change::rewind(inner, id, start);
-        in_turn_then(self.inner(), change, |inner| change::moved(inner, moved))
+        in_turn_between(self.inner(), before, change, |inner, _| change::moved(inner, moved))
     }
 
-    /// As [`Self::rewind_webhook`], but what was not delivered yet before `start` is sent as well.
+    /// As [`Self::rewind_webhook`], but what was not delivered yet before `start` is sent as well. Gives
+    /// where that is: from there on everything is sent, again if it was.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -216,11 +234,14 @@ impl Hub {
         project: &ProjectId,
         integration: &IntegrationId,
         start: Start,
-    ) -> Change<()> {
+    ) -> Change<Offset> {
         let id = (project.clone(), integration.clone());
-        let moved = id.clone();
+        let (moving, moved) = (id.clone(), id.clone());
+        let before = change::moving(self.inner().clone(), moving);
         let change = |inner| change::replay(inner, id, start);
-        in_turn_then(self.inner(), change, |inner| change::moved(inner, moved))
+        in_turn_between(self.inner(), before, change, |inner, from| {
+            change::reopened(inner, moved, from.unwrap_or(Offset::LAST))
+        })
     }
 
     /// Sends the events again that an endpoint has refused since a time: to it only, in their order,
@@ -238,10 +259,12 @@ impl Hub {
         let id = (project.clone(), integration.clone());
         // Looked for out of turn: there may be much to read, and others wait for their changes.
         let change::Parked { offsets, rest } = look::parked(self.inner(), &id, since).await?;
-        let moved = id.clone();
+        let (moving, moved) = (id.clone(), id.clone());
+        let before = change::moving(self.inner().clone(), moving);
         let change = |inner| change::reopen_parked(inner, id, offsets);
-        let after = |inner| change::moved(inner, moved);
-        let events = in_turn_then(self.inner(), change, after).await?;
+        // What was taken is not sent again, whatever else is.
+        let after = |inner, _| change::reopened(inner, moved, Offset::LAST);
+        let events = in_turn_between(self.inner(), before, change, after).await?;
         Ok(Recovered { events, rest })
     }
 

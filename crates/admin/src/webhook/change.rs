@@ -169,7 +169,8 @@ fn kind(admin: &Admin, style: &str, secrets: &WebhookSecrets) -> Option<WebhookK
     Some(if public.is_some() { WebhookKey::Ed25519 } else { WebhookKey::Hmac })
 }
 
-/// Take an integration's webhook from it, with its place and its secrets.
+/// Take an integration's webhook from it, with its place, its secrets, and what was told of it: its attempts
+/// and what it refused.
 #[cfg_attr(test, utoipa::path(delete, path = "/v1/projects/{project}/integrations/{integration}/webhook", tag = "webhooks", operation_id = "delete_webhook",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
     responses((status = 204, description = "It is gone."))))]

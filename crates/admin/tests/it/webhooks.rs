@@ -75,6 +75,18 @@ impl Webhooks for Face {
         })
     }
 
+    fn prepare<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn moving<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reopened<'a>(&'a self, _: &'a WebhookId, _: Offset) -> Asking<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn moved<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, ()> {
         Box::pin(async { Ok(()) })
     }

@@ -19,7 +19,7 @@ use crate::attempts::{AttemptEntry, Entry};
 use crate::flight::{self, FlightId, Landed, Letter, Report};
 use crate::note;
 use crate::outcome::{Failure, Outcome};
-use crate::session::{BatchId, Input, offsets};
+use crate::session::{BatchId, Input};
 use crate::settings::Settings;
 use crate::signature::MessageId;
 
@@ -31,7 +31,15 @@ impl Post {
     pub(super) async fn send(&mut self) -> bool {
         let mut has_sent = false;
         while let Some(wanted) = self.turns.next() {
-            match self.launch(wanted) {
+            let endpoint = self.endpoints.get_mut(&wanted.endpoint);
+            let launched = if endpoint.is_some_and(Endpoint::is_outdated) {
+                // What may be sent was changed, and that is not heard of yet: first it is looked at again.
+                self.tell(wanted.endpoint, Input::Entitled).await;
+                Err(Input::Unsent(wanted.batch))
+            } else {
+                self.launch(wanted)
+            };
+            match launched {
                 Ok(()) => has_sent = true,
                 Err(instead) => {
                     if let Some(endpoint) = self.endpoints.get(&wanted.endpoint) {
@@ -119,7 +127,7 @@ impl Post {
 
 impl Endpoint {
     /// What is told of an attempt at a batch, before its end changes the session; `None`: too many
-    /// have been told of, or the batch is known no more.
+    /// have been told of.
     fn tells_of(
         &mut self,
         batch: BatchId,
@@ -127,7 +135,7 @@ impl Endpoint {
         attempt: Attempt,
         now: Timestamp,
     ) -> Option<AttemptEntry> {
-        let sent = self.session.batch(batch)?;
+        let sent = self.session.under_way(batch)?;
         // Apart, so that no success keeps a failure from being told of.
         let is_taken = attempt.outcome == Outcome::Taken;
         let quota = if is_taken { &mut self.successes } else { &mut self.failures };
@@ -135,7 +143,7 @@ impl Endpoint {
         let (outcome, failure) = words(&attempt.outcome);
         Some(AttemptEntry {
             message: message.to_string(),
-            offsets: offsets(sent.events),
+            offsets: sent.offsets.to_vec(),
             size: sent.size,
             number: sent.failures + 1,
             outcome,

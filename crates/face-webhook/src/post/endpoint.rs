@@ -42,6 +42,8 @@ pub(super) struct Endpoint {
     pub(super) failures: Quota,
     pub(super) by_hand: ByHand,
     shown: Shown,
+    /// What its subscription said of what it may be sent, when that was looked at last.
+    shows: u64,
 }
 
 /// What says which events an endpoint may be sent.
@@ -121,7 +123,7 @@ impl Post {
             self.leave(id);
             return;
         };
-        let shown = Shown::of(&one);
+        let (shown, shows) = (Shown::of(&one), subscription.shows());
         let is_same = |key: &u64| {
             let found = self.endpoints.get(key);
             found.is_some_and(|one| one.subscription.id() == subscription.id())
@@ -129,11 +131,13 @@ impl Post {
         let known = self.names.get(id).copied().filter(is_same);
         if let Some(key) = known
             && let Some(endpoint) = self.endpoints.get_mut(&key)
-            && endpoint.shown != shown
         {
-            // Before anything that may take a while, or fail.
-            endpoint.shown = Shown::of(&one);
-            self.tell(key, Input::Entitled).await;
+            endpoint.shows = shows;
+            if endpoint.shown != shown {
+                // Before anything that may take a while, or fail.
+                endpoint.shown = Shown::of(&one);
+                self.tell(key, Input::Entitled).await;
+            }
         }
         let settings = match self.shared.auth.webhook_secrets(&id.0, &id.1).await {
             Ok(Some(secrets)) => {
@@ -221,6 +225,7 @@ impl Post {
             failures: Quota::default(),
             by_hand: ByHand::default(),
             shown,
+            shows,
         };
         self.endpoints.insert(key, endpoint);
         self.shared.metrics.endpoints.inc();
@@ -265,11 +270,12 @@ impl Post {
         // Who asked may have gone away: nobody minds that an answer is not heard.
         match command {
             Command::Changed(id, anew) => self.take_on(&id, anew).await,
-            Command::Moved(id) => {
-                if let Some(&key) = self.names.get(&id) {
-                    self.tell(key, Input::Moved).await;
-                }
+            Command::Moving(id, answer) => {
+                self.hear(&id, Input::Moving).await;
+                let _ = answer.send(Ok(()));
             }
+            Command::Moved(id) => self.hear(&id, Input::Moved).await,
+            Command::Reopened(id, from) => self.hear(&id, Input::Reopened(from)).await,
             Command::Retry(id, answer) => {
                 let key = self.names.get(&id).copied();
                 if let Some(key) = key {
@@ -287,6 +293,13 @@ impl Post {
                 let _ = answer.send(self.permit(&id));
             }
             Command::Resend(id, message, answer) => self.send_again(&id, message, answer),
+        }
+    }
+
+    /// Tells an endpoint what has happened to its place, if it is served.
+    async fn hear(&mut self, id: &WebhookId, input: Input<Delivery>) {
+        if let Some(&key) = self.names.get(id) {
+            self.tell(key, input).await;
         }
     }
 

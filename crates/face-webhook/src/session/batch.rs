@@ -25,6 +25,17 @@ pub struct Sending<'a, E> {
     pub size: BatchSize,
 }
 
+/// What a request has that is under way, whatever has become of its batch meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct UnderWay<'a> {
+    /// Which events.
+    pub offsets: &'a [Offset],
+    /// How often it has failed before.
+    pub failures: u32,
+    /// How many events batches had at most when it was made.
+    pub size: BatchSize,
+}
+
 /// Where a batch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -47,6 +58,29 @@ pub(super) struct Batch<E> {
     pub(super) state: State,
     /// Whether it is another than was noted, if it was.
     pub(super) is_changed: bool,
+    /// While it is under way: what stands from there on comes again, also if it is taken.
+    pub(super) again: Offset,
+}
+
+impl<E> Batch<E> {
+    /// One whose events are not in memory.
+    pub(super) const fn new(
+        size: BatchSize,
+        lanes: Vec<u64>,
+        offsets: Vec<Offset>,
+        state: State,
+    ) -> Self {
+        Self {
+            size,
+            lanes,
+            offsets,
+            events: Vec::new(),
+            failures: 0,
+            state,
+            is_changed: false,
+            again: Offset::LAST,
+        }
+    }
 }
 
 impl<E: Held> Batch<E> {

@@ -125,10 +125,9 @@ impl<E: Held> Batches<E> {
     }
 
     /// Forgets all; gives those that are under way. None is called as one of before.
-    pub(super) fn clear(&mut self) -> Vec<BatchId> {
+    pub(super) fn clear(&mut self) -> Vec<(BatchId, Batch<E>)> {
         let all = std::mem::replace(self, Self { next: self.next, ..Self::default() }).all;
-        let flying = all.into_iter().filter(|(_, batch)| batch.is_flying());
-        flying.map(|(id, _)| id).collect()
+        all.into_iter().filter(|(_, batch)| batch.is_flying()).collect()
     }
 
     fn count_in(&mut self, id: BatchId, mark: Mark) {
@@ -232,15 +231,9 @@ mod tests {
     }
 
     fn batch(offset: u64, state: State) -> Batch<One> {
-        Batch {
-            size: BatchSize::ONE,
-            lanes: vec![offset],
-            offsets: vec![Offset::new(offset)],
-            events: vec![One(offset)],
-            failures: 0,
-            state,
-            is_changed: false,
-        }
+        let offsets = vec![Offset::new(offset)];
+        let events = vec![One(offset)];
+        Batch { events, ..Batch::new(BatchSize::ONE, vec![offset], offsets, state) }
     }
 
     #[test]
@@ -265,7 +258,8 @@ mod tests {
         assert!(batches.remove(third).is_some() && batches.remove(second).is_some());
         assert_eq!((batches.has_failed(), batches.first_lacking()), (false, Some((at(20), first))));
         batches.change(first, |batch| batch.state = State::Flying);
-        assert_eq!((batches.clear(), batches.flying(), batches.count()), (vec![first], 0, 0));
+        let under_way: Vec<BatchId> = batches.clear().into_iter().map(|(id, _)| id).collect();
+        assert_eq!((under_way, batches.flying(), batches.count()), (vec![first], 0, 0));
         assert!(batches.is_empty() && batches.enter(batch(8, State::Flying)) > third);
     }
 }

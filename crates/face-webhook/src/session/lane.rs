@@ -2,20 +2,22 @@
 //!
 //! Called by [`Session`](super::Session). A lane is what is kept in order: a key, or all events; what
 //! is in no batch stands in the [`queue`](super::queue) of its lane, what is in one in
-//! [`batches`](super::batches).
+//! [`batches`](super::batches), or [`behind`](super::behind) what comes again.
 //!
 //! Invariants: a lane is in one batch at most; a batch that was made keeps its offsets until it is
 //! settled, whatever becomes of the events in memory; batches are made of the first events whose lanes
 //! are free; the bytes of what is in memory are counted.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use outflow_model::{Offset, Timestamp};
 
-use super::batch::{Batch, BatchId, Sending, State};
+use super::batch::{Batch, BatchId, Sending, State, UnderWay};
 use super::batches::Batches;
+use super::behind::Behind;
 use super::queue::Queues;
+use super::strays::Strays;
 use super::{Rules, later, offsets};
 use crate::wire::BatchSize;
 
@@ -40,10 +42,12 @@ pub(super) struct Lanes<E> {
     /// Those that are in no batch.
     held: Queues<E>,
     batches: Batches<E>,
+    /// Batches of events that come later than some which come again.
+    behind: Behind<E>,
     /// The lanes that are in a batch, and in which.
     taken: HashMap<u64, BatchId>,
-    /// Batches that are under way and known no more.
-    strays: BTreeSet<BatchId>,
+    /// What is under way and known no more, and what of it was taken.
+    strays: Strays,
     /// Whether events are taken now.
     is_here: bool,
     /// When one came last.
@@ -60,8 +64,9 @@ impl<E> Default for Lanes<E> {
         Self {
             held: Queues::default(),
             batches: Batches::default(),
+            behind: Behind::default(),
             taken: HashMap::new(),
-            strays: BTreeSet::new(),
+            strays: Strays::default(),
             is_here: false,
             latest: Timestamp::default(),
             held_off: None,
@@ -90,8 +95,13 @@ impl<E: Held> Lanes<E> {
             return;
         }
         let (until, failures) = self.held_off.take().unwrap_or_default();
-        let (lanes, state, events) = (vec![0], State::Waits(until), Vec::new());
-        self.enter(Batch { size, lanes, offsets, events, failures, state, is_changed: false });
+        let batch = Batch::new(size, vec![0], offsets, State::Waits(until));
+        self.enter(Batch { failures, ..batch });
+    }
+
+    /// These batches stand behind it, the first one last.
+    pub(super) fn recall_behind(&mut self, noted: Vec<(Vec<Offset>, BatchSize)>, failures: u32) {
+        self.behind.recall(noted, failures);
     }
 
     /// A batch of lanes that are in no other.
@@ -106,6 +116,20 @@ impl<E: Held> Lanes<E> {
     pub(super) fn batch(&self, id: BatchId) -> Option<Sending<'_, E>> {
         let batch = self.batches.get(id).filter(|batch| batch.is_whole())?;
         Some(Sending { events: &batch.events, failures: batch.failures, size: batch.size })
+    }
+
+    /// What a request has that is under way.
+    pub(super) fn under_way(&self, id: BatchId) -> Option<UnderWay<'_>> {
+        let Some(Batch { offsets, failures, size, .. }) = self.batches.get(id) else {
+            return self.strays.get(id);
+        };
+        Some(UnderWay { offsets, failures: *failures, size: *size })
+    }
+
+    /// The batches that stand behind the one there is, the first of them last; also of what was taken and
+    /// comes again, which stands first.
+    pub(super) fn behind(&self) -> Vec<(Vec<Offset>, BatchSize)> {
+        self.behind.note().chain(self.strays.note()).collect()
     }
 
     /// The offsets of the one batch there is, and its size.
@@ -148,17 +172,46 @@ impl<E: Held> Lanes<E> {
         (self.is_here, self.latest) = (true, now);
     }
 
-    /// Events have come, in order.
-    pub(super) fn arrive(&mut self, events: Vec<E>, by_key: bool, now: Timestamp) {
+    /// Events have come, in order; gives those that are done already.
+    pub(super) fn arrive(&mut self, events: Vec<E>, by_key: bool, now: Timestamp) -> Vec<E> {
         self.latest = now;
+        let mut done = Vec::new();
         for event in events {
-            self.count += 1;
-            self.bytes = self.bytes.saturating_add(weight(&event));
-            let lane = if by_key { event.key() } else { 0 };
-            let is_awaited = self.batches.is_awaited();
-            let stays = if is_awaited { self.bring(event, lane, by_key) } else { Some(event) };
-            if let Some(event) = stays {
-                self.held.push(lane, !self.taken.contains_key(&lane), now, event);
+            if self.strays.is_done(event.offset()) {
+                done.push(event);
+            } else {
+                self.put(event, by_key, now);
+            }
+        }
+        done
+    }
+
+    /// Puts an event where it belongs: into the batch that it is of, or with those that are of none.
+    fn put(&mut self, event: E, by_key: bool, now: Timestamp) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(weight(&event));
+        let lane = if by_key { event.key() } else { 0 };
+        let is_awaited = self.batches.is_awaited();
+        let stays = if is_awaited { self.bring(event, lane, by_key) } else { Some(event) };
+        if let Some(event) = stays {
+            self.held.push(lane, !self.taken.contains_key(&lane), now, event);
+        }
+    }
+
+    /// Goes on with the batch that stood behind what came again, once all of that is settled.
+    pub(super) fn take_up(&mut self, now: Timestamp) {
+        while self.batches.is_empty()
+            && let (Some(first), Some(held)) = (self.behind.first(), self.held.first_offset())
+            && held >= first
+            && let Some(batch) = self.behind.pop()
+        {
+            self.enter(batch);
+            // What has come of it finds it; the rest may take its time from now on.
+            self.latest = now;
+            let events = self.held.drain();
+            self.lose(&events);
+            for event in events {
+                self.put(event, false, now);
             }
         }
     }
@@ -184,10 +237,16 @@ impl<E: Held> Lanes<E> {
             self.batches.change(id, |batch| batch.events.push(event));
             return None;
         }
-        // The place was moved back since it was made: what comes first goes first.
+        // What stands before it comes again: what comes first goes first.
         let is_before = batch.offsets.first().is_some_and(|first| offset < *first);
-        if !by_key && batch.events.is_empty() && is_before {
-            self.take(id);
+        if !by_key
+            && batch.events.is_empty()
+            && is_before
+            && let Some(batch) = self.batches.remove(id)
+        {
+            self.taken.remove(&lane);
+            self.held.release(lane);
+            self.behind.push(batch);
         }
         Some(event)
     }
@@ -239,16 +298,47 @@ impl<E: Held> Lanes<E> {
 
     /// No batch is known any more. What is under way is waited for.
     pub(super) fn forget(&mut self) {
-        self.strays.extend(self.batches.clear());
+        for (id, batch) in self.batches.clear() {
+            self.strays.enter(id, batch);
+        }
+        self.behind = Behind::default();
         self.held = Queues::default();
         self.taken = HashMap::new();
         self.held_off = None;
         (self.count, self.bytes) = (0, 0);
     }
 
+    /// What stands from there on comes again, also what is under way and will be taken, or was since it was
+    /// given back.
+    pub(super) fn come_again(&mut self, from: Offset) {
+        self.strays.come_again(from);
+        self.batches.change_all(|batch| {
+            if batch.is_flying() {
+                batch.again = batch.again.min(from);
+            }
+        });
+    }
+
+    /// Whether the events of a batch were given back while it was under way.
+    pub(super) fn is_given_back(&self, id: BatchId) -> bool {
+        self.batches.get(id).is_some_and(|batch| !batch.is_whole())
+    }
+
+    /// A batch was taken: gives its events. Those that were given back before are done when they come
+    /// again.
+    pub(super) fn finish(&mut self, id: BatchId) -> Option<Vec<E>> {
+        if self.strays.take(id) {
+            return None;
+        }
+        if let Some(batch) = self.batches.get(id).filter(|batch| !batch.is_whole()) {
+            self.strays.remember(&batch.offsets, batch.size, batch.again);
+        }
+        self.take(id)
+    }
+
     /// A batch is settled: gives its events.
     pub(super) fn take(&mut self, id: BatchId) -> Option<Vec<E>> {
-        self.strays.remove(&id);
+        self.strays.end(id);
         let batch = self.batches.remove(id)?;
         for lane in &batch.lanes {
             self.taken.remove(lane);
@@ -270,7 +360,7 @@ impl<E: Held> Lanes<E> {
 
     /// A batch is under way no more; it waits until then.
     fn land(&mut self, id: BatchId, until: Timestamp, note: impl FnOnce(&mut Batch<E>)) {
-        self.strays.remove(&id);
+        self.strays.end(id);
         self.batches.change(id, |batch| {
             batch.state = State::Waits(until);
             note(batch);
@@ -293,9 +383,8 @@ impl<E: Held> Lanes<E> {
             by_lane.entry(event.key()).or_default().push(event);
         }
         for (lane, events) in by_lane {
-            let (offsets, lanes, size) = (offsets(&events), vec![lane], batch.size);
-            let (failures, state, is_changed) = (batch.failures, batch.state, false);
-            self.enter(Batch { size, lanes, offsets, events, failures, state, is_changed });
+            let one = Batch::new(batch.size, vec![lane], offsets(&events), batch.state);
+            self.enter(Batch { events, failures: batch.failures, ..one });
         }
     }
 
@@ -303,16 +392,19 @@ impl<E: Held> Lanes<E> {
     pub(super) fn begin_anew(&mut self, now: Timestamp) {
         self.hurry(now);
         self.batches.change_all(|batch| batch.failures = 0);
+        self.behind.change_all(|batch| batch.failures = 0);
         self.held_off = None;
     }
 
     /// What waits is sent now.
     pub(super) fn hurry(&mut self, now: Timestamp) {
-        self.batches.change_all(|batch| {
+        let hurry = |batch: &mut Batch<E>| {
             if let State::Waits(until) = &mut batch.state {
                 *until = now.min(*until);
             }
-        });
+        };
+        self.batches.change_all(hurry);
+        self.behind.change_all(hurry);
         if let Some((until, _)) = &mut self.held_off {
             *until = now.min(*until);
         }
@@ -338,14 +430,15 @@ impl<E: Held> Lanes<E> {
     pub(super) fn next_due(&mut self, now: Timestamp) -> Option<(BatchId, bool)> {
         let (_, id) = self.batches.first_whole().filter(|(until, _)| *until <= now)?;
         let is_changed = self.batches.change(id, |batch| {
-            batch.state = State::Flying;
+            (batch.state, batch.again) = (State::Flying, Offset::LAST);
             std::mem::take(&mut batch.is_changed)
         })?;
         Some((id, !is_changed))
     }
 
     /// Makes a batch of the first events whose lanes are free, if it is full or has waited
-    /// `linger`; it is under way from now on. Says whether it is full.
+    /// `linger`; it is under way from now on. Says whether it would be the same another time, as one that
+    /// is full is.
     pub(super) fn cut(
         &mut self,
         rules: &Rules,
@@ -355,7 +448,19 @@ impl<E: Held> Lanes<E> {
         if !rules.by_key && !self.batches.is_empty() {
             return None;
         }
-        let (mut lanes, is_full) = self.held.first(rules.size.get(), rules.max_bytes);
+        let (mut lanes, mut is_full) = self.held.first(rules.size.get(), rules.max_bytes);
+        let mut is_known = is_full;
+        if let Some(first) = self.behind.first() {
+            // Nothing of a batch is made part of another.
+            let room = self.held.count_before(first);
+            if room < lanes.len() {
+                lanes.truncate(room);
+                (is_full, is_known) = (room > 0, false);
+            }
+        }
+        if lanes.is_empty() {
+            return None;
+        }
         if !is_full && self.held.came().is_none_or(|came| now < later(came, linger)) {
             return None;
         }
@@ -363,10 +468,8 @@ impl<E: Held> Lanes<E> {
         lanes.sort_unstable();
         lanes.dedup();
         let (_, failures) = self.held_off.take().unwrap_or_default();
-        let (size, offsets) = (rules.size, offsets(&events));
-        let (state, is_changed) = (State::Flying, false);
-        let batch = Batch { size, lanes, offsets, events, failures, state, is_changed };
-        Some((self.enter(batch), is_full))
+        let batch = Batch::new(rules.size, lanes, offsets(&events), State::Flying);
+        Some((self.enter(Batch { events, failures, ..batch }), is_known))
     }
 
     /// When a batch is sent although it is not full.

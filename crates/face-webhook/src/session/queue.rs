@@ -71,6 +71,17 @@ impl<E: Held> Queues<E> {
         Some(self.lanes.get(lane)?.front()?.0)
     }
 
+    /// The first event whose lane is free.
+    pub(super) fn first_offset(&self) -> Option<Offset> {
+        self.free.first().map(|(first, _)| *first)
+    }
+
+    /// How many events of the lane that comes first stand before this one.
+    pub(super) fn count_before(&self, offset: Offset) -> usize {
+        let first = self.free.first().and_then(|(_, lane)| self.lanes.get(lane));
+        first.map_or(0, |queue| queue.partition_point(|(_, event)| event.offset() < offset))
+    }
+
     /// The lanes of the first `max` events whose lanes are free, and of no more than have `max_bytes`
     /// bytes of lines, but for one; in order. Says whether that is all there may be.
     pub(super) fn first(&self, max: usize, max_bytes: usize) -> (Vec<u64>, bool) {

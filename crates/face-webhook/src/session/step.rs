@@ -2,6 +2,8 @@
 //!
 //! Between the post and the [`Session`](super::Session).
 
+use outflow_model::Offset;
+
 use super::batch::BatchId;
 use super::rules::{Disabled, Rules};
 use crate::health::Alert;
@@ -24,8 +26,14 @@ pub enum Input<E> {
     Shed,
     /// What the endpoint is entitled to is other than it was: what it holds is looked at again.
     Entitled,
-    /// The place was moved: what is known of batches counts no more.
+    /// The place is about to be moved: what was taken goes back first, and no more is taken before
+    /// [`Input::Moved`] or [`Input::Reopened`].
+    Moving,
+    /// The place was moved: what is known of batches counts no more, nor what is under way.
     Moved,
+    /// Events come again that were done: all from there on, and others. Batches stay what they are, and what
+    /// stands before and is under way need not come again when it is taken.
+    Reopened(Offset),
     /// The settings are others.
     Changed(Rules),
     /// What is sent goes elsewhere, or with other headers: what failed before is no guide to it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outflow_face_webhook::Options;
 use outflow_face_webhook::outcome::Outcome;
-use outflow_hub::{Webhook, WebhookError};
+use outflow_hub::{Start, Webhook, WebhookError};
 use outflow_model::id::Shard;
 use outflow_model::{Offset, StreamId, Timestamp};
 use outflow_store::{

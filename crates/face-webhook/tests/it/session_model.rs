@@ -1,6 +1,7 @@
 //! Sessions against a model of the hub: whatever endpoints answer, whenever the server is killed, and
 //! however size, form and filter of batches are changed meanwhile, events are sent in order, none is
-//! skipped, and a batch that comes again is the same.
+//! skipped, and a batch that comes again is the same, also behind what was refused and comes again; what was
+//! taken is not sent once more, but where it is to be.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -82,6 +83,10 @@ pub(crate) struct World {
     pub(crate) alerts: Vec<u8>,
     /// When nothing was left that could be handed out.
     handed_out: Timestamp,
+    /// What the endpoint has taken and nobody wants sent again.
+    taken: BTreeSet<u64>,
+    /// From where on what is under way comes again, also if it is taken.
+    again: BTreeMap<BatchId, u64>,
 }
 
 impl World {
@@ -107,6 +112,8 @@ impl World {
             sends: 0,
             alerts: Vec::new(),
             handed_out: Timestamp::from_millis(1_000_000),
+            taken: BTreeSet::new(),
+            again: BTreeMap::new(),
         };
         world.tell(Input::Due);
         world
@@ -266,6 +273,8 @@ impl World {
             assert_eq!(Some(event.offset), expected, "out of order, or skipped");
         }
         let offsets: Vec<u64> = events.iter().map(|event| event.offset).collect();
+        let is_new = offsets.iter().all(|one| !self.taken.contains(one));
+        assert!(is_new, "it was taken: {offsets:?}");
         if !self.rules.by_key {
             let is_of = |(before, _): &&(Vec<u64>, BatchSize)| before.contains(&offsets[0]);
             if let Some((before, of_size)) = self.attempted.iter().find(is_of) {
@@ -289,6 +298,16 @@ impl World {
         let Some(&batch) = self.flying.keys().nth(at) else { return };
         let events = self.flying.remove(&batch).unwrap();
         let outcome = outcome(&events, &self.rng);
+        let again = self.again.remove(&batch).unwrap_or(u64::MAX);
+        if outcome == Outcome::Taken {
+            let taken = events.iter().map(|event| event.offset);
+            self.taken.extend(taken.filter(|offset| *offset < again));
+            if events.iter().any(|event| event.offset >= again) {
+                // What was taken and is to be sent once more is made into batches anew.
+                self.attempted
+                    .retain(|(before, _)| before.first() != events.first().map(|one| &one.offset));
+            }
+        }
         self.tell(Input::Ended(batch, outcome));
     }
 
@@ -308,7 +327,10 @@ impl World {
         self.given = None;
         self.on_way.clear();
         self.flying.clear();
+        self.again.clear();
         self.waiting.clear();
+        // What it took after that had gone back was known to the session only.
+        self.taken = self.taken.intersection(&self.settled).copied().collect();
         self.session = Session::new(self.rules.clone(), self.stored.clone());
         self.tell(Input::Due);
         // The hub hands out what there is at once, so that a full batch is full again.
@@ -324,6 +346,46 @@ impl World {
             self.hide(self.rng.below(5));
         }
         self.tell(Input::Changed(self.rules.clone()));
+    }
+
+    /// Some of what was refused is to be sent again, or all from somewhere on. The server may be killed
+    /// meanwhile.
+    fn reopen(&mut self) {
+        self.tell(Input::Moving);
+        assert!(self.given.is_none() && self.waiting.is_empty(), "it holds nothing");
+        while self.rng.below(3) == 0 {
+            self.land(outcome);
+        }
+        let rng = &self.rng;
+        let from = if self.published.is_empty() || rng.below(3) > 0 {
+            let again: Vec<u64> =
+                self.parked.iter().copied().filter(|_| rng.below(2) == 0).collect();
+            again
+                .iter()
+                .for_each(|one| assert!(self.parked.remove(one) && self.settled.remove(one)));
+            u64::MAX
+        } else {
+            let at = rng.below(self.published.len() as u64) as usize;
+            let from = self.published[at].offset;
+            let floor = self.open().next().map_or(from, |first| first.offset.min(from));
+            let before = self.settled.clone();
+            // What was not sent yet is sent as well, and all behind it.
+            self.settled.retain(|one| *one < floor || self.passed.contains(one));
+            self.parked.retain(|one| *one < floor);
+            self.taken.retain(|one| *one < floor || (*one < from && !before.contains(one)));
+            from
+        };
+        self.first_open = 0;
+        self.forget_settled();
+        for batch in self.flying.keys() {
+            let again = self.again.entry(*batch).or_insert(u64::MAX);
+            *again = from.min(*again);
+        }
+        if self.rng.below(4) == 0 {
+            self.restart();
+        } else {
+            self.tell(Input::Reopened(Offset::new(from)));
+        }
     }
 
     /// Everything is taken from now on, but what `refuses` says.
@@ -354,7 +416,7 @@ fn outcome(events: &[Event], rng: &SeededRng) -> Outcome {
 fn run(seed: u64, rules: Rules) {
     let mut world = World::new(seed, rules);
     for _ in 0..800 {
-        match world.rng.below(18) {
+        match world.rng.below(19) {
             0..=2 => {
                 let count = world.rng.below(12);
                 world.publish(count);
@@ -385,6 +447,7 @@ fn run(seed: u64, rules: Rules) {
                 world.tell(Input::Shed);
             }
             17 if world.rng.below(4) == 0 => world.tell(Input::Entitled),
+            18 if world.rng.below(4) == 0 => world.reopen(),
             _ => {}
         }
     }

@@ -370,19 +370,21 @@ pub(crate) async fn delete_integration(
         let streams = tenant.streams.values().filter(|_| !is_reserved(&id));
         streams.map(|stream| stream.id).collect()
     };
+    let endpoint = (project.clone(), id.clone());
+    if !is_reserved(&id) {
+        webhook::change::forget_told(&inner, &endpoint).await?;
+    }
     let mut ops = vec![put(record::integration_key(&project, &id), None, Condition::Any)];
     // Its cursors go with it: the next integration of this name must not begin at its places.
     for stream in streams {
         let cursors = scan(&*inner.engine, &cursor::space(stream, Some(&id))).await?;
         ops.extend(cursors.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
     }
-    let endpoint = (project, id);
     ops.push(webhook::change::forgetting(&endpoint));
     match webhook::change::subscription(&inner, &endpoint) {
         Some(place) => subscription::change::end_with(&inner, &place, ops).await?,
         None => commit(&inner, ops).await?,
     }
-    let (project, id) = endpoint;
     if let Some(tenant) = inner.catalog.write().tenants.get_mut(&project) {
         tenant.integrations.remove(&id);
     }

@@ -55,17 +55,54 @@ where
     let after = after(inner.clone());
     let change = change(inner.clone());
     let inner = inner.clone();
-    let (answer, outcome) = oneshot::channel();
-    // Boxed, so that the runtime's part of a task is compiled for one kind of change and not for each.
-    let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+    to_the_end(async move {
         let turn = inner.changes.lock().await;
         let done = change.await;
         drop(turn);
         if done.is_ok() {
             after.await;
         }
-        // Nobody waits any more when the caller went away.
-        let _ = answer.send(done);
+        done
+    })
+}
+
+/// Runs a change in its turn, with what comes `before` and `after` it, both out of its turn and whatever
+/// comes of the change: what comes after is given what that gave, if it was made. To the end of all of them
+/// even when they go away.
+pub(crate) fn in_turn_between<T, F, A>(
+    inner: &Arc<Inner>,
+    before: impl Future<Output = ()> + Send + 'static,
+    change: impl FnOnce(Arc<Inner>) -> F,
+    after: impl FnOnce(Arc<Inner>, Option<T>) -> A + Send + 'static,
+) -> Change<T>
+where
+    T: Copy + Send + 'static,
+    F: Future<Output = Result<T, CatalogError>> + Send + 'static,
+    A: Future<Output = ()> + Send + 'static,
+{
+    let change = change(inner.clone());
+    let inner = inner.clone();
+    to_the_end(async move {
+        before.await;
+        let turn = inner.changes.lock().await;
+        let done = change.await;
+        drop(turn);
+        after(inner, done.as_ref().ok().copied()).await;
+        done
+    })
+}
+
+/// Runs it to its end, also when nobody waits for it any more.
+fn to_the_end<T, F>(whole: F) -> Change<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, CatalogError>> + Send + 'static,
+{
+    let (answer, outcome) = oneshot::channel();
+    // Boxed, so that the runtime's part of a task is compiled for one kind of change and not for each.
+    let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        // Whoever asked may have gone away.
+        let _ = answer.send(whole.await);
     });
     tokio::spawn(task);
     Change(outcome)

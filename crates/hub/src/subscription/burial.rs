@@ -399,7 +399,15 @@ async fn target(
     // Whatever it is called, it is looked at late: it keeps its events as long as a queue does.
     let settings = hub.settings_of_made(Kind::Queue);
     let new = NewStream { name: name.clone(), settings };
-    match hub.create_stream(subscription.project(), new).await {
+    let made = match subscription.endpoint() {
+        Some(id) => match hub.create_telling_stream(&id, new).await {
+            // It has gone with its webhook.
+            Err(CatalogError::NotFound) => return Ok(None),
+            made => made,
+        },
+        None => hub.create_stream(subscription.project(), new).await,
+    };
+    match made {
         Ok(stream) => Ok(Some(stream)),
         Err(CatalogError::Exists) => Ok(inner.catalog.read().stream(subscription.project(), &name)),
         Err(error) => Err(error),

@@ -135,7 +135,7 @@ fn start_of(sources: &Sources, name: &StreamName) -> Start {
 }
 
 /// Where a place begins.
-pub(super) async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Changed<Offset> {
+pub(crate) async fn locate(inner: &Inner, stream: &Stream, start: Start) -> Changed<Offset> {
     let failed = |error: EngineError| unavailable(error);
     let bounds = stream.bounds(&*inner.engine).map_err(failed)?;
     Ok(match start {

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use outflow_model::{Offset, StreamName, Timestamp};
 use outflow_store::{Condition, Op, Put};
 
-use super::{Webhook, WebhookId, note_key, subscription_name, view};
-use crate::catalog::change::{commit, keep_integration, unavailable};
+use super::{Webhook, WebhookId, note_key, subscription_name, telling, view};
+use crate::catalog::change::{commit, create_stream, delete_stream, keep_integration, unavailable};
 use crate::catalog::record;
 use crate::hub::Inner;
-use crate::subscription::change::{create_with, end_with};
+use crate::subscription::change::{create_with, end_with, locate};
 use crate::subscription::rewind::{Undone, reopen, rewind as rewind_subscription};
 use crate::subscription::{NewSubscription, Source, Sources, Subscription, SubscriptionSettings};
-use crate::{CatalogError, Integration, Start};
+use crate::{CatalogError, Integration, NewStream, Start, Stream};
 
 /// What dead events' streams begin with: those that an endpoint will never take.
 const PARKED: &str = "webhook.parked:";
@@ -85,6 +85,7 @@ pub(crate) async fn remove(inner: Arc<Inner>, id: WebhookId) -> Changed<bool> {
     if old.webhook.is_none() {
         return Ok(false);
     }
+    forget_told(&inner, &id).await?;
     let one = Integration { webhook: None, ..(*old).clone() };
     let ops = vec![replacing(&inner, &one).await?, forgetting(&id)];
     match subscription(&inner, &id) {
@@ -95,6 +96,32 @@ pub(crate) async fn remove(inner: Arc<Inner>, id: WebhookId) -> Changed<bool> {
     Ok(true)
 }
 
+/// Deletes what tells of an endpoint that is about to go: what a customer's receiver refused and answered is
+/// not for who has an integration of that name next.
+pub(crate) async fn forget_told(inner: &Arc<Inner>, id: &WebhookId) -> Changed<()> {
+    for name in telling(&id.1) {
+        match delete_stream(inner.clone(), id.0.clone(), name).await {
+            Ok(()) | Err(CatalogError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// See [`Hub::create_telling_stream`](crate::Hub::create_telling_stream).
+pub(crate) async fn create_telling(
+    inner: Arc<Inner>,
+    id: WebhookId,
+    new: NewStream,
+) -> Changed<Arc<Stream>> {
+    let one = inner.catalog.read().integration(&id.0, &id.1);
+    if one.is_none_or(|one| one.webhook.is_none()) {
+        // It has gone meanwhile, and what tells of it.
+        return Err(CatalogError::NotFound);
+    }
+    create_stream(inner, id.0, new).await
+}
+
 /// See [`Hub::rewind_webhook`](crate::Hub::rewind_webhook).
 pub(crate) async fn rewind(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<()> {
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
@@ -102,9 +129,16 @@ pub(crate) async fn rewind(inner: Arc<Inner>, id: WebhookId, start: Start) -> Ch
 }
 
 /// See [`Hub::replay_webhook`](crate::Hub::replay_webhook).
-pub(crate) async fn replay(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<()> {
+pub(crate) async fn replay(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<Offset> {
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
-    rewind_subscription(&inner, &subscription, start, Undone::Kept).await
+    let mut from = Offset::LAST;
+    // It has one, or none where that was deleted.
+    for stream in subscription.streams() {
+        from = from.min(locate(&inner, &stream, start).await?);
+    }
+    let start = Start::After(Offset::new(from.get().saturating_sub(1)));
+    rewind_subscription(&inner, &subscription, start, Undone::Kept).await?;
+    Ok(from)
 }
 
 /// What an endpoint has refused.
@@ -126,6 +160,25 @@ pub(crate) async fn reopen_parked(
     let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
     reopen(&inner, &subscription, &webhook.stream, &offsets).await
+}
+
+/// Has the face take nothing of an endpoint's place, which is about to be moved, until it hears that it
+/// was: what it takes back of what is being sent is known to it then. As of [`moved`], one that does not hear it
+/// has stopped.
+pub(crate) async fn moving(inner: Arc<Inner>, id: WebhookId) {
+    let Some(face) = inner.webhooks.get().cloned() else { return };
+    if let Err(error) = face.moving(&id).await {
+        tracing::debug!(project = %id.0, integration = %id.1, %error, "nobody was told that a webhook's place is moved");
+    }
+}
+
+/// Tells the face that events come again that an endpoint had done with: all from there on, and others.
+/// As of [`moved`].
+pub(crate) async fn reopened(inner: Arc<Inner>, id: WebhookId, from: Offset) {
+    let Some(face) = inner.webhooks.get().cloned() else { return };
+    if let Err(error) = face.reopened(&id, from).await {
+        tracing::debug!(project = %id.0, integration = %id.1, %error, "nobody was told that a webhook is sent again what it had done with");
+    }
 }
 
 /// Tells the face that an endpoint's place was moved. One that does not hear it has stopped, and

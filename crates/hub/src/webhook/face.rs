@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use outflow_model::{ErrorCode, Timestamp};
+use outflow_model::{ErrorCode, Offset, Timestamp};
 
 use super::attempt::{AttemptPage, AttemptQuery};
 use super::{Webhook, WebhookId};
@@ -147,7 +147,18 @@ pub trait Webhooks: Debug + Send + Sync + 'static {
     /// The endpoint was made, changed or removed. `anew`: also what was disabled begins again.
     fn changed<'a>(&'a self, id: &'a WebhookId, anew: bool) -> Asking<'a, ()>;
 
-    /// The endpoint's place was moved.
+    /// Makes what tells of an endpoint that may be made later: it is read before there is one.
+    fn prepare<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()>;
+
+    /// The endpoint's place is about to be moved: ready once nothing of it is taken, before
+    /// [`Self::moved`] or [`Self::reopened`] is heard.
+    fn moving<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()>;
+
+    /// Events of the endpoint come again that it had done with: all from there on, whether it took them or
+    /// not, and others.
+    fn reopened<'a>(&'a self, id: &'a WebhookId, from: Offset) -> Asking<'a, ()>;
+
+    /// The endpoint's place was moved: nothing is left of what it had.
     fn moved<'a>(&'a self, id: &'a WebhookId) -> Asking<'a, ()>;
 
     /// The next attempt is now.

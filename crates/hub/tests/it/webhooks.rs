@@ -1,26 +1,26 @@
 //! Webhooks in the catalog: their places come and go with them, and show what may be shown.
 
 mod narrowed;
+mod refused;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use outflow_hub::subscription::{
-    ConsumerOptions, Delivered, NewSubscription, Source, Sources, Subscription,
-    SubscriptionSettings,
-};
+use outflow_hub::subscription::{ConsumerOptions, Delivered, NewSubscription, Sources};
 use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery};
-use outflow_hub::webhook::{Asking, Recovered, WebhookId};
+use outflow_hub::webhook::{Asking, WebhookId};
 use outflow_hub::{
     CatalogError, Integration, NewStream, Options, Settle, Start, StreamSettings, Webhook,
     WebhookAnswer, WebhookError, WebhookFault, WebhookKey, WebhookStatus, Webhooks,
 };
 use outflow_model::{Action, Grant, IntegrationId, Offset, SubscriptionName, Timestamp};
-use outflow_store::{Batch, Condition, Engine as _, Op, Put};
+use outflow_store::{AppendError, Batch, Condition, Engine as _, Op, Put};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use self::refused::recover;
 use crate::world::{World, grant, integration, name, open, project_id, publisher, world};
 
 fn id() -> IntegrationId {
@@ -259,7 +259,10 @@ async fn the_stream_of_a_webhook_stays() {
 
 /// A face that hears when places are moved, and does nothing else.
 #[derive(Debug, Default)]
-struct Ear(Notify);
+struct Ear {
+    heard: Mutex<Vec<String>>,
+    news: Notify,
+}
 
 impl Webhooks for Ear {
     fn check(&self, _: &Webhook, _: &[(String, String)]) -> Result<(), WebhookFault> {
@@ -283,9 +286,25 @@ impl Webhooks for Ear {
         Box::pin(async { Ok(()) })
     }
 
+    fn prepare<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn moving<'a>(&'a self, moving: &'a WebhookId) -> Asking<'a, ()> {
+        assert_eq!(*moving, (project_id("p"), id()));
+        self.heard.lock().push("moving".to_owned());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reopened<'a>(&'a self, _: &'a WebhookId, from: Offset) -> Asking<'a, ()> {
+        self.heard.lock().push(format!("reopened {from}"));
+        Box::pin(async { Ok(()) })
+    }
+
     fn moved<'a>(&'a self, moved: &'a WebhookId) -> Asking<'a, ()> {
         assert_eq!(*moved, (project_id("p"), id()));
-        self.0.notify_one();
+        self.heard.lock().push("moved".to_owned());
+        self.news.notify_one();
         Box::pin(async { Ok(()) })
     }
 
@@ -319,145 +338,33 @@ async fn the_face_hears_of_a_place_that_was_moved_though_the_caller_has_gone() {
     let ear = Arc::new(Ear::default());
     world.hub.set_webhooks(ear.clone());
     drop(world.hub.rewind_webhook(&project_id("p"), &id(), Start::Earliest));
-    let heard = timeout(Duration::from_secs(20), ear.0.notified()).await;
+    let heard = timeout(Duration::from_secs(20), ear.news.notified()).await;
     heard.expect("the face is told");
+    assert_eq!(*ear.heard.lock(), ["moving", "moved"]);
     assert_eq!(take(&world, 1).await, ["A"], "the place is moved when it is");
 }
 
-/// Parks the next `count` events of the place.
-async fn refuse(world: &World, count: usize) {
-    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
-    refuse_of(world, &place, count).await;
-}
-
-async fn refuse_of(world: &World, place: &Arc<Subscription>, count: usize) {
-    let mut consumers = world.hub.consumers(&operator());
-    consumers.add(place, ConsumerOptions::default()).await.unwrap();
-    let mut parked = 0;
-    while parked < count {
-        let Delivered::Events { consumer, events } = consumers.next(100).await else { panic!() };
-        parked += events.len();
-        let cause = || "no".to_owned();
-        let one = |lease| Settle::DeadLetter { lease, cause: cause() };
-        let answers: Vec<Settle> = events.iter().map(|event| one(event.lease)).collect();
-        consumers.settle(consumer, &answers).unwrap().await.unwrap();
-    }
-}
-
-async fn recover(world: &World, since: Timestamp) -> Recovered {
-    world.hub.recover_webhook(&project_id("p"), &id(), since).await.unwrap()
-}
-
+/// A face that heard that a place is about to be moved takes nothing of it until it hears more.
 #[tokio::test]
-async fn what_was_refused_is_sent_again_in_order_also_after_a_restart() {
+async fn the_face_hears_before_and_after_a_place_is_moved_also_where_it_cannot_be() {
     let world = world().await;
-    set(&world, None).await.unwrap();
-    publish(&world, &["A", "B"]).await;
-    assert_eq!(take(&world, 1).await, ["A"]);
-    refuse(&world, 1).await;
-    publish(&world, &["C", "D", "E"]).await;
-    assert_eq!(take(&world, 1).await, ["C"]);
-    refuse(&world, 2).await;
-    let since = Timestamp::from_millis(0);
-    assert_eq!(recover(&world, since).await, Recovered { events: 3, rest: None });
-    // What waits already is not made to wait twice.
-    assert_eq!(recover(&world, since).await, Recovered { events: 0, rest: None });
-    let world = open(&world.clock, &world.engine, Options::default()).await;
-    assert_eq!(take(&world, 3).await, ["B", "D", "E"]);
-    let later = world.hub.clock().now().plus_millis(1);
-    assert_eq!(recover(&world, later).await, Recovered { events: 0, rest: None });
-}
-
-/// What the endpoint before it refused is not for the one that has the integration now, nor is what
-/// others have parked beside it.
-#[tokio::test]
-async fn only_what_this_endpoint_refused_of_its_stream_is_sent_again() {
-    let world = world().await;
-    let other = NewStream { name: name("other"), settings: StreamSettings::default() };
-    world.hub.create_stream(&project_id("p"), other).await.unwrap();
-    let of_other = Webhook { stream: name("other"), ..webhook(None) };
-    let set_other = world.hub.set_webhook(&project_id("p"), &id(), of_other, Start::Earliest);
-    set_other.await.unwrap();
-    let stream = world.hub.stream(&project_id("p"), &name("other")).unwrap();
-    let mut draft = outflow_model::Draft::default();
-    draft.push_json(br#"{"type":"OLD"}"#, &world.hub.rules(), world.hub.rng()).unwrap();
-    world.hub.publish(&publisher("p"), &stream, draft).await.unwrap();
-    refuse(&world, 1).await;
-    assert!(world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
-    let since = Timestamp::from_millis(0);
     set(&world, None).await.unwrap();
     publish(&world, &["A", "B", "C"]).await;
-    assert_eq!(take(&world, 3).await, ["A", "B", "C"]);
-    assert_eq!(recover(&world, since).await.events, 0, "of another stream");
-    // A copy that another subscription parked there.
-    let settings = SubscriptionSettings {
-        dead_letter: Some(name("webhook.parked:i")),
-        ..SubscriptionSettings::default()
-    };
-    let source = Source { stream: name("events"), start: Start::Earliest, filter: None };
-    let foreign = NewSubscription {
-        name: SubscriptionName::new("foreign").unwrap(),
-        sources: Sources::Streams(vec![source]),
-        settings,
-        durable: true,
-    };
-    let foreign = world.hub.create_subscription(&project_id("p"), foreign).await.unwrap();
-    refuse_of(&world, &foreign, 3).await;
-    assert_eq!(recover(&world, since).await.events, 0, "of another subscription");
-    publish(&world, &["D"]).await;
-    refuse(&world, 1).await;
-    assert_eq!(recover(&world, since).await.events, 1);
-    assert_eq!(take(&world, 1).await, ["D"]);
-    // Made anew on the same stream, it was never sent what the one before it refused.
-    world.clock.advance(1_000);
-    assert!(world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
-    set(&world, None).await.unwrap();
-    assert_eq!(take(&world, 4).await, ["A", "B", "C", "D"]);
-    assert_eq!(recover(&world, since).await.events, 0, "of the one before");
-}
-
-/// Several thousand places lie between: those done out of their order are stored in pieces, each with
-/// how far all is done as it was then.
-#[tokio::test]
-async fn what_was_refused_far_back_is_sent_again_after_a_restart() {
-    let world = world().await;
-    set(&world, None).await.unwrap();
-    publish(&world, &["FAR"]).await;
-    refuse(&world, 1).await;
-    for _ in 0..4 {
-        publish(&world, &["X"; 3_000]).await;
-    }
-    publish(&world, &["HELD", "Y"]).await;
-    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
-    let mut consumers = world.hub.consumers(&operator());
-    let consumer = consumers.add(&place, ConsumerOptions::default()).await.unwrap();
-    let mut taken = 0;
-    while taken < 12_002 {
-        let Delivered::Events { events, .. } = consumers.next(1_000).await else { panic!() };
-        taken += events.len();
-        let is_done = |event_type: &str| event_type != "HELD";
-        let done = events.iter().filter(|one| is_done(one.event.event_type()));
-        let acks: Vec<_> = done.map(|one| Settle::Ack(one.lease)).collect();
-        consumers.settle(consumer, &acks).unwrap().await.unwrap();
-    }
-    drop(consumers);
-    let since = Timestamp::from_millis(0);
-    assert_eq!(recover(&world, since).await.events, 1);
-    let world = open(&world.clock, &world.engine, Options::default()).await;
-    assert_eq!(take(&world, 2).await, ["FAR", "HELD"]);
-}
-
-#[tokio::test]
-async fn what_retention_has_taken_is_not_said_to_be_sent_again() {
-    let world = world().await;
-    set(&world, None).await.unwrap();
-    publish(&world, &["A", "B"]).await;
-    refuse(&world, 2).await;
-    let stream = world.hub.stream(&project_id("p"), &name("events")).unwrap();
-    let ops = vec![Op::Trim(stream.id, Offset::FIRST.next())];
-    world.engine.submit(Batch { ops, ..Batch::default() }).await.unwrap();
-    assert_eq!(recover(&world, Timestamp::from_millis(0)).await.events, 1);
-    assert_eq!(take(&world, 1).await, ["B"]);
+    assert_eq!(take(&world, 1).await, ["A"]);
+    let ear = Arc::new(Ear::default());
+    world.hub.set_webhooks(ear.clone());
+    let heard = || std::mem::take(&mut *ear.heard.lock());
+    let offset = |back: u64| Offset::new(Offset::FIRST.get() + back);
+    // From ahead of what is not delivered: that is sent as well, and is not what is to come again.
+    let replay = world.hub.replay_webhook(&project_id("p"), &id(), Start::After(offset(1)));
+    assert_eq!(replay.await, Ok(offset(2)));
+    assert_eq!(heard(), ["moving".to_owned(), format!("reopened {}", offset(2))]);
+    recover(&world, Timestamp::from_millis(0)).await;
+    assert_eq!(heard(), ["moving".to_owned(), format!("reopened {}", Offset::LAST)]);
+    world.engine.fail_next(AppendError::Full);
+    let refused = world.hub.rewind_webhook(&project_id("p"), &id(), Start::Earliest).await;
+    assert!(refused.is_err());
+    assert_eq!(heard(), ["moving", "moved"]);
 }
 
 /// A version that reads filters otherwise must not send what the filter was to keep back.

@@ -59,7 +59,7 @@ pub(super) async fn ensure_attempts(hub: &Hub) -> Result<(), StartError> {
     let project = ProjectId::new(NAME).map_err(|error| failed("project", &error))?;
     let integration = IntegrationId::new(NAME).map_err(|error| failed("integration", &error))?;
     if let Some(webhooks) = hub.webhooks() {
-        let told = webhooks.changed(&(project, integration), false).await;
+        let told = webhooks.prepare(&(project, integration)).await;
         told.map_err(|error| failed("webhook's attempts", &error))?;
     }
     Ok(())

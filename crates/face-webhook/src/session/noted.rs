@@ -1,0 +1,51 @@
+//! What of an endpoint outlasts the server.
+//!
+//! Said by the [`Session`](super::Session), which begins with it again; stored by the post, in the form of
+//! [`note`](crate::note).
+
+use outflow_model::{Offset, Timestamp};
+
+use super::later;
+use super::rules::{Disabled, Rules};
+use crate::health::Failing;
+use crate::wire::BatchSize;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Note {
+    /// Since when it fails.
+    pub failing: Option<Failing>,
+    /// When it is tried again.
+    pub next_attempt: Option<Timestamp>,
+    /// Why it is disabled, and since when.
+    pub disabled: Option<(Disabled, Timestamp)>,
+    /// The offsets of the batch that is sent next: it could be cut elsewhere.
+    pub at_hand: Vec<Offset>,
+    /// How many events batches had at most when it was made.
+    pub size: Option<BatchSize>,
+    /// The same of the batches that stand behind it, the first of these last: what comes again goes before
+    /// what was at hand.
+    pub behind: Vec<(Vec<Offset>, BatchSize)>,
+}
+
+impl Note {
+    /// The same with all times so many milliseconds later.
+    #[must_use]
+    pub fn shifted(self, millis: i64) -> Self {
+        let later = |at: Timestamp| at.plus_millis(millis);
+        let failing = self.failing.map(|one| Failing { since: later(one.since), ..one });
+        let disabled = self.disabled.map(|(why, at)| (why, later(at)));
+        Self { failing, disabled, next_attempt: self.next_attempt.map(later), ..self }
+    }
+
+    /// With no time that lies further ahead than it ever may, as it does where the clock was set back.
+    #[must_use]
+    pub fn within(mut self, now: Timestamp, rules: &Rules) -> Self {
+        let latest = later(now, rules.schedule.longest_pause());
+        self.next_attempt = self.next_attempt.map(|at| at.min(latest));
+        if let Some(failing) = &mut self.failing {
+            failing.since = failing.since.min(now);
+        }
+        self
+    }
+}
