@@ -108,6 +108,7 @@ impl Post {
         let is_silent =
             matches!(outcome, Outcome::Again { failure: Failure::Silence | Failure::Connect, .. });
         let is_slow = is_silent || attempt.took >= SLOW;
+        endpoint.is_quick = !is_slow;
         endpoint.slow = if is_slow { endpoint.slow.saturating_add(1) } else { 0 };
         self.turns.revise(key, &endpoint.party());
         if matches!(outcome, Outcome::Again { .. }) {

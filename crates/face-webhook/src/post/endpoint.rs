@@ -37,6 +37,8 @@ pub(super) struct Endpoint {
     pub(super) due: Option<Timestamp>,
     /// How many requests in a row took long, or were not answered in time.
     pub(super) slow: u32,
+    /// Whether the last one was answered, and did not take long.
+    pub(super) is_quick: bool,
     /// Which of its successes are told of, and which of its failures.
     pub(super) successes: Quota,
     pub(super) failures: Quota,
@@ -89,7 +91,14 @@ impl Endpoint {
     /// What its turn goes by.
     pub(super) fn party(&self) -> Party {
         let place = Arc::clone(&self.place);
-        Party { place, lanes: self.session.rules().lanes, is_slow: self.slow >= SLOW_AFTER }
+        let (lanes, is_slow) = (self.session.rules().lanes, self.slow >= SLOW_AFTER);
+        Party { place, lanes, is_slow, is_quick: self.is_quick }
+    }
+
+    /// Whether what it may be sent was changed, and it has not heard of it yet. Counts as heard.
+    pub(super) fn is_outdated(&mut self) -> bool {
+        let shows = self.subscription.shows();
+        std::mem::replace(&mut self.shows, shows) != shows
     }
 
     /// How it is, in the clock's time, which is so far ahead.
@@ -170,6 +179,7 @@ impl Post {
                 let (old, new) = (&endpoint.settings.target, &settings.target);
                 is_redirected = old.endpoint != new.endpoint || old.headers != new.headers;
                 endpoint.place = place_of(&settings);
+                endpoint.is_quick &= !is_redirected;
                 endpoint.settings = settings;
                 // What waits for its turn does so where it is sent now.
                 for wanted in self.turns.withdraw(key) {
@@ -221,6 +231,7 @@ impl Post {
             place,
             due: None,
             slow: 0,
+            is_quick: false,
             successes: Quota::default(),
             failures: Quota::default(),
             by_hand: ByHand::default(),

@@ -4,26 +4,33 @@
 //! room, and told of each request's beginning and end. Knows no clock and no socket.
 //!
 //! A project may have as many requests under way, and as many bytes, as some times what is left
-//! for all: however many of its endpoints stall, there is room for those of another. Endpoints that
-//! were slow to answer share a part of the room; those that may not go for this or for their host
-//! stand apart, and are looked at again when that has room.
+//! for all: however many of its endpoints stall, there is room for those of another. Of that, and of what it
+//! may have at one host, a part is for endpoints that answered quickly the last time: those that begin to
+//! stall, and those of which nothing is known yet, hold them up only as far as there is room beside. Endpoints
+//! that were slow to answer share a part of the room; those that may not go for this or for their host
+//! stand apart, and are looked at again when that has room. `lines` is how they stand, `load` what is under way.
 //!
 //! Invariants: what is counted is what is under way; an endpoint stands in one line at most, which
 //! costs nothing until its turn; while slow endpoints wait in line, as many are under way or on their way
 //! as may be, and who comes newly stands behind them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod lines;
+mod load;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use outflow_model::ProjectId;
 
 use crate::options::Options;
 use crate::session::BatchId;
+use lines::{At, Line, Lines};
+use load::Load;
 
-/// How many times what is left for all a project may have: alone, four fifths of the room.
-const SHARE: usize = 4;
 /// Which part of the room those that are slow share.
 const SLOW_PART: usize = 10;
+/// Which part of what a project may have at one host is kept for those that were quick.
+const KEPT_AT_HOST: usize = 4;
 
 /// A project, and the host and port that an endpoint of it is at. What one project's endpoints do at a
 /// host is no affair of another's.
@@ -37,6 +44,8 @@ pub(super) struct Party {
     pub(super) lanes: usize,
     /// Whether it was slow to answer.
     pub(super) is_slow: bool,
+    /// Whether it answered quickly the last time: not before it has answered at all.
+    pub(super) is_quick: bool,
 }
 
 /// A batch that may go.
@@ -45,17 +54,6 @@ pub(super) struct Wanted {
     pub(super) endpoint: u64,
     pub(super) batch: BatchId,
     pub(super) is_noted: bool,
-}
-
-/// Endpoints in the order in which they came.
-type Line = BTreeMap<u64, u64>;
-
-/// Which line an endpoint stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    Ready,
-    Host,
-    Slow,
 }
 
 /// An endpoint that waits.
@@ -71,21 +69,21 @@ struct Waiting {
 
 #[derive(Debug, Default)]
 struct Project {
-    in_flight: usize,
-    bytes: usize,
-    ready: Line,
+    load: Load,
+    ready: Lines,
     /// Those that wait until fewer slow ones are under way.
     slow: Line,
-    /// Whether it stands in `turn` or `over`.
+    /// Whether it stands in `turn` or `over`, and whether in the second.
     is_in_turn: bool,
+    is_over: bool,
     /// Whether it stands in `slow_turn`.
     is_in_slow_turn: bool,
 }
 
 #[derive(Debug, Default)]
 struct Host {
-    in_flight: usize,
-    waiting: Line,
+    load: Load,
+    waiting: Lines,
 }
 
 /// What a request counts for.
@@ -93,6 +91,7 @@ struct Host {
 pub(super) struct Flight {
     place: Place,
     is_slow: bool,
+    is_quick: bool,
     bytes: usize,
 }
 
@@ -104,17 +103,16 @@ pub(super) struct Turns {
     /// Of one endpoint alone, which one post serves.
     max_of_one: usize,
     max_bytes: usize,
-    in_flight: usize,
+    load: Load,
     /// How many of these are slow ones', and how many slow ones were let in and have not begun.
     slow: usize,
     let_in: usize,
-    bytes: usize,
     waiting: HashMap<u64, Waiting>,
     projects: HashMap<ProjectId, Project>,
     hosts: HashMap<Place, Host>,
     /// The projects that have an endpoint that is ready.
     turn: VecDeque<ProjectId>,
-    /// Of these, the ones that have their share.
+    /// Of these, the ones that have their share, or whose endpoints that are ready may not have more.
     over: Vec<ProjectId>,
     /// The projects that have an endpoint that waits for the slow ones.
     slow_turn: VecDeque<ProjectId>,
@@ -134,10 +132,9 @@ impl Turns {
             max_per_host: share(options.max_per_host),
             max_of_one: options.max_per_host,
             max_bytes: share(options.max_body_bytes),
-            in_flight: 0,
+            load: Load::default(),
             slow: 0,
             let_in: 0,
-            bytes: 0,
             waiting: HashMap::new(),
             projects: HashMap::new(),
             hosts: HashMap::new(),
@@ -152,7 +149,7 @@ impl Turns {
     }
 
     pub(super) const fn in_flight(&self) -> usize {
-        self.in_flight
+        self.load.requests
     }
 
     /// A batch is to be sent when its turn comes.
@@ -171,8 +168,19 @@ impl Turns {
     /// An endpoint goes by this now, as far as it waits: it is judged by what its requests count as
     /// when they begin. Its place is as it was.
     pub(super) fn revise(&mut self, endpoint: u64, party: &Party) {
+        let Some(waiting) = self.waiting.get(&endpoint) else { return };
+        let stands_otherwise = waiting.party.is_quick != party.is_quick && waiting.at != At::Slow;
+        if stands_otherwise {
+            let (place, at, ticket) =
+                (Arc::clone(&waiting.party.place), waiting.at, waiting.ticket);
+            self.step_out(&place, !party.is_quick, at, ticket);
+        }
         if let Some(Waiting { party: known, .. }) = self.waiting.get_mut(&endpoint) {
-            (known.lanes, known.is_slow) = (party.lanes, party.is_slow);
+            let Party { lanes, is_slow, is_quick, .. } = *party;
+            (known.lanes, known.is_slow, known.is_quick) = (lanes, is_slow, is_quick);
+        }
+        if stands_otherwise {
+            self.stand(endpoint, At::Ready);
         }
     }
 
@@ -180,29 +188,57 @@ impl Turns {
     pub(super) fn withdraw(&mut self, endpoint: u64) -> VecDeque<Wanted> {
         let Some(waiting) = self.waiting.remove(&endpoint) else { return VecDeque::new() };
         self.let_in -= usize::from(waiting.is_let_in);
-        self.step_out(&waiting);
-        self.pass(&waiting.party.place);
+        let Waiting { party, at, ticket, .. } = &waiting;
+        self.step_out(&party.place, party.is_quick, *at, *ticket);
+        self.pass(&party.place);
         waiting.batches
     }
 
     /// What had its turn at a host did not go: it is the next one's.
     pub(super) fn pass(&mut self, place: &Place) {
-        let next = self.hosts.get_mut(place).filter(|host| host.in_flight < self.max_of_one);
-        if let Some((_, endpoint)) = next.and_then(|host| host.waiting.pop_first()) {
-            self.stand(endpoint, At::Ready);
+        if self.hosts.get(place).is_some_and(|host| host.load.requests < self.max_of_one) {
+            self.call_next_at(place);
         }
         self.forget_if_empty(place);
     }
 
+    /// Has the next one that waits for a host stand with those that are ready: the first, but for one that
+    /// may not go beside what is kept for others.
+    fn call_next_at(&mut self, place: &Place) {
+        let Some(host) = self.hosts.get(place) else { return };
+        let other = host.waiting.first_other().and_then(|other| self.waiting.get(&other));
+        let only_quick = other.is_some_and(|other| self.is_crowded(&other.party));
+        let next = self.hosts.get_mut(place).and_then(|host| {
+            let waiting = &mut host.waiting;
+            waiting.pop(only_quick).or_else(|| waiting.pop(false))
+        });
+        if let Some(endpoint) = next {
+            self.stand(endpoint, At::Ready);
+        }
+    }
+
+    /// Whether a host has no room for one more request of an endpoint.
+    fn is_crowded(&self, party: &Party) -> bool {
+        let max = self.max_per_host.max(party.lanes.min(self.max_of_one));
+        let kept = self.max_per_host / KEPT_AT_HOST;
+        self.hosts.get(&party.place).is_some_and(|Host { load, .. }| {
+            load.requests >= max || (!party.is_quick && load.doubtful >= max.saturating_sub(kept))
+        })
+    }
+
     /// Takes an endpoint out of its line.
-    fn step_out(&mut self, waiting: &Waiting) {
-        let place = &waiting.party.place;
-        let line = match waiting.at {
+    fn step_out(&mut self, place: &Place, is_quick: bool, at: At, ticket: u64) {
+        let lines = match at {
             At::Ready => self.projects.get_mut(&place.0).map(|one| &mut one.ready),
-            At::Slow => self.projects.get_mut(&place.0).map(|one| &mut one.slow),
             At::Host => self.hosts.get_mut(place).map(|one| &mut one.waiting),
+            At::Slow => {
+                self.projects.get_mut(&place.0).map(|one| one.slow.remove(&ticket));
+                None
+            }
         };
-        line.map(|line| line.remove(&waiting.ticket));
+        if let Some(lines) = lines {
+            lines.remove(is_quick, ticket);
+        }
     }
 
     /// Puts an endpoint at the end of a line.
@@ -210,20 +246,28 @@ impl Turns {
         let Some(waiting) = self.waiting.get_mut(&endpoint) else { return };
         self.tickets += 1;
         (waiting.at, waiting.ticket) = (at, self.tickets);
-        let place = &waiting.party.place;
+        let Party { place, is_quick, .. } = &waiting.party;
         if at == At::Host {
             let host = self.hosts.entry(Arc::clone(place)).or_default();
-            host.waiting.insert(self.tickets, endpoint);
+            host.waiting.insert(*is_quick, self.tickets, endpoint);
             return;
         }
         let project = self.projects.entry(place.0.clone()).or_default();
-        let (line, is_in_turn, turn) = match at {
-            At::Slow => (&mut project.slow, &mut project.is_in_slow_turn, &mut self.slow_turn),
-            _ => (&mut project.ready, &mut project.is_in_turn, &mut self.turn),
-        };
-        line.insert(self.tickets, endpoint);
-        if !std::mem::replace(is_in_turn, true) {
-            turn.push_back(place.0.clone());
+        if at == At::Slow {
+            project.slow.insert(self.tickets, endpoint);
+            if !std::mem::replace(&mut project.is_in_slow_turn, true) {
+                self.slow_turn.push_back(place.0.clone());
+            }
+            return;
+        }
+        project.ready.insert(*is_quick, self.tickets, endpoint);
+        if *is_quick && std::mem::take(&mut project.is_over) {
+            // There may be room for it, where there is none for those that were here.
+            self.over.retain(|over| *over != place.0);
+            project.is_in_turn = false;
+        }
+        if !std::mem::replace(&mut project.is_in_turn, true) {
+            self.turn.push_back(place.0.clone());
         }
     }
 
@@ -238,17 +282,18 @@ impl Turns {
     }
 
     fn has_room(&self) -> bool {
-        let has_bytes = self.bytes < self.max_bytes || self.in_flight == 0;
-        self.in_flight < self.max_in_flight && has_bytes
+        let Load { requests, bytes, .. } = self.load;
+        requests < self.max_in_flight && (bytes < self.max_bytes || requests == 0)
     }
 
     /// Whether a project has its share of the requests, or of the bytes.
     fn is_over(&self, project: &Project) -> bool {
-        let is_over = |own: usize, all: usize, max: usize| {
-            own > 0 && own >= max.saturating_sub(all).saturating_mul(SHARE)
-        };
-        is_over(project.in_flight, self.in_flight, self.max_in_flight)
-            || is_over(project.bytes, self.bytes, self.max_bytes)
+        project.load.has_share(&self.load, (self.max_in_flight, self.max_bytes))
+    }
+
+    /// Whether only those of a project may go that were quick.
+    fn is_for_quick_ones(&self, project: &Project) -> bool {
+        project.load.has_share_beside_kept(&self.load, (self.max_in_flight, self.max_bytes))
     }
 
     /// The next batch that may go, if there is room for one. It counts from [`Self::begin`] on.
@@ -263,11 +308,16 @@ impl Turns {
                 self.forget_if_idle(&id);
                 continue;
             }
-            if self.projects.get(&id).is_some_and(|project| self.is_over(project)) {
+            let Some(project) = self.projects.get(&id) else { continue };
+            let only_quick = self.is_for_quick_ones(project);
+            if self.is_over(project) || !project.ready.has_any(only_quick) {
+                if let Some(project) = self.projects.get_mut(&id) {
+                    project.is_over = true;
+                }
                 self.over.push(id);
                 continue;
             }
-            let found = self.next_of(&id);
+            let found = self.next_of(&id, only_quick);
             // It stands behind the others, if it has more.
             self.turn.push_back(id);
             if found.is_some() {
@@ -278,9 +328,9 @@ impl Turns {
     }
 
     /// The next batch of a project. Endpoints that may not go stand apart.
-    fn next_of(&mut self, id: &ProjectId) -> Option<Wanted> {
+    fn next_of(&mut self, id: &ProjectId, only_quick: bool) -> Option<Wanted> {
         loop {
-            let (_, endpoint) = self.projects.get_mut(id)?.ready.pop_first()?;
+            let endpoint = self.projects.get_mut(id)?.ready.pop(only_quick)?;
             #[cfg(test)]
             {
                 self.looks += 1;
@@ -291,19 +341,16 @@ impl Turns {
             // That was for this look: what does not go now makes room for the next of its like.
             let was_let_in = std::mem::take(&mut waiting.is_let_in);
             self.let_in -= usize::from(was_let_in);
-            let Party { place, lanes, is_slow } = &waiting.party;
-            let max_per_host = self.max_per_host.max((*lanes).min(self.max_of_one));
-            let is_crowded =
-                self.hosts.get(place).is_some_and(|host| host.in_flight >= max_per_host);
-            let apart = if is_crowded {
+            let party = &self.waiting.get(&endpoint)?.party;
+            let apart = if self.is_crowded(party) {
                 Some(At::Host)
-            } else if *is_slow && !was_let_in && !may_pass {
+            } else if party.is_slow && !was_let_in && !may_pass {
                 Some(At::Slow)
             } else {
                 None
             };
             if let Some(at) = apart {
-                let place = Arc::clone(place);
+                let place = Arc::clone(&party.place);
                 self.stand(endpoint, at);
                 if at == At::Slow {
                     self.pass(&place);
@@ -330,10 +377,12 @@ impl Turns {
 
     /// A request that stands in no line is under way, if there is room for it; `None`: there is none.
     pub(super) fn begin_by_hand(&mut self, party: Party, bytes: usize) -> Option<Flight> {
-        let Party { place, is_slow, .. } = &party;
-        let is_over = self.projects.get(&place.0).is_some_and(|project| self.is_over(project));
+        let Party { place, is_slow, is_quick, .. } = &party;
+        let is_over = self.projects.get(&place.0).is_some_and(|project| {
+            self.is_over(project) || (!is_quick && self.is_for_quick_ones(project))
+        });
         let is_crowded =
-            self.hosts.get(place).is_some_and(|host| host.in_flight >= self.max_of_one);
+            self.hosts.get(place).is_some_and(|host| host.load.requests >= self.max_of_one);
         let may_go = !is_over && !is_crowded && (!is_slow || self.has_room_for_slow());
         (self.has_room() && may_go).then(|| self.count(party, bytes))
     }
@@ -341,9 +390,9 @@ impl Turns {
     /// A request that stood in no line is of so many bytes.
     pub(super) fn weigh(&mut self, flight: &mut Flight, bytes: usize) {
         let old = std::mem::replace(&mut flight.bytes, bytes);
-        self.bytes = self.bytes.saturating_sub(old).saturating_add(bytes);
-        if let Some(project) = self.projects.get_mut(&flight.place.0) {
-            project.bytes = project.bytes.saturating_sub(old).saturating_add(bytes);
+        self.load.weigh(flight.is_quick, old, bytes);
+        for load in self.loads_of(&flight.place) {
+            load.weigh(flight.is_quick, old, bytes);
         }
     }
 
@@ -354,15 +403,12 @@ impl Turns {
 
     /// A request counts from now on.
     fn count(&mut self, party: Party, bytes: usize) -> Flight {
-        let Party { place, is_slow, .. } = party;
-        self.in_flight += 1;
+        let Party { place, is_slow, is_quick, .. } = party;
         self.slow += usize::from(is_slow);
-        self.bytes += bytes;
-        let project = self.projects.entry(place.0.clone()).or_default();
-        project.in_flight += 1;
-        project.bytes += bytes;
-        self.hosts.entry(Arc::clone(&place)).or_default().in_flight += 1;
-        Flight { place, is_slow, bytes }
+        self.load.begin(is_quick, bytes);
+        self.projects.entry(place.0.clone()).or_default().load.begin(is_quick, bytes);
+        self.hosts.entry(Arc::clone(&place)).or_default().load.begin(is_quick, bytes);
+        Flight { place, is_slow, is_quick, bytes }
     }
 
     /// A batch is under way no more; what it was in the way of is looked at again.
@@ -372,25 +418,28 @@ impl Turns {
         }
     }
 
+    /// What is under way of a project, and at a host of it.
+    fn loads_of(&mut self, place: &Place) -> impl Iterator<Item = &mut Load> {
+        let project = self.projects.get_mut(&place.0).map(|one| &mut one.load);
+        project.into_iter().chain(self.hosts.get_mut(place).map(|one| &mut one.load))
+    }
+
     /// A request counts no more.
     fn uncount(&mut self, flight: Flight) {
-        let Flight { place, is_slow, bytes } = flight;
-        self.in_flight = self.in_flight.saturating_sub(1);
+        let Flight { place, is_slow, is_quick, bytes } = flight;
         self.slow = self.slow.saturating_sub(usize::from(is_slow));
-        self.bytes = self.bytes.saturating_sub(bytes);
-        if let Some(project) = self.projects.get_mut(&place.0) {
-            project.in_flight = project.in_flight.saturating_sub(1);
-            project.bytes = project.bytes.saturating_sub(bytes);
+        self.load.end(is_quick, bytes);
+        for load in self.loads_of(&place) {
+            load.end(is_quick, bytes);
         }
-        let next = self.hosts.get_mut(&place).and_then(|host| {
-            host.in_flight = host.in_flight.saturating_sub(1);
-            host.waiting.pop_first()
-        });
-        if let Some((_, endpoint)) = next {
-            self.stand(endpoint, At::Ready);
+        self.call_next_at(&place);
+        // What is left for all is more now. They are few: each has requests under way.
+        for id in self.over.drain(..) {
+            if let Some(project) = self.projects.get_mut(&id) {
+                project.is_over = false;
+            }
+            self.turn.push_back(id);
         }
-        // What is left for all is more now. They are few: each has more under way than is left.
-        self.turn.extend(self.over.drain(..));
         self.forget_if_empty(&place);
     }
 
@@ -418,7 +467,8 @@ impl Turns {
     }
 
     fn forget_if_empty(&mut self, place: &Place) {
-        if self.hosts.get(place).is_some_and(|one| one.in_flight == 0 && one.waiting.is_empty()) {
+        let is_empty = |one: &Host| one.load.requests == 0 && one.waiting.is_empty();
+        if self.hosts.get(place).is_some_and(is_empty) {
             self.hosts.remove(place);
         }
         self.forget_if_idle(&place.0);
@@ -427,7 +477,7 @@ impl Turns {
     /// Forgets a project of which nothing waits or is under way, unless it stands in a line yet.
     fn forget_if_idle(&mut self, id: &ProjectId) {
         let is_idle = |one: &Project| {
-            one.in_flight == 0
+            one.load.requests == 0
                 && !one.is_in_turn
                 && !one.is_in_slow_turn
                 && one.ready.is_empty()

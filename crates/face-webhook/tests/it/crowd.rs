@@ -45,6 +45,77 @@ async fn endpoints_of_one_project_that_stall_hold_up_none_of_another() {
     world.desk.requests(100).await;
 }
 
+/// Endpoints of which no answer has come yet stall, at hosts of their own or at one: another of their
+/// project that answers is not held up.
+#[tokio::test]
+async fn endpoints_that_newly_stall_hold_up_none_of_their_project_that_answers() {
+    for (is_one_host, room) in [(false, 64), (true, 1_000)] {
+        let options = Options { max_in_flight: room, ..Options::default() };
+        let world = open(memory(), Arc::default(), options).await;
+        world.project("acme").await;
+        *world.desk.spares.lock() = Some(ids().1);
+        *world.desk.stalls.lock() = Some(ids().0);
+        world.endpoint(&ids(), webhook(1)).await;
+        world.publish(&["A"]).await;
+        world.stored("webhook.attempts", 1).await;
+        for at in 0..70 {
+            let host = if is_one_host { String::new() } else { format!("{at}.") };
+            let url = format!("https://{host}hooks.example.com/");
+            world
+                .endpoint(&named("acme", &format!("new{at}")), Webhook { url, ..webhook(1) })
+                .await;
+        }
+        // What one project may have alone of the room, or at a host, but for what is kept.
+        let stalled = if is_one_host { 24 } else { 48 };
+        world.publish(&["B"]).await;
+        world.desk.requests(2 + stalled).await;
+        for count in 1..=20 {
+            world.publish(&["C"]).await;
+            world.desk.requests(2 + stalled + count).await;
+        }
+        world.desk.stalled.add_permits(10_000);
+        world.desk.requests(22 + 21 * 70).await;
+    }
+}
+
+/// What waits for its turn is looked at when that comes, whether the post has heard of a change or not.
+#[tokio::test]
+async fn what_waits_for_its_turn_does_not_go_when_it_may_not_be_seen_any_more() {
+    let options = Options { max_in_flight: 1, ..Options::default() };
+    let world = open(memory(), Arc::default(), options).await;
+    world.project("stalled").await;
+    world.project("acme").await;
+    let first = named("stalled", "hook");
+    *world.desk.stalls.lock() = Some(first.0.clone());
+    world.endpoint(&first, webhook(1)).await;
+    world.endpoint(&ids(), webhook(1)).await;
+    world.publish_in("stalled", &["A"]).await;
+    world.desk.requests(1).await;
+    world.publish(&["OPEN", "SEND"]).await;
+    let (project, id) = ids();
+    let place = world.hub.endpoint_subscription(&project, &id).unwrap();
+    let taken = async {
+        while world.hub.subscription_stats(&place).in_flight < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, taken).await.expect("they are taken, and wait");
+    let filter = Some(r#"[{"types":["SEND"]}]"#.to_owned());
+    let narrow = Webhook { filter, ..webhook(1) };
+    // The post is not told.
+    world.hub.set_webhook(&project, &id, narrow, Start::Latest).await.unwrap();
+    world.desk.stalled.add_permits(1);
+    let came = world.desk.requests(2).await;
+    assert_eq!(offsets(&came[1].1), [Offset::FIRST.next().get()]);
+    let done = async {
+        while world.hub.subscription_stats(&place).backlog > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, done).await.expect("what is hidden is done");
+    assert_eq!(world.desk.came.lock().len(), 2);
+}
+
 #[tokio::test]
 async fn requests_by_hand_count_as_all_others_do() {
     let options = Options { max_in_flight: 5, ..Options::default() };

@@ -7,7 +7,7 @@ use super::*;
 
 fn party(project: &str, host: &str) -> Party {
     let place = Arc::new((ProjectId::new(project).unwrap(), host.to_owned()));
-    Party { place, lanes: 1, is_slow: false }
+    Party { place, lanes: 1, is_slow: false, is_quick: true }
 }
 
 fn turns(max_in_flight: usize, max_per_host: usize) -> Turns {
@@ -81,6 +81,93 @@ fn thousands_of_stalled_endpoints_of_one_project_cost_another_nothing() {
     }
     assert_eq!(longest, 0, "milliseconds that a request of the other waited for its turn");
     assert!(answered >= 29_999, "one every 2 ms: {answered}");
+}
+
+/// Those that stall from the first request on, or did the last time, leave room to one that answers: in
+/// their project, and at their host.
+#[test]
+fn stalled_endpoints_cost_one_of_their_project_that_was_quick_nothing() {
+    for (count, is_one_host) in [(450, false), (40, true)] {
+        let stalled = |at: usize| {
+            let host = if is_one_host { "one".to_owned() } else { at.to_string() };
+            (Party { is_quick: false, ..party("p", &format!("{host}.example")) }, 15_000)
+        };
+        let mut parties: Vec<_> = (0..count).map(stalled).collect();
+        parties.push((party("p", "one.example"), 2));
+        let mut world = World::new(turns(250, 16), parties);
+        let healthy = count as u64;
+        (0..=healthy).for_each(|endpoint| world.want(endpoint));
+        let (mut longest, mut answered, mut others) = (0, 0, 0);
+        while world.now < 60_000 {
+            longest = longest.max(world.go(|endpoint| endpoint == healthy));
+            let is_healthy = world.land() == healthy;
+            answered += u64::from(is_healthy);
+            others += u64::from(!is_healthy);
+        }
+        assert_eq!(longest, 0, "{count}: milliseconds that it waited for its turn");
+        assert!(answered >= 29_999, "{count}: one every 2 ms: {answered}");
+        // They have the rest: four fifths of 250 but for the sixteenth that is kept, and 12 at a host.
+        let expected = if is_one_host { 12 * 3 } else { 185 * 3 };
+        assert!(others >= expected, "{count}: {others} of {expected}");
+    }
+}
+
+/// What is kept is no more than that: quick ones that fill all there is leave the others their turns.
+#[test]
+fn quick_ones_do_not_keep_those_out_that_were_not() {
+    for is_one_host in [false, true] {
+        let host = |at: usize| if is_one_host { 0 } else { at };
+        let mut parties: Vec<_> =
+            (0..300).map(|at| (party("p", &format!("{}.example", host(at))), 100)).collect();
+        for at in 300..303 {
+            let new = party("p", &format!("{}.example", host(at)));
+            parties.push((Party { is_quick: false, ..new }, 100));
+        }
+        let mut world = World::new(turns(100, 16), parties);
+        (0..303).for_each(|endpoint| world.want(endpoint));
+        let mut answered = vec![0_u64; 303];
+        while world.now < 60_000 {
+            world.go(|_| false);
+            answered[world.land() as usize] += 1;
+        }
+        let average = answered.iter().sum::<u64>() / 303;
+        let is_fair = answered.iter().skip(300).all(|own| own * 10 >= average * 9);
+        assert!(is_fair, "{is_one_host}: {average} on average of {answered:?}");
+    }
+}
+
+/// One that waits is called when it turns out to be quick, and stands with its like.
+#[test]
+fn who_turns_out_to_be_quick_while_it_waits_has_what_is_kept() {
+    let mut turns = turns(100, 8);
+    let doubtful = Party { is_quick: false, lanes: 2, ..party("p", "one.example") };
+    let want = |turns: &mut Turns, endpoint: u64, batch: u64| {
+        let wanted = Wanted { endpoint, batch: BatchId(batch), is_noted: false };
+        turns.want(doubtful.clone(), wanted);
+    };
+    let go = |turns: &mut Turns| {
+        let next = turns.next();
+        if let Some(Wanted { endpoint, batch, .. }) = next {
+            turns.begin(endpoint, batch, doubtful.clone(), 1);
+        }
+        next.map(|one| (one.endpoint, one.batch.0))
+    };
+    (0..6).for_each(|endpoint| want(&mut turns, endpoint, 1));
+    while go(&mut turns).is_some() {}
+    assert_eq!(turns.in_flight(), 6, "two of eight are kept");
+    want(&mut turns, 7, 1);
+    want(&mut turns, 0, 2);
+    assert_eq!(go(&mut turns), None);
+    turns.revise(0, &Party { is_quick: true, ..doubtful.clone() });
+    assert_eq!(go(&mut turns), Some((0, 2)), "past the one that came before it");
+    assert_eq!(go(&mut turns), None);
+    assert_eq!(turns.withdraw(7).len(), 1);
+    for endpoint in 0..6 {
+        turns.end(endpoint, BatchId(1));
+    }
+    turns.end(0, BatchId(2));
+    assert_eq!(go(&mut turns), None);
+    assert!(turns.projects.is_empty() && turns.hosts.is_empty() && turns.waiting.is_empty());
 }
 
 #[test]
