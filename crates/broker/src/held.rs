@@ -43,6 +43,8 @@ pub struct Held {
     acked: usize,
     /// The same by the hash of their ids; only once a client has acked so.
     by_id: Option<BTreeSet<(u128, u64)>>,
+    /// The first and the last lease that there ever were.
+    span: Option<(u64, u64)>,
 }
 
 impl Held {
@@ -64,6 +66,8 @@ impl Held {
             by_id.insert((entry.id_hash, lease.0));
         }
         debug_assert!(self.entries.back().is_none_or(|(last, _)| *last < lease.0), "{lease}");
+        let first = self.span.map_or(lease.0, |(first, _)| first);
+        self.span = Some((first, lease.0));
         self.entries.push_back((lease.0, Some(entry)));
     }
 
@@ -111,6 +115,20 @@ impl Held {
         let copies = self.by_id.as_ref()?.range((id_hash, 0)..=(id_hash, u64::MAX));
         let mut copies = copies.map(|(_, lease)| *lease);
         copies.find(|lease| self.open(*lease).is_some())
+    }
+
+    /// The same, or one that was acked in a transaction that is open.
+    pub fn find_any(&mut self, id_hash: u128) -> Option<u64> {
+        let open = self.find(id_hash);
+        let copies = self.by_id.as_ref()?.range((id_hash, 0)..=(id_hash, u64::MAX));
+        open.or_else(|| copies.map(|(_, lease)| *lease).next())
+    }
+
+    /// Whether a lease may have been one of these: what a client was given on a connection before
+    /// has another, and is known by its id only.
+    #[must_use]
+    pub fn may_have_had(&self, lease: u64) -> bool {
+        self.span.is_some_and(|(first, last)| (first..=last).contains(&lease))
     }
 
     /// The messages with the client from `first` to `last`, in order.
@@ -241,5 +259,16 @@ mod tests {
         assert_eq!(held.find(1), None);
         held.push(LeaseId(7), Entry::new(ConsumerId(1), 1));
         assert_eq!(held.find(1), Some(7));
+        held.bind(7);
+        assert_eq!((held.find(1), held.find_any(1)), (None, Some(7)));
+    }
+
+    #[test]
+    fn leases_of_a_connection_before_are_none_of_these() {
+        assert!(!Held::default().may_have_had(0));
+        let mut held = held([5, 7, 9]);
+        (5..=7).for_each(|lease| held.settle(lease));
+        let known: Vec<u64> = (0..12).filter(|lease| held.may_have_had(*lease)).collect();
+        assert_eq!(known, [5, 6, 7, 8, 9]);
     }
 }

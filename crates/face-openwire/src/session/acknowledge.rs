@@ -56,7 +56,9 @@ impl Session {
         let number = ack.consumer_id.as_ref().and_then(|id| self.number(id));
         let range = number.and_then(|number| self.range(number, ack, kind));
         let meant = number.map(|number| self.meant(number, range)).unwrap_or_default();
-        let is_missed = match meant.is_empty() {
+        // A transaction may ack twice what it has: a client that suspends it does.
+        let is_bound = || ack.transaction_id.is_some() && self.counted(number, range) > 0;
+        let is_missed = match meant.is_empty() && !is_bound() {
             true => self.is_missed(ack, number, kind, &asked),
             false => self.lacks(ack, number, range, kind),
         };
@@ -111,6 +113,12 @@ impl Session {
             }
     }
 
+    /// How many messages a range counts for, those included that were acked in a transaction.
+    fn counted(&self, number: Option<u32>, range: Option<(u64, u64)>) -> usize {
+        let one = number.and_then(|number| self.subscriptions.get(number));
+        one.zip(range).map_or(0, |(one, (first, last))| one.held.count(first, last))
+    }
+
     /// Whether some of the messages that an ack in a transaction counts were taken back meanwhile; what
     /// the transaction acked before is counted again (`ActiveMQMessageConsumer.acknowledge` of
     /// `activemq-client`).
@@ -121,10 +129,9 @@ impl Session {
         range: Option<(u64, u64)>,
         kind: Kind,
     ) -> bool {
-        let (Some((first, last)), Kind::Standard, Some(_)) = (range, kind, &ack.transaction_id)
-        else {
+        if kind != Kind::Standard || ack.transaction_id.is_none() {
             return false;
-        };
+        }
         // Where the broker's sequence is not given back the beginning may not be found.
         let is_exact = |id: &MessageId| id.broker_sequence_id > 0;
         if !ack.last_message_id.as_ref().is_some_and(is_exact) {
@@ -132,7 +139,8 @@ impl Session {
         }
         let one = number.and_then(|number| self.subscriptions.get(number));
         let said = usize::try_from(ack.message_count).unwrap_or(0);
-        one.is_some_and(|one| !one.is_browser && one.held.count(first, last) < said)
+        let is_there = one.is_some_and(|one| !one.is_browser);
+        is_there && range.is_some() && self.counted(number, range) < said
     }
 
     /// Refuses an ack. A client that does not wait for its answer learns of it by the commit.
@@ -151,10 +159,16 @@ impl Session {
     /// The first and the last message that an ack counts for.
     fn range(&mut self, number: u32, ack: &MessageAck, kind: Kind) -> Option<(u64, u64)> {
         let one = self.subscriptions.get_mut(number)?;
-        let mut lease = |id: &MessageId| match u64::try_from(id.broker_sequence_id) {
-            Ok(lease) if lease > 0 => Some(lease),
-            // Not every client gives the broker's sequence back.
-            _ => one.held.find(subset::id_hash(event_id(&id::shown(id)?).as_bytes())),
+        let mut lease = |id: &MessageId| {
+            let sequence = u64::try_from(id.broker_sequence_id).ok().filter(|lease| *lease > 0);
+            if sequence.is_some_and(|lease| one.held.may_have_had(lease)) {
+                return sequence;
+            }
+            // Not every client gives the broker's sequence back; and one that has lost its connection
+            // acks what came again on this one by the sequence that it came with first.
+            let shown = id::shown(id);
+            let hash = shown.map(|shown| subset::id_hash(event_id(&shown).as_bytes()));
+            hash.and_then(|hash| one.held.find_any(hash)).or(sequence)
         };
         let last = ack.last_message_id.as_ref().and_then(&mut lease)?;
         let first = match &ack.first_message_id {

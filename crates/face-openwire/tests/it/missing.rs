@@ -152,6 +152,57 @@ async fn a_transaction_that_acks_some_of_a_range_only_is_rolled_back() {
 }
 
 #[tokio::test]
+async fn what_came_again_is_acked_by_the_sequence_that_it_came_with_first() {
+    let stand = Stand::new().await;
+    let mut sender = stand.connect("ID:again:1").await;
+    for text in ["1", "2", "3"] {
+        let message = sender.text(&queue("in"), text);
+        sender.publish(message).await.unwrap();
+    }
+    let mut client = stand.connect("ID:again:2").await;
+    client.consume(1, &queue("in"), 10).await.unwrap();
+    let first = [client.dispatch().await, client.dispatch().await, client.dispatch().await];
+    drop(client);
+    let mut client = stand.dial("ID:again:2").await;
+    client.is_again = true;
+    client.login(&stand.secret, None).await.unwrap();
+    client.consume(1, &queue("in"), 10).await.unwrap();
+    for before in &first {
+        let again = client.dispatch().await;
+        assert_eq!(text_of(&again), text_of(before));
+    }
+    // A client whose commit is in doubt gives to its user what it has, not what came again.
+    let message_id = |at: usize| first[at].message.as_ref().unwrap().message_id.clone();
+    let connection_id = Some(ConnectionId { value: Some("ID:again:2".into()) });
+    let id = TransactionId::Local(LocalTransactionId { value: 1, connection_id });
+    transact(&mut client, &id, BEGIN).await.unwrap();
+    let ack = MessageAck {
+        consumer_id: first[0].consumer_id.clone(),
+        transaction_id: Some(id.clone()),
+        ack_type: STANDARD,
+        first_message_id: message_id(0),
+        last_message_id: message_id(1),
+        message_count: 2,
+        ..MessageAck::default()
+    };
+    // Whatever a transaction acks twice it acks.
+    for _ in 0..2 {
+        client.send(&Command::MessageAck(ack.clone())).await;
+    }
+    transact(&mut client, &id, COMMIT).await.unwrap();
+    client.ack(POISON, &first[2], &first[2]).await.unwrap();
+    client.consume(2, &queue("ActiveMQ.DLQ"), 10).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "3");
+    // Done is done.
+    drop(client);
+    let mut other = stand.connect("ID:again:3").await;
+    other.consume(1, &queue("in"), 10).await.unwrap();
+    let last = sender.text(&queue("in"), "last");
+    sender.publish(last).await.unwrap();
+    assert_eq!(text_of(&other.dispatch().await), "last");
+}
+
+#[tokio::test]
 async fn who_waits_for_a_message_of_any_queue_gets_that_of_a_new_one() {
     let stand = Stand::new().await;
     let mut client = stand.connect("ID:wide:1").await;
