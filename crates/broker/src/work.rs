@@ -10,7 +10,7 @@ use outflow_hub::destination::{
 };
 use outflow_hub::publish::Publishing;
 use outflow_hub::subscription::{Browse, PreparedId, Transaction as Ready};
-use outflow_hub::{Durability, Hub, Stream, Subscription};
+use outflow_hub::{Durability, Hub, Selector, Stream, Subscription};
 use outflow_model::{ErrorCode, Grant};
 
 use crate::batch::{Acks, Landing, Parcel};
@@ -160,30 +160,39 @@ impl Asker {
     async fn found(&self, client: Option<String>, wish: &Wish) -> Result<Vec<Found>, Failure> {
         let (hub, grant) = (&self.hub, &self.grant);
         let durable = wish.durable.clone().and_then(|name| Some((client?, name)));
-        let mut all = Vec::new();
-        for destination in &wish.destinations {
-            // A queue's messages are shared, so there the consumer selects; a topic's subscription
-            // is the subscriber's own.
-            let selects = destination.kind.is_queue();
-            let consume = ConsumeWish {
-                durable: durable.clone(),
-                selector: wish.selector.clone().filter(|_| !selects),
-                retroactive: wish.retroactive,
-            };
-            let targets = hub.consume_targets(grant, destination, &consume).await;
-            let targets = targets.map_err(|error| match (error, &durable) {
-                (DestinationError::InUse, Some((client, name))) => {
-                    Failure::durable_in_use(Some(client), name)
-                }
-                (error, _) => error.into(),
+        let consume = |selector: Option<Selector>| ConsumeWish {
+            durable: durable.clone(),
+            selector,
+            retroactive: wish.retroactive,
+            no_local: wish.no_local,
+        };
+        let mut targets = Vec::new();
+        if let Some((client, name)) = &durable {
+            // One place over all of its topics.
+            let consume = consume(wish.selector.clone());
+            let target = hub.durable_target(grant, &wish.destinations, &consume).await;
+            let target = target.map_err(|error| match error {
+                DestinationError::InUse => Failure::durable_in_use(Some(client), name),
+                error => error.into(),
             })?;
-            for subscription in targets {
-                let browse = match wish.browser {
-                    true => Some(hub.browse(grant, &subscription, wish.selector.clone()).await?),
-                    false => None,
-                };
-                all.push(Found { subscription, selects, browse });
+            targets.push((target, false));
+        } else {
+            for destination in &wish.destinations {
+                // A queue's messages are shared, so there the consumer selects; a topic's
+                // subscription is the subscriber's own.
+                let selects = destination.kind.is_queue();
+                let consume = consume(wish.selector.clone().filter(|_| !selects));
+                let found = hub.consume_targets(grant, destination, &consume).await?;
+                targets.extend(found.into_iter().map(|one| (one, selects)));
             }
+        }
+        let mut all = Vec::with_capacity(targets.len());
+        for (subscription, selects) in targets {
+            let browse = match wish.browser {
+                true => Some(hub.browse(grant, &subscription, wish.selector.clone()).await?),
+                false => None,
+            };
+            all.push(Found { subscription, selects, browse });
         }
         Ok(all)
     }

@@ -22,11 +22,16 @@ final class Messages {
     /** In properties and maps the clients read no character past U+FFFF, nor NUL, even of each other. */
     static final String PLAIN = "caf\u00e9 \u20ac";
 
+    private static final String PLAINEST = "wireFormat.tightEncodingEnabled=false&wireFormat.cacheEnabled=false"
+            + "&wireFormat.stackTraceEnabled=false&wireFormat.sizePrefixDisabled=true";
+
     static final List<Scenarios.Case> CASES = List.of(
             new Scenarios.Case("each kind of message arrives as it was sent", broker -> kinds(broker, "")),
             new Scenarios.Case("loose frames do too", broker -> kinds(broker, "wireFormat.tightEncodingEnabled=false")),
             new Scenarios.Case("so do frames without cache", broker -> kinds(broker, "wireFormat.cacheEnabled=false")),
             new Scenarios.Case("so do frames of version 9", broker -> kinds(broker, "wireFormat.version=9")),
+            new Scenarios.Case("so do frames of version 1", broker -> kinds(broker, "wireFormat.version=1")),
+            new Scenarios.Case("so do plain frames", broker -> kinds(broker, PLAINEST)),
             new Scenarios.Case("so do compressed bodies", broker -> kinds(broker, "jms.useCompression=true")),
             new Scenarios.Case("headers and properties arrive as they were sent", Messages::headers),
             new Scenarios.Case("a body of a megabyte arrives", Messages::large));

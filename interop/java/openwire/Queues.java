@@ -221,11 +221,17 @@ final class Queues {
             Queue queue = session.createQueue(Broker.name("expire"));
             MessageProducer producer = session.createProducer(queue);
             producer.setTimeToLive(200);
-            producer.send(session.createTextMessage("late"));
+            Message late = session.createTextMessage("late");
+            late.setStringProperty("origin", queue.getQueueName());
+            producer.send(late);
             producer.setTimeToLive(0);
             producer.send(session.createTextMessage("kept"));
             Thread.sleep(400);
             Broker.same("kept", Broker.next(session.createConsumer(queue)));
+            String origin = "origin = '" + queue.getQueueName() + "'";
+            Message letter = session.createConsumer(session.createQueue("ActiveMQ.DLQ"), origin).receive(Broker.SOON);
+            Broker.same("late", Broker.text(letter));
+            Broker.same(0L, letter.getJMSExpiration());
         }
     }
 

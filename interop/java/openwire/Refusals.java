@@ -4,8 +4,10 @@ import javax.jms.InvalidDestinationException;
 import javax.jms.InvalidSelectorException;
 import javax.jms.JMSException;
 import javax.jms.MessageConsumer;
+import javax.jms.MessageProducer;
 import javax.jms.Queue;
 import javax.jms.Session;
+import javax.jms.TemporaryQueue;
 import javax.jms.Topic;
 import org.apache.activemq.ActiveMQConnection;
 
@@ -17,7 +19,9 @@ final class Refusals {
             new Scenarios.Case("a client id is used by one connection at a time", Refusals::clientId),
             new Scenarios.Case("a selector that cannot be read is refused", Refusals::selector),
             new Scenarios.Case("a subscription that is not there is not removed", Refusals::unsubscribe),
-            new Scenarios.Case("a durable subscription is not removed under its consumer", Refusals::inUse));
+            new Scenarios.Case("a durable subscription is not removed under its consumer", Refusals::inUse),
+            new Scenarios.Case("a durable subscription has one consumer at a time", Refusals::alone),
+            new Scenarios.Case("a temporary queue is gone when it was deleted", Refusals::deleted));
 
     interface Call {
         void run() throws Exception;
@@ -89,6 +93,53 @@ final class Refusals {
             consumer.close();
             session.unsubscribe("s");
             refused(InvalidDestinationException.class, () -> session.unsubscribe("s"));
+        }
+    }
+
+    /** Two sessions of one connection; another connection with the same client id is not even let in. */
+    private static void alone(Broker broker) throws Exception {
+        try (Held<ActiveMQConnection> held = Held.of(broker.connect(""))) {
+            held.it.setClientID(Broker.name("client"));
+            held.it.start();
+            Session session = Broker.auto(held.it);
+            Session other = Broker.auto(held.it);
+            Topic topic = session.createTopic(Broker.name("durable"));
+            MessageConsumer first = session.createDurableSubscriber(topic, "s");
+            for (Session one : List.of(session, other)) {
+                refused(JMSException.class, () -> one.createDurableSubscriber(topic, "s"));
+                // Nor may it become another one under its consumer.
+                refused(JMSException.class, () -> one.createDurableSubscriber(topic, "s", "a = 1", false));
+            }
+            MessageConsumer second = other.createDurableSubscriber(topic, "t");
+            session.createProducer(topic).send(session.createTextMessage("for both"));
+            Broker.same("for both", Broker.next(first));
+            Broker.same("for both", Broker.next(second));
+            first.close();
+            session.createProducer(topic).send(session.createTextMessage("for the next"));
+            MessageConsumer next = other.createDurableSubscriber(topic, "s");
+            Broker.same("for the next", Broker.next(next));
+            next.close();
+            second.close();
+            session.unsubscribe("s");
+            session.unsubscribe("t");
+        }
+    }
+
+    private static void deleted(Broker broker) throws Exception {
+        try (Held<ActiveMQConnection> held = Held.of(broker.started());
+                Held<ActiveMQConnection> otherHeld = Held.of(broker.connect("jms.watchTopicAdvisories=false"))) {
+            Session session = Broker.auto(held.it);
+            TemporaryQueue queue = session.createTemporaryQueue();
+            otherHeld.it.start();
+            Session other = Broker.auto(otherHeld.it);
+            MessageProducer producer = other.createProducer(queue);
+            producer.send(other.createTextMessage("there"));
+            MessageConsumer consumer = session.createConsumer(queue);
+            Broker.same("there", Broker.next(consumer));
+            consumer.close();
+            queue.delete();
+            // This client hears of no temporary queues: it is the server that refuses.
+            refused(InvalidDestinationException.class, () -> producer.send(other.createTextMessage("gone")));
         }
     }
 }

@@ -14,6 +14,7 @@ mod bounds;
 #[path = "../../examples/vectors/check.rs"]
 mod check;
 mod distributed;
+mod durable;
 mod frames;
 mod golden;
 mod hostile;

@@ -446,41 +446,6 @@ async fn a_client_id_is_one_connections() {
 }
 
 #[tokio::test]
-async fn a_durable_subscription_has_one_consumer() {
-    let stand = Stand::new().await;
-    let news = Destination::new(DestinationKind::Topic, "news");
-    let info = |selector: Option<&str>| ConsumerInfo {
-        destination: Some(news.clone()),
-        subscription_name: Some("mine".into()),
-        selector: selector.map(Into::into),
-        prefetch_size: 10,
-        ..ConsumerInfo::default()
-    };
-    let mut first = stand.dial("ID:durable:1").await;
-    first.login(&stand.secret, Some("c")).await.unwrap();
-    let id = first.consume_as(1, info(None)).await.unwrap();
-    let mut second = stand.dial("ID:durable:2").await;
-    second.login(&stand.other, Some("c")).await.unwrap();
-    for selector in [None, Some("a = 1")] {
-        for client in [&mut first, &mut second] {
-            let (class, message) = client.consume_as(2, info(selector)).await.unwrap_err();
-            assert_eq!(class, "javax.jms.JMSException");
-            assert_eq!(
-                message,
-                "Durable consumer is in use for client: c and subscriptionName: mine"
-            );
-        }
-    }
-    remove(&mut first, Identity::ConsumerId(id), -1).await;
-    second.consume_as(3, info(None)).await.unwrap();
-    // Whose client is gone keeps nobody out.
-    drop(second);
-    let mut third = stand.dial("ID:durable:3").await;
-    third.login(&stand.other, Some("c")).await.unwrap();
-    third.consume_as(1, info(None)).await.unwrap();
-}
-
-#[tokio::test]
 async fn who_is_asked_for_a_reply_knows_where_to_send_it() {
     let stand = Stand::new().await;
     let advisories = Destination::new(

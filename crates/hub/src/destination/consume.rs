@@ -9,7 +9,7 @@ use outflow_model::destination::covers;
 use outflow_model::{Action, Grant, ProjectId, SubscriptionName};
 use tokio::sync::watch;
 
-use super::send::{dead_letter_stream, source, topic_sources};
+use super::send::{dead_letter_stream, topic_sources};
 use super::{Destination, DestinationError, Kind, name, reach};
 use crate::subscription::{NewSubscription, Sources, Subscription, SubscriptionSettings};
 use crate::{CatalogError, Hub, Selector, Start};
@@ -25,6 +25,8 @@ pub struct ConsumeWish {
     pub selector: Option<Selector>,
     /// Of a topic: begin with what is retained, not with what comes.
     pub retroactive: bool,
+    /// Of a durable subscriber: whether it wants none of its own connection's events.
+    pub no_local: bool,
 }
 
 impl Hub {
@@ -57,20 +59,42 @@ impl Hub {
             self.make_room(grant, project, destination)?;
             return Ok(vec![self.ensure_queue(project, destination, queue).await?]);
         }
-        let new = self.of_topic(grant, destination, wish)?;
-        if !new.durable {
-            return Ok(vec![self.create_subscription(project, new).await?]);
+        let topics = std::slice::from_ref(destination);
+        if wish.durable.is_some() {
+            return Ok(vec![self.durable_target(grant, topics, wish).await?]);
         }
+        let new = self.of_topics(grant, topics, wish)?;
+        Ok(vec![self.create_subscription(project, new).await?])
+    }
+
+    /// The subscription of a durable subscriber of `topics`, whose place is one over all of them; it
+    /// is made if it is missing, and made anew if it was of others.
+    ///
+    /// # Errors
+    /// [`DestinationError`].
+    pub async fn durable_target(
+        &self,
+        grant: &Grant,
+        topics: &[Destination],
+        wish: &ConsumeWish,
+    ) -> Found<Arc<Subscription>> {
+        if topics.iter().any(|one| one.kind != Kind::Topic) {
+            return Err(DestinationError::Durable("only a topic has durable subscribers"));
+        }
+        let rules = &self.options().virtual_topics;
+        topics.iter().try_for_each(|one| reach::may(grant, Action::Read, one, rules))?;
+        let project = reach::project(grant)?;
+        let new = self.of_topics(grant, topics, wish)?;
         if let Some(found) = self.subscription(project, new.name.as_str()) {
             if is_alike(&found, &new) {
-                return Ok(vec![found]);
+                return Ok(found);
             }
             // As brokers do, asking for something else begins anew.
             self.delete_unused(&found).await?;
-        } else {
-            self.make_room(grant, project, destination)?;
+        } else if let Some(first) = topics.first() {
+            self.make_room(grant, project, first)?;
         }
-        Ok(vec![self.ensure_subscription(project, new).await?])
+        self.ensure_subscription(project, new).await
     }
 
     /// Changes with every queue that is made in the credential's project; never where it has none.
@@ -117,19 +141,15 @@ impl Hub {
         all
     }
 
-    /// The subscription of a topic's subscriber.
-    fn of_topic(
+    /// The subscription of a subscriber of topics.
+    fn of_topics(
         &self,
         grant: &Grant,
-        topic: &Destination,
+        topics: &[Destination],
         wish: &ConsumeWish,
     ) -> Found<NewSubscription> {
         let start = if wish.retroactive { Start::Earliest } else { Start::Latest };
-        let sources = if topic.kind == Kind::TempTopic {
-            Sources::Streams(vec![source(name::of_stream(topic)?, start)])
-        } else {
-            topic_sources(&topic.name, start)?
-        };
+        let sources = topic_sources(topics, start)?;
         let name = match &wish.durable {
             Some((client, name)) => durable(grant, client, name)?,
             None => passing(self.rng().next_u64())?,
@@ -143,6 +163,7 @@ impl Hub {
             max_deliveries: defaults.max_deliveries,
             max_age: defaults.max_age,
             idle_expiry: defaults.idle_expiry,
+            no_local: wish.no_local,
             ..SubscriptionSettings::default()
         };
         Ok(NewSubscription { name, sources, settings, durable: wish.durable.is_some() })
@@ -176,5 +197,6 @@ fn is_alike(found: &Subscription, new: &NewSubscription) -> bool {
         }
         _ => false,
     };
-    same_sources && found.settings().selector == new.settings.selector
+    let (old, new) = (found.settings(), &new.settings);
+    same_sources && old.selector == new.selector && old.no_local == new.no_local
 }

@@ -55,19 +55,28 @@ pub(super) fn of_durable(
     SubscriptionName::new(&text).map_err(|_| TOO_LONG)
 }
 
-/// The streams that hold what is sent to the topics of a path with wildcards.
-pub(super) fn of_pattern(path: &str) -> Result<StreamPattern, DestinationError> {
-    let mut text = String::with_capacity(path.len());
-    for (index, element) in path.split('.').enumerate() {
-        if index > 0 {
-            text.push('.');
+/// The streams that hold what is sent to topics, of which some are paths with wildcards.
+pub(super) fn of_pattern(topics: &[Destination]) -> Result<StreamPattern, DestinationError> {
+    let mut all = String::new();
+    for topic in topics {
+        if !all.is_empty() {
+            all.push(StreamPattern::BETWEEN);
         }
-        match element {
-            "*" | ">" => text.push_str(element),
-            exact => escape(exact, &mut text, |_| false),
+        if !topic.has_wildcards() {
+            all.push_str(&text(topic));
+            continue;
+        }
+        for (index, element) in topic.name.split('.').enumerate() {
+            if index > 0 {
+                all.push('.');
+            }
+            match element {
+                "*" | ">" => all.push_str(element),
+                exact => escape(exact, &mut all, |_| false),
+            }
         }
     }
-    StreamPattern::new(&text)
+    StreamPattern::new(&all)
         .map_err(|_| DestinationError::Name("has an empty element, or is too long"))
 }
 
@@ -186,6 +195,18 @@ mod tests {
         assert_eq!(destination("a$zz$").name, "a$zz$");
         assert_eq!(queue("queue:a$20b").unwrap().name, "a b");
         assert_eq!(queue("durable:c:n"), None);
+    }
+
+    #[test]
+    fn a_pattern_of_several_topics_means_each_of_them_only() {
+        let topic = |name: &str| Destination { kind: Kind::Topic, name: name.into() };
+        let all = [topic("a.*"), topic("b,c"), topic("queue:d")];
+        let pattern = of_pattern(&all).unwrap();
+        assert_eq!(pattern.as_str(), "a.*,b$2Cc,queue$3Ad");
+        let means = |kind, name| pattern.matches(&stream(kind, name));
+        assert!(means(Kind::Topic, "a.x") && means(Kind::Topic, "b,c"));
+        assert!(means(Kind::Topic, "queue:d") && !means(Kind::Queue, "d"));
+        assert!(!means(Kind::Topic, "b") && !means(Kind::Topic, "c"));
     }
 
     proptest! {

@@ -105,8 +105,9 @@ pub(crate) fn may_consume(
             all.iter().all(|source| listed(&source.stream) && own(&source.stream))
         }
         (Sources::Matching { pattern, .. }, _) => {
-            let topic = Destination { kind: Kind::Topic, name: pattern.as_str().to_owned() };
-            grant.streams.is_none() && covers(grant, Action::Read, &topic)
+            let topic = |path: &str| Destination { kind: Kind::Topic, name: path.to_owned() };
+            let own = |path: &str| covers(grant, Action::Read, &topic(path));
+            grant.streams.is_none() && pattern.paths().all(own)
         }
     };
     if reaches { Ok(()) } else { Err(Denied::Forbidden) }

@@ -120,7 +120,10 @@ impl Hub {
             None
         };
         let (sources, owns) = match fed_by {
-            Some(topic) => (topic_sources(topic, Start::Latest)?, false),
+            Some(topic) => {
+                let topic = Destination { kind: Kind::Topic, name: topic.to_owned() };
+                (topic_sources(&[topic], Start::Latest)?, false)
+            }
             None => {
                 let own = source(name::of_stream(queue)?, Start::Earliest);
                 (Sources::Streams(vec![own]), true)
@@ -243,13 +246,19 @@ pub(super) fn dead_letter_stream() -> Found<StreamName> {
     name::of_stream(&Destination { kind: Kind::Queue, name: DEAD_LETTERS.to_owned() })
 }
 
-/// What a topic's name, or a path with wildcards, stands for.
-pub(super) fn topic_sources(topic: &str, start: Start) -> Found<Sources> {
-    let topic = Destination { kind: Kind::Topic, name: topic.to_owned() };
-    if topic.has_wildcards() {
-        return Ok(Sources::Matching { pattern: name::of_pattern(&topic.name)?, start });
+/// What topics, or paths with wildcards, stand for together.
+pub(super) fn topic_sources(topics: &[Destination], start: Start) -> Found<Sources> {
+    if topics.iter().any(Destination::has_wildcards) {
+        return Ok(Sources::Matching { pattern: name::of_pattern(topics)?, start });
     }
-    Ok(Sources::Streams(vec![source(name::of_stream(&topic)?, start)]))
+    let mut all: Vec<Source> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let stream = name::of_stream(topic)?;
+        if all.iter().all(|one| one.stream != stream) {
+            all.push(source(stream, start));
+        }
+    }
+    Ok(Sources::Streams(all))
 }
 
 pub(super) const fn source(stream: StreamName, start: Start) -> Source {

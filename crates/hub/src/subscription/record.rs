@@ -48,6 +48,8 @@ struct Record {
     idle_expiry_ms: Option<u64>,
     max_age_ms: Option<u64>,
     owns: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    no_local: bool,
     description: String,
 }
 
@@ -123,6 +125,7 @@ pub(crate) fn of(stored: &Stored) -> Bytes {
         idle_expiry_ms: settings.idle_expiry.map(millis),
         max_age_ms: settings.max_age.map(millis),
         owns: settings.owns,
+        no_local: settings.no_local,
         description: settings.description.clone(),
     };
     // A plain struct of strings and numbers: writing it cannot fail.
@@ -159,6 +162,7 @@ pub(crate) fn read(value: &[u8]) -> Result<Stored, String> {
             idle_expiry: record.idle_expiry_ms.map(Duration::from_millis),
             max_age: record.max_age_ms.map(Duration::from_millis),
             owns: record.owns,
+            no_local: record.no_local,
             description: record.description,
         },
     })

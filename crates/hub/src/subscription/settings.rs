@@ -43,6 +43,9 @@ pub struct SubscriptionSettings {
     pub max_age: Option<Duration>,
     /// Whether it owns its streams: they are trimmed to the floor of all their subscriptions.
     pub owns: bool,
+    /// Of a durable subscriber: whether it wants none of its own connection's events. Its face leaves
+    /// them out; here it is known for whoever asks for the same place and wants it otherwise.
+    pub no_local: bool,
     /// For people, up to 1,024 bytes.
     pub description: String,
 }

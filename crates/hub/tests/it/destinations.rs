@@ -1,4 +1,6 @@
 //! What stands behind queues and topics, and who reaches them.
+//!
+//! Long because it is one list: each rule of a destination with its test.
 
 use std::sync::Arc;
 
@@ -205,7 +207,7 @@ async fn a_durable_subscriber_is_found_again_and_begins_anew_when_it_asks_for_so
         durable: Some(("client:1".into(), "mine".into())),
         selector: selector
             .map(|text| outflow_hub::Selector::parse(text, outflow_hub::Dialect::Plain).unwrap()),
-        retroactive: false,
+        ..ConsumeWish::default()
     };
     let consume = async |name: &str, wish: ConsumeWish| {
         world.hub.consume_targets(&both(), &topic(name), &wish).await.map(|mut all| all.remove(0))
@@ -220,12 +222,55 @@ async fn a_durable_subscriber_is_found_again_and_begins_anew_when_it_asks_for_so
     assert_eq!(world.backlog(&other_selector), 0);
     let other_topic = consume("news.more", wish(Some("a = 1"))).await.unwrap();
     assert_ne!(other_topic.id(), other_selector.id());
+    let all = consume("news.more", wish(None)).await.unwrap();
+    let not_its_own = ConsumeWish { no_local: true, ..wish(None) };
+    let others = consume("news.more", not_its_own.clone()).await.unwrap();
+    assert_ne!(others.id(), all.id());
+    assert_eq!(consume("news.more", not_its_own).await.unwrap().id(), others.id());
     assert!(world.hub.delete_durable(&both(), "client:1", "mine").await.unwrap());
     assert!(!world.hub.delete_durable(&both(), "client:1", "mine").await.unwrap());
     let on_a_queue = world.hub.consume_targets(&both(), &queue("q"), &wish(None)).await;
     assert!(matches!(on_a_queue, Err(DestinationError::Durable(_))));
     let nameless = ConsumeWish { durable: Some((String::new(), "x".into())), ..wish(None) };
     assert!(matches!(consume("news", nameless).await, Err(DestinationError::Durable(_))));
+}
+
+#[tokio::test]
+async fn a_durable_subscriber_of_several_topics_has_one_place_over_them() {
+    let world = world().await;
+    let wish = ConsumeWish { durable: Some(("c".into(), "mine".into())), ..ConsumeWish::default() };
+    let consume = async |grant: &Grant, names: &[&str]| {
+        let topics: Vec<_> = names.iter().map(|name| topic(name)).collect();
+        world.hub.durable_target(grant, &topics, &wish).await
+    };
+    let both_topics = consume(&both(), &["news", "weather", "news"]).await.unwrap();
+    for name in ["news", "weather", "sport"] {
+        let stream = world.send_to(&both(), &topic(name)).await.unwrap();
+        world.put(&stream, 1).await;
+    }
+    let again = consume(&both(), &["news", "weather"]).await.unwrap();
+    assert_eq!((again.id(), world.backlog(&again)), (both_topics.id(), 2));
+    // Fewer are something else.
+    let fewer = consume(&both(), &["weather"]).await.unwrap();
+    assert_ne!(fewer.id(), again.id());
+    // Paths with wildcards and names together take in what is made later.
+    let mixed = consume(&both(), &["prices.*", "sport"]).await.unwrap();
+    for (name, count) in [("prices.a", 1), ("sport", 2), ("sport.more", 2), ("news", 2)] {
+        let stream = world.send_to(&both(), &topic(name)).await.unwrap();
+        world.put(&stream, 1).await;
+        assert_eq!(world.backlog(&mixed), count, "{name}");
+    }
+    assert_eq!(consume(&both(), &["prices.*", "sport"]).await.unwrap().id(), mixed.id());
+    // Each of them has to be the customer's own.
+    let me = customer("yourcompany");
+    consume(&me, &["RTO.yourcompany"]).await.unwrap();
+    for other in ["RTO.rival", "RTO.*"] {
+        let refused = consume(&me, &["RTO.yourcompany", other]).await.unwrap_err();
+        assert_eq!(refused, DestinationError::Forbidden, "{other}");
+    }
+    let with_a_queue = [topic("news"), queue("q")];
+    let refused = world.hub.durable_target(&both(), &with_a_queue, &wish).await.unwrap_err();
+    assert!(matches!(refused, DestinationError::Durable(_)));
 }
 
 #[tokio::test]
