@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use outflow_hub::schedule::Recurrence;
 use outflow_model::draft::{Body, EventError, NewEvent, Rules};
+use outflow_model::subset::key_hash;
 use outflow_model::{Draft, ErrorCode, Rng, Timestamp};
 
 use crate::failure::Failure;
@@ -62,18 +63,25 @@ pub struct Letter<'a, B> {
     pub content: Content<B>,
     /// When it is published, if that is not now.
     pub recurrence: Option<Recurrence>,
-    /// Whether the id ends in a number that grows with each event of its sender, and whether it may
-    /// be one that was sent before.
+    /// That the id ends in a number that grows with each event of its sender.
     pub number: Option<Numbered>,
 }
 
 /// See [`Letter::number`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbered {
-    /// It is sent for the first time, as far as is known.
-    Once,
-    /// It may be sent again after a cut.
-    Again,
+pub struct Numbered {
+    /// It may be sent again, after a cut; else it is sent for the first time, as far as is known.
+    pub again: bool,
+    /// Whose it is: of two credentials that use one name neither speaks for the other.
+    pub sender: u16,
+}
+
+impl Numbered {
+    /// A number of a sender that has this credential.
+    #[must_use]
+    pub fn by(credential: &str, again: bool) -> Self {
+        Self { again, sender: (key_hash(credential.as_bytes()) as u16).max(1) }
+    }
 }
 
 impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
@@ -140,7 +148,7 @@ impl<'a, B: AsRef<[u8]>> Letter<'a, B> {
     pub fn push(&self, draft: &mut Draft, rules: &Rules, rng: &dyn Rng) -> Result<(), EventError> {
         self.push_event(draft, rules, rng)?;
         if let (Some(number), None) = (self.number, &self.recurrence) {
-            draft.number_last(number == Numbered::Again);
+            draft.number_last(number.again, number.sender);
         }
         Ok(())
     }

@@ -237,15 +237,18 @@ fn find(
     match feed {
         Feed::Stream(name) => Ok((named(&name)?, Form::Lines { named: wanted.named }, "stream")),
         Feed::Load => {
+            // The loads of all streams are in one, so that who reaches that reaches only those of the keyed
+            // streams that it may read by themselves.
             let of = match &wanted.stream {
-                Some(name) => Some(named(name)?.name.clone()),
-                // Of one keyed stream, or of what is left of those that are gone: all.
-                None if keyed(face, grant, project).len() > 1 => return Err(several()),
-                None => None,
+                Some(name) => keyed(face, grant, project)
+                    .into_iter()
+                    .find(|stream| stream.name.as_str() == name)
+                    .ok_or_else(|| Refusal::missing("keyed stream"))?,
+                None => only_keyed(face, grant, project)?,
             };
             let stream = face.hub.load_stream(project);
             let none = || Refusal::new(ErrorCode::NotFound, "nothing was extracted here yet");
-            Ok((stream.ok_or_else(none)?, Form::Loads(of), "load"))
+            Ok((stream.ok_or_else(none)?, Form::Loads(of.name.clone()), "load"))
         }
         Feed::Changes => {
             let stream = match &wanted.stream {
@@ -304,7 +307,7 @@ fn begin(
         Place::Earliest => (Start::Earliest, None),
         Place::Latest => (Start::Latest, None),
         Place::Unsaid if let Form::Loads(of) = form => {
-            let first = face.hub.newest_load(&stream.project, of.as_ref());
+            let first = face.hub.newest_load(&stream.project, Some(of));
             // Its beginning may have been retired: then with the oldest that is left.
             let first = first.map(|first| first.max(face.hub.stats(stream).start));
             let after = first.map(|first| Start::After(Offset::new(first.get().saturating_sub(1))));

@@ -28,8 +28,8 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 pub enum Form {
     /// Changes of entities: of these types, or of all.
     Changes(Option<BTreeSet<String>>),
-    /// Entities as they were when they were read: of this stream, or of all.
-    Loads(Option<StreamName>),
+    /// Entities of this stream as they were when they were read.
+    Loads(StreamName),
     /// Whole lines, named by their types or not.
     Lines {
         /// Whether they are: `EventSource.onmessage` gets only what is not named.
@@ -58,9 +58,9 @@ impl Frames {
             let is_event = match form {
                 Form::Lines { named } => plain(&meta, line, stream, *named, &mut out),
                 Form::Loads(of) if meta.event_type(line) == LOAD_END.as_bytes() => {
-                    end_of_load(&meta, line, of.as_ref(), &mut out)
+                    end_of_load(&meta, line, of, &mut out)
                 }
-                Form::Loads(Some(of)) if !is_of(of, meta.others(line).called(b"stream")) => false,
+                Form::Loads(of) if !is_of(of, meta.others(line).called(b"stream")) => false,
                 Form::Loads(_) => entity(&meta, line, stream, meta.occurred, &mut out),
                 Form::Changes(types) if is_among(types.as_ref(), &meta, line) => {
                     entity(&meta, line, stream, meta.processed, &mut out)
@@ -165,9 +165,9 @@ fn json(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The comment that marks where a load ends: old clients pass over it.
-fn end_of_load(meta: &Meta, line: &[u8], of: Option<&StreamName>, out: &mut Vec<u8>) -> bool {
+fn end_of_load(meta: &Meta, line: &[u8], of: &StreamName, out: &mut Vec<u8>) -> bool {
     let body = Value::new(meta.body(line));
-    if of.is_some_and(|of| !is_of(of, body.get(b"stream"))) {
+    if !is_of(of, body.get(b"stream")) {
         return false;
     }
     let job = body.get(b"job").and_then(Value::as_string);

@@ -52,7 +52,7 @@ pub use admission::PublishRoom;
 pub(crate) use admission::{Shares, admit, admit_reading, may_publish, room_for};
 pub(crate) use order::Order;
 use order::{consecutive, weed};
-pub(crate) use prepare::{last_taken, prepare};
+pub(crate) use prepare::{last_taken, prepare, prepare_senders};
 
 /// See [`Hub::publish`](crate::Hub::publish).
 pub(crate) async fn publish(

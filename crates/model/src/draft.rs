@@ -20,7 +20,7 @@ pub use batch::BodyError;
 pub use keyed::EntityEvent;
 
 use crate::json::JsonError;
-use crate::meta::{FLAG_NUMBERED, META_BYTES, Meta, MetaSlice};
+use crate::meta::{FLAG_NUMBERED, META_BYTES, Meta, MetaSlice, SENDER_SHIFT};
 use crate::timestamp::RFC3339_BYTES;
 use crate::{Offset, Rng, Timestamp};
 
@@ -221,13 +221,14 @@ impl Draft {
     /// Says that the id of the last event, which its publisher gave, is the name of its sender, a
     /// colon and a number that grows with each event of the sender; and whether the sender may send it
     /// `again`, after a cut, so that it is a copy where one of the same or a later number was
-    /// stored before.
-    pub fn number_last(&mut self, again: bool) {
+    /// stored before by the same `sender`, which tells credentials apart.
+    pub fn number_last(&mut self, again: bool, sender: u16) {
         if let (Some(said), true) = (self.ids.last_mut(), again) {
             *said |= AGAIN;
         }
         if let Some(flags) = self.metas.last_chunk_mut::<4>() {
-            *flags = (u32::from_le_bytes(*flags) | FLAG_NUMBERED).to_le_bytes();
+            let of = u32::from(sender) << SENDER_SHIFT;
+            *flags = (u32::from_le_bytes(*flags) | FLAG_NUMBERED | of).to_le_bytes();
         }
     }
 

@@ -19,8 +19,10 @@ pub const FLAG_BODY_TEXT: u32 = 1;
 pub const FLAG_BODY_BASE64: u32 = 2;
 /// The line has a tick behind the members that the server writes first.
 pub const FLAG_TICK: u32 = 4;
-/// The event's id is the name of its sender, a colon and a number that grows with each of its events.
+/// The event's id is the name of its sender, a colon and a number that grows with each of its events. Whose
+/// credential the sender has is in the upper half of the flags, by a hash.
 pub const FLAG_NUMBERED: u32 = 8;
+pub(crate) const SENDER_SHIFT: u32 = 16;
 /// What a tick takes in a line: `,"tick":` and its digits.
 pub const TICK_BYTES: usize = 8 + crate::tick::TICK_DIGITS;
 
@@ -110,6 +112,25 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// What copies are recognised by. Where ids are numbers of their sender, who sent it counts too: what
+    /// somebody else sends under such an id is no copy.
+    #[must_use]
+    pub fn identity(&self) -> u128 {
+        match self.sender() {
+            Some(sender) => self.id_hash ^ (u128::from(sender) << SENDER_SHIFT),
+            None => self.id_hash,
+        }
+    }
+
+    /// Whose event a numbered one is; `None`: it is not numbered.
+    #[must_use]
+    pub const fn sender(&self) -> Option<u16> {
+        if self.flags & FLAG_NUMBERED == 0 {
+            return None;
+        }
+        Some((self.flags >> SENDER_SHIFT) as u16)
+    }
+
     /// The id inside `line`.
     #[must_use]
     pub fn id<'a>(&self, line: &'a [u8]) -> &'a [u8] {

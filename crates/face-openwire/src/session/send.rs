@@ -59,7 +59,7 @@ impl Session {
             return None;
         }
         let opened = self.opened.as_ref()?;
-        Some(if opened.is_again { Numbered::Again } else { Numbered::Once })
+        Some(Numbered::by(opened.grant.credential.as_str(), opened.is_again))
     }
 
     /// Who is answered: a producer with a window gets it back for what it does not wait for.

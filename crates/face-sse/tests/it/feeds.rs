@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use outflow_face::Phase;
 use outflow_hub::{NewStream, StreamSettings};
-use outflow_model::Timestamp;
+use outflow_model::{Action, Timestamp};
 use serde_json::Value;
 
-use crate::stand::{Stand, account, keyed, name, project};
+use crate::stand::{Stand, account, issue_within, keyed, name, project};
 
 #[tokio::test]
 async fn a_change_is_one_block_of_an_id_its_kind_and_two_lines() {
@@ -94,7 +94,30 @@ async fn loads_of_several_keyed_streams_are_told_apart() {
             assert_eq!(load.next().await, format!(": end-of-load job={job}\n"));
         }
     }
-    assert_eq!(stand.refused("feed/load?stream=none", "").await.0, 404);
+    for none in ["none", "events", "feed:load"] {
+        assert_eq!(stand.refused(&format!("feed/load?stream={none}"), "").await.0, 404, "{none}");
+    }
+}
+
+#[tokio::test]
+async fn the_loads_of_a_stream_are_for_who_may_read_the_stream() {
+    let mut stand = Stand::new().await;
+    let new = NewStream { name: name("other"), settings: keyed() };
+    stand.hub.create_stream(&project(), new).await.unwrap();
+    for (stream, n) in [("other", r#"{"n":2}"#), ("billing", r#"{"n":1}"#)] {
+        stand.publish(stream, &[&account("create", 1, n)]).await;
+        stand.extract(stream).await;
+    }
+    let only: &[&str] = &["billing", "feed:load"];
+    stand.token = issue_within(&stand.auth, &project(), &[Action::Read], Some(only)).await;
+    for query in ["?from=earliest", "?from=earliest&stream=billing"] {
+        let mut load = stand.open(&format!("feed/load{query}"), "").await;
+        assert_eq!(load.event().await.1[1], r#"{"n":1}"#);
+    }
+    assert_eq!(stand.refused("feed/load?stream=other", "").await.0, 404);
+    let only: &[&str] = &["feed:load"];
+    stand.token = issue_within(&stand.auth, &project(), &[Action::Read], Some(only)).await;
+    assert_eq!(stand.refused("feed/load?from=earliest", "").await.0, 404);
 }
 
 #[tokio::test]

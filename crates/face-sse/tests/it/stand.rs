@@ -185,6 +185,16 @@ pub(crate) async fn issue(
     project: &ProjectId,
     actions: &[Action],
 ) -> (CredentialId, String) {
+    issue_within(auth, project, actions, None).await
+}
+
+/// The same, kept to these streams.
+pub(crate) async fn issue_within(
+    auth: &Auth,
+    project: &ProjectId,
+    actions: &[Action],
+    streams: Option<&[&str]>,
+) -> (CredentialId, String) {
     let issued = auth
         .issue(NewCredential {
             kind: CredentialKind::Key,
@@ -192,7 +202,7 @@ pub(crate) async fn issue(
             project: Some(project.clone()),
             integration: None,
             actions: actions.iter().copied().collect(),
-            streams: None,
+            streams: streams.map(|streams| streams.iter().map(|one| name(one)).collect()),
             user: None,
             destinations: None,
             expires: None,

@@ -17,7 +17,6 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BufMut, Bytes};
-use outflow_model::meta::FLAG_NUMBERED;
 use outflow_model::{Meta, Offset, StreamId, subset};
 use outflow_store::{Condition, Op, Put};
 
@@ -29,7 +28,7 @@ pub(crate) const SPAN: u64 = 1_024;
 const SENDERS: &[u8] = b"senders/";
 const VERSION: u8 = 1;
 
-/// Whose event it is, by hash, and which of its.
+/// Whose event it is, by hash of its name and its credential, and which of its.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number {
     pub(crate) sender: u128,
@@ -39,12 +38,11 @@ pub(crate) struct Number {
 impl Number {
     /// That of an event; `None`: it is not numbered.
     pub(crate) fn of(meta: &Meta, line: &[u8]) -> Option<Self> {
-        if meta.flags & FLAG_NUMBERED == 0 {
-            return None;
-        }
+        let of = u128::from(meta.sender()?);
         let id = std::str::from_utf8(meta.id(line)).ok()?;
         let (sender, number) = id.rsplit_once(':')?;
-        Some(Self { sender: subset::id_hash(sender.as_bytes()), number: number.parse().ok()? })
+        let sender = subset::id_hash(sender.as_bytes()) ^ of;
+        Some(Self { sender, number: number.parse().ok()? })
     }
 }
 

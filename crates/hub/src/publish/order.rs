@@ -58,7 +58,7 @@ impl Order {
         if !draft.has_own_id(at) {
             return None;
         }
-        self.window.seen_at(meta.id_hash).or_else(|| {
+        self.window.seen_at(meta.identity()).or_else(|| {
             let number = Number::of(meta, line).filter(|_| draft.may_be_again(at))?;
             self.window.senders.seen(number)
         })
@@ -114,8 +114,8 @@ pub(super) fn weed(
         let number = Number::of(&meta, line);
         let again = number.filter(|_| draft.may_be_again(index));
         let seen = match again.and_then(|number| window.senders.seen(number)) {
-            Some(newest) => Seen::Before(window.seen_at(meta.id_hash).unwrap_or(newest)),
-            None if draft.has_own_id(index) => window.see(meta.id_hash, fresh, now),
+            Some(newest) => Seen::Before(window.seen_at(meta.identity()).unwrap_or(newest)),
+            None if draft.has_own_id(index) => window.see(meta.identity(), fresh, now),
             None => Seen::New,
         };
         let placed = match seen {

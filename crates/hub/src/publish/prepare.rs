@@ -28,30 +28,46 @@ pub(crate) async fn prepare(
         keyed.ticks.prepare(inner, &stream.project).await?;
     }
     let _turn = stream.lane.loading.lock().await;
-    let (primed, loaded, knows_senders) = {
-        let order = stream.lane.order.lock();
-        (order.primed, order.window.loaded, order.window.senders.is_loaded)
-    };
-    if !primed {
-        let bounds = stream.bounds(&*inner.engine).map_err(unavailable)?;
-        let last =
-            last_processed(inner, stream, bounds.start, bounds.next).await.map_err(unavailable)?;
-        let mut order = stream.lane.order.lock();
-        order.next = order.next.max(bounds.next);
-        order.last = order.last.max(last);
-        order.primed = true;
-    }
+    prime(inner, stream).await.map_err(unavailable)?;
+    let loaded = stream.lane.order.lock().window.loaded;
     if let Some(dedup) = dedup.filter(|_| !loaded) {
         let logged = recent_ids(inner, stream, dedup).await.map_err(unavailable)?;
-        let senders = match knows_senders {
-            true => None,
-            false => Some(stored_senders(inner, stream).await?),
-        };
-        let mut order = stream.lane.order.lock();
-        if let Some(senders) = senders {
-            order.window.senders = senders;
-        }
-        order.window.load(&logged);
+        load_senders(inner, stream).await?;
+        stream.lane.order.lock().window.load(&logged);
+    }
+    Ok(())
+}
+
+/// Reads how far the senders have come, where copies are to be recognised, so that it can be stored
+/// before the events that tell of it are trimmed.
+pub(crate) async fn prepare_senders(inner: &Inner, stream: &Stream) -> Result<(), PublishError> {
+    if stream.settings.dedup.is_none() || stream.lane.order.lock().window.senders.is_loaded {
+        return Ok(());
+    }
+    let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
+    let _turn = stream.lane.loading.lock().await;
+    prime(inner, stream).await.map_err(unavailable)?;
+    load_senders(inner, stream).await
+}
+
+/// Takes the stream's end from the engine.
+async fn prime(inner: &Inner, stream: &Stream) -> Result<(), ReadError> {
+    if stream.lane.order.lock().primed {
+        return Ok(());
+    }
+    let bounds = stream.bounds(&*inner.engine)?;
+    let last = last_processed(inner, stream, bounds.start, bounds.next).await?;
+    let mut order = stream.lane.order.lock();
+    order.next = order.next.max(bounds.next);
+    order.last = order.last.max(last);
+    order.primed = true;
+    Ok(())
+}
+
+async fn load_senders(inner: &Inner, stream: &Stream) -> Result<(), PublishError> {
+    if !stream.lane.order.lock().window.senders.is_loaded {
+        let senders = stored_senders(inner, stream).await?;
+        stream.lane.order.lock().window.senders = senders;
     }
     Ok(())
 }
@@ -107,7 +123,7 @@ async fn recent_ids(
         for block in &read.blocks {
             let Ok(metas) = block.metas() else { continue };
             let recent = metas.iter().filter(|meta| meta.offset >= from);
-            ids.extend(recent.map(|meta| (meta.id_hash, meta.offset, meta.processed)));
+            ids.extend(recent.map(|meta| (meta.identity(), meta.offset, meta.processed)));
         }
         if read.next <= from {
             break;

@@ -185,9 +185,11 @@ impl Feed {
                         self.counts.remove(&meta.offset).unwrap_or(0)
                     };
                     let wanted = [self.filter.as_ref(), sieve.selector];
+                    // They say what belongs to the subscription: that does not change by deliveries.
                     let suits = |selector: &Selector| {
                         let event = &EventView::new(block.clone(), start, meta);
-                        Candidate { event, stream: &self.stream.name, deliveries }.suits(selector)
+                        let stream = &self.stream.name;
+                        Candidate { event, stream, deliveries: 0 }.suits(selector)
                     };
                     if sieve.shows(&meta, line) && wanted.into_iter().flatten().all(suits) {
                         let times = headers::times(&meta, line);

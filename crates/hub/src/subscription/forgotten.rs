@@ -139,7 +139,8 @@ impl Feed {
         let view = EventView::new(body.block.clone(), body.start as usize, *meta);
         let wanted = [self.filter.as_ref(), sieve.selector];
         let deliveries = self.counts.remove(&meta.offset).unwrap_or(0);
-        let candidate = Candidate { event: &view, stream: &self.stream.name, deliveries };
+        // What belongs to the subscription does not change by deliveries.
+        let candidate = Candidate { event: &view, stream: &self.stream.name, deliveries: 0 };
         if !sieve.shows(meta, view.line())
             || !wanted.into_iter().flatten().all(|one| candidate.suits(one))
         {

@@ -150,3 +150,31 @@ async fn properties_with_types_are_compared_and_calculated_with_as_what_they_are
         assert_eq!(numbers(&events(chooser, 1).await), [7], "{selector}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_a_subscription_still_does_after_a_delivery() {
+    for restarts in [false, true] {
+        let mut world = world().await;
+        let selector = "JMSXDeliveryCount < 2 AND NOT JMSRedelivered";
+        let selector = Some(Selector::parse(selector, Dialect::Plain).unwrap());
+        let settings = SubscriptionSettings { selector, ..Default::default() };
+        let mut subscription = world.subscribe_with(settings).await;
+        world.publish_numbers(0, 2).await;
+        let mut consumers = world.hub.consumers(&user());
+        consumers.add(&subscription, with_credit(10)).await.unwrap();
+        assert_eq!(numbers(&events(&mut consumers, 2).await), [0, 1]);
+        drop(consumers);
+        world.hub.tick().await;
+        // What nobody uses is let go of, and read again.
+        world.clock.advance(60_000);
+        world.hub.tick().await;
+        if restarts {
+            drop(subscription);
+            world = world.crash().await;
+            subscription = world.found();
+        }
+        let mut consumers = world.hub.consumers(&user());
+        consumers.add(&subscription, with_credit(10)).await.unwrap();
+        assert_eq!(numbers(&events(&mut consumers, 2).await), [0, 1], "{restarts}");
+    }
+}

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use outflow_hub::subscription::SubscriptionSettings;
 use outflow_hub::{Dedup, Options, PublishError, Receipt, Start, StreamSettings};
 use outflow_store::AppendError;
 
+use crate::queueing::{acks, events, user, with_credit};
 use crate::world::{FIRST, World, name, offsets, open, project_id, publisher, world};
 
 const A: &str = r#"{"id":"a","type":"CUSTOM"}"#;
@@ -161,12 +163,23 @@ async fn of_many_at_once_one_is_stored() {
 
 /// Publishes events of a sender with these numbers, as a broker's face does.
 async fn numbered(world: &World, sender: &str, numbers: &[u64], again: bool) -> Vec<bool> {
+    numbered_by(world, 1, sender, numbers, again).await
+}
+
+/// The same by one of several credentials.
+async fn numbered_by(
+    world: &World,
+    credential: u16,
+    sender: &str,
+    numbers: &[u64],
+    again: bool,
+) -> Vec<bool> {
     let mut draft = outflow_model::Draft::default();
     let rules = world.hub.rules();
     for number in numbers {
         let event = format!(r#"{{"id":"{sender}:{number}","type":"MESSAGE"}}"#);
         draft.push_json(event.as_bytes(), &rules, world.hub.rng()).unwrap();
-        draft.number_last(again);
+        draft.number_last(again, credential);
     }
     let receipt = world.hub.publish(&publisher("p"), &world.stream(), draft).await.unwrap();
     receipt.events.iter().map(|placed| placed.duplicate).collect()
@@ -206,6 +219,45 @@ async fn numbers_survive_a_restart_wherever_it_falls() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_sends_under_a_senders_name_makes_nothing_a_copy() {
+    for restarts in [false, true] {
+        let mut world = world().await;
+        set(&world, Some(Dedup { window_ms: 600_000, max_ids: 1_000 })).await;
+        numbered(&world, "ID:a", &[1], false).await;
+        assert_eq!(numbered_by(&world, 2, "ID:a", &[2, 1_000_000], false).await, [false; 2]);
+        publish(&world, &[r#"{"id":"ID:a:3","type":"MESSAGE"}"#]).await.unwrap();
+        if restarts {
+            let engine = Arc::new(world.engine.restart());
+            world = open(&world.clock, &engine, Options::default()).await;
+        }
+        let again = numbered(&world, "ID:a", &[1, 2, 3, 4], true).await;
+        assert_eq!(again, [true, false, false, false], "{restarts}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_known_though_what_told_of_them_was_trimmed_after_a_restart() {
+    let world = world().await;
+    set(&world, FEW).await;
+    let owns = SubscriptionSettings { owns: true, ..Default::default() };
+    let subscription = world.subscribe_with(owns).await;
+    numbered(&world, "ID:a", &[1, 2, 3], false).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    consumers.settle(id, &acks(&got)).unwrap().await.unwrap();
+    drop((consumers, subscription));
+    let world = world.crash().await;
+    // Nobody has sent anything yet when it is looked at what may go.
+    world.clock.advance(10_001);
+    world.hub.tick().await;
+    assert_eq!(world.hub.stats(&world.stream()).start, FIRST.plus(3));
+    assert_eq!(numbered(&world, "ID:a", &[3, 4], true).await, [true, false]);
+    let world = world.crash().await;
+    assert_eq!(numbered(&world, "ID:a", &[2, 4, 5], true).await, [true, true, false]);
+}
+
+#[tokio::test]
 async fn numbers_are_known_when_nothing_came_for_long() {
     let world = world().await;
     set(&world, FEW).await;
@@ -225,7 +277,7 @@ async fn a_number_is_not_known_for_what_was_not_stored() {
         let mut draft = outflow_model::Draft::default();
         let lost = r#"{"id":"ID:a:3","type":"MESSAGE"}"#;
         draft.push_json(lost.as_bytes(), &world.hub.rules(), world.hub.rng()).unwrap();
-        draft.number_last(false);
+        draft.number_last(false, 1);
         world.hub.publish(&publisher("p"), &world.stream(), draft).await.unwrap_err();
         numbered(&world, "ID:a", &[4], false).await;
         if restarts {
@@ -246,7 +298,7 @@ async fn a_transaction_that_is_committed_again_is_stored_once() {
         for number in 1..=3 {
             let event = format!(r#"{{"id":"ID:t:{number}","type":"MESSAGE"}}"#);
             draft.push_json(event.as_bytes(), &world.hub.rules(), world.hub.rng()).unwrap();
-            draft.number_last(again);
+            draft.number_last(again, 1);
         }
         let mut transaction = world.hub.transaction(&publisher("p"));
         transaction.publish(&world.stream(), draft).unwrap();

@@ -6,7 +6,7 @@
 use super::render::Head;
 use super::{Draft, Rules};
 use crate::json::string::write_string;
-use crate::meta::FLAG_NUMBERED;
+use crate::meta::{FLAG_NUMBERED, SENDER_SHIFT};
 use crate::{Meta, Rng, Timestamp};
 
 /// Appends the event of `line` without the headers called one of `dropped`, and with `added`.
@@ -103,7 +103,8 @@ impl Head {
         self.meta.key_hash = of.key_hash;
         self.meta.device = of.device;
         // The copy's place says nothing of its sender's.
-        self.meta.flags = of.flags & !FLAG_NUMBERED;
+        let flags = of.flags & !FLAG_NUMBERED;
+        self.meta.flags = flags & ((1 << SENDER_SHIFT) - 1);
         self
     }
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::Clockwork;
 use crate::hub::Inner;
+use crate::publish::prepare_senders;
 use crate::subscription::feed::Feed;
 use crate::subscription::patrol::{self, LOOKS};
 use crate::subscription::writing::Writing;
@@ -47,7 +48,15 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<
         }
     }
     for stream in owned.into_values() {
-        trim(inner, &stream);
+        if wants_trim(inner, &stream) {
+            // How far its senders have come is told by what is trimmed, until it is stored with that.
+            match prepare_senders(inner, &stream).await {
+                Ok(()) => trim(inner, &stream),
+                Err(error) => {
+                    tracing::debug!(stream = %stream.name, %error, "a stream was not trimmed")
+                }
+            }
+        }
     }
     rest(inner, now).await;
     let clockwork = &inner.subscriptions.clockwork;
@@ -213,6 +222,19 @@ async fn delete_owned(inner: &Arc<Inner>, gone: &Subscription, owned: Vec<Stream
             }
         }
     }
+}
+
+/// Whether all subscriptions of a stream are done with events that it still has.
+fn wants_trim(inner: &Arc<Inner>, stream: &Stream) -> bool {
+    let subscriptions = inner.subscriptions.directory.read().of_stream(stream.id);
+    let Ok(bounds) = stream.bounds(&*inner.engine) else { return false };
+    let floor_of = |one: &Arc<Subscription>| {
+        let queue = one.queue.lock();
+        let floors = queue.feeds.iter().filter(|feed| feed.stream.id == stream.id);
+        floors.map(|feed| feed.place.floor()).min()
+    };
+    let lowest = subscriptions.iter().filter_map(floor_of).min();
+    lowest.is_some_and(|lowest| lowest > bounds.start)
 }
 
 /// Trims a stream to the lowest floor of all its subscriptions, which are written before.
