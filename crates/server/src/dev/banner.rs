@@ -87,7 +87,7 @@ Node (npm install urban-airship-connect)
 
 Server-sent events (accounts, invoices and usage of a company that keep changing; Python: pip install sseclient)
   curl -N -H 'Authorization: Bearer {NAME}' '{base}/v1/projects/{NAME}/feed/changes?stream={BILLING}'
-  curl -N -H 'Authorization: Bearer {NAME}' {base}/v1/projects/{NAME}/feed/load
+  curl -N -H 'Authorization: Bearer {NAME}' '{base}/v1/projects/{NAME}/feed/load?stream={BILLING}'
   python3 -c "for event in __import__('sseclient').SSEClient('{base}/v1/projects/{NAME}/feed/changes?stream={BILLING}', headers={{'Authorization': 'Bearer {NAME}'}}): print(event.event, event.data, flush=True)"
 
 {stomp}{openwire}{ingest}Mailbox (the calls of Hivedome's ITAS events service; company AA, topics INVOICES, PAYMENTS, …)

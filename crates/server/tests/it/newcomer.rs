@@ -114,7 +114,7 @@ async fn readers_see_the_events_of_the_feed_and_of_the_billing() {
         |lines: &[String], text: &str| lines.iter().filter(|line| line.contains(text)).count();
     assert!(told(&seen, "data:{\"ref\":{\"type\":") >= 2, "{seen:?}");
     // The first load is there already, accounts before what depends on them.
-    let from_the_beginning = load.replace("/feed/load", "/feed/load?from=earliest");
+    let from_the_beginning = load.replace("/feed/load?", "/feed/load?from=earliest&");
     let seen = newcomer.paste_and_look("", &from_the_beginning, 20).await;
     assert!(told(&seen, "\"type\":\"Account\"") >= 2, "{seen:?}");
 }
