@@ -53,7 +53,7 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<
             match prepare_senders(inner, &stream).await {
                 Ok(()) => trim(inner, &stream),
                 Err(error) => {
-                    tracing::debug!(stream = %stream.name, %error, "a stream was not trimmed")
+                    tracing::debug!(stream = %stream.name, %error, "a stream was not trimmed");
                 }
             }
         }
