@@ -4,9 +4,15 @@
 //! request, as with 413, and then close. The head decides; what follows of the body is waited for a
 //! little, for the people who read excerpts and for the connection's sake.
 //!
+//! An endpoint that takes a batch may say so while it still reads. A connection that is closed with something
+//! unread on it is reset, and what was on its way to the endpoint is lost with it. So what a good answer to
+//! a longer request goes on with is read and thrown away, until the connection can be used again or the endpoint
+//! has ended it; it is told that no more comes once its answer is over, or half of the time.
+//!
 //! Invariants: ends by its deadline; an endpoint takes nothing of which it was not sent all: a 2xx counts
-//! once the request is written; what is read is bounded, by the decoder, and while the request is still being
-//! written by its size; a connection is given back only if request and answer both went through whole.
+//! once the request is written, and nothing that we do to the connection can keep it from the endpoint; what is
+//! kept is bounded, by the decoder, and what is read and thrown away by its rate; a connection is given back
+//! only if request and answer both went through whole.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -20,6 +26,13 @@ use super::line::Line;
 use crate::outcome::Failure;
 use crate::wire::answer::{Decoder, Limits};
 use crate::wire::{Answer, AnswerError};
+
+/// Whoever answers a request of so many bytes has had all of it: servers read no less at once than this when
+/// they read a head.
+const AT_ONCE: usize = 4 << 10;
+/// How much of an answer is thrown away at once, beyond as much as the request has, and after which pause.
+const THROWN: usize = 256 << 10;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +72,7 @@ pub(super) async fn exchange(
         sending: Sending::On,
         decoder: Some(Decoder::new(limits)),
         answer: None,
-        spare: message.head.len().saturating_add(message.body.len()),
+        taking: None,
         is_silent: true,
         is_hurried: false,
     };
@@ -92,14 +105,26 @@ struct Exchange<'a> {
     sending: Sending,
     /// Gone once it has given its answer.
     decoder: Option<Decoder>,
-    /// One that says that the batch is taken, while the request is still being written.
+    /// One that is over, while it is not known yet that the endpoint has the request.
     answer: Option<Answer>,
-    /// How many bytes are read behind it: an endpoint may say what it reads, and read no more while
-    /// nobody hears it.
-    spare: usize,
+    /// Since the endpoint has said that it takes the batch.
+    taking: Option<Taking>,
     is_silent: bool,
     /// Whether the status is known, and little time is left.
     is_hurried: bool,
+}
+
+/// How the end of an exchange is waited for in which the endpoint has said that it takes the batch.
+struct Taking {
+    /// How many bytes may be read before a pause, and until when that lasts.
+    spare: usize,
+    pause: Instant,
+    /// From when on an answer that is not over is not waited for any more.
+    patience: Instant,
+    /// Whether the endpoint has ended its side.
+    has_ended: bool,
+    /// Whether it was told that nothing more comes.
+    is_shut: bool,
 }
 
 impl Exchange<'_> {
@@ -116,31 +141,60 @@ impl Exchange<'_> {
                 Poll::Pending => {}
             }
         }
-        if self.answer.is_none() {
-            let answer = match ready!(self.poll_head(cx, timer.as_mut(), times)) {
-                Ok(answer) => answer,
-                failed @ Err(_) => return Poll::Ready(failed),
+        if self.taking.is_none() {
+            let head = ready!(self.poll_head(cx, timer.as_mut(), times));
+            let is_good = match &head {
+                Some(Ok(answer)) => (200..300).contains(&answer.status),
+                Some(Err(_)) => false,
+                None => true,
             };
-            if matches!(self.sending, Sending::Done) || !(200..300).contains(&answer.status) {
-                return Poll::Ready(Ok(answer));
+            let is_over =
+                head.as_ref().is_some_and(|head| head.as_ref().is_ok_and(|one| one.is_reusable));
+            let is_known = matches!(self.sending, Sending::Done) && (self.is_short() || is_over);
+            match head {
+                Some(done) if !is_good || is_known => return Poll::Ready(done),
+                Some(done) => self.answer = done.ok(),
+                None => {}
             }
-            // The answer's time is over: the request has all that there is.
-            timer.as_mut().reset(times.deadline);
-            self.answer = Some(answer);
+            self.begin_taking(times.deadline);
         }
-        self.poll_rest(cx, timer)
+        self.poll_taking(cx, timer, times.deadline)
     }
 
-    /// Waits for the answer, for as long as it may take.
+    /// Whether who answers has had the whole request.
+    const fn is_short(&self) -> bool {
+        self.message.head.len().saturating_add(self.message.body.len()) <= AT_ONCE
+    }
+
+    /// The endpoint says that it takes the batch.
+    fn begin_taking(&mut self, deadline: Instant) {
+        let now = Instant::now();
+        let spare = self.message.head.len().saturating_add(self.message.body.len());
+        let patience = now + deadline.saturating_duration_since(now) / 2;
+        // An answer that ended otherwise than with its connection has left its decoder.
+        let has_ended = self.decoder.is_none();
+        let spare = spare.saturating_add(THROWN);
+        self.taking = Some(Taking { spare, pause: now, patience, has_ended, is_shut: false });
+        if let Some(decoder) = &mut self.decoder {
+            decoder.read_out();
+        }
+    }
+
+    /// Waits for the answer, for as long as it may take. `None`: it takes a batch of some length, and goes on.
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         mut timer: Pin<&mut Sleep>,
         times: Times,
-    ) -> Poll<Result<Answer, Failure>> {
+    ) -> Poll<Option<Result<Answer, Failure>>> {
         loop {
             match self.poll_answer(cx) {
-                Poll::Ready(Some(done)) => return Poll::Ready(done),
+                Poll::Ready(Some(done)) => return Poll::Ready(Some(done)),
+                Poll::Ready(None) if !self.is_short() => {
+                    if self.decoder.as_ref().is_some_and(Decoder::is_good) {
+                        return Poll::Ready(None);
+                    }
+                }
                 Poll::Ready(None) => {}
                 Poll::Pending => break,
             }
@@ -152,36 +206,84 @@ impl Exchange<'_> {
         }
         ready!(timer.poll(cx));
         let answer = self.decoder.take().and_then(Decoder::cut);
-        Poll::Ready(answer.ok_or(Failure::Silence))
+        Poll::Ready(Some(answer.ok_or(Failure::Silence)))
     }
 
-    /// Waits until the request is written whose answer has come: without its end it was not taken.
-    fn poll_rest(
+    /// Waits until the endpoint has the request that it takes: its connection can be used again, or it has
+    /// ended its side. Without that the batch is not taken.
+    fn poll_taking(
         &mut self,
         cx: &mut Context<'_>,
-        timer: Pin<&mut Sleep>,
+        mut timer: Pin<&mut Sleep>,
+        deadline: Instant,
     ) -> Poll<Result<Answer, Failure>> {
-        while self.spare > 0 {
-            match self.line.poll_read(cx) {
-                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
-                    self.spare = self.spare.saturating_sub(bytes.len());
-                    // What follows an answer is none to the next request.
-                    self.answer.iter_mut().for_each(|answer| answer.is_reusable = false);
+        loop {
+            self.throw_away(cx);
+            let Some(taking) = &mut self.taking else {
+                return Poll::Ready(Err(Failure::Unread));
+            };
+            let is_reusable = self.answer.as_ref().is_some_and(|answer| answer.is_reusable);
+            let now = Instant::now();
+            match self.sending {
+                Sending::Failed(_) => return Poll::Ready(Err(Failure::Unread)),
+                Sending::Done if taking.has_ended || is_reusable => {
+                    return Poll::Ready(self.answer.take().ok_or(Failure::Unread));
                 }
-                // It may have closed its own side only.
-                Poll::Ready(_) => {
-                    self.spare = 0;
-                    self.answer.iter_mut().for_each(|answer| answer.is_reusable = false);
+                // What was sent goes before this end.
+                Sending::Done if !taking.is_shut => {
+                    let is_due = self.answer.is_some() || now >= taking.patience;
+                    if is_due && self.line.stream().poll_shutdown(cx).is_ready() {
+                        taking.is_shut = true;
+                    }
                 }
-                Poll::Pending => break,
+                Sending::Done | Sending::On => {}
+            }
+            let mut wake = deadline;
+            if taking.spare == 0 && !taking.has_ended {
+                if now >= taking.pause {
+                    (taking.spare, taking.pause) = (THROWN, now + PAUSE);
+                    continue;
+                }
+                wake = wake.min(taking.pause);
+            }
+            if now < taking.patience {
+                wake = wake.min(taking.patience);
+            }
+            if timer.deadline() != wake {
+                timer.as_mut().reset(wake);
+            }
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(Err(Failure::Unread));
             }
         }
-        match self.sending {
-            Sending::Done => Poll::Ready(self.answer.take().ok_or(Failure::Unread)),
-            Sending::Failed(_) => Poll::Ready(Err(Failure::Unread)),
-            Sending::On => {
-                ready!(timer.poll(cx));
-                Poll::Ready(Err(Failure::Unread))
+    }
+
+    /// Reads what the answer goes on with, and what follows it.
+    fn throw_away(&mut self, cx: &mut Context<'_>) {
+        let Some(taking) = &mut self.taking else { return };
+        while taking.spare > 0 && !taking.has_ended {
+            let bytes = match self.line.poll_read(cx) {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => bytes,
+                Poll::Ready(_) => {
+                    taking.has_ended = true;
+                    let cut = self.decoder.take().and_then(Decoder::cut);
+                    self.answer = self.answer.take().or(cut);
+                    if let Some(answer) = &mut self.answer {
+                        answer.is_reusable = false;
+                    }
+                    return;
+                }
+                Poll::Pending => return,
+            };
+            taking.spare = taking.spare.saturating_sub(bytes.len());
+            match &mut self.decoder {
+                // What follows an answer is none to the next request.
+                _ if self.answer.is_some() => {
+                    self.answer.iter_mut().for_each(|answer| answer.is_reusable = false);
+                }
+                Some(decoder) => self.answer = decoder.take(bytes).ok().flatten(),
+                None => {}
             }
         }
     }

@@ -136,6 +136,17 @@ impl Decoder {
         self.body.is_some()
     }
 
+    /// Whether the status has come, and says that the batch is taken.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.body.as_ref().is_some_and(|reading| (200..300).contains(&reading.answer.status))
+    }
+
+    /// The body is read to its end, however long it is: the endpoint may say what it reads while it reads it.
+    pub const fn read_out(&mut self) {
+        self.limits.body_bytes = usize::MAX;
+    }
+
     /// The connection has ended: the answer that there is.
     ///
     /// # Errors

@@ -24,5 +24,6 @@ mod session_model;
 mod sessions;
 mod ssrf;
 mod stand;
+mod taking;
 mod urls;
 mod world;
