@@ -60,6 +60,19 @@ impl Place {
         Self { floor: floor.get(), ..Self::default() }
     }
 
+    /// The same, not stored, with nothing done from `start` on; what is done before stays so.
+    pub(crate) fn back_to(&self, start: Offset) -> Self {
+        let mut place = Self::at(self.floor().min(start));
+        for (&from, &to) in self.done.range(..start.get()) {
+            let to = to.min(start.get());
+            place.mark(from, to);
+            let (first, last) = (from / CHUNK, (to - 1) / CHUNK);
+            place.dirty.extend([first, last]);
+            place.dirty.extend(place.runs.enter(first + 1, last));
+        }
+        place
+    }
+
     /// Everything below is done.
     pub(crate) const fn floor(&self) -> Offset {
         Offset::new(self.floor)

@@ -21,7 +21,7 @@ type Changed<T> = Result<T, CatalogError>;
 /// What becomes of events that are not done where a place is moved ahead of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Undone {
-    /// They are handed out, and what comes after them: it does not move ahead of the first.
+    /// They are handed out, and what is done between them stays so.
     Kept,
     /// They are not handed out.
     Skipped,
@@ -49,9 +49,8 @@ pub(crate) async fn rewind(
         if undone == Undone::Kept {
             for (stream, place) in &mut places {
                 let feed = queue.feeds.iter().find(|feed| feed.stream.id == stream.id);
-                let first = feed.map(|feed| feed.place.floor());
-                if let Some(first) = first.filter(|first| *first < place.floor()) {
-                    *place = Place::at(first);
+                if let Some(feed) = feed {
+                    *place = feed.place.back_to(place.floor());
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Webhooks in the catalog: their places come and go with them, and show what may be shown.
 
+mod costly;
 mod narrowed;
 mod refused;
 
@@ -139,6 +140,33 @@ async fn a_replay_from_ahead_of_what_is_not_delivered_skips_none_of_it() {
     publish(&world, &["E"]).await;
     replay(&world, Start::At(later)).await;
     assert_eq!(take(&world, 1).await, ["E"]);
+}
+
+#[tokio::test]
+async fn a_replay_does_not_send_again_what_was_delivered_behind_what_was_not() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B", "C", "D", "E"]).await;
+    // All but the first is delivered.
+    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    let mut consumers = world.hub.consumers(&operator());
+    let options = ConsumerOptions { credit: 5, ..ConsumerOptions::default() };
+    let consumer = consumers.add(&place, options).await.unwrap();
+    let mut leases = Vec::new();
+    while leases.len() < 5 {
+        if let Delivered::Events { events, .. } = consumers.next(10).await {
+            leases.extend(events.into_iter().map(|event| event.lease));
+        }
+    }
+    let answers: Vec<Settle> = leases.into_iter().skip(1).map(Settle::Ack).collect();
+    consumers.settle(consumer, &answers).unwrap().await.unwrap();
+    consumers.remove(consumer);
+    let fourth = Start::After(Offset::new(Offset::FIRST.get() + 2));
+    world.hub.replay_webhook(&project_id("p"), &id(), fourth).await.unwrap();
+    let backlog = world.hub.subscription_stats(&place).backlog;
+    let world = open(&world.clock, &world.engine, Options::default()).await;
+    assert_eq!(backlog, 3);
+    assert_eq!(take(&world, 3).await, ["A", "D", "E"]);
 }
 
 #[tokio::test]

@@ -125,6 +125,33 @@ proptest! {
     }
 }
 
+proptest! {
+    /// A place that is moved back keeps what is done before, in few entries.
+    #[test]
+    fn a_place_that_is_moved_back_keeps_what_is_done_before(
+        steps in prop::collection::vec((0..40 * CHUNK, 0..4 * CHUNK), 1..30), start in 0..44 * CHUNK,
+    ) {
+        let mut place = Place::at(Offset::new(BASE));
+        for (at, count) in steps {
+            place.pass(Offset::new(BASE + at), Offset::new(BASE + at + count));
+        }
+        let start = Offset::new(BASE + start);
+        let (mut back, mut state) = (place.back_to(start), BTreeMap::new());
+        back.unwrite();
+        store(&mut back, Some(&mut state));
+        prop_assert!(state.len() <= 50);
+        let loaded = reload(&state);
+        prop_assert_eq!((loaded.floor, &loaded.done), (back.floor, &back.done));
+        prop_assert_eq!(loaded.above, back.above);
+        let ends = place.done.iter().flat_map(|(&from, &to)| [from, to]);
+        let edges = ends.chain([place.floor, start.get()]).flat_map(|at| [at - 1, at, at + 1]);
+        for offset in edges.map(Offset::new) {
+            let expected = offset < start && place.is_done(offset);
+            prop_assert_eq!(back.is_done(offset), expected, "{}", offset);
+        }
+    }
+}
+
 #[test]
 fn one_event_far_back_is_stored_in_a_few_entries() {
     let (far, end) = (Offset::new(BASE + 7), Offset::new(BASE + 1_000_000_000));
