@@ -22,6 +22,8 @@ struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_attempt: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    quiet: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     disabled: Option<(String, i64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     at_hand: Vec<u64>,
@@ -59,6 +61,7 @@ pub(crate) fn encode(note: &Note) -> Option<Bytes> {
             told,
         }),
         next_attempt: note.next_attempt.map(Timestamp::millis),
+        quiet: note.quiet.map(Timestamp::millis),
         disabled: note.disabled.map(|(why, at)| (why.as_str().into(), at.millis())),
         at_hand: note.at_hand.iter().map(|offset| offset.get()).collect(),
         size: note.size.map(|size| size.get() as u64),
@@ -84,6 +87,7 @@ pub(crate) fn decode(value: &[u8]) -> Option<Note> {
         told,
     });
     let next_attempt = record.next_attempt.map(Timestamp::from_millis);
+    let quiet = record.quiet.map(Timestamp::from_millis);
     let at_hand: Vec<Offset> = record.at_hand.into_iter().map(Offset::new).collect();
     let size = match record.size {
         Some(events) => Some(BatchSize::new(events).ok()?),
@@ -92,7 +96,7 @@ pub(crate) fn decode(value: &[u8]) -> Option<Note> {
     let fits = |size: BatchSize| size.get() >= at_hand.len();
     let behind: Option<Vec<_>> = record.behind.into_iter().map(read_behind).collect();
     let is_good = size.is_none_or(fits);
-    let note = Note { failing, next_attempt, disabled, at_hand, size, behind: behind? };
+    let note = Note { failing, next_attempt, quiet, disabled, at_hand, size, behind: behind? };
     is_good.then_some(note)
 }
 
@@ -116,6 +120,7 @@ mod tests {
         let note = Note {
             failing: Some(Failing { since: at(1), failures: 7, told: 50 }),
             next_attempt: Some(at(2)),
+            quiet: Some(at(1)),
             disabled: Some((Disabled::Failing, at(3))),
             at_hand: vec![Offset::new(4), Offset::new(9)],
             size: BatchSize::new(5).ok(),

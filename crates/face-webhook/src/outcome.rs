@@ -129,6 +129,12 @@ impl Failure {
         }
     }
 
+    /// Whether the endpoint says of this request that it came to grief with it, which another might not.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        matches!(self, Self::Status(500..=599))
+    }
+
     /// The word for it in metrics and the log of attempts: of a fixed few.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

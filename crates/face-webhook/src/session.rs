@@ -22,6 +22,7 @@
 mod batch;
 mod batches;
 mod behind;
+mod ending;
 mod lane;
 mod noted;
 mod queue;
@@ -50,13 +51,16 @@ const LEAST_CREDIT: usize = 8;
 /// What is missing of a batch, and not shown to be gone by what comes after it, is waited for so long:
 /// well beyond what a busy hub needs to hand it out, as a batch without it is another message.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A batch of which nothing comes, though there is room for it, is no more after this: what it was of was
+/// hidden, or retention has taken it. Long, as what is only late would be another message.
+const ABSENCE: Duration = Duration::from_secs(30);
 /// Pauses above this are not worth the memory of what was taken already.
 const SHORT: Duration = Duration::from_secs(2);
 /// For how long an endpoint takes nothing when there is no room for it; up to twice that, so that those
 /// that went together do not come back together.
 const AWAY: Duration = Duration::from_secs(5);
 /// After so many failures a batch of several keys is sent key by key, so that one that is never
-/// taken holds up its own key only. One that is refused is so at once.
+/// taken holds up its own key only. One that the endpoint answers with a failure is so at once.
 const APART_AFTER: u32 = 3;
 
 /// See the module.
@@ -74,6 +78,8 @@ pub struct Session<E> {
     idle: Option<Timestamp>,
     /// How many are moving its place just now: meanwhile it takes nothing.
     moving: u32,
+    /// When it last failed.
+    tried: Option<Timestamp>,
     /// What is to be done, while it is found out.
     outputs: Vec<Output<E>>,
 }
@@ -90,6 +96,7 @@ impl<E: Held> Session<E> {
             lanes.recall_behind(note.behind, failures);
         }
         let health = Health::new(note.failing);
+        let waits = note.next_attempt.is_some();
         Self {
             rules,
             health,
@@ -97,7 +104,8 @@ impl<E: Held> Session<E> {
             is_joined: false,
             lanes,
             away: None,
-            idle: None,
+            idle: note.quiet.filter(|_| !waits),
+            tried: note.quiet.filter(|_| waits),
             moving: 0,
             outputs: Vec::new(),
         }
@@ -112,8 +120,10 @@ impl<E: Held> Session<E> {
         let at_hand = at_hand.map(|(offsets, _)| offsets.to_vec()).unwrap_or_default();
         let failing = self.health.failing();
         let (next_attempt, disabled) = (self.next_attempt(), self.disabled);
+        let quiet = if next_attempt.is_some() { self.tried } else { self.idle };
+        let quiet = quiet.filter(|_| failing.is_some());
         let behind = if self.rules.by_key { Vec::new() } else { self.lanes.behind() };
-        Note { failing, next_attempt, disabled, at_hand, size, behind }
+        Note { failing, next_attempt, quiet, disabled, at_hand, size, behind }
     }
 
     /// How many events it takes at once: no more than it has while it has too many bytes.
@@ -176,7 +186,14 @@ impl<E: Held> Session<E> {
         // With no room, what lands is waited for, and not a time.
         let room = if self.is_joined { self.rules.lanes } else { 1 };
         let has_room = self.lanes.flying() < room;
-        self.next_attempt().into_iter().chain(lingers).chain(misses).min().filter(|_| has_room)
+        let absent = self.lanes.absent_until(ABSENCE).filter(|_| self.takes_more());
+        let all = self.next_attempt().into_iter().chain(lingers).chain(misses).chain(absent);
+        all.min().filter(|_| has_room)
+    }
+
+    /// Whether there is room for what the hub has for it.
+    fn takes_more(&self) -> bool {
+        self.credit() > self.lanes.count()
     }
 
     /// Whether it sends.
@@ -259,8 +276,9 @@ impl<E: Held> Session<E> {
         }
         self.look_at_health(has_failed, now);
         self.go_on(now);
-        if self.lanes.count() == 0 && !self.lanes.has_failed() {
-            self.idle.get_or_insert(now);
+        if self.lanes.count() == 0 && !self.lanes.has_failed() && self.idle.is_none() {
+            self.idle = Some(now);
+            self.store_if_failing();
         }
         std::mem::take(&mut self.outputs)
     }
@@ -271,6 +289,13 @@ impl<E: Held> Session<E> {
         self.leave();
         self.lanes.come_again(from);
         self.outputs.push(Output::Store);
+    }
+
+    /// What is known of the time in which one that fails is sent nothing outlasts the server.
+    fn store_if_failing(&mut self) {
+        if self.health.failing().is_some() {
+            self.outputs.push(Output::Store);
+        }
     }
 
     /// The settings are others. The batch at hand stays as it is, which it would not by itself.
@@ -315,60 +340,6 @@ impl<E: Held> Session<E> {
         self.health = Health::default();
         self.lanes.begin_anew(now);
         self.outputs.push(Output::Store);
-    }
-
-    /// An attempt has ended.
-    fn end(&mut self, batch: BatchId, outcome: &Outcome, now: Timestamp, rng: &dyn Rng) {
-        let is_news = match outcome {
-            Outcome::Taken => {
-                let done = self.lanes.finish(batch);
-                self.outputs.extend(done.map(Output::Done));
-                self.health.succeed()
-            }
-            Outcome::Refused { .. } if self.lanes.is_given_back(batch) => {
-                // It is asked once more when its events are here, which are set aside then.
-                self.lanes.take_back(batch, now);
-                self.health.fail(now) == 1
-            }
-            Outcome::Refused { .. } if self.rules.by_key && self.lanes.is_mixed(batch) => {
-                // One of its keys may be all that is refused: only that is set aside.
-                self.lanes.take_back(batch, now);
-                self.lanes.part(batch);
-                self.health.fail(now) == 1
-            }
-            Outcome::Refused { status } => {
-                let parked = self.lanes.take(batch);
-                self.outputs.extend(parked.map(|events| Output::Park(events, *status)));
-                // It did nothing but refuse: that is failing, though nothing waits for it.
-                self.health.fail(now) == 1
-            }
-            Outcome::Gone => {
-                self.health.fail(now);
-                self.lanes.fail(batch, now);
-                self.disable(Disabled::Gone, now);
-                true
-            }
-            Outcome::Again { wish, .. } => {
-                let count = self.health.fail(now);
-                let Some(failures) = self.lanes.failures(batch) else {
-                    // It is one of before the place was moved.
-                    self.lanes.take(batch);
-                    return;
-                };
-                let pause = self.rules.schedule.pause(failures + 1, *wish, rng);
-                self.lanes.fail(batch, later(now, pause));
-                if self.rules.by_key && failures + 1 >= APART_AFTER {
-                    self.lanes.part(batch);
-                }
-                if !self.rules.by_key && pause > SHORT {
-                    self.leave();
-                }
-                count == 1 || pause > SHORT
-            }
-        };
-        if is_news {
-            self.outputs.push(Output::Store);
-        }
     }
 
     fn look_at_health(&mut self, has_failed: bool, now: Timestamp) {
@@ -427,6 +398,15 @@ impl<E: Held> Session<E> {
             self.outputs.push(Output::Join);
         }
         self.lanes.settle_for_less(now, PATIENCE);
+        if self.takes_more()
+            && self.lanes.forget_absent(now, ABSENCE)
+            && self.lanes.is_empty()
+            && !self.lanes.has_failed()
+        {
+            // All that failed is no more.
+            self.health = Health::default();
+            self.outputs.push(Output::Store);
+        }
         while self.lanes.flying() < self.rules.lanes {
             self.lanes.take_up(now);
             let due = self.lanes.next_due(now);
@@ -434,6 +414,7 @@ impl<E: Held> Session<E> {
             let Some((batch, is_known)) = next else { break };
             if let Some(idle) = self.idle.take() {
                 self.health.rest(since(idle, now), self.rules.disable_after);
+                self.store_if_failing();
             }
             self.outputs.push(Output::Send { batch, is_noted: !is_known && !self.rules.by_key });
         }

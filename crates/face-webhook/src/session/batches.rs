@@ -201,6 +201,12 @@ impl<E: Held> Batches<E> {
         self.lacking.first().copied()
     }
 
+    /// One that waits for its time, and of which nothing has come.
+    pub(super) fn absent(&self) -> Option<BatchId> {
+        let lacking = self.lacking.iter().map(|(_, id)| *id);
+        lacking.into_iter().find(|id| self.get(*id).is_some_and(|batch| batch.events.is_empty()))
+    }
+
     /// One whose events all stand before this one, and which lacks some of them.
     pub(super) fn lacking_before(&self, offset: Offset) -> Option<BatchId> {
         let (last, id) = self.lacking_by_last.first()?;

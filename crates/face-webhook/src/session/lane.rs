@@ -8,6 +8,8 @@
 //! settled, whatever becomes of the events in memory; batches are made of the first events whose lanes
 //! are free; the bytes of what is in memory are counted.
 
+mod missing;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -251,22 +253,9 @@ impl<E: Held> Lanes<E> {
         Some(event)
     }
 
-    /// Batches of which a part has come are what has come, when the rest has been missing for
-    /// `patience`: nothing is left behind it whose coming would show that it is gone.
-    pub(super) fn settle_for_less(&mut self, now: Timestamp, patience: Duration) {
-        if self.misses_until(patience).is_some_and(|until| until <= now) {
-            self.batches.change_all(|batch| {
-                if batch.is_partial() {
-                    batch.settle_for_less();
-                }
-            });
-        }
-    }
-
-    /// When a part of a batch has been missing for `patience`; `None`: none is.
-    pub(super) fn misses_until(&self, patience: Duration) -> Option<Timestamp> {
-        let misses = self.is_here && self.batches.is_partial();
-        misses.then(|| later(self.latest, patience))
+    /// Whether there is nothing to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0 && self.batches.is_empty()
     }
 
     /// Everything that was taken is given back; batches keep their offsets.
@@ -372,8 +361,8 @@ impl<E: Held> Lanes<E> {
         self.batches.get(id).is_some_and(|batch| batch.lanes.len() > 1 && batch.is_whole())
     }
 
-    /// Makes one batch for each lane of this one.
-    pub(super) fn part(&mut self, id: BatchId) {
+    /// Makes one batch for each lane of this one, which wait until then and have not failed.
+    pub(super) fn part(&mut self, id: BatchId, until: Timestamp) {
         if !self.is_mixed(id) {
             return;
         }
@@ -383,8 +372,9 @@ impl<E: Held> Lanes<E> {
             by_lane.entry(event.key()).or_default().push(event);
         }
         for (lane, events) in by_lane {
-            let one = Batch::new(batch.size, vec![lane], offsets(&events), batch.state);
-            self.enter(Batch { events, failures: batch.failures, ..one });
+            let waits = State::Waits(until);
+            let one = Batch::new(batch.size, vec![lane], offsets(&events), waits);
+            self.enter(Batch { events, ..one });
         }
     }
 

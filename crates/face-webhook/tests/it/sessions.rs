@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outflow_face_webhook::outcome::Outcome;
-use outflow_face_webhook::schedule::Schedule;
+use outflow_face_webhook::outcome::{Failure, Outcome};
+use outflow_face_webhook::schedule::{Schedule, Wish};
 use outflow_face_webhook::session::{Disabled, Input, Note, Output, Rules, Session};
 use outflow_face_webhook::wire::BatchSize;
 use outflow_model::Timestamp;
@@ -207,6 +207,109 @@ fn two_refusals_far_apart_disable_nothing_and_one_after_another_do() {
     }
     assert!(!world.session.is_open());
     assert_eq!(world.alerts, [50, 70, 90, 100]);
+}
+
+#[test]
+fn two_refusals_far_apart_disable_nothing_with_a_restart_between_either() {
+    let disable_after = Duration::from_secs(60);
+    let mut world = World::new(15, Rules { disable_after, ..rules(1, None) });
+    for _ in 0..4 {
+        // More than one at a time: the last of them counts.
+        world.publish(3);
+        for _ in 0..3 {
+            world.deliver(100);
+            world.land(|_, _| Outcome::Refused { status: 400 });
+        }
+        world.now = world.now.plus_millis(63_000);
+        world.restart();
+    }
+    assert!(world.session.is_open() && world.alerts.is_empty(), "{:?}", world.alerts);
+    // Nothing but refusals, one a second, whatever restarts there are.
+    for second in 0..60 {
+        world.publish(1);
+        world.deliver(100);
+        world.land(|_, _| Outcome::Refused { status: 400 });
+        world.pass(1_000);
+        if second % 7 == 0 {
+            world.restart();
+        }
+    }
+    assert!(!world.session.is_open(), "{:?}", world.alerts);
+}
+
+#[test]
+fn a_clock_that_was_set_back_while_the_server_was_down_makes_no_pause_longer() {
+    let mut world = World::new(16, Rules { schedule: Schedule::default(), ..rules(1, None) });
+    world.publish(1);
+    world.deliver(100);
+    world.land(|_, _| again());
+    let next = world.stored.next_attempt.unwrap();
+    let pause = next.millis() - world.now.millis();
+    assert!((4_000..=6_000).contains(&pause), "{pause} ms");
+    let back = world.now.plus_millis(-3_600_000);
+    let within = world.stored.clone().within(back, &world.rules);
+    assert_eq!(within.next_attempt, Some(back.plus_millis(pause)));
+    // What an endpoint wished for is not cut where the clock is right.
+    world.pass(pause + 1);
+    world.deliver(100);
+    let wish = Wish { is_throttled: true, retry_after: Some(Duration::from_secs(3_000)) };
+    world.land(|_, _| Outcome::Again { failure: Failure::Status(429), wish });
+    let wished = world.stored.clone();
+    let soon = world.now.plus_millis(1_000);
+    assert_eq!(wished.clone().within(soon, &world.rules).next_attempt, wished.next_attempt);
+}
+
+#[test]
+fn a_batch_at_hand_that_is_hidden_altogether_is_no_failure_any_more() {
+    for (lanes, restarts) in [(None, false), (None, true), (Some(2), false), (Some(2), true)] {
+        let disable_after = Duration::from_secs(600);
+        let mut world = World::new(17, Rules { disable_after, ..rules(5, lanes) });
+        world.published.extend((1..=5).map(|offset| Event { offset, key: 1 }));
+        world.deliver(100);
+        world.land(|_, _| again());
+        world.tell(Input::Entitled);
+        world.hide(1);
+        if restarts {
+            world.restart();
+        }
+        world.pass(1_500);
+        assert!(world.session.note().failing.is_some());
+        for _ in 0..40 {
+            world.pass(1_000);
+        }
+        let note = world.session.note();
+        assert_eq!((note, world.stored.failing), (Note::default(), None), "{lanes:?} {restarts}");
+        assert_eq!(world.session.next_due(), None);
+        // The next failure is the first.
+        world.pass(3_600_000);
+        world.published.push(Event { offset: 9, key: 2 });
+        world.deliver(100);
+        world.pass(1_000);
+        world.land(|_, _| again());
+        assert_eq!((world.session.is_open(), &world.alerts[..]), (true, &[][..]));
+        world.finish(|_| false);
+    }
+}
+
+#[test]
+fn a_key_that_makes_an_endpoint_fail_holds_up_the_others_of_its_batch_for_the_first_pause_only() {
+    let schedule = Schedule::default();
+    let mut world = World::new(18, Rules { schedule, ..rules(10, Some(4)) });
+    world.published.extend((1..=10).map(|offset| Event { offset, key: offset }));
+    let bad = |events: &[Event]| events.iter().any(|event| event.key == 3);
+    world.deliver(100);
+    assert_eq!(world.flying.len(), 1, "all in one");
+    for _ in 0..30 {
+        world.land(|events, _| if bad(events) { again() } else { Outcome::Taken });
+        world.pass(400);
+        world.deliver(100);
+    }
+    let left: Vec<u64> = world.open().map(|event| event.key).collect();
+    assert_eq!(left, [3], "after twelve seconds");
+    // It has a schedule of its own, from its beginning.
+    let next = world.session.next_attempt().unwrap();
+    assert!(next <= world.now.plus_millis(360_000), "{next} after {}", world.now);
+    world.finish(|_| false);
 }
 
 #[test]
