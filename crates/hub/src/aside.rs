@@ -1,6 +1,7 @@
 //! Looking at events aside: on threads for such work, where a filter costs much.
 //!
-//! Used by `session`, and by subscriptions, which look while they hold their queue and so do it in place.
+//! Used by `session`, and by subscriptions, which look before they take their queue: who holds that while a look
+//! takes seconds holds up all that the queue's consumers serve.
 //! A filter may ask hundreds of questions of an event of a mebibyte, which takes
 //! seconds: on the threads where connections are served all others would wait for it.
 //!
@@ -73,6 +74,78 @@ pub(crate) struct Look {
     pub(crate) next: Offset,
     /// Whether it is at a round of the tail's.
     pub(crate) is_live: bool,
+}
+
+/// Which events of what was read a view shows.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    view: Arc<View>,
+    /// In order.
+    offsets: Vec<Offset>,
+}
+
+impl Shown {
+    /// Whether it is this view's.
+    pub(crate) fn is_by(&self, view: &Arc<View>) -> bool {
+        Arc::ptr_eq(&self.view, view)
+    }
+
+    pub(crate) fn has(&self, offset: Offset) -> bool {
+        self.offsets.binary_search(&offset).is_ok()
+    }
+}
+
+/// Whether it costs too much to look at these blocks while others wait.
+pub(crate) fn is_costly(view: &View, blocks: &[Arc<Block>]) -> bool {
+    blocks.iter().any(|block| view.cost(block.plain_len()) > INLINE_COST)
+}
+
+/// Looks at the events of blocks from `from` on: at each block when its turn comes.
+pub(crate) async fn shown(
+    turns: &Arc<Semaphore>,
+    view: &Arc<View>,
+    blocks: &[Arc<Block>],
+    from: Offset,
+    now: Timestamp,
+) -> Shown {
+    let mut offsets = Vec::new();
+    for block in blocks {
+        let Ok(turn) = turns.clone().acquire_owned().await else { break };
+        let (view, block) = (view.clone(), block.clone());
+        let look = move || {
+            let _turn = turn;
+            shown_of(&view, &block, from, now)
+        };
+        match tokio::task::spawn_blocking(look).await {
+            // Who takes in what was read finds what is wrong with it.
+            Ok(found) => offsets.extend(found.unwrap_or_default()),
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going away.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+    Shown { view: view.clone(), offsets }
+}
+
+fn shown_of(
+    view: &View,
+    block: &Block,
+    from: Offset,
+    now: Timestamp,
+) -> Result<Vec<Offset>, BlockError> {
+    let (lines, metas) = (block.lines()?, block.metas()?);
+    let (mut offsets, mut start) = (Vec::new(), 0);
+    for meta in metas.iter() {
+        let end = start + meta.line_len as usize;
+        let line = lines.get(start..end).ok_or(BlockError::Corrupt)?;
+        if meta.offset >= from && view.passes(&meta, line, now) {
+            offsets.push(meta.offset);
+        }
+        start = end;
+    }
+    Ok(offsets)
 }
 
 /// The turns to look aside.

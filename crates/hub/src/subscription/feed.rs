@@ -21,7 +21,7 @@ use super::place::Place;
 use super::properties::Candidate;
 use super::{EventView, headers};
 use crate::Stream;
-use crate::aside;
+use crate::aside::Shown;
 use crate::selector::Selector;
 use crate::view::View;
 
@@ -60,6 +60,8 @@ pub(crate) struct Sieve<'a> {
     pub(crate) selector: Option<&'a Selector>,
     /// What its integration may see; `None`: everything.
     pub(crate) view: Option<&'a View>,
+    /// What of this was found out before, where that costs much.
+    pub(crate) shown: Option<&'a Shown>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) by_key: bool,
     /// How many scheduled events are remembered.
@@ -122,8 +124,7 @@ impl Feed {
             return Ok(());
         }
         for block in &read.blocks {
-            let cost = sieve.view.map_or(0, |view| view.cost(block.plain_len()));
-            aside::in_place(cost, || self.take_block(block, from, sieve, found))
+            self.take_block(block, from, sieve, found)
                 .map_err(|error| (error, block.last.next()))?;
         }
         if read.next > self.loaded {
@@ -305,7 +306,11 @@ impl Feed {
 impl Sieve<'_> {
     /// Whether its integration may see the event.
     pub(crate) fn shows(&self, meta: &Meta, line: &[u8]) -> bool {
-        self.view.is_none_or(|view| view.passes(meta, line, self.now))
+        match (self.view, self.shown) {
+            (None, _) => true,
+            (Some(_), Some(shown)) => shown.has(meta.offset),
+            (Some(view), None) => view.passes(meta, line, self.now),
+        }
     }
 
     /// An event nobody has had yet, without its content.

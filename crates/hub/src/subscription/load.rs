@@ -1,9 +1,11 @@
 //! Loading: from a subscription's places to ready events.
 //!
 //! Called by the pumps and by whoever looks into a subscription. One at a time loads for a
-//! subscription, outside its lock; what was read is taken in under it and handed out at once.
+//! subscription, outside its lock; what was read is taken in under it and handed out at once. Which of it may be
+//! seen is found out before, too, where that takes long.
 //!
-//! Invariants: no more is loaded than the window holds; subscriptions that read the same place
+//! Invariants: no more is loaded than the window holds; no costly filter is evaluated under the lock, for which
+//! posts wait that serve others as well; subscriptions that read the same place
 //! share the same block.
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -20,7 +22,9 @@ use super::feed::{Feed, Loaded, Sieve};
 use super::queue::{Alarm, Queue};
 use super::timetable::after;
 use crate::Stream;
+use crate::aside::{self, Shown};
 use crate::hub::Inner;
+use crate::view::View;
 
 /// How many events may be ready for consumers to come; fewer than half make a load worthwhile.
 pub(crate) const WINDOW_EVENTS: usize = 4_096;
@@ -40,6 +44,8 @@ struct Want {
     stream: Arc<Stream>,
     from: Offset,
     bytes: usize,
+    /// What may be seen of it.
+    view: Option<Arc<View>>,
     /// Whether it is a second pass over what was loaded before.
     is_again: bool,
 }
@@ -65,11 +71,14 @@ pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>
         let mut reads = Vec::with_capacity(wants.len());
         for want in wants {
             let read = read(inner, &want).await;
-            reads.push((want, read));
+            let shown = look(inner, &want, &read).await;
+            reads.push((want, read, shown));
         }
         let mut queue = subscription.queue.lock();
-        for (want, read) in reads {
-            take_in(inner, subscription, &mut queue, &want, &read);
+        for (want, read, shown) in reads {
+            if is_looked_at(&queue, &read, shown.as_ref()) {
+                take_in(inner, subscription, &mut queue, &want, &read, shown.as_ref());
+            }
         }
         // What was given up meanwhile is written in passing.
         drop(subscription.finish(inner, queue));
@@ -110,9 +119,10 @@ fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
         return Vec::new();
     }
     let bytes = if queue.hands.is_empty() { PEEK_BYTES } else { inner.options.read_chunk_bytes };
+    let view = queue.view.clone();
     let want = |feed: &Feed, from, is_again| {
-        let stream = feed.stream.clone();
-        Want { feed: feed.key, stream, from, bytes, is_again }
+        let (stream, view) = (feed.stream.clone(), view.clone());
+        Want { feed: feed.key, stream, from, bytes, view, is_again }
     };
     let cold = queue.first().filter(|(_, entry)| entry.body.is_none());
     let cold = cold.and_then(|(key, entry)| Some(want(queue.feed(key)?, entry.offset, false)));
@@ -184,18 +194,37 @@ async fn read(inner: &Inner, want: &Want) -> Result<Read, ReadError> {
     Ok(read)
 }
 
+/// Finds out what of it may be seen, if that costs much.
+async fn look(inner: &Inner, want: &Want, read: &Result<Read, ReadError>) -> Option<Shown> {
+    let (Some(view), Ok(read)) = (&want.view, read) else { return None };
+    if !aside::is_costly(view, &read.blocks) {
+        return None;
+    }
+    let now = inner.clock.now();
+    Some(aside::shown(&inner.looks, view, &read.blocks, want.from, now).await)
+}
+
+/// Whether what was read can be taken in. Otherwise its integration may see other events than it might a moment
+/// ago: it is looked at again, outside the lock.
+fn is_looked_at(queue: &Queue, read: &Result<Read, ReadError>, shown: Option<&Shown>) -> bool {
+    let (Some(view), Ok(read)) = (&queue.view, read) else { return true };
+    shown.is_some_and(|shown| shown.is_by(view)) || !aside::is_costly(view, &read.blocks)
+}
+
 fn take_in(
     inner: &Inner,
     subscription: &Subscription,
     queue: &mut Queue,
     want: &Want,
     read: &Result<Read, ReadError>,
+    shown: Option<&Shown>,
 ) {
     let settings = queue.settings.clone();
     let now = inner.clock.now();
     let view = queue.view.clone();
     let sieve = Queue::sieve(&settings, inner.options.max_apart, now);
-    let sieve = Sieve { view: view.as_deref(), ..sieve };
+    let shown = shown.filter(|shown| view.as_ref().is_some_and(|view| shown.is_by(view)));
+    let sieve = Sieve { view: view.as_deref(), shown, ..sieve };
     let mut found = Loaded::default();
     let out = if want.is_again { queue.out_of(want.feed) } else { HashSet::new() };
     let Some(feed) = queue.feed_mut(want.feed) else { return };

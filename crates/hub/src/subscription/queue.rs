@@ -335,6 +335,7 @@ impl Queue {
         Sieve {
             max_scheduled,
             view: None,
+            shown: None,
             selector: settings.selector.as_ref(),
             max_age: settings.max_age,
             by_key: settings.group_by_key,
