@@ -23,13 +23,40 @@ const CUT_SHORT: &str =
     "the line ends before the event does; of several events each must be on one line";
 
 /// Whether the first event of a body, whose line ends at `line_end` before it does itself, is the only
-/// one, written over several lines. It ends at `end`, or does not end.
-fn stands_alone(body: &[u8], line_end: usize, end: Option<usize>) -> bool {
-    match end {
-        Some(end) => body.get(end..).unwrap_or_default().trim_ascii().is_empty(),
-        // One that is written over several lines is indented.
-        None => body.get(line_end + 1) != Some(&b'{'),
+/// one, written over several lines. It ends at `at`, or, when it is not `whole`, has a fault there.
+fn stands_alone(body: &[u8], line_end: usize, at: usize, whole: bool) -> bool {
+    let rest = body.get(at..).unwrap_or_default();
+    if whole {
+        return rest.trim_ascii().is_empty();
     }
+    match body.get(line_end..).unwrap_or_default().trim_ascii_start().first() {
+        // There is one line.
+        None => false,
+        // The next event, or a value of this one: then it goes on, and another event is not where the
+        // fault is.
+        Some(b'{') => {
+            let mut before = body.get(..at).unwrap_or_default().iter().rev();
+            let before = before.find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
+            let begins_line = before == Some(&b'\n');
+            !(rest.trim_ascii().is_empty() || begins_line && rest.first() == Some(&b'{'))
+        }
+        Some(_) => true,
+    }
+}
+
+/// Where events of `body` may begin, all of which do: each at a brace, behind the end of the event
+/// before it or, in an array, behind what divides them. Objects that are members' values are behind a
+/// colon.
+fn begins(body: &[u8]) -> impl Iterator<Item = usize> {
+    let in_array = body.trim_ascii_start().first() == Some(&b'[');
+    memchr::memchr_iter(b'{', body).filter(move |&at| {
+        // The white space before each brace is its own: all of it is passed once.
+        match body.get(..at).unwrap_or_default().trim_ascii_end().last() {
+            None => true,
+            Some(before) if in_array => matches!(before, b'[' | b','),
+            Some(before) => *before == b'}',
+        }
+    })
 }
 
 /// What was wrong with one event of a body, and where.
@@ -50,12 +77,11 @@ pub struct BodyError {
 
 impl Draft {
     /// How large a draft can get by [`Draft::push_body`], at most: an event of two bytes becomes a
-    /// line and a sidecar of two hundred. Found without parsing, so events whose bodies are objects
-    /// count as several.
+    /// line and a sidecar of two hundred. Found without parsing, so texts that hold braces and objects
+    /// in arrays may count as more events than they are.
     #[must_use]
     pub fn most_bytes_of(body: &[u8], max_events: usize) -> usize {
-        // Every event begins with one.
-        let events = memchr::memchr_iter(b'{', body).count().min(max_events);
+        let events = begins(body).take(max_events).count();
         body.len().saturating_add(events.saturating_mul(ENVELOPE_BYTES + META_BYTES))
     }
 
@@ -126,8 +152,7 @@ impl Draft {
                 let end = pushed.as_ref().map_or_else(|error| error.at, |()| scanner.at());
                 let is_of_one_line = end <= line_end
                     || pushed.as_ref().is_err_and(|error| error.too_large)
-                    || (mark.1 == before
-                        && stands_alone(body, line_end, pushed.is_ok().then_some(end)));
+                    || (mark.1 == before && stands_alone(body, line_end, end, pushed.is_ok()));
                 if !is_of_one_line {
                     self.truncate(mark.0, mark.1);
                     return Err(EventError::new(line_end, CUT_SHORT));

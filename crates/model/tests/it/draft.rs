@@ -152,6 +152,12 @@ fn of_several_events_one_that_goes_on_after_its_line_is_refused_by_that_line() {
         Draft::default().push_body(body.as_bytes(), 9, &RULES, &rng()).unwrap();
     }
     assert_eq!(refused("{\n  \"id\": 1\n}\n"), (0, 2, 10));
+    // A blank line is no part of an event, nor is the end of the only line.
+    assert_eq!(refused("{\"type\":\n\n{\"type\":\"B\"}\n"), (0, 1, 8));
+    assert_eq!(refused("{\"type\":\"A\"\n"), (0, 1, 11));
+    assert_eq!(refused("{\"type\":\"A\",\n{\"type\":\"B\"}\n{}\n"), (0, 1, 12));
+    // One alone whose second line is an object, and which has a fault on the third.
+    assert_eq!(refused("{\"body\":\n{\"n\":1,\n\"x\":}\n}\n"), (0, 3, 21));
 }
 
 #[test]
@@ -161,14 +167,38 @@ fn no_body_makes_a_larger_draft_than_is_foretold() {
         "{\"id\":\"i\",\"type\":\"T\",\"headers\":{\"a\":\"b\"},\"key\":\"k\",\"body\":[1]}\n"
             .repeat(50);
     let made = "{\"offset\":1,\"processed\":2}".repeat(50);
-    for body in
-        ["{}\n".repeat(1_000), occurred, named, made, "[{},{\"body\":\"\u{e9}\"}]".to_owned()]
-    {
+    for body in [
+        "{}\n".repeat(1_000),
+        occurred,
+        named,
+        made,
+        "[{},{\"body\":\"\u{e9}\"}]".to_owned(),
+        " {} \r\n\t{}{}\n\n{}".repeat(99),
+        format!("\n[ {}{{}} \n]", "{} ,\t{},\n".repeat(99)),
+    ] {
         let mut draft = Draft::default();
         draft.push_body(body.as_bytes(), 1_000, &RULES, &rng()).unwrap();
         let most = Draft::most_bytes_of(body.as_bytes(), 1_000);
         assert!(draft.bytes() <= most, "{} of {most}: {body}", draft.bytes());
     }
+}
+
+#[test]
+fn objects_within_events_need_no_room_of_their_own() {
+    let event = r#"{"type":"T","body":{"a":{"b":{"c":{}}}}}"#;
+    let alone = Draft::most_bytes_of(event.as_bytes(), 1_000) - event.len();
+    let lines = format!("{event}\n").repeat(100);
+    let array = format!(" [{}]", vec![event; 100].join(" ,\n"));
+    let beside = event.repeat(100);
+    for body in [lines, array, beside] {
+        let room = Draft::most_bytes_of(body.as_bytes(), 1_000) - body.len();
+        assert_eq!(room, 100 * alone, "{body}");
+        let mut draft = Draft::default();
+        assert_eq!(draft.push_body(body.as_bytes(), 1_000, &RULES, &rng()), Ok(100));
+        assert!(draft.bytes() <= room + body.len());
+    }
+    // No more than there may be, whatever the body says.
+    assert_eq!(Draft::most_bytes_of(&b"{}".repeat(1_000), 7), 2_000 + 7 * alone);
 }
 
 #[test]
