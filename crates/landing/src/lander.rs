@@ -154,7 +154,7 @@ impl Lander {
     ) -> Result<Self, LandError> {
         let metrics = Metrics::register(registry);
         hub.begin_landing();
-        let reading = Reading::new(hub.clone(), metrics.clone())?;
+        let reading = Reading::new(hub.clone())?;
         let clearing = Clearing::new(place.clone());
         Ok(Self { hub, place, options, metrics, reading, clearing, streams: HashMap::new() })
     }
@@ -277,18 +277,33 @@ impl Lander {
         let (file, is_again) = match standing.file {
             Some(file) => (file, true),
             None => match self.due(stream, &mut standing).await? {
-                Some(file) => {
+                (Some(file), _) => {
                     let place = LandingPlace { done, file: Some(file) };
                     self.hub.set_landing_place(stream, &place).await?;
                     (file, false)
                 }
-                None => return Ok(Some((standing, false))),
+                // There is nothing else: no file says that they were passed.
+                (None, lost) if lost > 0 && standing.first.is_none() => {
+                    self.pass_over(stream, standing.seen, lost).await?;
+                    return Ok(Some((Standing::at(standing.seen), false)));
+                }
+                (None, _) => return Ok(Some((standing, false))),
             },
         };
-        self.land(stream, ingest, done, file, is_again).await?;
-        let place = LandingPlace { done: file.end, file: None };
-        self.hub.set_landing_place(stream, &place).await?;
+        let lost = self.land(stream, ingest, done, file, is_again).await?;
+        self.pass_over(stream, file.end, lost).await?;
         Ok(Some((Standing::at(file.end), true)))
+    }
+
+    /// Moves the place of a stream to `done`. Only now is what was lost before it counted: whatever
+    /// fails until then reads it again.
+    async fn pass_over(&self, stream: &Stream, done: Offset, lost: u64) -> Result<(), LandError> {
+        self.hub.set_landing_place(stream, &LandingPlace { done, file: None }).await?;
+        if lost > 0 {
+            self.metrics.lost.inc_by(lost);
+            tracing::error!(stream = %stream.id, %done, lost, "events were gone before they had landed");
+        }
+        Ok(())
     }
 
     /// Where the stream stood when the server ended; `None`: it has to begin, in a folder that has to be
@@ -300,38 +315,41 @@ impl Lander {
         })
     }
 
-    /// The next file, if it is to be closed now.
+    /// The next file, if it is to be closed now, and how many events were gone of those it looked at.
     async fn due(
         &self,
         stream: &Arc<Stream>,
         standing: &mut Standing,
-    ) -> Result<Option<LandingFile>, LandError> {
+    ) -> Result<(Option<LandingFile>, u64), LandError> {
+        let mut lost = 0;
         let next = self.hub.stats(stream).next;
         if standing.seen < next {
             let max_bytes = self.options.max_bytes;
             let mut closed = None;
             let from = standing.seen;
-            self.reading
+            lost = self
+                .reading
                 .read(stream, from, next, |meta, _| {
                     closed = standing.see(meta, max_bytes);
                     closed.is_none()
                 })
                 .await?;
             if closed.is_some() {
-                return Ok(closed);
+                return Ok((closed, lost));
             }
             // Events that are gone are passed over.
             standing.seen = next;
         }
-        let Some((_, at)) = standing.first else { return Ok(None) };
+        let Some((_, at)) = standing.first else { return Ok((None, lost)) };
         let now = self.hub.clock().now();
         let age = i64::try_from(self.options.max_age.as_millis()).unwrap_or(i64::MAX);
         let is_old = now.millis() - at.millis() >= age || !file::same_hour(at, now);
         let is_due = is_old || stream.is_ending();
-        Ok(if is_due { standing.file_to(standing.seen) } else { None })
+        Ok((if is_due { standing.file_to(standing.seen) } else { None }, lost))
     }
 
-    /// Puts the file of the events from `from` on; `is_again` when it may be there.
+    /// Puts the file of the events from `from` on; `is_again` when it may be there. Says how many events
+    /// were gone that are in no file.
     async fn land(
         &self,
         stream: &Arc<Stream>,
@@ -339,9 +357,10 @@ impl Lander {
         from: Offset,
         file: LandingFile,
         is_again: bool,
-    ) -> Result<(), LandError> {
+    ) -> Result<u64, LandError> {
         let mut content = Content::new(ingest.format);
-        self.reading
+        let mut lost = self
+            .reading
             .read(stream, from, file.end, |meta, line| {
                 content.push(meta, line);
                 true
@@ -353,13 +372,17 @@ impl Lander {
         let path = file::failed_path(project, name, file.first, file.at);
         self.put(path, failed, is_again).await?;
         let path = file::path(project, name, ingest.format, file.first, file.at);
+        if lost > 0 && is_again && self.place.has(path.clone()).await? {
+            // They were taken from the stream after it was put.
+            lost = 0;
+        }
         if self.put(path, rows, is_again).await? {
             self.metrics.files.inc();
         }
         self.metrics.events.inc_by(count);
         self.metrics.failed.inc_by(failures);
         tracing::debug!(stream = %stream.id, %from, end = %file.end, count, failures, "landed a file");
-        Ok(())
+        Ok(lost)
     }
 
     /// Puts a file unless it is empty or there already; says whether it did.

@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outflow_hub::{CloseReason, Hub, ReadEvent, ReadRequest, ReadSession, Start, Stream};
+use outflow_hub::{CloseReason, Hub, ReadEvent, ReadRequest, ReadSession, Start, Started, Stream};
 use outflow_model::{Action, CredentialId, Filter, Grant, Meta, Offset};
 
 use crate::lander::LandError;
-use crate::metrics::Metrics;
 
 /// After how much silence a read says how far it has come, though there was nothing.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -23,11 +22,10 @@ const MAX_DAMAGES: usize = 1_000;
 pub(crate) struct Reading {
     hub: Hub,
     grant: Grant,
-    metrics: Metrics,
 }
 
 impl Reading {
-    pub(crate) fn new(hub: Hub, metrics: Metrics) -> Result<Self, LandError> {
+    pub(crate) fn new(hub: Hub) -> Result<Self, LandError> {
         let grant = Grant {
             credential: CredentialId::new("landing").map_err(|_| LandError::Name)?,
             generation: 0,
@@ -38,22 +36,24 @@ impl Reading {
             streams: None,
             destinations: None,
         };
-        Ok(Self { hub, grant, metrics })
+        Ok(Self { hub, grant })
     }
 
     /// Gives `take` the events from `from` until `end`, in order, until it says that it has enough.
+    /// Says how many were gone, at most: offsets have gaps.
     pub(crate) async fn read(
         &self,
         stream: &Arc<Stream>,
         from: Offset,
         end: Offset,
         mut take: impl FnMut(&Meta, &[u8]) -> bool,
-    ) -> Result<(), LandError> {
-        let mut place = from;
+    ) -> Result<u64, LandError> {
+        let (mut place, mut lost) = (from, 0);
         for _ in 0..MAX_DAMAGES {
             let mut session = self.open(stream, place).await?;
+            lost += gone(&session.start(), place, end);
             match drain(&mut session, &mut place, end, &mut take).await? {
-                Drained::All => return Ok(()),
+                Drained::All => return Ok(lost),
                 // The next session goes on past the damage.
                 Drained::Damaged => {}
             }
@@ -72,17 +72,14 @@ impl Reading {
             peer: "landing".to_owned(),
             slack: true,
         };
-        let session = self.hub.open_own_read(&self.grant, request).await?;
-        let started = session.start();
-        if started.trimmed || started.damaged.is_some() {
-            // At most so many: offsets have gaps.
-            let lost = started.from.get().saturating_sub(from.get()).max(1);
-            self.metrics.lost.inc_by(lost);
-            let from = started.from;
-            tracing::error!(stream = %stream.id, %from, lost, "events were gone before they had landed");
-        }
-        Ok(session)
+        Ok(self.hub.open_own_read(&self.grant, request).await?)
     }
+}
+
+/// How many events before `end` a session has passed over that was to begin at `from`.
+fn gone(started: &Started, from: Offset, end: Offset) -> u64 {
+    let passed = started.from.min(end).get().saturating_sub(from.get());
+    if started.trimmed || started.damaged.is_some() { passed.max(1) } else { 0 }
 }
 
 /// How a session ended.

@@ -422,3 +422,56 @@ async fn files_of_a_stream_that_was_deleted_before_a_stop_are_not_the_next_ones(
         assert_eq!(bytes, expected, "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_is_gone_is_counted_once_when_its_place_is_passed() {
+    let world = World::new(IngestFormat::Json).await;
+    let mut registry = Registry::default();
+    let mut lander = world.lander_into(&mut registry);
+    let lost = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = text.lines().find(|line| line.starts_with("landing_lost_total"));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    // Three are gone before they were looked at, and one is there that cannot be put for a while.
+    for _ in 0..3 {
+        world.json("{}").await;
+    }
+    world.clock.advance(1_000);
+    world.json("{\"n\":3}").await;
+    world.engine.retain(world.hub.clock().now().plus_millis(world.age_ms() - 500));
+    world.clock.advance(60_000);
+    for _ in 0..5 {
+        *world.shelf.fate.lock() = Some(Fate::Refused);
+        lander.pass().await;
+        assert!(world.names().is_empty());
+        assert_eq!(lost(), 0, "it is not passed yet");
+        world.clock.advance(600_000);
+    }
+    *world.shelf.fate.lock() = None;
+    lander.pass().await;
+    assert_eq!(world.text(), "{\"n\":3}\n");
+    assert_eq!(lost(), 3);
+    // Two more, and nothing behind them.
+    for _ in 0..2 {
+        world.json("{}").await;
+    }
+    world.engine.retain(world.hub.clock().now().plus_millis(world.age_ms() + 1));
+    for _ in 0..3 {
+        lander.pass().await;
+        world.clock.advance(60_000);
+        assert_eq!(lost(), 5);
+    }
+    drop(lander);
+    world.lander_into(&mut Registry::default()).pass().await;
+    world.json("{\"n\":6}").await;
+    let mut again = Registry::default();
+    let mut lander = world.lander_into(&mut again);
+    world.clock.advance(60_000);
+    lander.pass().await;
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &again).unwrap();
+    assert!(text.contains("landing_lost_total 0"), "{text}");
+    assert_eq!(world.names().len(), 2);
+}
