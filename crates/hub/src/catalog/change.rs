@@ -140,7 +140,7 @@ pub(crate) async fn create_own_stream(
     project: ProjectId,
     mut new: NewStream,
 ) -> Changed<Arc<Stream>> {
-    check_settings(&new.settings)?;
+    check_settings(&new.settings, None)?;
     check_choosy(&inner, &project, &new.name, &new.settings)?;
     close_feed_types(&mut new.settings)?;
     {
@@ -201,11 +201,13 @@ pub(crate) async fn update_stream(
     name: StreamName,
     mut settings: StreamSettings,
 ) -> Changed<Arc<Stream>> {
-    check_settings(&settings)?;
-    check_loads(&name, &settings)?;
-    close_feed_types(&mut settings)?;
     let old = inner.catalog.read().stream(&project, &name).ok_or(CatalogError::NotFound)?;
-    check_choosy(&inner, &project, &name, &settings)?;
+    check_settings(&settings, Some(&old.settings))?;
+    check_loads(&name, &settings, &old.settings)?;
+    close_feed_types(&mut settings)?;
+    if !old.settings.is_choosy() {
+        check_choosy(&inner, &project, &name, &settings)?;
+    }
     check_entities(old.settings.entities.as_deref(), settings.entities.as_deref())?;
     let stream = Arc::new(Stream { settings, ..Stream::clone(&old) });
     let config = Op::SetStream(stream.id, StreamConfig { retention: stream.settings.retention });

@@ -1,6 +1,7 @@
 //! What settings may be, before anything of them is stored.
 //!
-//! Called by `change`. A refusal names the setting.
+//! Called by `change`. A refusal names the setting. What a stream has had since before there was such a
+//! bound is not refused: a change may leave it as it is, or better.
 
 use outflow_model::{ProjectId, StreamName};
 use outflow_store::Durability;
@@ -19,13 +20,18 @@ const INGEST_BYTES: u64 = 1 << 30;
 
 type Changed<T> = Result<T, CatalogError>;
 
-pub(super) fn check_settings(settings: &StreamSettings) -> Changed<()> {
+/// Checks what a stream is to have; `former` is what it has now.
+pub(super) fn check_settings(
+    settings: &StreamSettings,
+    former: Option<&StreamSettings>,
+) -> Changed<()> {
     check_text("description", &settings.description, MAX_DESCRIPTION_BYTES)?;
     if let Some(ingest) = &settings.ingest {
         check_text("name", &ingest.name, MAX_NAME_BYTES)?;
-        check_ingest(settings)?;
+        check_ingest(settings, former)?;
     }
-    if settings.durability == Durability::Relaxed && settings.is_choosy() {
+    let risks = |one: &StreamSettings| one.durability == Durability::Relaxed && one.is_choosy();
+    if risks(settings) && !former.is_some_and(risks) {
         let reason =
             "durability: keyed and ingest streams are synced: what they answered must last";
         return Err(CatalogError::Invalid(reason.into()));
@@ -43,15 +49,23 @@ pub(super) fn check_settings(settings: &StreamSettings) -> Changed<()> {
 }
 
 /// Payloads have no ids and no entities, and stay until they have landed.
-fn check_ingest(settings: &StreamSettings) -> Changed<()> {
-    let StreamSettings { entities, feed_types, dedup, retention, .. } = settings;
-    let reason = if entities.is_some() || feed_types.is_some() {
+fn check_ingest(settings: &StreamSettings, former: Option<&StreamSettings>) -> Changed<()> {
+    let StreamSettings { dedup, retention, .. } = settings;
+    let former = former.filter(|former| former.ingest.is_some());
+    let is_keyed = |one: &StreamSettings| one.entities.is_some() || one.feed_types.is_some();
+    let is_shorter = |former: &StreamSettings| retention.age_ms < former.retention.age_ms;
+    let is_smaller = |former: &StreamSettings| {
+        former.retention.max_bytes.is_none_or(|before| retention.max_bytes < Some(before))
+    };
+    let reason = if is_keyed(settings) && !former.is_some_and(is_keyed) {
         "entities: an ingest stream takes payloads of upstream systems, not changes of entities"
-    } else if dedup.is_some() {
+    } else if dedup.is_some() && former.is_none_or(|former| former.dedup.is_none()) {
         "dedup: payloads of an ingest stream have no ids"
-    } else if retention.age_ms < INGEST_AGE_MS {
+    } else if retention.age_ms < INGEST_AGE_MS && former.is_none_or(is_shorter) {
         "retention: an ingest stream keeps its events for two hours at least, until they have landed"
-    } else if retention.max_bytes.is_some_and(|max| max < INGEST_BYTES) {
+    } else if retention.max_bytes.is_some_and(|max| max < INGEST_BYTES)
+        && former.is_none_or(is_smaller)
+    {
         "retention: an ingest stream keeps 1 GiB at least, until it has landed"
     } else {
         return Ok(());
@@ -60,8 +74,14 @@ fn check_ingest(settings: &StreamSettings) -> Changed<()> {
 }
 
 /// The load stream is the server's: extractions write to it what nothing else may.
-pub(super) fn check_loads(name: &StreamName, settings: &StreamSettings) -> Changed<()> {
-    if name.as_str() == LOAD_STREAM && (settings.is_choosy() || settings.dedup.is_some()) {
+pub(super) fn check_loads(
+    name: &StreamName,
+    settings: &StreamSettings,
+    former: &StreamSettings,
+) -> Changed<()> {
+    let chooses = settings.is_choosy() && !former.is_choosy();
+    let drops = settings.dedup.is_some() && former.dedup.is_none();
+    if name.as_str() == LOAD_STREAM && (chooses || drops) {
         let reason = "extractions write to this stream: it has no entities, payloads or dedup";
         return Err(CatalogError::Invalid(reason.into()));
     }

@@ -8,7 +8,7 @@ use outflow_hub::{
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Timestamp};
-use outflow_store::{AppendError, Batch, Engine};
+use outflow_store::{AppendError, Batch, Condition, Engine, Op, Put};
 use prometheus_client::registry::Registry;
 
 use crate::world::{
@@ -312,4 +312,54 @@ async fn an_ingest_stream_takes_payloads_only_and_keeps_them_until_they_landed()
     }
     let least = StreamSettings { retention: kept(2 * hours, Some(gib)), ..well };
     world.hub.update_stream(&p, &upstream, least).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_from_before_a_bound_can_be_changed_but_not_for_the_worse() {
+    let world = world().await;
+    let ingest =
+        Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
+    let well = StreamSettings { ingest: Some(ingest), dedup: None, ..StreamSettings::default() };
+    let (p, upstream) = (project_id("p"), name("is-1"));
+    let new = NewStream { name: upstream.clone(), settings: well };
+    world.hub.create_stream(&p, new).await.unwrap();
+    // As it was stored when an ingest stream could keep little, and drop copies.
+    let key = b"catalog/stream/p/is-1";
+    let stored = world.engine.get(key).await.unwrap().unwrap().value;
+    let mut record: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    record["age_ms"] = 60_000.into();
+    record["max_bytes"] = 1_000_000.into();
+    record["dedup"] = serde_json::json!({"window_ms": 7, "max_ids": 9});
+    let put = Put {
+        key: key.to_vec().into(),
+        value: Some(serde_json::to_vec(&record).unwrap().into()),
+        condition: Condition::Any,
+    };
+    let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
+    world.engine.submit(batch).await.unwrap();
+    let engine = Arc::new(world.engine.restart());
+    let again = open(&world.clock, &engine, Options::default()).await;
+
+    let old = again.hub.stream(&p, &upstream).unwrap().settings.clone();
+    assert_eq!(old.retention, Retention { age_ms: 60_000, max_bytes: Some(1_000_000) });
+    let mut ended = old.clone();
+    ended.ingest.as_mut().unwrap().mode = IngestMode::Drop;
+    again.hub.update_stream(&p, &upstream, ended.clone()).await.unwrap();
+    let kept = |age_ms, max_bytes| Retention { age_ms, max_bytes };
+    let better =
+        StreamSettings { retention: kept(120_000, Some(2_000_000)), dedup: None, ..ended.clone() };
+    again.hub.update_stream(&p, &upstream, better.clone()).await.unwrap();
+    for worse in [
+        StreamSettings { retention: kept(119_999, Some(2_000_000)), ..better.clone() },
+        StreamSettings { retention: kept(120_000, Some(1_999_999)), ..better.clone() },
+        StreamSettings { dedup: old.dedup, ..better.clone() },
+        StreamSettings { durability: Durability::Relaxed, ..better.clone() },
+    ] {
+        let refused = again.hub.update_stream(&p, &upstream, worse).await;
+        assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    }
+    let unbounded = StreamSettings { retention: kept(120_000, None), ..better.clone() };
+    again.hub.update_stream(&p, &upstream, unbounded).await.unwrap();
+    let bounded = again.hub.update_stream(&p, &upstream, better).await;
+    assert!(matches!(bounded, Err(CatalogError::Invalid(_))), "{bounded:?}");
 }
