@@ -5,18 +5,21 @@
 //! A filter may ask hundreds of questions of an event of a mebibyte, which takes
 //! seconds: on the threads where connections are served all others would wait for it.
 //!
-//! Invariants: at most half of the processors look aside at once, whoever asks; what is given up while
-//! it waits for its turn is never begun.
+//! Invariants: at most half of the processors look aside at once, whoever asks, and projects take turns
+//! (`turns`); what is given up while it waits for its turn is never begun; what sidecars decide alone
+//! is not looked at aside.
+
+mod turns;
 
 use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use outflow_model::{Offset, Timestamp};
+use outflow_model::{Offset, ProjectId, Timestamp};
 use outflow_store::{Block, BlockError};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Semaphore;
 
+pub(crate) use self::turns::Turns;
 use crate::tail::Round;
 use crate::view::View;
 
@@ -102,7 +105,8 @@ pub(crate) fn is_costly(view: &View, blocks: &[Arc<Block>]) -> bool {
 
 /// Looks at the events of blocks from `from` on: at each block when its turn comes.
 pub(crate) async fn shown(
-    turns: &Arc<Semaphore>,
+    turns: &Arc<Turns>,
+    project: &ProjectId,
     view: &Arc<View>,
     blocks: &[Arc<Block>],
     from: Offset,
@@ -110,7 +114,7 @@ pub(crate) async fn shown(
 ) -> Shown {
     let mut offsets = Vec::new();
     for block in blocks {
-        let Ok(turn) = turns.clone().acquire_owned().await else { break };
+        let Some(turn) = turns.clone().take(project.clone()).await else { break };
         let (view, block) = (view.clone(), block.clone());
         let look = move || {
             let _turn = turn;
@@ -149,24 +153,25 @@ fn shown_of(
 }
 
 /// The turns to look aside.
-pub(crate) fn turns() -> Arc<Semaphore> {
+pub(crate) fn turns() -> Arc<Turns> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    Arc::new(Semaphore::new((processors / 2).max(1)))
+    Turns::new((processors / 2).max(1))
 }
 
 impl Look {
-    /// Takes a look when its turn comes.
+    /// Takes a look for a reader of `project` when its turn comes.
     pub(crate) fn new(
-        turns: &Arc<Semaphore>,
+        turns: &Arc<Turns>,
+        project: &ProjectId,
         view: &Arc<View>,
         sight: Sight,
         next: Offset,
         now: Timestamp,
     ) -> Self {
-        let (turns, view) = (turns.clone(), view.clone());
+        let (turns, project, view) = (turns.clone(), project.clone(), view.clone());
         let is_live = matches!(sight, Sight::Round(_));
         let seen = async move {
-            let Ok(turn) = turns.acquire_owned().await else { return Ok(None) };
+            let Some(turn) = turns.take(project).await else { return Ok(None) };
             let look = move || {
                 let _turn = turn;
                 sight.seen_by(&view, now)

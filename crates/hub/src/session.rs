@@ -325,7 +325,8 @@ impl ReadSession {
     async fn look(&mut self, sight: Sight, next: Offset) -> Option<Arc<Block>> {
         let now = self.inner.clock.now();
         if sight.is_costly(&self.view) {
-            self.look = Some(Look::new(&self.inner.looks, &self.view, sight, next, now));
+            let (turns, project) = (&self.inner.looks, &self.stream.project);
+            self.look = Some(Look::new(turns, project, &self.view, sight, next, now));
             return self.look_on().await;
         }
         let seen = sight.seen_by(&self.view, now);

@@ -157,9 +157,10 @@ impl View {
     }
 
     /// About how long it takes to look at so many bytes of events: each may be read for each of the
-    /// filter's questions.
+    /// filter's questions, unless sidecars answer them all.
     pub(crate) fn cost(&self, bytes: usize) -> usize {
-        if self.has_filter { bytes.saturating_mul(self.filter.questions()) } else { 0 }
+        let reads = self.has_filter && self.filter.reads_lines();
+        if reads { bytes.saturating_mul(self.filter.questions()) } else { 0 }
     }
 
     /// Whether it shows everything.

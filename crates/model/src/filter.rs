@@ -125,6 +125,12 @@ impl Filter {
         self.fingerprint
     }
 
+    /// Whether it may have to read events: [`Filter::decide`] does not answer for all of them.
+    #[must_use]
+    pub fn reads_lines(&self) -> bool {
+        self.clauses.iter().any(Clause::needs_line)
+    }
+
     /// How often it may read an event, at most: once for each of its entries and matchers.
     #[must_use]
     pub const fn questions(&self) -> usize {

@@ -201,7 +201,8 @@ async fn look(inner: &Inner, want: &Want, read: &Result<Read, ReadError>) -> Opt
         return None;
     }
     let now = inner.clock.now();
-    Some(aside::shown(&inner.looks, view, &read.blocks, want.from, now).await)
+    let (turns, project) = (&inner.looks, &want.stream.project);
+    Some(aside::shown(turns, project, view, &read.blocks, want.from, now).await)
 }
 
 /// Whether what was read can be taken in. Otherwise its integration may see other events than it might a moment

@@ -66,3 +66,34 @@ async fn heartbeats_and_others_go_on_while_an_event_is_looked_at_for_long() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_filter_that_sidecars_answer_waits_for_no_look() {
+    let world = world().await;
+    let at = world.publish(&[&event()]).await[0];
+    let start = Start::After(Offset::new(at.get() - 1));
+    let mut looking = Vec::new();
+    for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+        let mut session = session(&world, false, start).await;
+        let first = session.next().await;
+        assert!(matches!(first, ReadEvent::Heartbeat { considered } if considered < at));
+        looking.push(tokio::spawn(async move {
+            while matches!(session.next().await, ReadEvent::Heartbeat { considered } if considered < at)
+            {}
+        }));
+    }
+    let request = ReadRequest { filter: filter(r#"{"types":["CUSTOM"]}"#), ..world.request(start) };
+    let mut session = world.hub.open_read(&reader("p"), request).await.unwrap();
+    loop {
+        match session.next().await {
+            ReadEvent::Batch(block) => {
+                assert_eq!(block.last, at);
+                break;
+            }
+            ReadEvent::Heartbeat { .. } => {}
+            ReadEvent::Closed(reason) => panic!("{reason:?}"),
+        }
+    }
+    assert!(looking.iter().all(|one| !one.is_finished()), "it came after a look");
+    looking.iter().for_each(tokio::task::JoinHandle::abort);
+}

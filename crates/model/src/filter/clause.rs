@@ -90,7 +90,8 @@ impl Clause {
         self.types.iter().flatten().map(|wanted| &*wanted.name)
     }
 
-    const fn needs_line(&self) -> bool {
+    /// Whether [`Clause::decide`] leaves anything open.
+    pub(super) const fn needs_line(&self) -> bool {
         !self.lookups.is_empty() || !self.predicates.is_empty()
     }
 
