@@ -14,7 +14,6 @@ use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::aside::{self, Turns};
 use crate::catalog::turn::{Change, in_turn, in_turn_then};
 use crate::catalog::{Catalog, change};
 use crate::destination::{ClientIds, Owners, reaches_stream};
@@ -62,7 +61,7 @@ pub(crate) struct Inner {
     /// The bytes that transactions may be reading for their commits: as many again.
     pub(crate) reading: Arc<Semaphore>,
     /// Who may look at events aside.
-    pub(crate) looks: Arc<Turns>,
+    pub(crate) looks: Arc<crate::aside::Turns>,
     pub(crate) tails: Arc<Tails>,
     pub(crate) registry: drain::Registry,
     pub(crate) slots: Arc<Slots>,
@@ -173,7 +172,7 @@ impl Hub {
             inflight: Arc::new(Semaphore::new(options.room())),
             shares: publish::Shares::new(options.room()),
             reading: Arc::new(Semaphore::new(options.room())),
-            looks: aside::turns(),
+            looks: crate::aside::turns(),
             options,
             catalog: RwLock::new(catalog),
             changes: tokio::sync::Mutex::default(),
