@@ -121,7 +121,7 @@ pub(crate) struct Guard<S> {
     /// Whether the head took too long and hyper was made to say so.
     is_late: bool,
     /// What is written in the place of hyper's own answer, and how much of it was.
-    instead: Option<(Vec<u8>, usize)>,
+    instead: Option<Box<(Vec<u8>, usize)>>,
     /// Whether the socket has what the protocol that follows HTTP wants of it.
     upgraded: bool,
 }
@@ -246,14 +246,14 @@ impl<S: Link> Guard<S> {
         let is_message = self.is_flushed && !self.requests.has_piece();
         if is_message && self.instead.is_none() && self.requests.get() & NO_HEADS == 0 {
             let message = bad_head::instead(buf, self.is_late, &self.limits);
-            self.instead = message.map(|message| (message, 0));
+            self.instead = message.map(|message| Box::new((message, 0)));
         }
         self.instead.is_some()
     }
 
     /// Writes what stands for hyper's own answer, which has `length` bytes.
     fn poll_instead(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
-        while let Some((message, written)) = &mut self.instead {
+        while let Some((message, written)) = self.instead.as_deref_mut() {
             let rest = message.get(*written..).unwrap_or_default();
             if rest.is_empty() {
                 self.instead = None;

@@ -246,6 +246,24 @@ fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
     stream.set_user_timeout(limits.user_timeout)
 }
 
+/// The answer of the application, or that which a request gets that it may not see.
+async fn answer(
+    app: &App,
+    request: Request<Body>,
+    has_two_lengths: bool,
+    max_fields: usize,
+) -> Response {
+    if let Some(refusal) = ambiguity::refusal(&request, has_two_lengths) {
+        return refusal;
+    }
+    if request.version() == Version::HTTP_2
+        && let Some(refusal) = bad_head::too_large(request.headers(), max_fields)
+    {
+        return refusal;
+    }
+    app.answer(request).await
+}
+
 impl Protocol for Http {
     async fn speak<S>(&self, stream: S, peer: Peer)
     where
@@ -268,26 +286,15 @@ impl Protocol for Http {
             let mut request = request.map(within);
             request.extensions_mut().insert(peer);
             let app = app.clone();
-            async move {
-                let told = |answer: Response, requests| {
-                    answer.map(|body| Told::new(window::watched(body), requests))
-                };
-                if let Some(refusal) = ambiguity::refusal(&request, has_two_lengths) {
-                    return Ok(told(refusal, requests));
-                }
-                if request.version() == Version::HTTP_2
-                    && let Some(answer) = bad_head::too_large(request.headers(), max_fields)
-                {
-                    return Ok(told(answer, requests));
-                }
-                // In a box, because hyper keeps room for this future as long as the connection lives:
-                // an idle stream shall not pay for the request that began it.
-                let answer = Box::pin(app.answer(request)).await;
+            // In a box, because hyper keeps room for this future as long as the connection lives: an
+            // idle stream shall not pay for the request that began it.
+            Box::pin(async move {
+                let answer = answer(&app, request, has_two_lengths, max_fields).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.upgraded();
                 }
-                Ok::<_, Infallible>(told(answer, requests))
-            }
+                Ok::<_, Infallible>(answer.map(|body| Told::new(window::watched(body), requests)))
+            })
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(guard), service);
         tokio::pin!(connection);
