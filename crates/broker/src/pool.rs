@@ -5,13 +5,15 @@
 //! and shrinks with what they hold; whoever cannot have more is told so, and nothing waits.
 //!
 //! Invariants: all shares together are no more than the pool has; those of one project are at most four
-//! times what is left, so that whoever comes next has some, too; what is small costs nothing, not even
-//! the lock.
+//! times what is left, so that whoever comes next has some, too; those of one credential, unless
+//! it has but one, are at most a quarter of what is left, so that a customer does not shut out the others
+//! of its project; what is small costs nothing, not even the lock.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
-use outflow_model::ProjectId;
+use outflow_model::{CredentialId, Grant, ProjectId};
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -21,6 +23,8 @@ pub const FREE_BYTES: usize = 64 << 10;
 const STEP_BYTES: usize = 64 << 10;
 /// How many times what is left a project may have.
 const TIMES_LEFT: usize = 4;
+/// Which part of what is left a credential may have: alone, a quarter of what its project may.
+const PART_LEFT: usize = 4;
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Pool {
 struct Used {
     all: usize,
     of: HashMap<Option<ProjectId>, usize>,
+    /// Those of the same that are a credential's.
+    by: HashMap<CredentialId, usize>,
 }
 
 impl Pool {
@@ -44,10 +50,12 @@ impl Pool {
         Arc::new(Self { max, used: Mutex::default(), held })
     }
 
-    /// A share of nothing yet. Before a login it is of no project.
+    /// A share of nothing yet, of a login; before one it is of no project and nobody.
     #[must_use]
-    pub fn share(self: &Arc<Self>, project: Option<ProjectId>) -> Share {
-        Share { pool: Arc::clone(self), project, bytes: 0 }
+    pub fn share(self: &Arc<Self>, grant: Option<&Grant>) -> Share {
+        let project = grant.and_then(|grant| grant.project.clone());
+        let credential = grant.map(|grant| grant.credential.clone());
+        Share { pool: Arc::clone(self), project, credential, bytes: 0 }
     }
 }
 
@@ -56,6 +64,7 @@ impl Pool {
 pub struct Share {
     pool: Arc<Pool>,
     project: Option<ProjectId>,
+    credential: Option<CredentialId>,
     bytes: usize,
 }
 
@@ -69,22 +78,41 @@ impl Share {
         }
         let mut used = self.pool.used.lock();
         let own = used.of.get(&self.project).copied().unwrap_or(0) - self.bytes;
+        let of_one = self.credential.as_ref().map(|one| {
+            let held = used.by.get(one).copied().unwrap_or(0);
+            (one, held - self.bytes)
+        });
         let others = used.all - self.bytes;
         if wanted > self.bytes {
             let left = self.pool.max.saturating_sub(others);
             if wanted > left || own + wanted > (left - wanted).saturating_mul(TIMES_LEFT) {
                 return false;
             }
+            // What is all that it has is let in: the largest frame may be more than that.
+            let is_too_much = |held| held > 0 && held + wanted > (left - wanted) / PART_LEFT;
+            if of_one.is_some_and(|(_, held)| is_too_much(held)) {
+                return false;
+            }
         }
         used.all = others + wanted;
-        if own + wanted == 0 {
-            used.of.remove(&self.project);
-        } else {
-            used.of.insert(self.project.clone(), own + wanted);
+        note(&mut used.of, &self.project, own + wanted);
+        if let Some((one, held)) = of_one {
+            note(&mut used.by, one, held + wanted);
         }
         self.bytes = wanted;
         self.pool.held.set(i64::try_from(used.all).unwrap_or(i64::MAX));
         true
+    }
+}
+
+/// Sets what `key` has; who has nothing is not remembered.
+fn note<K: Clone + Eq + Hash>(all: &mut HashMap<K, usize>, key: &K, bytes: usize) {
+    if bytes == 0 {
+        all.remove(key);
+    } else if let Some(known) = all.get_mut(key) {
+        *known = bytes;
+    } else {
+        all.insert(key.clone(), bytes);
     }
 }
 
@@ -99,25 +127,53 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn project(id: &str) -> Option<ProjectId> {
-        ProjectId::new(id).ok()
+    fn grant(project: &str, credential: &str) -> Grant {
+        Grant {
+            credential: CredentialId::new(credential).unwrap(),
+            generation: 0,
+            expires: None,
+            project: ProjectId::new(project).ok(),
+            integration: None,
+            actions: Arc::default(),
+            streams: None,
+            destinations: None,
+        }
+    }
+
+    fn take(share: &mut Share, steps: usize) -> bool {
+        share.hold(FREE_BYTES + steps * STEP_BYTES)
     }
 
     #[test]
     fn shares_are_bounded_together_and_leave_room_for_other_projects() {
         let held = Gauge::default();
-        let pool = Pool::new(10 * STEP_BYTES, held.clone());
-        let take = |share: &mut Share, steps: usize| share.hold(FREE_BYTES + steps * STEP_BYTES);
-        let (mut one, mut two) = (pool.share(project("a")), pool.share(project("a")));
-        assert!(take(&mut one, 5) && take(&mut two, 3));
-        assert!(!take(&mut two, 4), "a project alone has four fifths");
-        let mut other = pool.share(project("b"));
-        assert!(take(&mut other, 1) && !take(&mut other, 2));
-        assert!(take(&mut one, 2) && take(&mut other, 2), "less is always held");
-        assert_eq!(held.get(), 7 * STEP_BYTES as i64);
-        drop((one, two, other));
+        let pool = Pool::new(100 * STEP_BYTES, held.clone());
+        // So many customers that no bound of one of them is met.
+        let mut all: Vec<Share> =
+            (0..40).map(|n| pool.share(Some(&grant("a", &format!("a{n}"))))).collect();
+        assert!(all.iter_mut().all(|share| take(share, 2)), "a project alone has four fifths");
+        assert!(!take(&mut all[0], 3));
+        let mut other = pool.share(Some(&grant("b", "b")));
+        assert!(take(&mut other, 16) && !take(&mut other, 17));
+        assert!(take(&mut all[0], 1), "less is always held");
+        assert_eq!(held.get(), 95 * STEP_BYTES as i64);
+        drop((all, other));
         let used = pool.used.lock();
-        assert_eq!((used.all, used.of.len(), held.get()), (0, 0, 0));
+        assert_eq!((used.all, used.of.len(), used.by.len(), held.get()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn a_credential_leaves_room_for_others_of_its_project() {
+        let pool = Pool::new(100 * STEP_BYTES, Gauge::default());
+        let (greedy, other) = (grant("a", "greedy"), grant("a", "other"));
+        let mut shares = [pool.share(Some(&greedy)), pool.share(Some(&greedy))];
+        assert!(take(&mut shares[0], 12) && take(&mut shares[1], 8));
+        assert!(!take(&mut shares[1], 9), "over all its connections a fifth of the pool");
+        assert!(take(&mut pool.share(Some(&other)), 16));
+        assert!(
+            take(&mut shares[0], 0) && take(&mut shares[1], 20),
+            "what is given back is its own"
+        );
     }
 
     #[test]

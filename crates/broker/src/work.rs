@@ -215,6 +215,10 @@ impl Asker {
                     let message = format!("No durable subscription exists for: {name}");
                     Err(Failure::new(ErrorCode::NotFound, message))
                 }
+                // ActiveMQ's words.
+                Err(DestinationError::InUse) => {
+                    Err(Failure::new(ErrorCode::Conflict, "Durable consumer is in use"))
+                }
                 Err(error) => Err(error.into()),
             };
             Done::Told(Input::Removed { asked, result })

@@ -158,8 +158,8 @@ impl Message {
             message_body,
             content_encoding,
             enqueue_time: event.meta().processed.to_string(),
-            // A look at a message that nobody was given counts none.
-            delivery_count: delivery.deliveries,
+            // A look is numbered as the delivery that comes next, and is none itself.
+            delivery_count: delivery.deliveries.saturating_sub(u32::from(!is_locked)),
             locked_until,
             message_count,
             service_result: note,

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::HeaderMap;
-use http::header::ORIGIN;
+use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderValue};
+use hyper_util::rt::TokioIo;
 use outflow_auth::Auth;
 use outflow_broker::{Connection, Link, Pool, Session as _, Socket, Terms};
 use outflow_face::{Drain, Peer, Phase, Problem, Protocol};
@@ -25,6 +26,7 @@ use outflow_model::ErrorCode;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Options;
@@ -35,9 +37,6 @@ use link::Sockets;
 /// The subprotocols of STOMP over WebSocket, the best first (reference `activemq.md` b3). Which
 /// version is spoken is CONNECT's to say.
 const SUBPROTOCOLS: [&str; 4] = ["v12.stomp", "v11.stomp", "v10.stomp", "stomp"];
-
-/// What a WebSocket may hold for reading before it is asked to.
-const WEB_SOCKET_BYTES: usize = 4 << 10;
 
 /// Whether a client that begins with this byte speaks STOMP: a command's first letter, or the end of
 /// line that is a sign of life. No frame of OpenWire does, with its size before it or without.
@@ -141,14 +140,21 @@ fn is_allowed(headers: &HeaderMap, origins: &[String]) -> bool {
     origins.is_empty() || origins.iter().any(|allowed| origin.as_bytes() == allowed.as_bytes())
 }
 
+/// The best of the subprotocols that a client offers, if it offers any that is known.
+fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let offered = |known: &str| {
+        let mut offers = offers.iter().filter_map(|offer| offer.to_str().ok());
+        offers.any(|offer| offer.split(',').any(|one| one.trim() == known))
+    };
+    let best = SUBPROTOCOLS.into_iter().find(|known| offered(known));
+    best.map(HeaderValue::from_static)
+}
+
 /// Turns an HTTP connection into a WebSocket that speaks STOMP.
-async fn upgrade(
-    State(stomp): State<Stomp>,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
-    request: Request,
-) -> Response {
+async fn upgrade(State(stomp): State<Stomp>, mut request: Request) -> Response {
     let problem = |code, detail: &str| Problem::new(code, detail).into_response();
-    let Ok(upgrade) = upgrade else {
+    let Ok(mut response) = create_response_with_body(&request, Body::empty) else {
         return problem(
             ErrorCode::NotFound,
             "there is nothing here but STOMP over WebSocket: connect with the subprotocol v12.stomp",
@@ -164,26 +170,22 @@ async fn upgrade(
     let Ok(slot) = Arc::clone(&stomp.0.slots).try_acquire_owned() else {
         return problem(ErrorCode::Unavailable, "there are as many connections as there may be");
     };
+    if let Some(protocol) = subprotocol(request.headers()) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     let peer = request.extensions().get::<Peer>().map(|peer| peer.addr.to_string());
-    let largest = options.frame.body_bytes + options.frame.head_bytes + WEB_SOCKET_BYTES;
-    let stomp = stomp.clone();
-    upgrade
-        .protocols(SUBPROTOCOLS)
-        .read_buffer_size(WEB_SOCKET_BYTES)
-        .write_buffer_size(0)
-        .max_message_size(largest)
-        .max_frame_size(largest)
-        .on_upgrade(move |socket| async move {
-            let tracker = stomp.0.web_sockets.clone();
-            let conversation = async move {
-                let peer = peer.as_deref().unwrap_or("unknown");
-                // Each frame is a message of its own (reference b3).
-                let out = Outbox::new(true);
-                stomp.converse(Sockets::new(socket), out, "websocket", peer).await;
-                drop(slot);
-            };
-            tracker.track_future(conversation).await;
-        })
+    let upgrading = hyper::upgrade::on(&mut request);
+    let tracker = stomp.0.web_sockets.clone();
+    tracker.spawn(async move {
+        // One that is gone before it is a WebSocket has nothing to tell.
+        let Ok(upgraded) = upgrading.await else { return };
+        let peer = peer.as_deref().unwrap_or("unknown");
+        // Each frame is a message of its own (reference b3).
+        let out = Outbox::new(true);
+        stomp.converse(Sockets::new(TokioIo::new(upgraded)), out, "websocket", peer).await;
+        drop(slot);
+    });
+    response
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl<L: Link<S::Outbox>, S: Session> Connection<L, S> {
                 self.claim = claim;
                 self.deadline = None;
                 self.consumers = Some(self.terms.hub.consumers(opening.grant()));
-                self.held = self.terms.pool.share(opening.grant().project.clone());
+                self.held = self.terms.pool.share(Some(opening.grant()));
                 None
             }
         };

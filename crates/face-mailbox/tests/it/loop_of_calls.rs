@@ -336,10 +336,12 @@ async fn the_later_grammar_leads_to_the_same_mailbox() {
     let seen = stand.ask("GET", &format!("/Messages/{id}?timeout=10")).await.good();
     assert_eq!(seen["MessageBody"], json!({"a": 1}));
     assert_eq!((&seen["MessageId"], &seen["LockId"]), (&json!(message), &json!(null)));
+    assert_eq!(seen["DeliveryCount"], 0);
     assert_eq!(stand.next(&id).await, Some(message.clone()), "a look takes nothing");
     let locked =
         stand.ask("GET", &format!("/Messages/{id}?timeout=10&lockTimeout=30")).await.good();
     assert!(locked["LockId"].is_string());
+    assert_eq!(locked["DeliveryCount"], 1, "nor does it count");
     assert_eq!(stand.ask("GET", &format!("/Messages/{id}?timeout=0")).await.status, 204);
     for _ in 0..2 {
         assert_eq!(stand.ask("DELETE", &format!("/Messages/{id}/{message}")).await.status, 200);

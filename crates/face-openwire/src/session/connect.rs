@@ -188,7 +188,7 @@ impl Session {
             return self.fail(&failure, &asked, out);
         }
         self.decoder.bound(u64::MAX);
-        self.transactions.count_in(self.face.pool.share(opening.grant.project.clone()));
+        self.transactions.count_in(self.face.pool.share(Some(&opening.grant)));
         self.face.metrics.connected.inc();
         tracing::info!(
             session = self.number,

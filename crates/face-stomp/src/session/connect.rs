@@ -70,7 +70,7 @@ impl Session {
             let message = format!("Client: {client} already connected: {taken}");
             return self.fail(&Failure::fatal(ErrorCode::Conflict, message), None, out);
         }
-        self.transactions.count_in(self.face.pool.share(opening.grant.project.clone()));
+        self.transactions.count_in(self.face.pool.share(Some(&opening.grant)));
         self.version = opening.version;
         self.decoder.speak(opening.version);
         self.decoder.bound(self.face.options.frame);

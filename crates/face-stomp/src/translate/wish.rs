@@ -122,6 +122,9 @@ fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Fa
     let number = value.trim().parse();
     number.map_err(|_| {
         let (least, most) = range.into_inner();
-        Failure::malformed(format!("The option {name} is not a number from {least} to {most}"))
+        let message = format!(
+            "The option {name} is not a number; one beyond {least} to {most} is as the nearer"
+        );
+        Failure::malformed(message)
     })
 }

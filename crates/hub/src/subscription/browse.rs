@@ -136,7 +136,8 @@ impl Browse {
                     subscription: self.subscription.id(),
                     stream,
                     event,
-                    deliveries: entry.deliveries,
+                    // As who took it next would see it: what it is given to was not one of them.
+                    deliveries: entry.deliveries.saturating_add(1),
                     redelivered: false,
                     deadline: None,
                     first_of_group: false,

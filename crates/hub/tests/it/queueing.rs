@@ -725,6 +725,14 @@ async fn a_browse_sees_everything_and_takes_nothing() {
     }
     assert_eq!(seen, [0, 2, 3, 4]);
     assert_eq!(world.hub.subscription_stats(&subscription).backlog, 5);
+    // Those that come again say how often, as they will say it to who takes them.
+    drop(consumers);
+    let mut browse = world.hub.browse(&user(), &subscription, None).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(delivery) = browse.next().await {
+        seen.push((number(&delivery), delivery.deliveries));
+    }
+    assert_eq!(seen, [(0, 2), (2, 2), (3, 1), (4, 1), (5, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
