@@ -158,7 +158,7 @@ impl Hub {
         let extractions = Extractions::load(&*engine).await?;
         let metrics = Metrics::new(registry);
         let tails = Tails::new(engine.clone(), options.clone(), metrics.clone());
-        let directory = Directory::load(&*engine, &catalog).await?;
+        let directory = Directory::load(&*engine, &catalog, &*clock).await?;
         let schedules = Schedules::load(&*engine, &catalog).await?;
         let bells = Arc::new(Bells::default());
         engine.observe(Arc::new(Observer { tails: tails.clone(), bells: bells.clone() }));

@@ -20,6 +20,7 @@ pub(crate) mod follow;
 mod forgotten;
 mod hand;
 pub mod headers;
+mod idleness;
 pub(crate) mod joint;
 mod load;
 mod mailbox;
@@ -46,7 +47,7 @@ mod writing;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use outflow_model::{
@@ -76,7 +77,9 @@ use crate::Stream;
 use crate::hub::Inner;
 use crate::view::View;
 use crate::webhook::{self, WebhookId};
+use idleness::Idleness;
 use queue::Queue;
+use timetable::Now;
 use writing::Writing;
 
 /// A durable, server-kept place in one or more streams.
@@ -92,11 +95,7 @@ pub struct Subscription {
     turn: tokio::sync::Mutex<()>,
     /// Wakes those who look: something is ready, or a load has ended.
     seen: Notify,
-    /// When it was last used, and what is stored of that, in milliseconds.
-    used: AtomicI64,
-    noted: AtomicI64,
-    /// Whether it was warned that it will expire.
-    warned: AtomicBool,
+    idleness: Idleness,
     /// How often it was set what may be seen.
     shows: AtomicU64,
 }
@@ -114,7 +113,7 @@ impl Subscription {
     }
 
     /// One without feeds.
-    fn new(stored: record::Stored, durable: bool, used: Timestamp) -> Self {
+    fn new(stored: record::Stored, durable: bool, idleness: Idleness) -> Self {
         let record::Stored { id, project, name, created, sources, settings } = stored;
         Self {
             id,
@@ -126,9 +125,7 @@ impl Subscription {
             queue: Mutex::new(Queue::new(Arc::new(settings))),
             turn: tokio::sync::Mutex::default(),
             seen: Notify::new(),
-            used: AtomicI64::new(used.millis()),
-            noted: AtomicI64::new(used.millis()),
-            warned: AtomicBool::new(false),
+            idleness,
             shows: AtomicU64::new(0),
         }
     }
@@ -231,17 +228,7 @@ impl Subscription {
 
     /// It is used now.
     fn touch(&self, inner: &Inner) {
-        self.used.store(inner.clock.now().millis(), Ordering::Relaxed);
-    }
-
-    /// It may now be idle for so long: one that was for most of that already is warned of first, and
-    /// has the tenth of the time that is left after a warning.
-    fn spare(&self, inner: &Inner, idle_expiry: Option<Duration>) {
-        self.warned.store(false, Ordering::Relaxed);
-        let Some(expiry) = idle_expiry else { return };
-        let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
-        let least = inner.clock.now().millis().saturating_sub(expiry - expiry / 10);
-        self.used.fetch_max(least, Ordering::Relaxed);
+        self.idleness.touch(inner.clock.passed());
     }
 
     /// Ends whatever was done under the lock: hands out, writes, sets alarms, asks for more. Every
@@ -355,9 +342,8 @@ impl Subscription {
     /// How it stands.
     fn stats(&self, inner: &Inner) -> SubscriptionStats {
         let queue = self.queue.lock();
-        let (backlog, used) = (queue.backlog(inner), self.used.load(Ordering::Relaxed));
-        let now = inner.clock.now();
-        let unused = now.millis().saturating_sub(used);
+        let (backlog, now) = (queue.backlog(inner), Now::of(&*inner.clock));
+        let unused = self.idleness.unused(now.passed);
         let after = |limit: Duration| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
         let is_left = backlog > 0 && unused >= after(inner.options.abandoned_after);
         let consumers = queue.hands.len();
@@ -367,9 +353,9 @@ impl Subscription {
             in_flight: queue.in_flight() as u64,
             redelivered: queue.tally.redelivered,
             consumers,
-            last_used: if consumers > 0 { now } else { Timestamp::from_millis(used) },
+            last_used: if consumers > 0 { now.day } else { self.idleness.last_used(now) },
             lost: queue.tally.lost,
-            abandoned: consumers == 0 && (is_left || self.warned.load(Ordering::Relaxed)),
+            abandoned: consumers == 0 && (is_left || self.idleness.is_warned()),
         }
     }
 }

@@ -12,9 +12,11 @@ use outflow_store::{Condition, Op, Put, ReadError as EngineError};
 
 use super::feed::Feed;
 use super::follow::{attach, detach};
+use super::idleness::Idleness;
 use super::place::{self, Place};
 use super::queue::Queue;
 use super::record::{self, Stored};
+use super::timetable::Now;
 use super::{
     NewSubscription, Source, Sources, Subscription, SubscriptionId, SubscriptionSettings, directory,
 };
@@ -73,7 +75,8 @@ pub(crate) async fn create_with(
         let floor = locate(inner, &stream, start_of(&sources, &stream.name)).await?;
         places.push((stream, Place::at(floor)));
     }
-    let created = inner.clock.now();
+    let now = Now::of(&*inner.clock);
+    let created = now.day;
     let id = if durable { number(inner, &mut ops).await? } else { passing_number(inner) };
     let stored = Stored { id, project: project.clone(), name, created, sources, settings };
     if durable {
@@ -85,7 +88,7 @@ pub(crate) async fn create_with(
         }
         commit(inner, ops).await?;
     }
-    let subscription = Arc::new(Subscription::new(stored, durable, created));
+    let subscription = Arc::new(Subscription::new(stored, durable, Idleness::since(created, now)));
     {
         let mut queue = subscription.queue.lock();
         for (stream, place) in places {
@@ -188,7 +191,7 @@ pub(crate) async fn update(
     let mut queue = subscription.queue.lock();
     let old = std::mem::replace(&mut queue.settings, Arc::new(settings));
     if old.idle_expiry != queue.settings.idle_expiry {
-        subscription.spare(&inner, queue.settings.idle_expiry);
+        subscription.idleness.spare(queue.settings.idle_expiry, inner.clock.passed());
     }
     if old.max_age != queue.settings.max_age {
         queue.next_look = Timestamp::default();

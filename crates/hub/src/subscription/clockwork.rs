@@ -129,7 +129,7 @@ pub(crate) async fn tick(inner: &Arc<Inner>) -> Vec<JoinHandle<()>> {
         is_due
     };
     let fired = firing::start(inner, now.day);
-    let mut tasks = if is_round { round::round(inner, now.day).await } else { Vec::new() };
+    let mut tasks = if is_round { round::round(inner, now).await } else { Vec::new() };
     tasks.extend(fired);
     tasks
 }

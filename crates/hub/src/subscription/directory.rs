@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+use outflow_model::clock::Clock;
 use outflow_model::{ProjectId, StreamId, StreamName, SubscriptionName, Timestamp};
 use outflow_store::{Bounds, Engine};
 use parking_lot::{Mutex, RwLock};
@@ -17,10 +18,12 @@ use tokio::sync::watch;
 use super::ages::Ages;
 use super::clockwork::Clockwork;
 use super::feed::Feed;
+use super::idleness::Idleness;
 use super::load::Recent;
 use super::metrics::SubscriptionMetrics;
 use super::place::{self, Place};
 use super::prepared::Prepared;
+use super::timetable::Now;
 use super::wake::Bells;
 use super::writing::{self, Orphans};
 use super::{Sources, Subscription, SubscriptionId, record};
@@ -181,7 +184,11 @@ impl Directory {
     }
 
     /// Reads all subscriptions from the engine's state.
-    pub(crate) async fn load(engine: &dyn Engine, catalog: &Catalog) -> Result<Self, OpenError> {
+    pub(crate) async fn load(
+        engine: &dyn Engine,
+        catalog: &Catalog,
+        clock: &dyn Clock,
+    ) -> Result<Self, OpenError> {
         let mut places: HashMap<(SubscriptionId, StreamId), Place> = HashMap::new();
         for entry in scan(engine, place::PLACES).await? {
             let parsed = place::parse_key(&entry.key);
@@ -190,7 +197,7 @@ impl Directory {
             });
             loaded.map_err(|reason| OpenError::Corrupt(format!("{:?}: {reason}", entry.key)))?;
         }
-        let mut used = HashMap::new();
+        let (mut used, now) = (HashMap::new(), Now::of(clock));
         for entry in scan(engine, record::USED).await? {
             if let Some((id, at)) = record::used(&entry.key, &entry.value) {
                 used.insert(id, at);
@@ -202,7 +209,7 @@ impl Directory {
                 .map_err(|reason| OpenError::Corrupt(format!("{:?}: {reason}", entry.key)))?;
             let id = stored.id;
             let used = used.get(&id).copied().unwrap_or(stored.created);
-            let subscription = Subscription::new(stored, true, used);
+            let subscription = Subscription::new(stored, true, Idleness::since(used, now));
             {
                 let mut queue = subscription.queue.lock();
                 for stream in

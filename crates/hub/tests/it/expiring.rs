@@ -5,6 +5,7 @@ use std::time::Duration;
 use outflow_hub::subscription::{
     ConsumeError, DeliveryOrder, LeaseError, Settle, SubscriptionSettings,
 };
+use outflow_model::Clock as _;
 
 use crate::choosing::choosing;
 use crate::queueing::{acks, events, new, numbers, silent, user, with_credit};
@@ -162,6 +163,27 @@ async fn one_that_is_idle_already_is_warned_of_before_a_new_limit_ends_it() {
     world.hub.tick().await;
     assert!(world.hub.subscription(&project_id("p"), "s").is_some());
     world.clock.advance(10_000);
+    world.hub.tick().await;
+    assert!(world.hub.subscription(&project_id("p"), "s").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_neither_ends_what_is_idle_nor_keeps_it() {
+    let world = world().await;
+    let idle_expiry = Some(Duration::from_secs(1_000));
+    let settings = SubscriptionSettings { idle_expiry, ..Default::default() };
+    let subscription = world.subscribe_with(settings).await;
+    world.clock.advance(100_000);
+    for jump in [10_000_000, -20_000_000] {
+        world.clock.set(world.clock.now().plus_millis(jump));
+        world.clock.advance(10_000);
+        world.hub.tick().await;
+    }
+    let stats = world.hub.subscription_stats(&subscription);
+    assert_eq!((stats.abandoned, world.metric("outflow_idle_warnings_total")), (false, 0));
+    // What is shown is in the time that the clock shows.
+    assert_eq!(world.clock.now().millis() - stats.last_used.millis(), 120_000);
+    world.clock.advance(880_000);
     world.hub.tick().await;
     assert!(world.hub.subscription(&project_id("p"), "s").is_none());
 }

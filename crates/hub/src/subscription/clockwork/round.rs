@@ -16,6 +16,7 @@ use crate::hub::Inner;
 use crate::publish::prepare_senders;
 use crate::subscription::feed::Feed;
 use crate::subscription::patrol::{self, LOOKS};
+use crate::subscription::timetable::Now;
 use crate::subscription::writing::Writing;
 use crate::subscription::{Subscription, change, directory, record};
 use crate::{CatalogError, Stream};
@@ -28,7 +29,7 @@ const UNWRITTEN: u64 = 4_096;
 const STRETCH: usize = 256;
 
 /// Looks at all subscriptions. Gives the tasks that it has left the rest to.
-pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<()>> {
+pub(super) async fn round(inner: &Arc<Inner>, now: Now) -> Vec<JoinHandle<()>> {
     let all = inner.subscriptions.directory.read().all();
     let mut owned: BTreeMap<StreamId, Arc<Stream>> = BTreeMap::new();
     let (mut over, mut left) = (Vec::new(), Vec::new());
@@ -58,7 +59,7 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Timestamp) -> Vec<JoinHandle<
             }
         }
     }
-    rest(inner, now).await;
+    rest(inner, now.day).await;
     let clockwork = &inner.subscriptions.clockwork;
     let mut tasks = Vec::new();
     if let (false, Ok(turn)) = (left.is_empty(), clockwork.patrolling.clone().try_lock_owned()) {
@@ -119,14 +120,14 @@ struct Seen {
 }
 
 /// Lets go of what an unused subscription holds, and writes how far it has come.
-fn look_at(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timestamp) -> Seen {
+fn look_at(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Now) -> Seen {
     let mut queue = subscription.queue.lock();
     if !queue.hands.is_empty() || queue.peekers > queue.visits {
-        subscription.used.store(now.millis(), Ordering::Relaxed);
-    } else if now.millis() - subscription.used.load(Ordering::Relaxed) >= UNLOAD_AFTER_MS {
+        subscription.idleness.touch(now.passed);
+    } else if subscription.idleness.unused(now.passed) >= UNLOAD_AFTER_MS {
         queue.unload();
     }
-    let seen = Seen { owns: queue.settings.owns, wants_look: queue.wants_look(inner, now) };
+    let seen = Seen { owns: queue.settings.owns, wants_look: queue.wants_look(inner, now.day) };
     if queue.feeds.iter().any(|feed| feed.place.unwritten() >= UNWRITTEN) {
         queue.needs_write = true;
         drop(subscription.finish(inner, queue));
@@ -136,9 +137,8 @@ fn look_at(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timestamp)
 
 /// Forgets a passing subscription that nobody came for, warns of one that will soon expire for want
 /// of use, and says whether one has.
-fn idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timestamp) -> bool {
-    let used = subscription.used.load(Ordering::Relaxed);
-    let unused = now.millis() - used;
+fn idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Now) -> bool {
+    let unused = subscription.idleness.unused(now.passed);
     if !subscription.durable {
         let is_left = {
             let mut queue = subscription.queue.lock();
@@ -156,20 +156,16 @@ fn idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>, now: Timestamp) ->
         return true;
     }
     let is_close = unused >= expiry - expiry / 10;
-    if is_close && !subscription.warned.swap(true, Ordering::Relaxed) {
+    if subscription.idleness.come_close(is_close) {
         let left_ms = expiry - unused;
         inner.subscriptions.metrics.idle_warned.inc();
         tracing::warn!(subscription = %subscription.id(), name = %subscription.name(), project = %subscription.project(), left_ms, "a subscription that nobody uses will soon be deleted");
-    } else if !is_close {
-        subscription.warned.store(false, Ordering::Relaxed);
     }
     // Often enough that a restart does not let it live much longer.
-    let noted = subscription.noted.load(Ordering::Relaxed);
-    if used - noted >= (expiry / 100).max(1_000) {
-        subscription.noted.store(used, Ordering::Relaxed);
+    if let Some(used) = subscription.idleness.note((expiry / 100).max(1_000), now) {
         let put = Put {
             key: record::used_key(subscription.id()),
-            value: Some(record::of_used(Timestamp::from_millis(used))),
+            value: Some(record::of_used(used)),
             condition: Condition::Any,
         };
         // Lost, it is written again the next time it is used.
@@ -190,7 +186,7 @@ async fn retire(inner: &Arc<Inner>, over: &[Arc<Subscription>]) {
         let clock = inner.clock.clone();
         // Others were deleted before it: somebody may have come meanwhile.
         let is_over = move |one: &Subscription| {
-            let unused = clock.now().millis() - one.used.load(Ordering::Relaxed);
+            let unused = one.idleness.unused(clock.passed());
             let is_used = !one.queue.lock().hands.is_empty();
             !is_used && expiry_of(one).is_some_and(|expiry| unused >= expiry)
         };
