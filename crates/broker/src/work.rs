@@ -82,6 +82,17 @@ impl Asker {
             for parcel in parcels {
                 let Parcel { stream, synced, draft, recurrence } = parcel;
                 let durability = if synced { Durability::Synced } else { Durability::Relaxed };
+                let stream = match stream.is_gone() {
+                    false => stream,
+                    // Deleted while the batch was gathered; in a box, as it is rare and large.
+                    true => match Box::pin(self.hub.sent_to(&self.grant, &stream)).await {
+                        Ok(again) => again,
+                        Err(error) => {
+                            placed.push(Err(error.into()));
+                            continue;
+                        }
+                    },
+                };
                 let placing = match recurrence {
                     None => self.hub.enqueue(&self.grant, &stream, draft, Some(durability)).await,
                     Some(recurrence) => {
@@ -265,6 +276,13 @@ impl Asker {
     }
 }
 
+/// What is to be stored, once what was deleted since of where it goes is there again.
+async fn found_again(ready: Result<Ready, Failure>) -> Result<Ready, Failure> {
+    let mut ready = ready?;
+    ready.find_again().await?;
+    Ok(ready)
+}
+
 /// Stores what `ready` holds of `transaction`.
 pub(crate) fn prepare<S: Session>(
     ready: Result<Ready, Failure>,
@@ -273,7 +291,7 @@ pub(crate) fn prepare<S: Session>(
     asked: S::Asked,
 ) -> Job<S> {
     Box::pin(async move {
-        let result = match ready {
+        let result = match found_again(ready).await {
             Ok(ready) => ready.prepare(&name).await.map_err(Failure::from),
             Err(failure) => Err(failure),
         };
@@ -288,7 +306,7 @@ pub(crate) fn commit<S: Session>(
     asked: S::Asked,
 ) -> Job<S> {
     Box::pin(async move {
-        let result = match ready {
+        let result = match found_again(ready).await {
             Ok(ready) => ready.commit().await.map(drop).map_err(Failure::from),
             Err(failure) => Err(failure),
         };

@@ -104,6 +104,28 @@ async fn a_queue_that_an_operator_deletes_is_made_again_by_the_next_send() {
 }
 
 #[tokio::test]
+async fn a_commit_to_a_queue_that_was_deleted_meanwhile_makes_it_again() {
+    let stand = Stand::new().await;
+    let mut producer = stand.connect("1.2").await;
+    let name = StreamName::new("queue:q").unwrap();
+    producer.ask("BEGIN", "transaction:t\n", "").await;
+    for n in 0..2 {
+        let to = "destination:/queue/q\ntransaction:t\n";
+        producer.ask("SEND", to, &format!("m{n}")).await;
+    }
+    let subscription = stand.hub.subscription(&project(), "queue:q").unwrap();
+    stand.hub.delete_subscription(&subscription).await.unwrap();
+    stand.hub.delete_stream(&project(), &name).await.unwrap();
+    producer.ask("COMMIT", "transaction:t\n", "").await;
+    let mut consumer = stand.connect("1.2").await;
+    consumer.subscribe("1", "/queue/q", "").await;
+    for n in 0..2 {
+        assert_eq!(consumer.frame().await.text(), format!("m{n}"));
+    }
+    assert_eq!(consumer.until_quiet().await, []);
+}
+
+#[tokio::test]
 async fn a_message_whose_sender_says_nothing_is_not_persistent_to_selectors_either() {
     let stand = Stand::new().await;
     let mut client = stand.connect("1.2").await;

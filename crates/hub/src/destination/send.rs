@@ -68,20 +68,33 @@ impl Hub {
         stream: &StreamName,
     ) -> Found<Option<Arc<Stream>>> {
         let project = reach::project(grant)?;
-        let destination = Destination::of_stream(stream);
         let consumed = |one: &Arc<Subscription>| {
             name::is_brokers(one.name().as_str())
                 && (one.name().as_str() == stream.as_str()
                     || matches!(&*one.shared_sources(), Sources::Streams(all)
                         if all.iter().any(|source| source.stream == *stream)))
         };
-        let is_exact = !destination.kind.is_temporary()
-            && !destination.has_wildcards()
-            && name::of_stream(&destination).is_ok_and(|name| name == *stream);
-        if !is_exact || !self.subscriptions(project).iter().any(consumed) {
+        let destination = lasting(stream);
+        let Some(destination) =
+            destination.filter(|_| self.subscriptions(project).iter().any(consumed))
+        else {
             return Ok(None);
-        }
+        };
         Ok(self.send_targets(grant, &destination).await?.into_iter().next())
+    }
+
+    /// Where an event goes that was to go to `stream`: if that was deleted since it was looked up, to what
+    /// a message that is sent to its destination now goes to.
+    ///
+    /// # Errors
+    /// [`DestinationError`].
+    pub async fn sent_to(&self, grant: &Grant, stream: &Arc<Stream>) -> Found<Arc<Stream>> {
+        let gone = Some(stream).filter(|stream| stream.is_gone());
+        let Some(destination) = gone.and_then(|gone| lasting(&gone.name)) else {
+            return Ok(stream.clone());
+        };
+        let again = self.send_targets(grant, &destination).await?.into_iter().next();
+        Ok(again.unwrap_or_else(|| stream.clone()))
     }
 
     /// Whether what is sent to `stream` reaches the queue it is of, if it is of one.
@@ -263,6 +276,15 @@ pub(super) fn topic_sources(topics: &[Destination], start: Start) -> Found<Sourc
 
 pub(super) const fn source(stream: StreamName, start: Start) -> Source {
     Source { stream, start, filter: None }
+}
+
+/// The destination that a stream is of, if it is one that is made on first use.
+fn lasting(stream: &StreamName) -> Option<Destination> {
+    let destination = Destination::of_stream(stream);
+    let is_it = !destination.kind.is_temporary()
+        && !destination.has_wildcards()
+        && name::of_stream(&destination).is_ok_and(|name| name == *stream);
+    is_it.then_some(destination)
 }
 
 /// It was there, and is gone again: who asks once more makes it anew.

@@ -23,6 +23,7 @@ use super::{
     ConsumeError, ConsumerId, ConsumerOptions, Consumers, Delivered, Settle, SettleError,
     Subscription, TransactionError, headers,
 };
+use crate::destination::DestinationError;
 use crate::hub::Inner;
 use crate::schedule::{Coming, Recurrence};
 use crate::{Hub, Receipt, Stream, publish};
@@ -78,6 +79,20 @@ impl Transaction {
         publish::may_publish(&self.grant, stream)?;
         self.bytes = self.with(draft.bytes())?;
         self.publishes.push((stream.clone(), draft));
+        Ok(())
+    }
+
+    /// Sends what was to go to destinations that were deleted since to those that have their names now; they
+    /// are made as a first message makes them.
+    ///
+    /// # Errors
+    /// [`DestinationError`]: it cannot be committed.
+    pub async fn find_again(&mut self) -> Result<(), DestinationError> {
+        let hub = Hub::of(self.inner.clone());
+        for (stream, _) in self.publishes.iter_mut().filter(|(stream, _)| stream.is_gone()) {
+            // In a box, as it is rare and large.
+            *stream = Box::pin(hub.sent_to(&self.grant, stream)).await?;
+        }
         Ok(())
     }
 
