@@ -12,6 +12,8 @@ use crate::session::Outbox;
 
 /// The first size of a read.
 pub(crate) const READ_BYTES: usize = 2 << 10;
+/// How much more room than it needs, besides its own size again, half a frame may stand in.
+const SPARE_BYTES: usize = 16 << 10;
 /// How much is read past after the end.
 const LINGER_BYTES: usize = 1 << 20;
 
@@ -141,10 +143,7 @@ impl<L: Link<O>, O: Outbox> Io<'_, L, O> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Moved::Broken(error)),
                 Poll::Pending => {
                     if total == 0 {
-                        if self.input.is_empty() {
-                            // An idle connection holds no buffer.
-                            *self.input = BytesMut::new();
-                        }
+                        self.shed();
                         return Poll::Pending;
                     }
                     break;
@@ -152,6 +151,17 @@ impl<L: Link<O>, O: Outbox> Io<'_, L, O> {
             }
         }
         Poll::Ready(Moved::Read(total))
+    }
+
+    /// Nothing more is there: an idle connection holds no buffer, and one with half a frame none that is
+    /// much larger than that, which nobody would count.
+    fn shed(&mut self) {
+        let spare = self.input.len() + 4 * *self.chunk + SPARE_BYTES;
+        if self.input.is_empty() {
+            *self.input = BytesMut::new();
+        } else if self.input.try_reclaim(spare) {
+            *self.input = BytesMut::from(&**self.input);
+        }
     }
 }
 
@@ -172,4 +182,78 @@ pub(crate) async fn linger<O, L: Link<O>>(link: &mut L) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::{Buf as _, BufMut as _};
+
+    use super::*;
+
+    /// A link that has so many bytes, and an outbox without any.
+    struct Source(usize);
+
+    impl Outbox for () {
+        fn len(&self) -> usize {
+            0
+        }
+
+        fn waiting(&self) -> &[u8] {
+            &[]
+        }
+
+        fn take(&mut self, _count: usize) {}
+
+        fn shrink(&mut self) {}
+    }
+
+    impl Link<()> for Source {
+        fn poll_read(
+            &mut self,
+            _cx: &mut Context<'_>,
+            input: &mut BytesMut,
+        ) -> Poll<io::Result<usize>> {
+            let count = self.0.min(input.capacity() - input.len());
+            self.0 -= count;
+            input.put_bytes(b'x', count);
+            if count == 0 { Poll::Pending } else { Poll::Ready(Ok(count)) }
+        }
+
+        fn poll_write(&mut self, _cx: &mut Context<'_>, _out: &mut ()) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn has_unsent(&self) -> bool {
+            false
+        }
+
+        fn poll_close(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn half_a_frame_does_not_keep_the_room_of_what_came_before_it() {
+        let (mut source, mut input, mut chunk) = (Source(0), BytesMut::new(), READ_BYTES);
+        let mut cx = Context::from_waker(Waker::noop());
+        for more in [2 << 20, 1] {
+            source.0 += more;
+            loop {
+                let (link, input, chunk) = (&mut source, &mut input, &mut chunk);
+                let mut io = Io { link, out: &mut (), input, chunk, most: 256 << 10, reads: true };
+                match io.poll(&mut cx) {
+                    Poll::Ready(Moved::Read(_)) => {
+                        // All of it but the last byte are whole frames.
+                        let whole = io.input.len() - 1;
+                        io.input.advance(whole);
+                    }
+                    _ => break,
+                }
+            }
+        }
+        assert_eq!(input.len(), 1);
+        assert!(!input.try_reclaim(64 << 10), "it stands in the room of a large read");
+    }
 }
