@@ -31,6 +31,13 @@ pub struct Options {
     pub max_temporary: usize,
 }
 
+/// What a frame needs that holds the largest event, of `event_bytes`: half as much again, which a text may
+/// have more in modified UTF-8, and 64 KiB for all that a message has besides.
+#[must_use]
+pub const fn frame_bytes(event_bytes: usize) -> usize {
+    event_bytes + event_bytes / 2 + (64 << 10)
+}
+
 impl Default for Options {
     fn default() -> Self {
         // Each session of a connection may have one open.
@@ -39,7 +46,7 @@ impl Default for Options {
             broker_name: "outflow".to_owned(),
             tight_encoding: true,
             cache: true,
-            max_frame_bytes: 32 << 20,
+            max_frame_bytes: frame_bytes(1 << 20),
             limits: Limits { room, ..Limits::default() },
             inactivity: Duration::from_secs(30),
             max_sessions: 1_000,

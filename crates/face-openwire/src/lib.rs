@@ -36,5 +36,5 @@ pub mod session;
 pub mod translate;
 pub mod wire;
 
-pub use config::Options;
+pub use config::{Options, frame_bytes};
 pub use listen::OpenWire;

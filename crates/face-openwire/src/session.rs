@@ -70,7 +70,7 @@ type Input<'a> = broker::Input<'a, Session>;
 type Step = broker::Step<Session>;
 type Work = broker::Work<Session>;
 
-/// The largest frame of who has not logged in yet, in bytes.
+/// The largest frame of who has not logged in yet, or may send nothing, in bytes.
 const BEFORE_LOGIN: u64 = 64 * 1024;
 
 /// So many consumers are looked through one by one.

@@ -29,8 +29,9 @@
 //! another connection has is refused only once that one has shown that it lives, or was given the
 //! time to ([`client_id_wait`](outflow_broker::Limits::client_id_wait)). Names of queues have no empty elements.
 //! A frame has at most 100 headers (1,000 there) and a body of `limits.max_event_bytes` (1 MiB; 100 MB
-//! there): more is answered with an ERROR that names the limit, and ends the connection. A heart-beat
-//! is agreed to at [`min_heart_beat`](Options::min_heart_beat) at the shortest, and silence is borne for
+//! there): more is answered with an ERROR that names the limit, and ends the connection. Frames that have
+//! no use for a body may have 1 KiB of one. A SEND that is refused for where it goes is answered at its
+//! head, and its body is read past. A heart-beat is agreed to at [`min_heart_beat`](Options::min_heart_beat) at the shortest, and silence is borne for
 //! two of them (one there). A message is text also by its `content-type` ([`TextRule`]). Selectors know no `REGEX`,
 //! `XPATH` and `XQUERY`; `transformation` and `activemq.maximumPendingMessageLimit` are passed over: subscribers
 //! of topics that are slow lose nothing. `JMSXGroupSeq` below 0 closes a group, and 1 does not begin it

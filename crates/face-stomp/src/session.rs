@@ -6,7 +6,8 @@
 //!
 //! Invariants: a RECEIPT is given only when what its frame did is durable (or relaxed by choice),
 //! and in the order of the frames, so each also tells of all before it; a message's ack id is used
-//! once; a frame that fails changes nothing.
+//! once; a frame that fails changes nothing; nothing is held of a SEND that is refused for where it
+//! goes.
 
 mod ack_id;
 mod acknowledge;
@@ -39,7 +40,7 @@ use crate::error::{self, Failure, closes};
 use crate::metrics::Metrics;
 use crate::translate;
 use crate::translate::wish::Ask;
-use crate::wire::{Decoded, Decoder, Frame, Version};
+use crate::wire::{Decoded, Decoder, Frame, Version, WireError};
 
 pub use ack_id::AckId;
 use answers::Answers;
@@ -116,6 +117,12 @@ pub struct Session {
     delivered: u64,
 }
 
+/// A frame that no client may send.
+fn unknown(command: &str) -> Failure {
+    let name: String = command.chars().take(64).collect();
+    Failure::fatal(ErrorCode::Malformed, format!("Unknown STOMP action: {name}"))
+}
+
 /// How many temporary destinations a connection may make.
 const MAX_TEMPORARY: usize = 100;
 
@@ -164,16 +171,41 @@ impl Session {
                 self.batch.answers.receipt(self.version, receipt.as_deref(), Part::Ready);
                 Ok(Step::Then(Work::Close))
             }
-            other => {
-                let name: String = other.chars().take(64).collect();
-                Err(Failure::fatal(ErrorCode::Malformed, format!("Unknown STOMP action: {name}")))
-            }
+            other => Err(unknown(other)),
         };
-        match step {
-            Ok(step) => step,
+        step.unwrap_or_else(|failure| self.refuse_frame(frame, &failure, out))
+    }
+
+    fn refuse_frame(&mut self, frame: &Frame<'_>, failure: &Failure, out: &mut Outbox) -> Step {
+        self.doom(frame, failure);
+        self.fail(failure, frame.header("receipt").as_deref(), out)
+    }
+
+    /// A frame has begun, the last of `rest`, whose body has not come whole. Nothing of it is held if its
+    /// head is refused already; gives what follows, and how many bytes are done with.
+    fn begun(
+        &mut self,
+        decoder: &mut Decoder,
+        rest: &[u8],
+        out: &mut Outbox,
+    ) -> Result<Option<(Step, usize)>, WireError> {
+        let Some((frame, len)) = decoder.begun(rest)? else { return Ok(None) };
+        let asked = match frame.command() {
+            "SEND" if self.is_open() => self.address(&frame),
+            command @ ("MESSAGE" | "ERROR") => Err(unknown(command)),
+            _ => Ok(None),
+        };
+        match asked {
+            Ok(Some(ask)) => Ok(Some((ask, 0))),
+            Ok(None) => {
+                decoder.want();
+                Ok(None)
+            }
             Err(failure) => {
-                self.doom(frame, &failure);
-                self.fail(&failure, frame.header("receipt").as_deref(), out)
+                self.frames += 1;
+                let step = self.refuse_frame(&frame, &failure, out);
+                decoder.pass();
+                Ok(Some((step, len)))
             }
         }
     }
@@ -276,17 +308,20 @@ impl broker::Session for Session {
         let mut used = 0;
         let read = loop {
             let rest = input.get(used..).unwrap_or_default();
-            match decoder.decode(rest) {
-                Ok(Decoded::Incomplete) => break Read::Starved(Step::Done),
-                Ok(Decoded::Idle(count)) => used += count,
-                Ok(Decoded::Frame(frame, len)) => match self.frame(&frame, out) {
-                    Step::Done => used += len,
-                    again @ Step::Again(_) => break Read::More(again),
-                    then @ Step::Then(_) => {
-                        used += len;
-                        break Read::More(then);
-                    }
-                },
+            let found = match decoder.decode(rest) {
+                Ok(Decoded::Incomplete) => self.begun(&mut decoder, rest, out),
+                Ok(Decoded::Idle(count)) => Ok(Some((Step::Done, count))),
+                Ok(Decoded::Frame(frame, len)) => Ok(Some((self.frame(&frame, out), len))),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(None) => break Read::Starved(Step::Done),
+                Ok(Some((Step::Done, len))) => used += len,
+                Ok(Some((again @ Step::Again(_), _))) => break Read::More(again),
+                Ok(Some((then @ Step::Then(_), len))) => {
+                    used += len;
+                    break Read::More(then);
+                }
                 Err(error) => {
                     used = input.len();
                     break Read::More(self.fail(&error.into(), None, out));

@@ -56,6 +56,10 @@ impl Version {
     }
 }
 
+/// The largest body of a frame that has no use for one: all but SEND, MESSAGE and ERROR (STOMP 1.2,
+/// Body).
+const NO_BODY_BYTES: usize = 1 << 10;
+
 /// What a frame may cost. All are checked before memory is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameLimits {
@@ -78,7 +82,7 @@ impl FrameLimits {
     pub fn before_login(self) -> Self {
         Self {
             head_bytes: self.head_bytes.min(16 << 10),
-            body_bytes: self.body_bytes.min(1 << 10),
+            body_bytes: self.body_bytes.min(NO_BODY_BYTES),
             ..self
         }
     }

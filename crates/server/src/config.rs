@@ -410,6 +410,18 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_of_openwire_is_as_large_as_an_event_needs_unless_it_is_set() {
+        let frames = |flags: &[(&str, &str)]| {
+            let config = with(flags)?;
+            Ok::<_, String>(config.openwire.options(&config.limits).max_frame_bytes)
+        };
+        assert_eq!(frames(&[]), Ok((3 << 19) + (64 << 10)));
+        assert_eq!(frames(&[("limits.max_event_bytes", "2097152")]), Ok((3 << 20) + (64 << 10)));
+        assert_eq!(frames(&[("openwire.max_frame_bytes", "4096")]), Ok(4096));
+        frames(&[("openwire.max_frame_bytes", "4095")]).unwrap_err();
+    }
+
+    #[test]
     fn layers_come_in_order_and_every_problem_is_told() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(

@@ -7,8 +7,9 @@ use outflow_face_openwire::Options;
 use outflow_face_openwire::wire::{
     Command, Destination, DestinationKind, LocalTransactionId, ProducerInfo, TransactionId,
 };
+use outflow_model::Action;
 
-use crate::stand::{Stand, queue};
+use crate::stand::{Stand, key, queue};
 
 fn topic(name: &str) -> Destination {
     Destination::new(DestinationKind::Topic, name)
@@ -83,4 +84,25 @@ async fn a_frame_that_stops_halfway_ends_its_connection() {
     let thrown = error.exception.unwrap();
     assert_eq!(thrown.message.as_deref(), Some("The rest of the frame did not come in time"));
     assert_eq!(stuck.read().await, None);
+}
+
+#[tokio::test]
+async fn who_may_send_nothing_holds_no_more_than_a_login() {
+    let stand = Stand::new().await;
+    let issued = stand.auth.issue(key(&[Action::Read])).await.unwrap();
+    let mut client = stand.dial("ID:reads:1").await;
+    client.login(issued.secret.expose(), None).await.unwrap();
+    client.consume(1, &queue("q"), 10).await.unwrap();
+    let small = client.text(&queue("q"), "small");
+    let (class, _) = client.publish(small).await.unwrap_err();
+    assert_eq!(class, "javax.jms.JMSSecurityException");
+    client.raw(&65_537_u32.to_be_bytes()).await;
+    let Some(Command::ConnectionError(error)) = client.read().await else { panic!("no error") };
+    let told = error.exception.unwrap().message.unwrap();
+    assert!(told.ends_with("the frame has 65537 bytes, the most is 65536"), "{told}");
+    assert_eq!(client.read().await, None);
+    // Who may send is not held to that.
+    let mut client = stand.connect("ID:sends:2").await;
+    let large = client.text(&queue("q"), &"x".repeat(100_000));
+    client.publish(large).await.unwrap();
 }

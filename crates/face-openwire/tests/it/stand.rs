@@ -44,6 +44,20 @@ pub(crate) fn project() -> ProjectId {
     ProjectId::new("broker").unwrap()
 }
 
+pub(crate) fn key(actions: &[Action]) -> NewCredential {
+    NewCredential {
+        kind: CredentialKind::Key,
+        name: String::new(),
+        project: Some(project()),
+        integration: None,
+        actions: actions.iter().copied().collect(),
+        streams: None,
+        user: None,
+        destinations: None,
+        expires: None,
+    }
+}
+
 impl Stand {
     pub(crate) async fn new() -> Self {
         Self::with(Options::default()).await
@@ -67,17 +81,7 @@ impl Stand {
         })
         .await
         .unwrap();
-        let key = NewCredential {
-            kind: CredentialKind::Key,
-            name: String::new(),
-            project: Some(project()),
-            integration: None,
-            actions: [Action::Read, Action::Publish].into_iter().collect(),
-            streams: None,
-            user: None,
-            destinations: None,
-            expires: None,
-        };
+        let key = key(&[Action::Read, Action::Publish]);
         let issued = auth.issue(key.clone()).await.unwrap();
         let other = auth.issue(key).await.unwrap();
         let drain = Drain::new();

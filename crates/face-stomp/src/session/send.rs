@@ -14,6 +14,11 @@ use crate::translate::destination;
 use crate::translate::letter::{Letter, Reading};
 use crate::wire::Frame;
 
+/// The failure of a SEND that does not say where it goes.
+fn nowhere() -> Failure {
+    Failure::malformed("SEND received without a Destination specified!")
+}
+
 impl Session {
     pub(super) fn send(&mut self, frame: &Frame<'_>) -> Outcomes {
         if self.batch.is_full() {
@@ -33,7 +38,7 @@ impl Session {
         })?;
         let spelling = letter.destination.trim();
         if spelling.is_empty() {
-            return Err(Failure::malformed("SEND received without a Destination specified!"));
+            return Err(nowhere());
         }
         let Some(streams) = self.targets.get(spelling)? else {
             return self.resolve(spelling);
@@ -49,6 +54,18 @@ impl Session {
         self.add(&letter, &streams, synced)?;
         self.sent += 1;
         Ok(Step::Done)
+    }
+
+    /// Looks at where a SEND goes whose body is still to come: what has to be asked for that, if anything.
+    pub(super) fn address(&mut self, frame: &Frame<'_>) -> Result<Option<Step>, Failure> {
+        let mut headers = frame.headers();
+        let named = headers.find(|(name, value)| name == "destination" && !value.is_empty());
+        let (_, spelling) = named.ok_or_else(nowhere)?;
+        match self.targets.get(spelling.trim())? {
+            Some(_) => Ok(None),
+            None if spelling.trim().is_empty() => Err(nowhere()),
+            None => self.resolve(spelling.trim()).map(Some),
+        }
     }
 
     /// Asks for the streams of a spelling, for the same frame to go on with.

@@ -1,7 +1,7 @@
 //! Bytes to frames, however they are split.
 
 use super::frame::{Frame, Span};
-use super::{FrameLimits, Version};
+use super::{FrameLimits, NO_BODY_BYTES, Version};
 
 /// Why bytes are not a frame. All are fatal: where the next frame would begin is not known
 /// (rule 11).
@@ -74,10 +74,17 @@ enum Stage {
         start: usize,
         len: Option<usize>,
     },
+    /// A body that nobody wants: `left` bytes of what `content-length` says are to come before its NUL;
+    /// without one, `come` of them have.
+    Past {
+        left: Option<usize>,
+        come: usize,
+    },
 }
 
 /// A decoder of one connection's bytes. It remembers how far it has looked, so that a frame that
-/// comes byte by byte is looked at once.
+/// comes byte by byte is looked at once. Of a frame whose body is still to come [`Decoder::begun`]
+/// shows the head, so that nothing need be held of one that is refused for it.
 #[derive(Debug)]
 pub struct Decoder {
     limits: FrameLimits,
@@ -91,6 +98,10 @@ pub struct Decoder {
     /// The end of the command.
     command: usize,
     content_length: Option<Result<usize, WireError>>,
+    /// The most that the body may have.
+    body_bytes: usize,
+    /// Whether the body is waited for: somebody has seen the head.
+    is_wanted: bool,
     spans: Vec<Span>,
 }
 
@@ -106,6 +117,8 @@ impl Decoder {
             seen: 0,
             command: 0,
             content_length: None,
+            body_bytes: limits.body_bytes,
+            is_wanted: false,
             spans: Vec::new(),
         }
     }
@@ -131,6 +144,9 @@ impl Decoder {
     /// # Errors
     /// [`WireError`]; the decoder is of no use afterwards.
     pub fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<'a>, WireError> {
+        if let Stage::Past { left, come } = self.stage {
+            return self.past(input, left, come);
+        }
         if self.seen == 0 {
             let idle = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
             if idle > 0 {
@@ -145,20 +161,93 @@ impl Decoder {
         }
         let Stage::Body { start, len } = self.stage else { return Ok(Decoded::Incomplete) };
         let Some(end) = self.body(input, start, len)? else { return Ok(Decoded::Incomplete) };
+        self.begin(Stage::Head);
+        let body = input.get(start..end).unwrap_or_default();
+        Ok(Decoded::Frame(self.frame(input, start, body)?, end + 1))
+    }
+
+    /// Whether, after [`Decoded::Incomplete`], the head of a frame is there whole and its body is not: the
+    /// frame without its body, and how many bytes its head took. [`Decoder::want`] or [`Decoder::pass`]
+    /// says what becomes of the body; until then it is shown again.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn begun<'a>(&'a self, input: &'a [u8]) -> Result<Option<(Frame<'a>, usize)>, WireError> {
+        match self.stage {
+            Stage::Body { start, .. } if !self.is_wanted => {
+                Ok(Some((self.frame(input, start, &[])?, start)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The body of the frame that has begun is waited for.
+    pub const fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
+    /// The body of the frame that has begun is read past as it comes: the bytes of its head are to be
+    /// dropped, those of its body are [`Decoded::Idle`].
+    pub const fn pass(&mut self) {
+        if let Stage::Body { len, .. } = self.stage {
+            self.begin(Stage::Past { left: len, come: 0 });
+        }
+    }
+
+    /// Looks from the next byte on at something else.
+    const fn begin(&mut self, stage: Stage) {
+        self.stage = stage;
+        (self.line, self.seen, self.content_length, self.is_wanted) = (0, 0, None, false);
+    }
+
+    /// The frame whose body begins at `start`.
+    fn frame<'a>(
+        &'a self,
+        input: &'a [u8],
+        start: usize,
+        body: &'a [u8],
+    ) -> Result<Frame<'a>, WireError> {
         let head = std::str::from_utf8(input.get(..start).unwrap_or_default())
             .map_err(|_| WireError::NotUtf8)?;
         let command = head.get(..self.command).unwrap_or_default();
-        self.stage = Stage::Head;
-        (self.line, self.seen, self.content_length) = (0, 0, None);
         let connects = matches!(command, "CONNECT" | "STOMP" | "CONNECTED");
-        let frame = Frame {
-            head,
-            command,
-            spans: &self.spans,
-            body: input.get(start..end).unwrap_or_default(),
-            version: self.version.filter(|_| !connects),
+        let version = self.version.filter(|_| !connects);
+        Ok(Frame { head, command, spans: &self.spans, body, version })
+    }
+
+    /// Drops what has come of a body that nobody wants.
+    fn past<'a>(
+        &mut self,
+        input: &[u8],
+        left: Option<usize>,
+        come: usize,
+    ) -> Result<Decoded<'a>, WireError> {
+        let count = match (left, input) {
+            (_, []) => return Ok(Decoded::Incomplete),
+            (Some(0), [0, ..]) => {
+                self.begin(Stage::Head);
+                1
+            }
+            (Some(0), _) => return Err(WireError::NoNul),
+            (Some(left), _) => {
+                let count = left.min(input.len());
+                self.stage = Stage::Past { left: Some(left - count), come };
+                count
+            }
+            (None, _) => {
+                let end = memchr::memchr(0, input);
+                let come = come.saturating_add(end.unwrap_or(input.len()));
+                if come > self.body_bytes {
+                    return Err(WireError::BodyTooLarge { max: self.body_bytes });
+                }
+                match end {
+                    Some(_) => self.begin(Stage::Head),
+                    None => self.stage = Stage::Past { left, come },
+                }
+                end.map_or(input.len(), |end| end + 1)
+            }
         };
-        Ok(Decoded::Frame(frame, end + 1))
+        Ok(Decoded::Idle(count))
     }
 
     /// Looks at lines until the empty one.
@@ -187,6 +276,13 @@ impl Decoder {
                 self.command = line.strip_suffix(b"\r").unwrap_or(line).len();
             } else if line.is_empty() || line == b"\r" {
                 let len = self.content_length.take().transpose()?;
+                self.body_bytes = match input.get(..self.command) {
+                    Some(b"SEND" | b"MESSAGE" | b"ERROR") => self.limits.body_bytes,
+                    _ => self.limits.body_bytes.min(NO_BODY_BYTES),
+                };
+                if len.is_some_and(|len| len > self.body_bytes) {
+                    return Err(WireError::BodyTooLarge { max: self.body_bytes });
+                }
                 return Ok(Some(Stage::Body { start: end + 1, len }));
             } else {
                 self.header(line, start)?;
@@ -259,8 +355,8 @@ impl Decoder {
         let new = input.get(self.seen..).unwrap_or_default();
         let found = memchr::memchr(0, new).map(|at| self.seen + at);
         let end = found.unwrap_or(input.len());
-        if end - start > self.limits.body_bytes {
-            return Err(WireError::BodyTooLarge { max: self.limits.body_bytes });
+        if end - start > self.body_bytes {
+            return Err(WireError::BodyTooLarge { max: self.body_bytes });
         }
         self.seen = end;
         Ok(found)

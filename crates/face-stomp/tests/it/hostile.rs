@@ -6,7 +6,9 @@ use outflow_broker::{Limits, Room};
 use outflow_face_stomp::Options;
 use outflow_face_stomp::wire::FrameLimits;
 
-use crate::stand::{Client, Stand};
+use outflow_model::Action;
+
+use crate::stand::{Client, Stand, key};
 
 fn small() -> Options {
     Options {
@@ -292,4 +294,66 @@ async fn before_its_login_a_client_may_hold_no_more_than_a_login() {
     client.raw((connect + &send).as_bytes()).await;
     assert_eq!(client.frame().await.command, "CONNECTED");
     assert_eq!(client.frame().await.command, "RECEIPT");
+}
+
+/// A login that may consume, and send nothing.
+async fn consumer(stand: &Stand) -> Client {
+    let issued = stand.auth.issue(key(&[Action::Read])).await.unwrap();
+    let mut client = stand.dial().await;
+    let secret = issued.secret.expose();
+    client.send(&format!("CONNECT\naccept-version:1.2\nlogin:broker\npasscode:{secret}\n\n")).await;
+    assert_eq!(client.frame().await.command, "CONNECTED");
+    client.speak("1.2");
+    client
+}
+
+#[tokio::test]
+async fn a_send_to_where_it_may_not_go_is_refused_at_its_head_and_its_body_is_not_held() {
+    // Not one of the bodies has room.
+    let limits = Limits { held_bytes: 128 << 10, ..Limits::default() };
+    let stand = Stand::with(Options { limits, ..Options::default() }).await;
+    let (half, rest) = ("h".repeat(500_000), "r".repeat(100_000));
+    let said = half.len() + rest.len();
+    for length in [format!("content-length:{said}\n"), String::new()] {
+        let mut client = consumer(&stand).await;
+        for n in 0..2 {
+            let head = format!("SEND\nreceipt:{n}\ndestination:/queue/theirs\n{length}\n");
+            client.raw(head.as_bytes()).await;
+            client.raw(half.as_bytes()).await;
+            let error = client.frame().await;
+            assert_eq!(error.command, "ERROR");
+            assert_eq!(error.the("receipt-id"), n.to_string());
+            client.raw(rest.as_bytes()).await;
+            client.raw(b"\0").await;
+        }
+        // It is told of nothing more, and may go on.
+        client.ask("BEGIN", "transaction:t\n", "").await;
+        assert_eq!(client.until_quiet().await, []);
+    }
+    assert!(stand.hub.subscription(&crate::stand::project(), "queue:theirs").is_none());
+    // One in a transaction dooms it.
+    let mut client = consumer(&stand).await;
+    client.ask("BEGIN", "transaction:t\n", "").await;
+    client.raw(b"SEND\ntransaction:t\ndestination:/queue/theirs\n\nbegun").await;
+    assert_eq!(client.frame().await.command, "ERROR");
+    client.raw(b"\0").await;
+    client.send("COMMIT\ntransaction:t\nreceipt:r\n\n").await;
+    assert_eq!(client.frame().await.command, "ERROR");
+}
+
+#[tokio::test]
+async fn frames_that_have_no_use_for_a_body_have_none_to_speak_of() {
+    let stand = Stand::new().await;
+    let body = "b".repeat(2_000);
+    for (frame, what) in [
+        ("SUBSCRIBE\nid:1\ndestination:/queue/q\ncontent-length:2000\n\n".to_owned(), "said"),
+        (format!("SUBSCRIBE\nid:1\ndestination:/queue/q\n\n{body}"), "not said"),
+        ("MESSAGE\ndestination:/queue/q\n\nbegun".to_owned(), "the server's"),
+    ] {
+        let mut client = stand.connect("1.2").await;
+        client.raw_to_the_end(frame.as_bytes()).await;
+        is_refused(client, what).await;
+    }
+    let mut client = stand.connect("1.2").await;
+    client.ask("SUBSCRIBE", "id:1\ndestination:/queue/q\n", "a little").await;
 }

@@ -161,6 +161,77 @@ proptest! {
     }
 }
 
+proptest! {
+    /// However the bytes are cut, of a frame that is refused for its head nothing is shown or kept, and
+    /// the next one is whole.
+    #[test]
+    fn a_body_that_nobody_wants_is_read_past(
+        body in prop::collection::vec(any::<u8>(), 0..60), counted in any::<bool>(), size in 1..40_usize
+    ) {
+        let mut bytes = b"SEND\nto:nobody\n".to_vec();
+        let body: Vec<u8> = body.into_iter().filter(|byte| counted || *byte != 0).collect();
+        if counted {
+            bytes.extend(format!("content-length:{}\n", body.len()).bytes());
+        }
+        bytes.push(b'\n');
+        bytes.extend(&body);
+        bytes.extend(b"\0\nSEND\nto:one\n\nb\0");
+        let mut decoder = Decoder::new(FrameLimits::default());
+        decoder.speak(Version::V1_2);
+        let (mut buffer, mut refused, mut taken) = (Vec::new(), 0, Vec::new());
+        for piece in bytes.chunks(size) {
+            buffer.extend_from_slice(piece);
+            loop {
+                match decoder.decode(&buffer).unwrap() {
+                    Decoded::Idle(count) => drop(buffer.drain(..count)),
+                    Decoded::Frame(frame, len) => {
+                        taken.push(frame.header("to").unwrap().into_owned());
+                        buffer.drain(..len);
+                    }
+                    Decoded::Incomplete => {
+                        let Some((frame, len)) = decoder.begun(&buffer).unwrap() else { break };
+                        prop_assert!(frame.body().is_empty());
+                        if frame.header("to").as_deref() == Some("one") {
+                            decoder.want();
+                            break;
+                        }
+                        refused += 1;
+                        decoder.pass();
+                        buffer.drain(..len);
+                    }
+                }
+            }
+            prop_assert!(refused == 0 || buffer.len() <= size + 20, "{}", buffer.len());
+        }
+        // One that came whole was never shown.
+        prop_assert_eq!(refused, usize::from(taken[0] == "one"));
+        prop_assert_eq!(taken.last().map(String::as_str), Some("one"));
+        prop_assert!(buffer.is_empty());
+    }
+}
+
+#[test]
+fn what_is_read_past_is_held_to_its_end_too() {
+    let past = |mut rest: &[u8], head: &[u8]| {
+        let mut decoder = Decoder::new(FrameLimits { body_bytes: 10, ..FrameLimits::default() });
+        let Ok(Decoded::Incomplete) = decoder.decode(head) else { panic!("it is whole") };
+        let (_, len) = decoder.begun(head).unwrap().unwrap();
+        assert_eq!(len, head.len());
+        decoder.pass();
+        loop {
+            match decoder.decode(rest) {
+                Ok(Decoded::Idle(count)) if count < rest.len() => rest = &rest[count..],
+                other => break other.map(|_| ()),
+            }
+        }
+    };
+    let counted = &b"SEND\ncontent-length:3\n\n"[..];
+    assert_eq!(past(b"abcd\0", counted), Err(WireError::NoNul));
+    assert_eq!(past(b"abc\0", counted), Ok(()));
+    assert_eq!(past(b"0123456789a", b"SEND\n\n"), Err(WireError::BodyTooLarge { max: 10 }));
+    assert_eq!(past(b"0123456789\0", b"SEND\n\n"), Ok(()));
+}
+
 #[test]
 fn escapes_are_those_of_the_version() {
     let value = |version, text: &str| {

@@ -30,19 +30,23 @@ impl OpenWire {
     /// As the face has them.
     pub(crate) fn options(&self, limits: &Limits) -> outflow_face_openwire::Options {
         let defaults = outflow_face_openwire::Options::default();
+        let max_frame_bytes = match self.max_frame_bytes {
+            0 => outflow_face_openwire::frame_bytes(limits.max_event_bytes),
+            set => set,
+        };
         outflow_face_openwire::Options {
             limits: outflow_broker::Limits {
                 connect_timeout: Duration::from_millis(self.connect_timeout_ms),
                 write_stall: Duration::from_millis(self.write_stall_ms),
                 frame_timeout: Duration::from_millis(self.frame_timeout_ms),
-                held_bytes: self.max_held_bytes.max(2 * self.max_frame_bytes),
+                held_bytes: self.max_held_bytes.max(2 * max_frame_bytes),
                 room: limits.room(defaults.limits.room),
                 all_durable: self.all_durable,
                 ..defaults.limits
             },
             broker_name: self.broker_name.clone(),
             inactivity: Duration::from_millis(self.inactivity_ms),
-            max_frame_bytes: self.max_frame_bytes,
+            max_frame_bytes,
             ..defaults
         }
     }
@@ -75,10 +79,13 @@ impl OpenWire {
             ("openwire.write_stall_ms", self.write_stall_ms, 100, 86_400_000),
             ("openwire.frame_timeout_ms", self.frame_timeout_ms, 100, 86_400_000),
             ("openwire.max_held_bytes", self.max_held_bytes as u64, 1 << 20, 64 << 30),
-            ("openwire.max_frame_bytes", self.max_frame_bytes as u64, 4_096, 1 << 30),
         ] {
             refuse(!(low..=high).contains(&value), format!("{key}: must be {low} to {high}"));
         }
+        refuse(
+            self.max_frame_bytes != 0 && !(4_096..=1 << 30).contains(&self.max_frame_bytes),
+            format!("openwire.max_frame_bytes: must be 0, or 4096 to {}", 1 << 30),
+        );
     }
 }
 
