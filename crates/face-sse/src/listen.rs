@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use outflow_auth::Auth;
 use outflow_face::{Drain, Peer, RequestId, problem};
-use outflow_hub::{Hub, ReadError, ReadRequest, Start, Started, Stream};
+use outflow_hub::{Hub, Loads, ReadError, ReadRequest, Start, Started, Stream};
 use outflow_model::{Action, ErrorCode, Filter, Grant, Offset, ProjectId, StreamName};
 use prometheus_client::registry::Registry;
 
@@ -166,10 +166,16 @@ async fn open(
     {
         return Err(Refusal::missing("project"));
     }
-    let (stream, form, word) = find(face, &grant, &project, feed, &wanted)?;
+    let Found { stream, form, word, load } = find(face, &grant, &project, feed, &wanted)?;
     let place = place(headers, wanted.place);
-    let (start, opening) = begin(face, &stream, &form, place)?;
-    let read = match face.hub.open_read(&grant, request(face, &stream, start, peer)).await {
+    let newest = load.as_ref().map(|(_, newest)| *newest);
+    let (start, opening) = begin(face, &stream, newest, place)?;
+    let request = request(face, &stream, start, peer);
+    let read = match &load {
+        Some((of, _)) => face.hub.open_load(&grant, of, request).await,
+        None => face.hub.open_read(&grant, request).await,
+    };
+    let read = match read {
         Err(ReadError::ShuttingDown) => {
             face.metrics.held.inc();
             tracing::info!(
@@ -222,20 +228,33 @@ fn unframed(response: &mut Response) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// The stream that a request means, how it is rendered, and what it is called in logs.
+/// What a request means.
+struct Found {
+    stream: Arc<Stream>,
+    /// How it is rendered.
+    form: Form,
+    /// What it is called in logs.
+    word: &'static str,
+    /// Of a load: of which keyed stream, and where its newest begins.
+    load: Option<(Arc<Stream>, Offset)>,
+}
+
 fn find(
     face: &Face,
     grant: &Grant,
     project: &ProjectId,
     feed: Feed,
     wanted: &Wanted,
-) -> Result<(Arc<Stream>, Form, &'static str), Refusal> {
+) -> Result<Found, Refusal> {
     let named = |name: &str| {
         let name = StreamName::new(name).map_err(|_| Refusal::missing("stream"))?;
         face.hub.stream(project, &name).ok_or_else(|| Refusal::missing("stream"))
     };
     match feed {
-        Feed::Stream(name) => Ok((named(&name)?, Form::Lines { named: wanted.named }, "stream")),
+        Feed::Stream(name) => {
+            let (stream, form) = (named(&name)?, Form::Lines { named: wanted.named });
+            Ok(Found { stream, form, word: "stream", load: None })
+        }
         Feed::Load => {
             // The loads of all streams are in one, so that who reaches that reaches only those of the keyed
             // streams that it may read by themselves.
@@ -248,7 +267,10 @@ fn find(
             };
             let stream = face.hub.load_stream(project);
             let none = || Refusal::new(ErrorCode::NotFound, "nothing was extracted here yet");
-            Ok((stream.ok_or_else(none)?, Form::Loads(of.name.clone()), "load"))
+            let stream = stream.ok_or_else(none)?;
+            let Loads { begins, newest } = face.hub.loads(&stream, &of).map_err(Refusal::from)?;
+            let form = Form::Loads { of: of.name.clone(), begins };
+            Ok(Found { stream, form, word: "load", load: Some((of, newest)) })
         }
         Feed::Changes => {
             let stream = match &wanted.stream {
@@ -259,7 +281,7 @@ fn find(
                 return Err(Refusal::missing("keyed stream"));
             }
             let form = Form::Changes(stream.settings.feed_types.clone());
-            Ok((stream, form, "changes"))
+            Ok(Found { stream, form, word: "changes", load: None })
         }
     }
 }
@@ -299,19 +321,17 @@ fn place(headers: &HeaderMap, place: Place) -> Place {
 fn begin(
     face: &Face,
     stream: &Stream,
-    form: &Form,
+    newest_load: Option<Offset>,
     place: Place,
 ) -> Result<(Start, Option<Bytes>), Refusal> {
     let oldest = || Some(wire::comment("began at the oldest event that is kept"));
     Ok(match place {
         Place::Earliest => (Start::Earliest, None),
         Place::Latest => (Start::Latest, None),
-        Place::Unsaid if let Form::Loads(of) = form => {
-            let first = face.hub.newest_load(&stream.project, Some(of));
+        Place::Unsaid if let Some(newest) = newest_load => {
             // Its beginning may have been retired: then with the oldest that is left.
-            let first = first.map(|first| first.max(face.hub.stats(stream).start));
-            let after = first.map(|first| Start::After(Offset::new(first.get().saturating_sub(1))));
-            (after.unwrap_or(Start::Earliest), None)
+            let first = newest.max(face.hub.stats(stream).start);
+            (Start::After(Offset::new(first.get().saturating_sub(1))), None)
         }
         Place::Unsaid => (Start::Latest, None),
         Place::At(time) => {
@@ -345,7 +365,7 @@ async fn missed(
     let (Start::After(after), true) = (start, started.trimmed) else { return Ok(false) };
     match form {
         Form::Changes(_) => Ok(face.hub.changes_missed(stream, after, started.from).await?),
-        Form::Loads(_) => Ok(face.hub.loads_missed(&stream.project, after, started.from)),
+        Form::Loads { .. } => Ok(face.hub.loads_missed(&stream.project, after, started.from)),
         Form::Lines { .. } => Ok(true),
     }
 }

@@ -15,7 +15,7 @@ use outflow_hub::extraction::LOAD_END;
 use outflow_hub::{Block, BlockError};
 use outflow_model::json::Value;
 use outflow_model::timestamp::RFC3339_BYTES;
-use outflow_model::{Meta, StreamId, StreamName, Timestamp};
+use outflow_model::{Meta, Offset, StreamId, StreamName, Timestamp};
 
 use crate::translate;
 
@@ -28,8 +28,13 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 pub enum Form {
     /// Changes of entities: of these types, or of all.
     Changes(Option<BTreeSet<String>>),
-    /// Entities of this stream as they were when they were read.
-    Loads(StreamName),
+    /// Entities of a stream as they were when they were read.
+    Loads {
+        /// The stream.
+        of: StreamName,
+        /// What stands before is of a former stream of its name.
+        begins: Offset,
+    },
     /// Whole lines, named by their types or not.
     Lines {
         /// Whether they are: `EventSource.onmessage` gets only what is not named.
@@ -57,11 +62,12 @@ impl Frames {
         for (meta, line) in metas.with_lines(lines) {
             let is_event = match form {
                 Form::Lines { named } => plain(&meta, line, stream, *named, &mut out),
-                Form::Loads(of) if meta.event_type(line) == LOAD_END.as_bytes() => {
+                Form::Loads { begins, .. } if meta.offset < *begins => false,
+                Form::Loads { of, .. } if meta.event_type(line) == LOAD_END.as_bytes() => {
                     end_of_load(&meta, line, of, &mut out)
                 }
-                Form::Loads(of) if !is_of(of, meta.others(line).called(b"stream")) => false,
-                Form::Loads(_) => entity(&meta, line, stream, meta.occurred, &mut out),
+                Form::Loads { of, .. } if !is_of(of, meta.others(line).called(b"stream")) => false,
+                Form::Loads { .. } => entity(&meta, line, stream, meta.occurred, &mut out),
                 Form::Changes(types) if is_among(types.as_ref(), &meta, line) => {
                     entity(&meta, line, stream, meta.processed, &mut out)
                 }

@@ -36,7 +36,7 @@ pub(crate) use client::ClientIds;
 pub use client::{ClaimNews, ClientClaim, ClientIdTaken};
 pub use consume::ConsumeWish;
 pub use error::DestinationError;
-pub(crate) use reach::reaches_stream;
+pub(crate) use reach::{lists, reaches_stream};
 pub use rule::{RuleError, VirtualTopics};
 pub(crate) use temporary::Owners;
 

@@ -10,6 +10,7 @@
 //! it goes on with nothing sent twice. The load stream is an ordinary one: read again, it gives the
 //! same events.
 
+mod loads;
 mod record;
 mod run;
 
@@ -27,6 +28,8 @@ use crate::catalog::scan;
 use crate::catalog::turn::in_turn;
 use crate::hub::Inner;
 use crate::{CatalogError, Hub, NewStream, OpenError, Stream, StreamSettings};
+
+pub use loads::Loads;
 
 /// The stream of a project that its extractions send to.
 pub const LOAD_STREAM: &str = "feed:load";
@@ -75,6 +78,9 @@ pub struct Extraction {
     /// The keyed stream.
     pub stream: StreamName,
     pub(crate) stream_id: StreamId,
+    /// Where the loads of this stream may begin: what stands before in the load stream is of former ones of
+    /// its name.
+    pub(crate) begins: Offset,
     /// The types it sends, in order.
     pub types: Vec<String>,
     /// How it stands.
@@ -163,17 +169,31 @@ impl Extractions {
         run::start(inner, &stopped.project);
     }
 
-    /// The number of the next job, and which one is to be forgotten for it.
-    fn room(&self, project: &ProjectId) -> Result<(u32, Option<u32>), CatalogError> {
+    /// The number of the next job, and which one is to be forgotten for it: never the newest whole load of a
+    /// stream, which is what its readers begin with.
+    fn room(
+        &self,
+        project: &ProjectId,
+        is_there: impl Fn(&Extraction) -> bool,
+    ) -> Result<(u32, Option<u32>), CatalogError> {
         let jobs = self.jobs.lock();
         let Some(own) = jobs.get(project) else { return Ok((1, None)) };
-        let over = own.iter().filter(|(_, job)| job.0.lock().state.is_over());
-        let over: Vec<u32> = over.map(|(id, _)| *id).collect();
-        if own.len() - over.len() >= MAX_WAITING {
+        let (mut over, mut oldest, mut newest) = (0, None, BTreeSet::new());
+        for (&id, job) in own.iter().rev() {
+            let job = job.0.lock();
+            let is_needed = job.state == ExtractionState::Done
+                && newest.insert(job.stream_id)
+                && is_there(&job);
+            over += usize::from(job.state.is_over());
+            if job.state.is_over() && !is_needed {
+                oldest = Some(id);
+            }
+        }
+        if own.len() - over >= MAX_WAITING {
             return Err(CatalogError::TooMany { max: MAX_WAITING });
         }
         let id = own.last_key_value().map_or(1, |(id, _)| id.saturating_add(1));
-        Ok((id, over.first().copied().filter(|_| own.len() >= MAX_JOBS)))
+        Ok((id, oldest.filter(|_| own.len() >= MAX_JOBS)))
     }
 
     fn of(&self, project: &ProjectId) -> Vec<Arc<Job>> {
@@ -203,15 +223,24 @@ impl Hub {
         let chosen = declared.closure(types, groups).map_err(|name| {
             CatalogError::Invalid(format!("`{name}` is no entity type or group of the stream"))
         })?;
-        self.ensure_load_stream(project).await?;
+        let loads = self.ensure_load_stream(project).await?;
         // One start at a time, so that a job is known, and begun, only once it is stored.
         let _turn = inner.extractions.starting.lock().await;
-        let (id, oldest) = inner.extractions.room(project)?;
+        let is_there = |job: &Extraction| {
+            let found = inner.catalog.read().stream(&job.project, &job.stream);
+            found.is_some_and(|stream| stream.id == job.stream_id)
+        };
+        let (id, oldest) = inner.extractions.room(project, is_there)?;
+        let begins = match inner.extractions.begins(project, stream.id) {
+            Some(begins) => begins,
+            None => self.end_of(&loads)?,
+        };
         let one = Extraction {
             id,
             project: project.clone(),
             stream: stream.name.clone(),
             stream_id: stream.id,
+            begins,
             types: chosen.into_iter().map(|one| one.name.clone()).collect(),
             state: ExtractionState::Queued,
             types_done: 0,
@@ -273,45 +302,9 @@ impl Hub {
         Ok(one)
     }
 
-    /// The stream that a project's extractions send to, once there was one.
-    #[must_use]
-    pub fn load_stream(&self, project: &ProjectId) -> Option<Arc<Stream>> {
-        self.stream_named(project.as_str(), LOAD_STREAM)
-    }
-
-    /// Where the newest extraction begins in the load stream: of those of the named stream, or of
-    /// any, which are done or under way. One that was called off or failed is no whole load.
-    #[must_use]
-    pub fn newest_load(&self, project: &ProjectId, of: Option<&StreamName>) -> Option<Offset> {
-        let begins = |job: &Arc<Job>| {
-            let job = job.0.lock();
-            let is_whole = matches!(job.state, ExtractionState::Running | ExtractionState::Done);
-            job.first.filter(|_| is_whole && of.is_none_or(|name| *name == job.stream))
-        };
-        self.inner().extractions.of(project).iter().rev().find_map(begins)
-    }
-
-    /// Whether the load feed may have sent an event that lies between `after`, a client's place, and
-    /// `from`, the first event that is kept. It has not when nothing but the ends of jobs does, which
-    /// are no events to clients.
-    #[must_use]
-    pub fn loads_missed(&self, project: &ProjectId, after: Offset, from: Offset) -> bool {
-        let is_end = |job: &Arc<Job>, at| {
-            let job = job.0.lock();
-            job.state == ExtractionState::Done && job.last == Some(at)
-        };
-        let jobs = self.inner().extractions.of(project);
-        let mut at = after.next();
-        // Each job ends once: this is over after as many as there are.
-        while at < from && jobs.iter().any(|job| is_end(job, at)) {
-            at = at.next();
-        }
-        at < from
-    }
-
-    async fn ensure_load_stream(&self, project: &ProjectId) -> Result<(), CatalogError> {
-        if self.load_stream(project).is_some() {
-            return Ok(());
+    async fn ensure_load_stream(&self, project: &ProjectId) -> Result<Arc<Stream>, CatalogError> {
+        if let Some(stream) = self.load_stream(project) {
+            return Ok(stream);
         }
         let name = StreamName::new(LOAD_STREAM).map_err(unavailable)?;
         let settings = StreamSettings {
@@ -325,7 +318,9 @@ impl Hub {
             |inner| change::create_own_stream(inner, project, NewStream { name, settings })
         });
         match made.await {
-            Ok(_) | Err(CatalogError::Exists) => Ok(()),
+            Ok(_) | Err(CatalogError::Exists) => {
+                self.load_stream(project).ok_or(CatalogError::NotFound)
+            }
             Err(error) => Err(error),
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::turn::{Change, in_turn, in_turn_then};
 use crate::catalog::{Catalog, change};
-use crate::destination::{ClientIds, Owners, reaches_stream};
+use crate::destination::{ClientIds, Owners, lists, reaches_stream};
 use crate::error::{OpenError, PublishError, ReadError};
 use crate::extraction::{Extractions, LOAD_STREAM};
 use crate::integration::is_reserved;
@@ -110,8 +110,7 @@ pub(crate) fn reach(grant: &Grant, action: Action, stream: &Stream) -> Result<()
     if !operates && grant.project.as_ref() != Some(&stream.project) {
         return Err(Denied::NotFound);
     }
-    let names_it = grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
-        && reaches_stream(grant, action, &stream.name);
+    let names_it = lists(grant, &stream.name) && reaches_stream(grant, action, &stream.name);
     // One that was made before such names were refused must not pass for the server itself.
     let is_own = grant.integration.as_ref().is_none_or(|id| !is_reserved(id));
     let is_told = !webhook::is_of_another(grant, &stream.name);

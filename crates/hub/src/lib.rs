@@ -43,7 +43,7 @@ pub use catalog::turn::Change;
 pub use cursor::Cursor;
 pub use destination::{ClientClaim, ConsumeWish, Destination, DestinationError};
 pub use error::{CatalogError, OpenError, PublishError, ReadError};
-pub use extraction::{Extraction, ExtractionState};
+pub use extraction::{Extraction, ExtractionState, Loads};
 pub use hub::Hub;
 pub use ingest::{Ingest, IngestFormat, IngestMode};
 pub use integration::Integration;

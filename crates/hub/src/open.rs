@@ -27,10 +27,12 @@ impl From<Denied> for ReadError {
 }
 
 /// Who a read is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reader<'a> {
     /// Somebody outside, who counts against the limits of readers.
     Client,
+    /// The same, who reads of the project's loads those of this keyed stream: the right to that is enough.
+    OfLoads(&'a Stream),
     /// The server itself.
     Server,
 }
@@ -40,12 +42,12 @@ pub(crate) async fn open_read(
     inner: &Arc<Inner>,
     grant: &Grant,
     request: ReadRequest,
-    reader: Reader,
+    reader: Reader<'_>,
 ) -> Result<ReadSession, ReadError> {
     let ReadRequest { stream, start, filter, subset, only_type, heartbeat, peer, slack } = request;
     let complies = only_type.is_some_and(|only| only.eq_ignore_ascii_case("COMPLIANCE"));
     let action = if complies { Action::Compliance } else { Action::Read };
-    reach(grant, action, &stream)?;
+    reach(grant, action, if let Reader::OfLoads(of) = reader { of } else { &stream })?;
     let is_kept = grant.destinations.is_some() || grant.integration.is_some();
     if is_kept && inner.temporary.is_of_another(grant, &stream.project, stream.name.as_str()) {
         return Err(ReadError::Forbidden);
@@ -58,7 +60,7 @@ pub(crate) async fn open_read(
     entitlement.check(&filter)?;
     let slot = match reader {
         Reader::Server => None,
-        Reader::Client => {
+        Reader::Client | Reader::OfLoads(_) => {
             let slot = claim(inner, &stream.project, integration.as_deref(), slack);
             Some(slot.inspect_err(|error| {
                 inner.metrics.reads_refused.inc();

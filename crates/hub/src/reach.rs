@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use outflow_model::{Action, ErrorCode, Grant, ProjectId, StreamName};
 
+use crate::destination::lists;
 use crate::hub::Hub;
 use crate::project::Project;
 use crate::stream::Stream;
@@ -72,14 +73,14 @@ impl Hub {
         // The usual case: one look-up, and no name is copied.
         if let Some(stream) = self.stream_named(project, name)
             && grant.allows(action, &stream.project)
-            && grant.streams.as_ref().is_none_or(|streams| streams.contains(&stream.name))
+            && lists(grant, &stream.name)
         {
             return Ok(stream);
         }
         // Something is in the way: what, is said in the order that betrays nothing.
         let project = self.project_for(grant, project, action)?;
         let name = StreamName::new(name).map_err(|_| Unreached::Stream)?;
-        if grant.streams.as_ref().is_some_and(|streams| !streams.contains(&name)) {
+        if !lists(grant, &name) {
             return Err(Unreached::Stream);
         }
         self.stream(&project.id, &name).ok_or(Unreached::Stream)

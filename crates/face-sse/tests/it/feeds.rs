@@ -108,16 +108,41 @@ async fn the_loads_of_a_stream_are_for_who_may_read_the_stream() {
         stand.publish(stream, &[&account("create", 1, n)]).await;
         stand.extract(stream).await;
     }
-    let only: &[&str] = &["billing", "feed:load"];
-    stand.token = issue_within(&stand.auth, &project(), &[Action::Read], Some(only)).await;
-    for query in ["?from=earliest", "?from=earliest&stream=billing"] {
-        let mut load = stand.open(&format!("feed/load{query}"), "").await;
-        assert_eq!(load.event().await.1[1], r#"{"n":1}"#);
+    for only in [&["billing"][..], &["billing", "feed:load"]] {
+        stand.token = issue_within(&stand.auth, &project(), &[Action::Read], Some(only)).await;
+        for query in ["?from=earliest", "?from=earliest&stream=billing"] {
+            let mut load = stand.open(&format!("feed/load{query}"), "").await;
+            assert_eq!(load.event().await.1[1], r#"{"n":1}"#);
+        }
+        assert_eq!(stand.refused("feed/load?stream=other", "").await.0, 404);
+        // By its own name it shows the loads of all.
+        let (status, problem) = stand.refused("streams/feed:load/sse?from=earliest", "").await;
+        assert_eq!(status, 403, "{problem}");
     }
-    assert_eq!(stand.refused("feed/load?stream=other", "").await.0, 404);
     let only: &[&str] = &["feed:load"];
     stand.token = issue_within(&stand.auth, &project(), &[Action::Read], Some(only)).await;
     assert_eq!(stand.refused("feed/load?from=earliest", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_shows_no_loads_of_the_one_before() {
+    let stand = Stand::new().await;
+    stand.publish("billing", &[&account("create", 1, r#"{"n":1}"#)]).await;
+    stand.extract("billing").await;
+    let mut former = stand.open("feed/load", "").await;
+    let (place, _) = former.event().await;
+    stand.hub.delete_stream(&project(), &name("billing")).await.unwrap();
+    let new = NewStream { name: name("billing"), settings: keyed() };
+    stand.hub.create_stream(&project(), new).await.unwrap();
+    let mut early = stand.open("feed/load", "").await;
+    stand.publish("billing", &[&account("create", 2, r#"{"n":2}"#)]).await;
+    stand.extract("billing").await;
+    assert_eq!(early.event().await.1[1], r#"{"n":2}"#);
+    for from in ["", "?from=earliest", &format!("?last_id={place}")] {
+        let mut load = stand.open(&format!("feed/load{from}"), "").await;
+        assert_eq!(load.event().await.1[1], r#"{"n":2}"#, "{from}");
+        assert_eq!(load.next().await, ": end-of-load job=2\n");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 use outflow_model::{Action, Grant, ProjectId, StreamName, SubscriptionName};
 
 use super::{Destination, DestinationError, Kind, VirtualTopics, name};
+use crate::extraction::LOAD_STREAM;
 use crate::hub::Denied;
 use crate::subscription::Sources;
 use crate::webhook::is_of_another;
@@ -34,7 +35,9 @@ pub(super) fn may(
     if !covers(grant, action, destination) {
         return forbidden;
     }
-    let Some(streams) = &grant.streams else { return Ok(()) };
+    if grant.streams.is_none() {
+        return Ok(());
+    }
     let fed_by = if action == Action::Read && destination.kind == Kind::Queue {
         rules.topic(&destination.name)
     } else {
@@ -42,7 +45,7 @@ pub(super) fn may(
     };
     let topic = fed_by.map(|topic| Destination { kind: Kind::Topic, name: topic.to_owned() });
     let stream = name::of_stream(topic.as_ref().unwrap_or(destination))?;
-    let is_listed = !destination.has_wildcards() && streams.contains(&stream);
+    let is_listed = !destination.has_wildcards() && lists(grant, &stream);
     if is_listed { Ok(()) } else { forbidden }
 }
 
@@ -59,11 +62,22 @@ fn covers(grant: &Grant, action: Action, destination: &Destination) -> bool {
     }
 }
 
+/// Whether the streams a grant is kept to, if it is, have this one among them. The loads of all keyed
+/// streams are in one, which is for nobody who is kept to some: such a grant has the loads of what
+/// it reaches by [`Hub::open_load`](crate::Hub::open_load).
+pub(crate) fn lists(grant: &Grant, stream: &StreamName) -> bool {
+    let Some(streams) = &grant.streams else { return true };
+    streams.contains(stream) && stream.as_str() != LOAD_STREAM
+}
+
 /// Whether the destinations a grant is kept to have this stream among them. Temporary ones are
 /// reached by whoever was told their names.
 pub(crate) fn reaches_stream(grant: &Grant, action: Action, stream: &StreamName) -> bool {
     if grant.destinations.is_none() {
         return true;
+    }
+    if stream.as_str() == LOAD_STREAM {
+        return false;
     }
     let destination = Destination::of_stream(stream);
     destination.kind.is_temporary() || covers(grant, action, &destination)
@@ -82,8 +96,7 @@ pub(crate) fn may_consume(
     if grant.project.as_ref() != Some(project) {
         return Err(Denied::NotFound);
     }
-    let listed =
-        |stream: &StreamName| grant.streams.as_ref().is_none_or(|streams| streams.contains(stream));
+    let listed = |stream: &StreamName| lists(grant, stream);
     let own = |stream: &StreamName| reaches_stream(grant, Action::Read, stream);
     if let Sources::Streams(all) = sources
         && all.iter().any(|source| is_of_another(grant, &source.stream))

@@ -21,6 +21,9 @@ struct Record {
     project: String,
     stream: String,
     stream_id: u32,
+    /// Not in records of before it was told apart.
+    #[serde(default)]
+    begins: u64,
     types: Vec<String>,
     state: StateRecord,
     types_done: usize,
@@ -62,6 +65,7 @@ pub(super) fn put(one: &Extraction) -> Op {
         project: one.project.to_string(),
         stream: one.stream.to_string(),
         stream_id: one.stream_id.0,
+        begins: one.begins.get(),
         types: one.types.clone(),
         state: match one.state {
             ExtractionState::Queued => StateRecord::Queued,
@@ -99,6 +103,7 @@ pub(super) fn read(value: &[u8]) -> Result<Extraction, String> {
         project: ProjectId::new(&record.project).map_err(|error| fault(&error))?,
         stream: StreamName::new(&record.stream).map_err(|error| fault(&error))?,
         stream_id: StreamId(record.stream_id),
+        begins: Offset::new(record.begins),
         types: record.types,
         state: match record.state {
             StateRecord::Queued => ExtractionState::Queued,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, EntityType, EntityTypes, Extraction, ExtractionState, NewStream, Options, Start,
-    Stream, StreamSettings,
+    CatalogError, EntityType, EntityTypes, Extraction, ExtractionState, Loads, NewStream, Options,
+    Start, Stream, StreamSettings,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{Rng, Timestamp};
@@ -124,7 +124,7 @@ async fn chosen_types_come_with_what_they_need_in_order_and_the_end_is_marked() 
     assert_eq!((&loads[4]["type"], &loads[4]["body"]["entities"]), (&"load-end".into(), &4.into()));
     let first: u64 = loads[0]["offset"].as_str().unwrap().parse().unwrap();
     assert_eq!(job.first.unwrap().get(), first);
-    assert_eq!(world.hub.newest_load(&project_id("p"), None), job.first);
+    assert_eq!(Some(shown(&world, &stream(&world)).newest), job.first);
 
     let job = start(&world, &[], &["Catalog"]).await.unwrap();
     assert_eq!(over(&world, job.id).await.entities, 1);
@@ -364,6 +364,12 @@ async fn the_load_stream_is_made_by_extractions_alone_and_stays_as_they_need_it(
     assert_eq!(over(&world, job.id).await.state, ExtractionState::Done);
 }
 
+/// What the readers of a stream's loads see.
+fn shown(world: &World, of: &Stream) -> Loads {
+    let loads = world.hub.load_stream(&project_id("p")).unwrap();
+    world.hub.loads(&loads, of).unwrap()
+}
+
 #[tokio::test]
 async fn the_newest_load_is_that_of_the_stream() {
     let world = world().await;
@@ -378,7 +384,56 @@ async fn the_newest_load_is_that_of_the_stream() {
     let job = world.hub.start_extraction(&other, &[], &[]).await.unwrap();
     let second = over(&world, job.id).await.first;
     assert!(first.is_some() && second > first);
-    let newest = |of: &str| world.hub.newest_load(&p, Some(&name(of)));
-    assert_eq!((newest("billing"), newest("other")), (first, second));
-    assert_eq!(world.hub.newest_load(&p, None), second);
+    let newest = |of: &Stream| Some(shown(&world, of).newest);
+    assert_eq!((newest(&stream(&world)), newest(&other)), (first, second));
+}
+
+#[tokio::test]
+async fn the_newest_load_of_a_stream_stays_known_however_many_others_run() {
+    let world = world().await;
+    keyed(&world).await;
+    publish(&world, &[event("create", "Plan", 1, "{}")]).await;
+    let p = project_id("p");
+    let settings = StreamSettings { entities: Some(types()), ..StreamSettings::default() };
+    let new = NewStream { name: name("other"), settings };
+    let other = world.hub.create_stream(&p, new).await.unwrap();
+    for _ in 0..2 {
+        let job = start(&world, &[], &[]).await.unwrap();
+        over(&world, job.id).await;
+    }
+    let before = shown(&world, &stream(&world));
+    for _ in 0..105 {
+        let job = world.hub.start_extraction(&other, &[], &[]).await.unwrap();
+        over(&world, job.id).await;
+    }
+    assert_eq!(world.hub.extractions(&p).len(), 100);
+    assert_eq!(shown(&world, &stream(&world)), before);
+    let job = start(&world, &[], &[]).await.unwrap();
+    let job = over(&world, job.id).await;
+    let after = shown(&world, &stream(&world));
+    assert_eq!((after.begins, Some(after.newest)), (before.begins, job.first));
+}
+
+#[tokio::test]
+async fn a_load_that_waits_is_the_newest_one() {
+    let world = world().await;
+    keyed(&world).await;
+    publish(&world, &[event("create", "Plan", 1, "{}")]).await;
+    let first = start(&world, &[], &[]).await.unwrap();
+    let first = over(&world, first.id).await;
+    world.engine.hold();
+    let starting = {
+        let (hub, stream) = (world.hub.clone(), stream(&world));
+        tokio::spawn(async move { hub.start_extraction(&stream, &[], &[]).await })
+    };
+    while world.engine.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.engine.commit_next();
+    let second = starting.await.unwrap().unwrap();
+    let begins = shown(&world, &stream(&world)).newest;
+    assert!(Some(begins) > first.last, "not the one before");
+    world.engine.commit_all();
+    let second = over(&world, second.id).await;
+    assert_eq!(Some(begins), second.first);
 }
