@@ -22,6 +22,7 @@ mod hand;
 pub mod headers;
 mod idleness;
 pub(crate) mod joint;
+mod line;
 mod load;
 mod mailbox;
 pub(crate) mod metrics;

@@ -54,6 +54,11 @@ impl Turns {
         Arc::new(Self { all, share, projects: Mutex::default() })
     }
 
+    /// How many a project may have at once.
+    pub(crate) const fn share(&self) -> usize {
+        self.share
+    }
+
     /// Waits for a turn of `project`.
     pub(super) async fn take(self: Arc<Self>, project: ProjectId) -> Option<Turn> {
         let all = self.all.clone();

@@ -19,6 +19,7 @@ use super::ages::Ages;
 use super::clockwork::Clockwork;
 use super::feed::Feed;
 use super::idleness::Idleness;
+use super::line::Lines;
 use super::load::Recent;
 use super::metrics::SubscriptionMetrics;
 use super::place::{self, Place};
@@ -59,6 +60,7 @@ impl Eq for Ordered {}
 pub(crate) struct Subscriptions {
     pub(crate) directory: RwLock<Directory>,
     pub(crate) bells: Arc<Bells>,
+    pub(crate) lines: Lines,
     pub(crate) clockwork: Arc<Clockwork>,
     pub(crate) recent: Recent,
     pub(crate) orphans: Orphans,
@@ -83,6 +85,7 @@ impl Subscriptions {
         Self {
             directory: RwLock::default(),
             bells,
+            lines: Lines::default(),
             clockwork: Arc::default(),
             recent: Recent::default(),
             orphans,

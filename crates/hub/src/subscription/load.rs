@@ -1,6 +1,6 @@
 //! Loading: from a subscription's places to ready events.
 //!
-//! Called by the pumps and by whoever looks into a subscription. One at a time loads for a
+//! Called by the pumps, by the lines of projects (`line`) where a look costs much, and by whoever looks into a subscription. One at a time loads for a
 //! subscription, outside its lock; what was read is taken in under it and handed out at once. Which of it may be
 //! seen is found out before, too, where that takes long.
 //!
@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
-use outflow_model::{Offset, StreamId};
+use outflow_model::{Offset, ProjectId, StreamId};
 use outflow_store::{Block, Bounds, Read, ReadError};
 use parking_lot::Mutex;
 
@@ -50,65 +50,107 @@ struct Want {
     is_again: bool,
 }
 
+/// What has become of a load.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// There is nothing more to load.
+    Last,
+    /// There is more.
+    More,
+    /// What was read costs much to look at, and was not.
+    Costly,
+}
+
 /// Loads what the subscription has room for, unless somebody does: they look again when they have
 /// taken in what they read.
 pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
-    let mut wants = {
+    let Some(mut load) = Load::begin(inner, subscription) else { return };
+    while load.round(inner, true).await != Round::Last {}
+}
+
+/// The same, for who loads for others as well: what costs much goes on in its project's line.
+pub(crate) async fn or_line_up(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
+    let Some(mut load) = Load::begin(inner, subscription) else { return };
+    loop {
+        match load.round(inner, false).await {
+            Round::Last => return,
+            Round::More => {}
+            Round::Costly => return inner.subscriptions.lines.enter(inner, load),
+        }
+    }
+}
+
+/// The turn to load for a subscription. It is given back when whoever has it goes away in a read: a
+/// Peek's caller may hang up at any moment.
+#[derive(Debug)]
+pub(crate) struct Load {
+    inner: Weak<Inner>,
+    subscription: Arc<Subscription>,
+    wants: Vec<Want>,
+    is_over: bool,
+}
+
+impl Load {
+    /// Takes the turn, if there is something to load.
+    fn begin(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Option<Self> {
         let mut queue = subscription.queue.lock();
         if queue.loading {
-            return;
+            return None;
         }
         let wants = plan(inner, &mut queue);
         queue.loading = !wants.is_empty();
         if wants.is_empty() {
             // That a feed has no more may have been all that others waited for.
             drop(subscription.finish(inner, queue));
+            return None;
         }
-        wants
-    };
-    let mut turn = Turn { inner, subscription, is_over: wants.is_empty() };
-    while !wants.is_empty() {
-        let mut reads = Vec::with_capacity(wants.len());
-        for want in wants {
-            let read = read(inner, &want).await;
-            let shown = look(inner, &want, &read).await;
+        let subscription = subscription.clone();
+        Some(Self { inner: Arc::downgrade(inner), subscription, wants, is_over: false })
+    }
+
+    pub(crate) fn project(&self) -> &ProjectId {
+        &self.subscription.project
+    }
+
+    /// Reads what is wanted, and takes it in; what costs much to look at only if it `may_wait`.
+    pub(crate) async fn round(&mut self, inner: &Arc<Inner>, may_wait: bool) -> Round {
+        let mut reads = Vec::with_capacity(self.wants.len());
+        for want in &self.wants {
+            let read = read(inner, want).await;
+            if !may_wait && is_costly(want, &read) {
+                return Round::Costly;
+            }
+            let shown = look(inner, want, &read).await;
             reads.push((want, read, shown));
         }
+        let subscription = &self.subscription;
         let mut queue = subscription.queue.lock();
         for (want, read, shown) in reads {
             if is_looked_at(&queue, &read, shown.as_ref()) {
-                take_in(inner, subscription, &mut queue, &want, &read, shown.as_ref());
+                take_in(inner, subscription, &mut queue, want, &read, shown.as_ref());
             }
         }
         // What was given up meanwhile is written in passing.
         drop(subscription.finish(inner, queue));
         let mut queue = subscription.queue.lock();
-        wants = plan(inner, &mut queue);
-        if wants.is_empty() {
-            turn.is_over = true;
-            queue.loading = false;
-            drop(subscription.finish(inner, queue));
-            subscription.seen.notify_waiters();
+        self.wants = plan(inner, &mut queue);
+        if !self.wants.is_empty() {
+            return Round::More;
         }
+        self.is_over = true;
+        queue.loading = false;
+        drop(subscription.finish(inner, queue));
+        subscription.seen.notify_waiters();
+        Round::Last
     }
 }
 
-/// Gives the turn to load back when whoever has it goes away in a read: a Peek's caller may hang up
-/// at any moment.
-struct Turn<'a> {
-    inner: &'a Arc<Inner>,
-    subscription: &'a Arc<Subscription>,
-    is_over: bool,
-}
-
-impl Drop for Turn<'_> {
+impl Drop for Load {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
+        let Some(inner) = self.inner.upgrade().filter(|_| !self.is_over) else { return };
         let mut queue = self.subscription.queue.lock();
         queue.loading = false;
-        drop(self.subscription.finish(self.inner, queue));
+        drop(self.subscription.finish(&inner, queue));
         self.subscription.seen.notify_waiters();
     }
 }
@@ -194,12 +236,18 @@ async fn read(inner: &Inner, want: &Want) -> Result<Read, ReadError> {
     Ok(read)
 }
 
+/// Whether it costs much to find out what of it may be seen.
+fn is_costly(want: &Want, read: &Result<Read, ReadError>) -> bool {
+    let (Some(view), Ok(read)) = (&want.view, read) else { return false };
+    aside::is_costly(view, &read.blocks)
+}
+
 /// Finds out what of it may be seen, if that costs much.
 async fn look(inner: &Inner, want: &Want, read: &Result<Read, ReadError>) -> Option<Shown> {
-    let (Some(view), Ok(read)) = (&want.view, read) else { return None };
-    if !aside::is_costly(view, &read.blocks) {
+    if !is_costly(want, read) {
         return None;
     }
+    let (Some(view), Ok(read)) = (&want.view, read) else { return None };
     let now = inner.clock.now();
     let (turns, project) = (&inner.looks, &want.stream.project);
     Some(aside::shown(turns, project, view, &read.blocks, want.from, now).await)

@@ -2,7 +2,7 @@
 //!
 //! Called by the engine on every commit and by subscriptions that run low; calls `load`. A fixed
 //! number of tasks, the pumps, load for all subscriptions: none has a task of its own, and no slow
-//! consumer holds up the loading for others.
+//! consumer holds up the loading for others. A load that costs much leaves its pump (`line`).
 //!
 //! Invariant: the engine's thread looks into one map and notes a stream; it meets no subscription's
 //! lock.
@@ -155,7 +155,7 @@ async fn run(bells: Arc<Bells>, pump: Arc<Pump>, inner: Weak<Inner>) {
             && let Some(subscription) = queue.pop_front()
         {
             let Some(inner) = inner.upgrade() else { return };
-            under_way.push(async move { load::if_idle(&inner, &subscription).await });
+            under_way.push(async move { load::or_line_up(&inner, &subscription).await });
         }
         tokio::select! {
             biased;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use outflow_hub::Start;
-use outflow_hub::subscription::{ConsumerOptions, Delivered};
-use tokio::time::{Instant, sleep};
+use outflow_hub::subscription::{ConsumerOptions, Consumers, Delivered};
+use outflow_hub::{Integration, NewStream, Start, StreamSettings, Webhook};
+use outflow_model::IntegrationId;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{id, operator, webhook};
-use crate::world::{integration, project_id, world};
+use crate::world::{World, integration, name, project, project_id, publisher, world};
 
 const ELEMENTS: usize = 100_000;
 
@@ -20,7 +21,62 @@ fn filter() -> String {
 }
 
 fn event(last: u32) -> String {
-    format!(r#"{{"type":"CUSTOM","body":[{}{last}]}}"#, "1,".repeat(ELEMENTS))
+    event_of(ELEMENTS, last)
+}
+
+fn event_of(elements: usize, last: u32) -> String {
+    format!(r#"{{"type":"CUSTOM","body":[{}{last}]}}"#, "1,".repeat(elements))
+}
+
+/// A webhook of its own integration, and its consumer.
+async fn endpoint(world: &World, at: (&str, &str), webhook: Webhook, consumers: &mut Consumers) {
+    let (project, id) = (project_id(at.0), IntegrationId::new(at.1).unwrap());
+    let new = Integration { id: id.clone(), ..integration(at.0) };
+    world.hub.create_integration(new).await.unwrap();
+    world.hub.set_webhook(&project, &id, webhook, Start::Latest).await.unwrap();
+    let place = world.hub.endpoint_subscription(&project, &id).unwrap();
+    consumers.add(&place, ConsumerOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_project_with_many_places_that_cost_much_keeps_no_other_from_loading() {
+    let world = world().await;
+    let mut many = world.hub.consumers(&operator());
+    // More than load at once for whoever it is.
+    for n in 0..290 {
+        let webhook = webhook(Some(&filter()));
+        endpoint(&world, ("p", &format!("i{n}")), webhook, &mut many).await;
+    }
+    // One of them is loaded by whom the many are loaded by.
+    world.hub.create_project(project("q")).await.unwrap();
+    let mut others = world.hub.consumers(&operator());
+    let mut streams = Vec::new();
+    for n in 0..4 {
+        let stream = name(&format!("s{n}"));
+        let new = NewStream { name: stream.clone(), settings: StreamSettings::default() };
+        world.hub.create_stream(&project_id("q"), new).await.unwrap();
+        let webhook = Webhook { stream: stream.clone(), ..webhook(None) };
+        endpoint(&world, ("q", &format!("i{n}")), webhook, &mut others).await;
+        streams.push(world.hub.stream(&project_id("q"), &stream).unwrap());
+    }
+    world.publish(&[&event_of(2_000, 7)]).await;
+    assert!(matches!(many.next(1).await, Delivered::Events { .. }));
+    for stream in &streams {
+        let draft = world.draft(&[r#"{"type":"CUSTOM"}"#]);
+        world.hub.publish(&publisher("q"), stream, draft).await.unwrap();
+    }
+    for _ in &streams {
+        assert!(matches!(others.next(1).await, Delivered::Events { .. }));
+    }
+    let mut looks = 0;
+    while timeout(Duration::ZERO, many.next(1)).await.is_ok() {
+        looks += 1;
+    }
+    assert!(looks < 10, "{looks} looks before the others had theirs");
+    // They go on, each in its turn.
+    for _ in 0..20 {
+        assert!(matches!(many.next(1).await, Delivered::Events { .. }));
+    }
 }
 
 #[tokio::test]
