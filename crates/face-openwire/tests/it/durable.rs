@@ -2,9 +2,10 @@
 
 use outflow_face_openwire::wire::{
     Command, ConsumerInfo, Destination, DestinationKind, Identity, RemoveInfo,
+    RemoveSubscriptionInfo,
 };
 
-use crate::stand::{Client, Stand, text_of};
+use crate::stand::{Client, Stand, Thrown, text_of};
 
 fn topic(name: &str) -> Destination {
     Destination::new(DestinationKind::Topic, name)
@@ -29,6 +30,29 @@ async fn remove(client: &mut Client, id: Identity) {
         last_delivered_sequence_id: -1,
     };
     client.ask(command_id, Command::RemoveInfo(info)).await.unwrap();
+}
+
+async fn unsubscribe(client: &mut Client) -> Result<(), Thrown> {
+    let command_id = client.number();
+    let info = RemoveSubscriptionInfo {
+        command_id,
+        response_required: true,
+        subscription_name: Some("mine".into()),
+        ..RemoveSubscriptionInfo::default()
+    };
+    client.ask(command_id, Command::RemoveSubscriptionInfo(info)).await
+}
+
+#[tokio::test]
+async fn a_durable_subscription_in_use_is_not_removed() {
+    let stand = Stand::new().await;
+    let mut client = stand.dial("ID:durable:4").await;
+    client.login(&stand.secret, Some("c")).await.unwrap();
+    let id = client.consume_as(1, durable(&topic("news"), None)).await.unwrap();
+    let (class, message) = unsubscribe(&mut client).await.unwrap_err();
+    assert_eq!((&*class, &*message), ("javax.jms.JMSException", "Durable consumer is in use"));
+    remove(&mut client, Identity::ConsumerId(id)).await;
+    unsubscribe(&mut client).await.unwrap();
 }
 
 #[tokio::test]
