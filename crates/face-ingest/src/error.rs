@@ -89,7 +89,8 @@ impl Refusal {
             response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
             response
         } else {
-            let mut problem = Problem::new(self.code, self.detail.clone());
+            let problem = Problem::new(self.code, self.detail.clone());
+            let mut problem = problem.of_status(self.status());
             if let Some((line, byte)) = self.place {
                 problem = problem.with("line", line).with("byte", byte);
             }
@@ -98,8 +99,6 @@ impl Refusal {
             }
             problem.into_response()
         };
-        let status = self.status();
-        *response.status_mut() = status;
         let seconds = self.retry_after.unwrap_or(1);
         if self.code.is_retryable() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

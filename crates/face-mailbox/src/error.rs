@@ -92,9 +92,7 @@ impl Refusal {
     pub fn answer(&self, asked: &HeaderMap) -> Response {
         let (status, code) = self.status();
         let mut response = if asks_for_problem(asked) {
-            let mut response = Problem::new(self.code, self.detail.clone()).into_response();
-            *response.status_mut() = status;
-            response
+            Problem::new(self.code, self.detail.clone()).of_status(status).into_response()
         } else {
             let result = ServiceResult { code, message: self.detail.clone() };
             let body = serde_json::json!({ "ServiceResult": result });

@@ -19,7 +19,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 use outflow_model::ErrorCode;
-use serde_json::Value;
 
 use crate::guard::Requests;
 use crate::{HttpLimits, Problem};
@@ -96,8 +95,9 @@ pub(crate) fn instead(written: &[u8], is_late: bool, limits: &HttpLimits) -> Opt
         }
         _ => return None,
     };
-    let body = document(told, code, detail).to_string();
-    let (number, title, length) = (told.as_u16(), title(told), body.len());
+    let body = Problem::new(code, detail).of_status(told).to_json().to_string();
+    let (number, length) = (told.as_u16(), body.len());
+    let title = told.canonical_reason().unwrap_or_default();
     let version = line.split(' ').next()?;
     Some(
         format!(
@@ -115,31 +115,16 @@ pub(crate) fn too_large(headers: &HeaderMap, max: usize) -> Option<Response> {
         |name: &http::HeaderName, value: &http::HeaderValue| name.as_str().len() + value.len() + 32;
     let all: usize = headers.iter().map(|(name, value)| bytes(name, value)).sum();
     (all > max).then(|| {
-        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         let detail = format!("header fields may have {max} bytes together, and these have {all}");
-        let mut response = Problem::new(ErrorCode::TooLarge, "").into_response();
-        *response.status_mut() = status;
-        response.headers_mut().remove(http::header::CONTENT_LENGTH);
-        response.map(|_| document(status, ErrorCode::TooLarge, detail).to_string().into())
+        let problem = Problem::new(ErrorCode::TooLarge, detail);
+        problem.of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
     })
-}
-
-fn title(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or_default()
-}
-
-/// A problem document of a status that no error code of ours has by itself.
-fn document(status: StatusCode, code: ErrorCode, detail: String) -> Value {
-    let mut document = Problem::new(code, detail).to_json();
-    if let Value::Object(members) = &mut document {
-        members.insert("status".to_owned(), status.as_u16().into());
-        members.insert("title".to_owned(), title(status).into());
-    }
-    document
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     const OWN: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\

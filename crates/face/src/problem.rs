@@ -52,11 +52,13 @@ pub const fn name(code: ErrorCode) -> &'static str {
 }
 
 /// A problem document: `type`, `title`, `status`, `detail`, `code`, `retryable` and whatever
-/// else helps.
+/// else helps. The document's status is the answer's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
-    /// What went wrong; decides status and title.
+    /// What went wrong.
     pub code: ErrorCode,
+    /// The status, which decides the title.
+    pub status: StatusCode,
     /// What went wrong this time, for people.
     pub detail: String,
     /// Further members, such as `line` and `byte`.
@@ -67,7 +69,14 @@ impl Problem {
     /// A problem without further members.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), members: Map::new() }
+        Self { code, status: status(code), detail: detail.into(), members: Map::new() }
+    }
+
+    /// With another status than errors of its code usually have.
+    #[must_use]
+    pub const fn of_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Adds a member.
@@ -80,11 +89,11 @@ impl Problem {
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let status = status(self.code);
         let mut document = self.members.clone();
         document.insert("type".to_owned(), "about:blank".into());
-        document.insert("title".to_owned(), status.canonical_reason().unwrap_or_default().into());
-        document.insert("status".to_owned(), status.as_u16().into());
+        let title = self.status.canonical_reason().unwrap_or_default();
+        document.insert("title".to_owned(), title.into());
+        document.insert("status".to_owned(), self.status.as_u16().into());
         document.insert("code".to_owned(), name(self.code).into());
         document.insert("detail".to_owned(), self.detail.as_str().into());
         document.insert("retryable".to_owned(), self.code.is_retryable().into());
@@ -94,7 +103,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (status(self.code), self.to_json().to_string()).into_response();
+        let mut response = (self.status, self.to_json().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.code == ErrorCode::Unauthenticated {

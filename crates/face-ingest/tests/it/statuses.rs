@@ -12,9 +12,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Request;
 use outflow_auth::{Revoke, Scope};
+use outflow_face::{Drain, HttpLimits};
 use outflow_face_ingest::Options;
 use outflow_hub::IngestMode;
 use outflow_store::AppendError;
+use outflow_testkit::transcript::Player;
 use tower::ServiceExt;
 
 use crate::stand::{Answer, JSON, PLAIN, Stand, XML, project};
@@ -182,8 +184,37 @@ async fn a_commit_that_takes_too_long_is_504_and_may_be_stored_all_the_same() {
     stand.engine.hold();
     let answer = stand.json("{}").await;
     assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (504, true));
+    says_504(answer.text.as_bytes());
     stand.engine.commit_all();
     assert_eq!(stand.lines(JSON).await.len(), 1);
+}
+
+/// The document of a 504 says what its status line says.
+fn says_504(document: &[u8]) {
+    let document: serde_json::Value = serde_json::from_slice(document).unwrap();
+    assert_eq!((&document["status"], &document["title"]), (&504.into(), &"Gateway Timeout".into()));
+    assert_eq!((&document["code"], &document["retryable"]), (&"timeout".into(), &true.into()));
+}
+
+#[tokio::test]
+async fn a_payload_that_stalls_is_504() {
+    let stand = Stand::new().await;
+    let limits = HttpLimits { body_timeout: Duration::from_millis(200), ..HttpLimits::default() };
+    let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut player = Player::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (app, drain, counters) = (stand.app.clone(), Drain::new(), Arc::default());
+    let serving = tokio::spawn(outflow_face::serve(listener, None, app, limits, drain, counters));
+    let fields = format!("Host: x\r\nAuthorization: Bearer {}\r\n", stand.token);
+    let fields = format!("{fields}Content-Type: application/json\r\nContent-Length: 9\r\n");
+    let head = format!("POST /stream/v0/data/{JSON} HTTP/1.1\r\n{fields}\r\n");
+    player.send(format!("{head}{{\"a\":")).await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.status, "HTTP/1.1 504 Gateway Timeout");
+    assert_eq!(head.field("retry-after"), Some("1"));
+    let length = head.field("content-length").unwrap().parse().unwrap();
+    says_504(&player.exactly(length).await.unwrap());
+    assert!(stand.lines(JSON).await.is_empty());
+    serving.abort();
 }
 
 #[tokio::test]

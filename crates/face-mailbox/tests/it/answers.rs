@@ -56,6 +56,11 @@ async fn a_problem_document_is_given_to_those_who_ask() {
     assert_eq!(said.head.field("content-type"), Some("application/problem+json"));
     assert_eq!((said.status, said.body["status"].as_u64()), (401, Some(401)));
     assert_eq!(said.body["code"], "unauthenticated");
+    // The document's status is the answer's, also where no error is called so.
+    let more = format!("{more}Authorization: Bearer {}\r\n", stand.token);
+    let said = stand.ask_as("GET", "/Events/Register?subscriberName=x", &more, "").await;
+    assert_eq!((said.status, said.body["status"].as_u64()), (405, Some(405)));
+    assert_eq!(said.body["title"], "Method Not Allowed");
 }
 
 #[tokio::test]
