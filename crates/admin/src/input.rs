@@ -7,9 +7,9 @@ use axum::extract::{FromRequest, Query, Request};
 use outflow_body::{Encoding, Held};
 use outflow_model::id::{EventType, NameError};
 use outflow_model::{ProjectId, StreamName, Timestamp};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde_json::{Value, json};
 use serde_path_to_error::{Path, Segment};
 
 use crate::access::{Admin, Caller};
@@ -39,6 +39,7 @@ impl<T: DeserializeOwned> Input<T> {
     /// first and says nothing about the body.
     pub(crate) fn body(&self) -> Result<T, Refused> {
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        let unreadable = |pointer: &str, error: &_| unreadable::<T>(&self.body, pointer, error);
         let value = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| unreadable(&pointer(error.path()), error.inner()))?;
         reader.end().map_err(|error| unreadable("", &error))?;
@@ -65,12 +66,19 @@ impl<T> FromRequest<Admin> for Input<T> {
     }
 }
 
-fn unreadable(pointer: &str, error: &serde_json::Error) -> Refused {
+fn unreadable<T: DeserializeOwned>(
+    body: &[u8],
+    pointer: &str,
+    error: &serde_json::Error,
+) -> Refused {
     let text = error.to_string();
     // serde_json ends its messages with the place, which is said separately here.
     let reason = plain(text.split(" at line ").next().unwrap_or(&text));
     if error.is_data() {
         return Refused::member(pointer, reason);
+    }
+    if is_json(body) {
+        return Refused::member(pointer, wanted::<T>(body, pointer).unwrap_or(reason));
     }
     let (line, column) = (error.line(), error.column());
     Refused::new(
@@ -78,6 +86,28 @@ fn unreadable(pointer: &str, error: &serde_json::Error) -> Refused {
         format!("the body is not JSON: {reason} (line {line}, column {column})"),
     )
     .place(json!({ "line": line, "column": column, "detail": reason }))
+}
+
+/// Whether a body is JSON, whatever it says: the parser calls one broken, too, where a value other than a
+/// text stands for a word of some, and where a number is too large.
+fn is_json(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
+/// What stands at `pointer` where a word of some should, and which these are. The type says them of a
+/// text that is none.
+fn wanted<T: DeserializeOwned>(body: &[u8], pointer: &str) -> Option<String> {
+    let mut body: Value = serde_json::from_slice(body).ok()?;
+    let fault = |body: &Value| {
+        let error = serde_path_to_error::deserialize::<_, T>(body).err()?;
+        (self::pointer(error.path()) == pointer).then(|| error.inner().to_string())
+    };
+    let found = fault(&body)?;
+    *body.pointer_mut(pointer)? = Value::String(String::new());
+    let words = fault(&body)?;
+    let ((found, _), (_, words)) =
+        (found.rsplit_once("expected ")?, words.split_once("expected ")?);
+    Some(plain(&format!("{found}expected {words}")))
 }
 
 /// What the parser says, without the names of our types and of Rust's, which tell a caller nothing.
@@ -104,7 +134,7 @@ fn plain(reason: &str) -> String {
         other => other,
     };
     let found = match found {
-        "invalid type: map, " => "invalid type: object, ",
+        "invalid type: map, " | "invalid value: map, " => "invalid type: object, ",
         "invalid type: sequence, " => "invalid type: array, ",
         other => other,
     };

@@ -201,6 +201,52 @@ async fn a_refusal_names_the_member_and_the_request() {
 }
 
 #[tokio::test]
+async fn a_word_that_is_none_is_told_which_there_are() {
+    let stage = Stage::new().await;
+    let acme = "/v1/projects/acme";
+    let durability = "expected `synced` or `relaxed`";
+    let cases = [
+        ("/streams", r#"{"name":"a","durability":5}"#, "/durability", durability),
+        ("/streams", r#"{"name":"a","durability":null,"dedup":true}"#, "/dedup", "an object"),
+        ("/streams", r#"{"durability":[1],"name":"a"}"#, "/durability", durability),
+        ("/streams", r#"{"durability":{},"name":"a"}"#, "/durability", durability),
+        ("/streams", r#"{"name":"a","durability":"?"}"#, "/durability", durability),
+        ("/ingest-streams", r#"{"format":null}"#, "/format", "null, expected `json` or `xml`"),
+        ("/ingest-streams", r#"{"mode":true}"#, "/mode", "one of `active`, `drop`, `reject`"),
+        ("/keys", r#"{"kind":1}"#, "/kind", "integer `1`, expected `key` or `master`"),
+        ("/keys", r#"{"actions":["read",7]}"#, "/actions/1", "`read`, `publish`, `manage`"),
+        ("/users", r#"{"user":"a","actions":[7]}"#, "/actions/0", "`read` or `publish`"),
+        // What is too large for any number is JSON, too.
+        (
+            "/streams",
+            r#"{"name":"a","retention":{"age_ms":1e999}}"#,
+            "/retention/age_ms",
+            "number out of range",
+        ),
+        // Where something else is amiss as well, the place is told at least.
+        ("/streams", r#"{"name":"a","durability":5,"dedup":1}"#, "/durability", "expected"),
+    ];
+    for (path, body, pointer, words) in cases {
+        let path = format!("{acme}{path}");
+        let refused = stage.call(Method::POST, &path, Some(&stage.operator), body.to_owned()).await;
+        let problem = refused.json();
+        assert_eq!(refused.status, 400, "{body}: {problem}");
+        let fault = &problem["errors"][0];
+        assert_eq!(fault["pointer"], pointer, "{body}: {problem}");
+        let detail = fault["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{body}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(pointer), "{body}: {problem}");
+    }
+    // What is no JSON is still called that.
+    for body in ["{\"durability\":5", "{\"durability\":x}", "{\"name\":\"a\",\"durability\":}"] {
+        let path = format!("{acme}/streams");
+        let refused = stage.call(Method::POST, &path, Some(&stage.operator), body.to_owned()).await;
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("the body is not JSON"), "{body}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn unknown_doubled_and_broken_members_are_refused() {
     let stage = Stage::new().await;
     let unknown =
