@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 use outflow_model::ErrorCode;
@@ -62,9 +63,54 @@ impl http_body::Body for Told {
     }
 }
 
+/// Whether a head's method is HEAD, whose answer has no body (RFC 9110 9.3.2), found as its bytes come:
+/// nobody else says so of a head that was not taken.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// How much of the method has come.
+    len: u8,
+    is_other: bool,
+}
+
+impl Asked {
+    const HEAD: &[u8] = b"HEAD ";
+
+    /// Takes the next bytes of the head, and what comes behind it.
+    pub(crate) fn look(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.is_other || self.is_head() {
+                return;
+            }
+            // Blank lines may stand before a head (RFC 9112 2.2).
+            if self.len == 0 && matches!(byte, b'\r' | b'\n') {
+                continue;
+            }
+            self.is_other = Self::HEAD.get(usize::from(self.len)) != Some(&byte);
+            self.len += 1;
+        }
+    }
+
+    pub(crate) const fn is_head(&self) -> bool {
+        !self.is_other && self.len as usize == Self::HEAD.len()
+    }
+}
+
+/// The answer as one to HEAD has it: with the length of its body, and without that.
+pub(crate) fn without_body(mut answer: Response) -> Response {
+    if let Some(length) = http_body::Body::size_hint(answer.body()).exact() {
+        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    answer.map(|_| Body::empty())
+}
+
 /// The message to write in the place of `written`, if that is an answer without a body to a head that
-/// was not taken; `is_late` when the head did not come in time.
-pub(crate) fn instead(written: &[u8], is_late: bool, limits: &HttpLimits) -> Option<Vec<u8>> {
+/// was not taken; `is_late` when the head did not come in time, `is_head` when it asks for no body.
+pub(crate) fn instead(
+    written: &[u8],
+    is_late: bool,
+    is_head: bool,
+    limits: &HttpLimits,
+) -> Option<Vec<u8>> {
     const EMPTY: &str = "content-length: 0\r\n";
     if written.len() > LONGEST || !written.starts_with(b"HTTP/1.") {
         return None;
@@ -97,6 +143,7 @@ pub(crate) fn instead(written: &[u8], is_late: bool, limits: &HttpLimits) -> Opt
     };
     let body = Problem::new(code, detail).of_status(told).to_json().to_string();
     let (number, length) = (told.as_u16(), body.len());
+    let body = if is_head { "" } else { body.as_str() };
     let title = told.canonical_reason().unwrap_or_default();
     let version = line.split(' ').next()?;
     Some(
@@ -131,7 +178,7 @@ mod tests {
                        content-length: 0\r\ndate: Mon, 23 Nov 2026 00:00:00 GMT\r\n\r\n";
 
     fn replaced(written: &str, is_late: bool) -> Option<String> {
-        let message = instead(written.as_bytes(), is_late, &HttpLimits::default())?;
+        let message = instead(written.as_bytes(), is_late, false, &HttpLimits::default())?;
         Some(String::from_utf8(message).unwrap())
     }
 
@@ -153,6 +200,25 @@ mod tests {
         let late =
             replaced(&OWN.replace("431 Request Header Fields Too Large", "400 Bad Request"), true);
         assert!(late.unwrap().starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+    }
+
+    #[test]
+    fn a_head_is_known_by_its_method_however_it_comes() {
+        let asks = |head: &str, piece: usize| {
+            let mut asked = Asked::default();
+            head.as_bytes().chunks(piece).for_each(|bytes| asked.look(bytes));
+            asked.is_head()
+        };
+        for piece in [1, 2, 1000] {
+            for head in ["HEAD / HTTP/1.1\r\na b: c", "\r\n\nHEAD ", "HEAD GET"] {
+                assert!(asks(head, piece), "{head:?} by {piece}");
+            }
+            for head in
+                ["HEAD", "HEADS / HTTP/1.1", "head / HTTP/1.1", "GET / HEAD ", "H\nEAD ", ""]
+            {
+                assert!(!asks(head, piece), "{head:?} by {piece}");
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::ambiguity::Lengths;
-use crate::bad_head;
+use crate::bad_head::{self, Asked};
 use crate::{Counters, HttpLimits, Link};
 
 /// What ends any head as one that is malformed: without the blank line hyper would not look.
@@ -100,6 +100,7 @@ struct Head {
     /// Whether something was written since: then it is not a request that the peer waits for.
     is_between: bool,
     lengths: Lengths,
+    asked: Asked,
     /// Made when the head has not come in one piece, which is rare.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -155,8 +156,15 @@ impl<S> Guard<S> {
     fn await_head(&mut self) {
         let deadline = Instant::now() + self.limits.header_timeout;
         let requests = self.requests.get();
-        let (has_begun, is_between, lengths) = (false, false, Lengths::default());
-        self.head = Some(Head { requests, deadline, has_begun, is_between, lengths, timer: None });
+        self.head = Some(Head {
+            requests,
+            deadline,
+            has_begun: false,
+            is_between: false,
+            lengths: Lengths::default(),
+            asked: Asked::default(),
+            timer: None,
+        });
     }
 
     /// Looks at bytes that have come: they may be of a head.
@@ -165,6 +173,7 @@ impl<S> Guard<S> {
         head.has_begun = true;
         // What comes after a request began is its body.
         if head.requests == self.requests.get() {
+            head.asked.look(bytes);
             head.lengths.look(bytes);
             if head.lengths.are_two() {
                 self.requests.has_two_lengths.store(true, Ordering::Relaxed);
@@ -245,7 +254,9 @@ impl<S: Link> Guard<S> {
     fn is_replaced(&mut self, buf: &[u8]) -> bool {
         let is_message = self.is_flushed && !self.requests.has_piece();
         if is_message && self.instead.is_none() && self.requests.get() & NO_HEADS == 0 {
-            let message = bad_head::instead(buf, self.is_late, &self.limits);
+            let now = self.head.as_ref().filter(|head| head.requests == self.requests.get());
+            let is_head = now.is_some_and(|head| head.asked.is_head());
+            let message = bad_head::instead(buf, self.is_late, is_head, &self.limits);
             self.instead = message.map(|message| Box::new((message, 0)));
         }
         self.instead.is_some()

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{Request, StatusCode, Version};
+use http::{Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::bad_head::{self, Told};
+use crate::bad_head::{self, Told, without_body};
 use crate::deadline::Deadline;
 use crate::guard::{Guard, Requests};
 use crate::link::Link;
@@ -246,6 +246,15 @@ fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
     stream.set_user_timeout(limits.user_timeout)
 }
 
+/// The answer to a request that the application may not see.
+fn refusal(request: &Request<Body>, has_two_lengths: bool, max_fields: usize) -> Option<Response> {
+    let is_h2 = request.version() == Version::HTTP_2;
+    let too_large = || is_h2.then(|| bad_head::too_large(request.headers(), max_fields)).flatten();
+    let refusal = ambiguity::refusal(request, has_two_lengths).or_else(too_large)?;
+    // A router leaves the body out by itself.
+    Some(if request.method() == Method::HEAD { without_body(refusal) } else { refusal })
+}
+
 /// The answer of the application, or that which a request gets that it may not see.
 async fn answer(
     app: &App,
@@ -253,12 +262,7 @@ async fn answer(
     has_two_lengths: bool,
     max_fields: usize,
 ) -> Response {
-    if let Some(refusal) = ambiguity::refusal(&request, has_two_lengths) {
-        return refusal;
-    }
-    if request.version() == Version::HTTP_2
-        && let Some(refusal) = bad_head::too_large(request.headers(), max_fields)
-    {
+    if let Some(refusal) = refusal(&request, has_two_lengths, max_fields) {
         return refusal;
     }
     app.answer(request).await

@@ -86,6 +86,22 @@ async fn a_stream_whose_reader_gives_no_room_is_reset_and_its_connection_stays()
 }
 
 #[tokio::test]
+async fn a_bad_request_by_head_is_answered_without_a_body() {
+    let server = start(HttpLimits::default(), None);
+    let mut stream = connect(server.addr).await;
+    // Literals under the static table's names: `:method: HEAD`, and `authorization: a` twice.
+    let authorization: &[u8] = &[0x0f, 0x08, 1, b'a'];
+    let method: &[u8] = &[0x02, 4, b'H', b'E', b'A', b'D'];
+    let head = [method, &GET[1..], authorization, authorization].concat();
+    stream.write_all(&frame(HEADERS, 0x5, 1, &head)).await.unwrap();
+    let (of, answer) = next(&mut stream, HEADERS).await;
+    // `:status: 400` of the static table.
+    assert_eq!((of, answer[0]), (1, 0x8c));
+    stream.write_all(&frame(HEADERS, 0x5, 3, GET)).await.unwrap();
+    assert_eq!(next(&mut stream, DATA).await, (3, b"hi".to_vec()));
+}
+
+#[tokio::test]
 async fn rapid_resets_are_told_to_calm_down() {
     let server = start(HttpLimits::default(), None);
     let mut stream = connect(server.addr).await;

@@ -145,6 +145,47 @@ async fn a_head_that_cannot_be_read_is_answered_with_a_document() {
 }
 
 #[tokio::test]
+async fn a_bad_request_by_head_is_answered_without_a_body() {
+    let server = start(short(), None);
+    let fields: String = (0..101).map(|n| format!("X-{n}: y\r\n")).collect();
+    let many = format!("HEAD / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+    let bad = "HEAD / HTTP/1.1\r\nHost: x\r\na b: c\r\n\r\n";
+    for (request, status) in [
+        (bad, "400 Bad Request"),
+        (&many, "431 Request Header Fields Too Large"),
+        ("HEAD / HTTP/1.1\r\nHost: ", "408 Request Timeout"),
+    ] {
+        for is_second in [false, true] {
+            let mut player = Player::connect(server.addr).await.unwrap();
+            if is_second {
+                player.send(GET).await.unwrap();
+                player.head().await.unwrap();
+                assert_eq!(player.exactly(2).await.unwrap(), b"hi");
+            }
+            let (begin, rest) = request.split_at(2);
+            player.send(begin).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            player.send(rest).await.unwrap();
+            let head = player.head().await.unwrap();
+            assert_eq!(head.status, format!("HTTP/1.1 {status}"));
+            assert!(head.field("content-length").unwrap().parse::<usize>().unwrap() > 0);
+            assert_eq!(player.rest().await.unwrap(), b"", "{status}, second {is_second}");
+        }
+    }
+    // One that hyper takes and we refuse, on a connection that goes on.
+    let mut player = Player::connect(server.addr).await.unwrap();
+    player.send("HEAD / HTTP/1.1\r\n\r\n").await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.status, "HTTP/1.1 400 Bad Request");
+    assert!(head.field("content-length").unwrap().parse::<usize>().unwrap() > 0);
+    player.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
+    // It is the request at hand that counts.
+    player.send(bad.replacen("HEAD", "GET", 1)).await.unwrap();
+    told(&mut player, "400 Bad Request", "malformed").await;
+}
+
+#[tokio::test]
 async fn what_a_body_says_is_never_taken_for_an_answer() {
     let server = start(short(), None);
     let mut player = Player::connect(server.addr).await.unwrap();
