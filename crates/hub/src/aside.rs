@@ -6,25 +6,33 @@
 //! seconds: on the threads where connections are served all others would wait for it.
 //!
 //! Invariants: at most half of the processors look aside at once, whoever asks, and projects take turns
-//! (`turns`); what is given up while it waits for its turn is never begun; what sidecars decide alone
-//! is not looked at aside.
+//! (`turns`), also in the middle of a look, and of an event; what is given up while it waits for its first
+//! turn is never begun; what sidecars decide alone is not looked at aside.
 
 mod turns;
 
 use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outflow_model::{Offset, ProjectId, Timestamp};
 use outflow_store::{Block, BlockError};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use self::turns::Turn;
 pub(crate) use self::turns::Turns;
 use crate::tail::Round;
 use crate::view::View;
 
 /// Up to this cost ([`View::cost`]) events are looked at where they are sent: a few milliseconds.
 const INLINE_COST: usize = 512 << 10;
+/// After how long a look lets those of other projects go first.
+const TURN: Duration = Duration::from_millis(20);
+/// How many steps of a look are between two glances at the time. Each may read an event once.
+const STEPS: u32 = 16;
 
 /// What a view shows of a block.
 pub(crate) type Seen = Result<Option<Arc<Block>>, BlockError>;
@@ -46,10 +54,10 @@ impl Sight {
     }
 
     /// What `view` shows of it.
-    pub(crate) fn seen_by(&self, view: &View, now: Timestamp) -> Seen {
+    pub(crate) fn seen_by(&self, view: &View, now: Timestamp, step: &mut impl FnMut()) -> Seen {
         match self {
-            Self::Block(block) => view.apply(block, now),
-            Self::Round(round) => round.seen_by(view, now),
+            Self::Block(block) => view.apply(block, now, step),
+            Self::Round(round) => round.seen_by(view, now, step),
         }
     }
 
@@ -114,42 +122,91 @@ pub(crate) async fn shown(
 ) -> Shown {
     let mut offsets = Vec::new();
     for block in blocks {
-        let Some(turn) = turns.clone().take(project.clone()).await else { break };
         let (view, block) = (view.clone(), block.clone());
-        let look = move || {
-            let _turn = turn;
-            shown_of(&view, &block, from, now)
+        let look = move |mut pace: Pace| {
+            shown_of(&view, &block, from, now, &mut || pace.step()).unwrap_or_default()
         };
-        match tokio::task::spawn_blocking(look).await {
-            // Who takes in what was read finds what is wrong with it.
-            Ok(found) => offsets.extend(found.unwrap_or_default()),
-            Err(failed) => match failed.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going away.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        let Some(found) = in_turn(turns.clone(), project.clone(), look).await else { break };
+        offsets.extend(found);
     }
     Shown { view: view.clone(), offsets }
 }
 
+/// Of a damaged block it is an error: who takes in what was read finds what is wrong with it.
 fn shown_of(
     view: &View,
     block: &Block,
     from: Offset,
     now: Timestamp,
+    step: &mut impl FnMut(),
 ) -> Result<Vec<Offset>, BlockError> {
     let (lines, metas) = (block.lines()?, block.metas()?);
     let (mut offsets, mut start) = (Vec::new(), 0);
     for meta in metas.iter() {
         let end = start + meta.line_len as usize;
         let line = lines.get(start..end).ok_or(BlockError::Corrupt)?;
-        if meta.offset >= from && view.passes(&meta, line, now) {
+        if meta.offset >= from && view.passes_in_steps(&meta, line, now, step) {
             offsets.push(meta.offset);
         }
         start = end;
     }
     Ok(offsets)
+}
+
+/// The time that a look takes, on its thread.
+struct Pace {
+    turn: Turn,
+    since: Instant,
+    /// Since the last glance at the time.
+    steps: u32,
+}
+
+impl Pace {
+    fn step(&mut self) {
+        self.steps += 1;
+        if self.steps < STEPS {
+            return;
+        }
+        self.steps = 0;
+        if self.since.elapsed() >= TURN {
+            self.turn.pass_on();
+            self.since = Instant::now();
+        }
+    }
+}
+
+/// A task that is given up with whoever waits for it.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Looks when a turn of `project` comes, on a thread for such work; `None` when none comes any more.
+///
+/// The line is stood in by a task of its own: a reader that nobody polls, because its peer accepts no
+/// bytes, would be given a turn and keep it from all others.
+async fn in_turn<T: Send + 'static>(
+    turns: Arc<Turns>,
+    project: ProjectId,
+    look: impl FnOnce(Pace) -> T + Send + 'static,
+) -> Option<T> {
+    let mut task = Task(tokio::spawn(async move {
+        let turn = turns.take(project).await?;
+        let look = move || look(Pace { turn, since: Instant::now(), steps: 0 });
+        Some(tokio::task::spawn_blocking(look).await)
+    }));
+    match (&mut task.0).await {
+        Ok(None) => None,
+        Ok(Some(Ok(found))) => Some(found),
+        Ok(Some(Err(failed))) | Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going away, and so is whoever waits.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// The turns to look aside.
@@ -170,21 +227,8 @@ impl Look {
     ) -> Self {
         let (turns, project, view) = (turns.clone(), project.clone(), view.clone());
         let is_live = matches!(sight, Sight::Round(_));
-        let seen = async move {
-            let Some(turn) = turns.take(project).await else { return Ok(None) };
-            let look = move || {
-                let _turn = turn;
-                sight.seen_by(&view, now)
-            };
-            match tokio::task::spawn_blocking(look).await {
-                Ok(seen) => seen,
-                Err(failed) => match failed.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The runtime is going away, and so is the session.
-                    Err(_) => std::future::pending().await,
-                },
-            }
-        };
+        let look = move |mut pace: Pace| sight.seen_by(&view, now, &mut || pace.step());
+        let seen = async move { in_turn(turns, project, look).await.unwrap_or(Ok(None)) };
         Self { seen: Box::pin(seen), next, is_live }
     }
 }

@@ -329,7 +329,7 @@ impl ReadSession {
             self.look = Some(Look::new(turns, project, &self.view, sight, next, now));
             return self.look_on().await;
         }
-        let seen = sight.seen_by(&self.view, now);
+        let seen = sight.seen_by(&self.view, now, &mut || ());
         self.looked(seen, next, matches!(sight, Sight::Round(_)))
     }
 

@@ -59,21 +59,22 @@ impl Round {
         })
     }
 
-    /// What `view` shows of it, computed once for all readers with the same view.
+    /// What `view` shows of it, computed once for all readers with the same view, with calls of `step`.
     pub(crate) fn seen_by(
         &self,
         view: &View,
         now: Timestamp,
+        step: &mut impl FnMut(),
     ) -> Result<Option<Arc<Block>>, BlockError> {
         if view.is_all() {
             return Ok(Some(self.block.clone()));
         }
         let Some(shared) = view.fingerprint().and_then(|fingerprint| self.shared(fingerprint))
         else {
-            return view.apply(&self.block, now);
+            return view.apply(&self.block, now, step);
         };
         let result = shared.get_or_init(|| {
-            let result = view.apply(&self.block, now);
+            let result = view.apply(&self.block, now, step);
             if let Ok(Some(block)) = &result
                 && !Arc::ptr_eq(block, &self.block)
             {

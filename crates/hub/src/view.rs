@@ -169,7 +169,8 @@ impl View {
         !self.has_filter && self.subset.is_none() && no_types
     }
 
-    /// The events of `block` that it shows; `None` when there are none.
+    /// The events of `block` that it shows; `None` when there are none. Calls `step` as
+    /// [`View::passes_in_steps`] does.
     ///
     /// # Errors
     /// [`BlockError`] when the block's stored form is damaged.
@@ -177,6 +178,7 @@ impl View {
         &self,
         block: &Arc<Block>,
         now: Timestamp,
+        step: &mut impl FnMut(),
     ) -> Result<Option<Arc<Block>>, BlockError> {
         if self.is_all() {
             return Ok(Some(block.clone()));
@@ -190,7 +192,8 @@ impl View {
                 None => (any, all) = (true, false),
             }
             if any && !all {
-                let selected = block.select(|meta, line| self.passes(meta, line, now))?;
+                let passes = |meta: &Meta, line: &[u8]| self.passes_in_steps(meta, line, now, step);
+                let selected = block.select(passes)?;
                 return Ok(selected.map(Arc::new));
             }
         }
@@ -215,6 +218,18 @@ impl View {
 
     /// Whether it shows the event.
     pub(crate) fn passes(&self, meta: &Meta, line: &[u8], now: Timestamp) -> bool {
-        self.admits(meta) && (!self.has_filter || self.filter.passes(meta, line, now))
+        self.passes_in_steps(meta, line, now, &mut || ())
+    }
+
+    /// The same, with a call of `step` before each reading of the event.
+    pub(crate) fn passes_in_steps(
+        &self,
+        meta: &Meta,
+        line: &[u8],
+        now: Timestamp,
+        step: &mut impl FnMut(),
+    ) -> bool {
+        self.admits(meta)
+            && (!self.has_filter || self.filter.passes_in_steps(meta, line, now, step))
     }
 }

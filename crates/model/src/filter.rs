@@ -159,9 +159,21 @@ impl Filter {
     /// Whether the event passes.
     #[must_use]
     pub fn passes(&self, meta: &Meta, line: &[u8], now: Timestamp) -> bool {
+        self.passes_in_steps(meta, line, now, &mut || ())
+    }
+
+    /// As [`Filter::passes`], with a call of `step` before each reading of the event or of an element: who
+    /// looks at what costs much can let others go on there.
+    pub fn passes_in_steps(
+        &self,
+        meta: &Meta,
+        line: &[u8],
+        now: Timestamp,
+        step: &mut impl FnMut(),
+    ) -> bool {
         self.clauses.iter().any(|clause| match clause.decide(meta, now) {
             Some(answer) => answer,
-            None => clause.passes_line(meta, line),
+            None => clause.passes_line(meta, line, step),
         })
     }
 }

@@ -1,23 +1,30 @@
 //! Whose turn it is to look aside.
 //!
 //! Used by `aside`. A turn is one of all turns and one of its project's: who waits for a project's does
-//! not stand in the line of all, so that a project with many looks holds up another for one of them
-//! at most, however many wait.
+//! not stand in the line of all, so that a project with many looks stands there once, however many
+//! wait. Who has looked for long goes to the end of the line of all ([`Turn::pass_on`]), and stays the
+//! one of its project.
 //!
-//! Invariants: where there are several turns no project has all; what is kept of a project is gone
-//! when nobody of it looks or waits; who is dropped while it waits leaves its place to the next.
+//! Invariants: where there are several turns no project has all; those who have begun and wait to go on,
+//! each of which keeps a thread, are bounded; what is kept of a project is gone when nobody of it looks or
+//! waits; who is dropped while it waits leaves its place to the next.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use outflow_model::ProjectId;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many looks may have begun: an eighth of the threads that tokio has for such work.
+const MAX_BEGUN: usize = 64;
 
 /// The turns of all projects.
 #[derive(Debug)]
 pub(crate) struct Turns {
     all: Arc<Semaphore>,
+    begun: Arc<Semaphore>,
     /// How many a project may have at once.
     share: usize,
     projects: Mutex<HashMap<ProjectId, Share>>,
@@ -35,9 +42,10 @@ struct Share {
 #[derive(Debug)]
 pub(super) struct Turn {
     // In this order: who waits for one of all goes first, and the project is forgotten last.
-    _of_all: OwnedSemaphorePermit,
+    of_all: Option<OwnedSemaphorePermit>,
+    _begun: OwnedSemaphorePermit,
     _of_project: OwnedSemaphorePermit,
-    _place: Place,
+    place: Place,
 }
 
 /// A place among those of a project.
@@ -50,8 +58,8 @@ struct Place {
 impl Turns {
     /// So many turns.
     pub(crate) fn new(count: usize) -> Arc<Self> {
-        let (all, share) = (Arc::new(Semaphore::new(count)), (count / 2).max(1));
-        Arc::new(Self { all, share, projects: Mutex::default() })
+        let [all, begun] = [count, MAX_BEGUN.max(count)].map(|most| Arc::new(Semaphore::new(most)));
+        Arc::new(Self { all, begun, share: (count / 2).max(1), projects: Mutex::default() })
     }
 
     /// How many a project may have at once.
@@ -61,11 +69,12 @@ impl Turns {
 
     /// Waits for a turn of `project`.
     pub(super) async fn take(self: Arc<Self>, project: ProjectId) -> Option<Turn> {
-        let all = self.all.clone();
+        let (all, begun) = (self.all.clone(), self.begun.clone());
         let (place, share) = self.enter(project);
         let of_project = share.acquire_owned().await.ok()?;
-        let of_all = all.acquire_owned().await.ok()?;
-        Some(Turn { _of_all: of_all, _of_project: of_project, _place: place })
+        let begun = begun.acquire_owned().await.ok()?;
+        let of_all = Some(all.acquire_owned().await.ok()?);
+        Some(Turn { of_all, _begun: begun, _of_project: of_project, place })
     }
 
     fn enter(self: Arc<Self>, project: ProjectId) -> (Place, Arc<Semaphore>) {
@@ -76,6 +85,16 @@ impl Turns {
         let turns = share.turns.clone();
         drop(projects);
         (Place { turns: self, project }, turns)
+    }
+}
+
+impl Turn {
+    /// Lets those go first who wait for one of all. Blocks meanwhile: for threads that may.
+    pub(super) fn pass_on(&mut self) {
+        let all = self.place.turns.all.clone();
+        self.of_all = None;
+        // Nobody closes it.
+        self.of_all = Handle::current().block_on(all.acquire_owned()).ok();
     }
 }
 
@@ -108,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_with_many_looks_holds_up_another_for_one_of_them() {
+    fn a_project_with_many_looks_stands_in_line_once() {
         let turns = Turns::new(1);
         let (_, first) = ask(&turns, "many");
         assert!(first.is_some());
@@ -126,6 +145,42 @@ mod tests {
             assert!((&mut one).now_or_never().flatten().is_some(), "each has its turn");
         }
         assert!(turns.projects.lock().is_empty(), "nothing is kept of who is done");
+    }
+
+    #[tokio::test]
+    async fn who_has_looked_for_long_lets_another_project_go_first() {
+        let turns = Turns::new(1);
+        let (_, turn) = ask(&turns, "many");
+        let mut turn = turn.unwrap();
+        let (mut again, _) = ask(&turns, "many");
+        let (other, _) = ask(&turns, "other");
+        let back = tokio::task::spawn_blocking(move || {
+            turn.pass_on();
+            turn
+        });
+        let of_other = other.await.unwrap();
+        assert!(!back.is_finished(), "it waits to go on");
+        assert!((&mut again).now_or_never().is_none(), "another look of its project has to wait");
+        drop(of_other);
+        let turn = back.await.unwrap();
+        assert!((&mut again).now_or_never().is_none(), "it goes on before");
+        drop(turn);
+        assert!(again.await.is_some());
+    }
+
+    #[test]
+    fn so_many_looks_have_begun_at_most() {
+        let turns = Turns::new(1);
+        let begin = |of: usize| {
+            let (waiting, turn) = ask(&turns, &of.to_string());
+            // As one that waits to go on.
+            (waiting, turn.map(|turn| Turn { of_all: None, ..turn }))
+        };
+        let mut begun: Vec<_> = (0..MAX_BEGUN).map(|of| begin(of).1.unwrap()).collect();
+        let (mut late, turn) = begin(MAX_BEGUN);
+        assert!(turn.is_none());
+        begun.pop();
+        assert!((&mut late).now_or_never().flatten().is_some());
     }
 
     #[test]

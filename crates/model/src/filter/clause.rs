@@ -58,12 +58,14 @@ pub(super) struct Wanted {
 }
 
 impl Lookup {
-    fn passes(&self, meta: &Meta, line: &[u8]) -> bool {
+    fn passes(&self, meta: &Meta, line: &[u8], step: &mut impl FnMut()) -> bool {
+        step();
         let Some(object) = (Root::Event { meta, line }).member(self.object) else { return false };
         self.wanted.iter().any(|wanted| {
             if wanted.device.is_some_and(|device| device != meta.device) {
                 return false;
             }
+            step();
             let id = object.get(wanted.member.as_bytes()).and_then(|value| value.as_string());
             id.is_some_and(|id| {
                 let id = id.unescape();
@@ -109,11 +111,11 @@ impl Clause {
     }
 
     /// What [`Clause::decide`] left open.
-    pub(super) fn passes_line(&self, meta: &Meta, line: &[u8]) -> bool {
+    pub(super) fn passes_line(&self, meta: &Meta, line: &[u8], step: &mut impl FnMut()) -> bool {
         let root = Root::Event { meta, line };
-        self.lookups.iter().all(|lookup| lookup.passes(meta, line))
+        self.lookups.iter().all(|lookup| lookup.passes(meta, line, step))
             && (self.predicates.is_empty()
-                || self.predicates.iter().any(|predicate| predicate.holds(root)))
+                || self.predicates.iter().any(|predicate| predicate.holds(root, step)))
     }
 }
 

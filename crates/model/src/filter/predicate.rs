@@ -88,26 +88,29 @@ pub(super) enum Test {
 }
 
 impl Predicate {
-    pub(super) fn holds(&self, root: Root<'_>) -> bool {
+    /// Whether it holds, with a call of `step` before each reading.
+    pub(super) fn holds(&self, root: Root<'_>, step: &mut impl FnMut()) -> bool {
         match self {
-            Self::And(all) => all.iter().all(|predicate| predicate.holds(root)),
-            Self::Or(any) => any.iter().any(|predicate| predicate.holds(root)),
-            Self::Not(predicate) => !predicate.holds(root),
+            Self::And(all) => all.iter().all(|predicate| predicate.holds(root, step)),
+            Self::Or(any) => any.iter().any(|predicate| predicate.holds(root, step)),
+            Self::Not(predicate) => !predicate.holds(root, step),
             Self::Matcher { path, test, ignore_case } => {
+                step();
                 let value = match path.split_first() {
                     None => Some(root.whole()),
                     Some((first, rest)) => rest.iter().fold(root.member(first), |value, name| {
+                        step();
                         value.and_then(|value| value.get(name.as_bytes()))
                     }),
                 };
-                test.holds(value.unwrap_or(Value::new(b"null")), *ignore_case)
+                test.holds(value.unwrap_or(Value::new(b"null")), *ignore_case, step)
             }
         }
     }
 }
 
 impl Test {
-    fn holds(&self, value: Value<'_>, ignore_case: bool) -> bool {
+    fn holds(&self, value: Value<'_>, ignore_case: bool, step: &mut impl FnMut()) -> bool {
         match (self, value.kind()) {
             (Self::Equals(wanted), _) => wanted.equals(value, ignore_case),
             (Self::IsPresent(wanted), kind) => !matches!(kind, Kind::Null) == *wanted,
@@ -119,7 +122,7 @@ impl Test {
             (Self::Version(constraint), Kind::String(raw)) => constraint.admits(&raw.to_text()),
             (Self::ArrayContains { predicate, index }, Kind::Array) => {
                 let mut elements = value.elements();
-                let holds = |element| predicate.holds(Root::Value(element));
+                let holds = |element| predicate.holds(Root::Value(element), step);
                 match *index {
                     Some(index) => elements.nth(index).is_some_and(holds),
                     None => elements.any(holds),

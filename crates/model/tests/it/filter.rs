@@ -419,3 +419,24 @@ fn subsets_are_read_and_refused() {
         assert_eq!(parse(text), Err(error.to_owned()), "{text}");
     }
 }
+
+#[test]
+fn what_costs_much_is_asked_in_steps() {
+    let mut elements = vec![1; 1_000];
+    elements[999] = 2;
+    let (meta, line) = store(&json!({ "type": "CUSTOM", "body": elements, "a": { "b": 1 } }));
+    let steps = |predicate: Value| {
+        let text = json!({ "predicates": predicate }).to_string();
+        let filter = Filter::parse(text.as_bytes()).unwrap();
+        let mut steps = 0;
+        let passes = filter.passes_in_steps(&meta, &line, NOW, &mut || steps += 1);
+        assert_eq!(passes, filter.passes(&meta, &line, NOW));
+        (passes, steps)
+    };
+    let is = |number: u32| json!({ "value": { "equals": number } });
+    let contains = |inner: Value| json!({ "key": "body", "value": { "array_contains": inner } });
+    // One for the array, and one for each matcher of each element.
+    assert_eq!(steps(contains(is(2))), (true, 1_001));
+    assert_eq!(steps(contains(json!({ "or": [is(3), is(4)] }))), (false, 2_001));
+    assert_eq!(steps(json!({ "scope": ["a"], "key": "b", "value": { "equals": 1 } })), (true, 2));
+}
