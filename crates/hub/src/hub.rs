@@ -195,7 +195,7 @@ impl Hub {
         registry.register_collector(Box::new(Largest(Arc::downgrade(&inner))));
         inner.subscriptions.bells.start(&inner);
         Clockwork::start(&inner);
-        webhook::change::look_at_all(&inner);
+        webhook::opened(&inner);
         keyed::sweep::orphans(&inner);
         Extractions::resume(&inner);
         Ok(Self { inner })

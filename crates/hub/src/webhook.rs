@@ -15,6 +15,7 @@ pub(crate) mod change;
 pub mod face;
 mod look;
 pub(crate) mod record;
+mod sweep;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use outflow_store::{Batch, Condition, Op, Put};
 
 use crate::catalog::change::{unavailable, written};
 use crate::catalog::turn::{Change, in_turn, in_turn_between};
+use crate::hub::Inner;
 use crate::subscription::{EventView, Subscription};
 use crate::view::{Entitlement, View};
 use crate::{CatalogError, Hub, Integration, NewStream, Start, Stream};
@@ -104,6 +106,12 @@ pub(crate) fn is_of_another(grant: &Grant, stream: &StreamName) -> bool {
 /// The streams that tell of an endpoint. They are made with it or when they are needed, and go with it.
 pub(crate) fn telling(id: &IntegrationId) -> impl Iterator<Item = StreamName> {
     TELLING.iter().filter_map(move |prefix| StreamName::new(&format!("{prefix}{id}")).ok())
+}
+
+/// When the hub opens: lets endpoints see what they are entitled to, and removes what is left of others.
+pub(crate) fn opened(inner: &Arc<Inner>) {
+    change::look_at_all(inner);
+    sweep::streams(inner);
 }
 
 /// The name of an endpoint's subscription.

@@ -114,9 +114,8 @@ pub(super) async fn events(
     Ok((stream, events))
 }
 
-/// The events that an endpoint has refused since a time, the earliest first. The stream that they were
-/// parked in outlives the webhook, and others may have dead letters in it: only what this one was sent of
-/// its own stream counts.
+/// The events that an endpoint has refused since a time, the earliest first. Others may have dead letters
+/// in the stream that they were parked in: only what this one was sent of its own stream counts.
 pub(super) async fn parked(
     inner: &Inner,
     id: &WebhookId,

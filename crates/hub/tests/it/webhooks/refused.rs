@@ -1,14 +1,17 @@
 //! What an endpoint has refused: it is sent again, and is gone with the endpoint.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outflow_hub::subscription::{
     ConsumerOptions, Delivered, NewSubscription, Source, Sources, Subscription,
     SubscriptionSettings,
 };
 use outflow_hub::webhook::Recovered;
-use outflow_hub::{CatalogError, NewStream, Options, Settle, Start, StreamSettings, Webhook};
-use outflow_model::{Offset, SubscriptionName, Timestamp};
+use outflow_hub::{
+    CatalogError, Integration, NewStream, Options, Settle, Start, StreamSettings, Webhook,
+};
+use outflow_model::{IntegrationId, Offset, SubscriptionName, Timestamp};
 use outflow_store::{Batch, Engine as _, Op};
 
 use super::{id, operator, publish, set, take, webhook};
@@ -141,6 +144,34 @@ async fn what_tells_of_a_webhook_goes_with_it_and_with_its_integration() {
     let world = open(&world.clock, &world.engine, Options::default()).await;
     let parked = world.hub.stream(&project_id("p"), &name("webhook.parked:i"));
     assert!(parked.is_none(), "also on the disk");
+}
+
+#[tokio::test]
+async fn what_tells_of_webhooks_that_are_gone_is_removed_at_the_next_start() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    let other = Integration { id: IntegrationId::new("old").unwrap(), ..integration("p") };
+    world.hub.create_integration(other).await.unwrap();
+    let gone = ["webhook.attempts:gone", "webhook.parked:gone", "webhook.parked:old"];
+    // One that is served, one that another's dead events are copied to, and one that tells of none.
+    let kept = ["webhook.attempts:i", "webhook.parked:mine", "webhook.other:gone"];
+    for one in gone.iter().chain(&kept) {
+        world.stream_called(one).await;
+    }
+    let settings = SubscriptionSettings {
+        dead_letter: Some(name(kept[1])),
+        ..SubscriptionSettings::default()
+    };
+    world.subscribe_with(settings).await;
+    let world = world.crash().await;
+    let there = |one: &&&str| world.hub.stream(&project_id("p"), &name(one)).is_some();
+    let removed = async {
+        while gone.iter().any(|one| there(&one)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), removed).await.unwrap();
+    assert_eq!(kept.iter().filter(there).count(), kept.len());
 }
 
 /// Several thousand places lie between: those done out of their order are stored in pieces, each with
