@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use outflow_hub::subscription::SubscriptionSettings;
 use outflow_hub::{
     CatalogError, Dedup, Durability, Hub, Ingest, IngestFormat, IngestMode, Integration, NewStream,
     OpenError, Options, Project, ReadEvent, Retention, Start, StreamSettings,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{IntegrationId, Timestamp};
-use outflow_store::{AppendError, Batch, Condition, Engine, Op, Put};
+use outflow_store::{AppendError, Batch, Engine};
 use prometheus_client::registry::Registry;
 
 use crate::world::{
@@ -323,22 +324,13 @@ async fn a_stream_from_before_a_bound_can_be_changed_but_not_for_the_worse() {
     let (p, upstream) = (project_id("p"), name("is-1"));
     let new = NewStream { name: upstream.clone(), settings: well };
     world.hub.create_stream(&p, new).await.unwrap();
-    // As it was stored when an ingest stream could keep little, and drop copies.
-    let key = b"catalog/stream/p/is-1";
-    let stored = world.engine.get(key).await.unwrap().unwrap().value;
-    let mut record: serde_json::Value = serde_json::from_slice(&stored).unwrap();
-    record["age_ms"] = 60_000.into();
-    record["max_bytes"] = 1_000_000.into();
-    record["dedup"] = serde_json::json!({"window_ms": 7, "max_ids": 9});
-    let put = Put {
-        key: key.to_vec().into(),
-        value: Some(serde_json::to_vec(&record).unwrap().into()),
-        condition: Condition::Any,
-    };
-    let batch = Batch { ops: vec![Op::Put(put)], ..Batch::default() };
-    world.engine.submit(batch).await.unwrap();
-    let engine = Arc::new(world.engine.restart());
-    let again = open(&world.clock, &engine, Options::default()).await;
+    // An ingest stream could keep little, and drop copies.
+    let again = world.after_storing("is-1", |record| {
+        record["age_ms"] = 60_000.into();
+        record["max_bytes"] = 1_000_000.into();
+        record["dedup"] = serde_json::json!({"window_ms": 7, "max_ids": 9});
+    });
+    let again = again.await;
 
     let old = again.hub.stream(&p, &upstream).unwrap().settings.clone();
     assert_eq!(old.retention, Retention { age_ms: 60_000, max_bytes: Some(1_000_000) });
@@ -362,4 +354,37 @@ async fn a_stream_from_before_a_bound_can_be_changed_but_not_for_the_worse() {
     again.hub.update_stream(&p, &upstream, unbounded).await.unwrap();
     let bounded = again.hub.update_stream(&p, &upstream, better).await;
     assert!(matches!(bounded, Err(CatalogError::Invalid(_))), "{bounded:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_dead_letters_is_no_ingest_stream_unless_it_was_before() {
+    let world = world().await;
+    let p = project_id("p");
+    world.stream_called("letters").await;
+    let settings =
+        SubscriptionSettings { dead_letter: Some(name("letters")), ..Default::default() };
+    world.subscribe_with(settings).await;
+    let plain = world.hub.stream(&p, &name("letters")).unwrap().settings.clone();
+    let ingest =
+        Ingest { name: String::new(), format: IngestFormat::Json, mode: IngestMode::Active };
+    let upstream = StreamSettings { ingest: Some(ingest), dedup: None, ..plain.clone() };
+    let keyed = StreamSettings { entities: Some(crate::keyed::types()), ..plain };
+    for chooses in [upstream, keyed] {
+        let refused = world.hub.update_stream(&p, &name("letters"), chooses).await;
+        let Err(CatalogError::Invalid(reason)) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("dead events"), "{reason}");
+    }
+    let again = world.after_storing("letters", |record| {
+        record["ingest"] = serde_json::json!({"name": "", "format": "json", "mode": "active"});
+        record["dedup"] = serde_json::Value::Null;
+    });
+    let again = again.await;
+    let mut ended = again.hub.stream(&p, &name("letters")).unwrap().settings.clone();
+    ended.ingest.as_mut().unwrap().mode = IngestMode::Drop;
+    again.hub.update_stream(&p, &name("letters"), ended.clone()).await.unwrap();
+    // Once it takes any event it stays so.
+    let open = StreamSettings { ingest: None, ..ended.clone() };
+    again.hub.update_stream(&p, &name("letters"), open).await.unwrap();
+    let refused = again.hub.update_stream(&p, &name("letters"), ended).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
 }

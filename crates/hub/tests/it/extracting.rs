@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outflow_hub::{
-    CatalogError, EntityType, EntityTypes, Extraction, ExtractionState, Loads, NewStream, Options,
-    Start, Stream, StreamSettings,
+    CatalogError, EntityType, EntityTypes, Extraction, ExtractionState, IngestMode, Loads,
+    NewStream, Options, Start, Stream, StreamSettings,
 };
 use outflow_model::rng::SeededRng;
 use outflow_model::{Rng, Timestamp};
@@ -360,6 +360,43 @@ async fn the_load_stream_is_made_by_extractions_alone_and_stays_as_they_need_it(
         let refused = world.hub.update_stream(&p, &loads, wrong).await;
         assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
     }
+    let job = start(&world, &[], &[]).await.unwrap();
+    assert_eq!(over(&world, job.id).await.state, ExtractionState::Done);
+}
+
+#[tokio::test]
+async fn a_load_stream_from_before_its_bounds_can_be_changed_but_not_for_the_worse() {
+    let world = world().await;
+    keyed(&world).await;
+    let (p, loads) = (project_id("p"), name("feed:load"));
+    let job = start(&world, &[], &[]).await.unwrap();
+    over(&world, job.id).await;
+    // It could drop copies.
+    let world = world.after_storing("feed:load", |record| {
+        record["dedup"] = serde_json::json!({"window_ms": 7, "max_ids": 9});
+    });
+    let world = world.await;
+    let old = world.hub.stream(&p, &loads).unwrap().settings.clone();
+    assert!(old.dedup.is_some());
+    let told = StreamSettings { description: "loads".into(), ..old.clone() };
+    world.hub.update_stream(&p, &loads, told.clone()).await.unwrap();
+    let worse = StreamSettings { entities: Some(types()), ..told.clone() };
+    let refused = world.hub.update_stream(&p, &loads, worse).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    let better = StreamSettings { dedup: None, ..told.clone() };
+    world.hub.update_stream(&p, &loads, better).await.unwrap();
+    let refused = world.hub.update_stream(&p, &loads, told).await;
+    assert!(matches!(refused, Err(CatalogError::Invalid(_))), "{refused:?}");
+    // It could hold payloads of upstream systems.
+    let world = world.after_storing("feed:load", |record| {
+        record["ingest"] = serde_json::json!({"name": "", "format": "json", "mode": "active"});
+    });
+    let world = world.await;
+    let mut ended = world.hub.stream(&p, &loads).unwrap().settings.clone();
+    ended.ingest.as_mut().unwrap().mode = IngestMode::Drop;
+    world.hub.update_stream(&p, &loads, ended.clone()).await.unwrap();
+    let better = StreamSettings { ingest: None, ..ended };
+    world.hub.update_stream(&p, &loads, better).await.unwrap();
     let job = start(&world, &[], &[]).await.unwrap();
     assert_eq!(over(&world, job.id).await.state, ExtractionState::Done);
 }

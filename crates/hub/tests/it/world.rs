@@ -15,6 +15,7 @@ use outflow_model::{
     Timestamp,
 };
 use outflow_store::memory::MemoryEngine;
+use outflow_store::{Batch, Engine as _};
 use prometheus_client::registry::Registry;
 
 /// 2026-01-01.
@@ -154,6 +155,22 @@ impl World {
         let receipt =
             self.hub.publish(&publisher("p"), &self.stream(), self.draft(events)).await.unwrap();
         receipt.events.iter().map(|placed| placed.offset).collect()
+    }
+
+    /// The world after a restart, of whose stream was stored what `edit` makes of it: as by a version that
+    /// had no such bounds.
+    pub(crate) async fn after_storing(
+        &self,
+        stream: &str,
+        edit: impl FnOnce(&mut serde_json::Value),
+    ) -> Self {
+        let key = format!("catalog/stream/p/{stream}").into_bytes();
+        let stored = self.engine.get(&key).await.unwrap().unwrap().value;
+        let mut record = serde_json::from_slice(&stored).unwrap();
+        edit(&mut record);
+        let value = serde_json::to_vec(&record).unwrap().into();
+        self.engine.submit(Batch::put(key, Some(value))).await.unwrap();
+        open(&self.clock, &Arc::new(self.engine.restart()), Options::default()).await
     }
 
     pub(crate) fn request(&self, start: Start) -> ReadRequest {
