@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import contextmanager
 
 from hooks import FINE, Receiver, hook
 from stand import case, event, report
@@ -48,16 +49,23 @@ def a_bomb_and_a_body_without_end_are_not_read():
         assert numbers(receiver.take(4)) == [0, 1, 2, 3]
 
 
+@contextmanager
+def beside(answer, count):
+    """A receiver that answers so and was sent the first of some events, and the hook of a fine one with that."""
+    holding, fine = Receiver(lambda _: answer), Receiver()
+    with hook(holding.url) as held, hook(fine.url) as other:
+        held.publish(*events(count))
+        holding.take(1)
+        yield holding, fine, other
+
+
 @case
 def a_stalled_receiver_holds_up_no_other():
-    stalled, fine = Receiver(lambda _: "stall"), Receiver()
-    with hook(stalled.url) as held, hook(fine.url) as other:
-        held.publish(*events(3))
-        stalled.take(1)
+    with beside("stall", 3) as (stalled, fine, other):
         begun = time.monotonic()
-        for n in range(20):
-            other.publish(event(type="CUSTOM", body={"n": n}))
-            assert numbers(fine.take(1)) == [n]
+        for one in events(20):
+            other.publish(one)
+            assert numbers(fine.take(1)) == [one["body"]["n"]]
         took = time.monotonic() - begun
         assert took < 5, took
         assert stalled.is_quiet(0.5), "one attempt at a time"
@@ -66,10 +74,7 @@ def a_stalled_receiver_holds_up_no_other():
 
 @case
 def a_slow_answer_is_one_and_holds_up_no_other():
-    slow, fine = Receiver(lambda _: "slow"), Receiver()
-    with hook(slow.url) as held, hook(fine.url) as other:
-        held.publish(*events(2))
-        slow.take(1)
+    with beside("slow", 2) as (slow, fine, other):
         begun = time.monotonic()
         other.publish(*events(20))
         assert numbers(fine.take(20)) == list(range(20))

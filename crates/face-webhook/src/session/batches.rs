@@ -216,25 +216,9 @@ impl<E: Held> Batches<E> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lane::One;
     use super::*;
     use crate::wire::BatchSize;
-
-    #[derive(Debug)]
-    struct One(u64);
-
-    impl Held for One {
-        fn offset(&self) -> Offset {
-            Offset::new(self.0)
-        }
-
-        fn key(&self) -> u64 {
-            self.0
-        }
-
-        fn bytes(&self) -> usize {
-            10
-        }
-    }
 
     fn batch(offset: u64, state: State) -> Batch<One> {
         let offsets = vec![Offset::new(offset)];

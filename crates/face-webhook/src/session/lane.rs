@@ -38,6 +38,26 @@ pub trait Held {
     fn bytes(&self) -> usize;
 }
 
+/// An event of ten bytes, with a key of its own.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct One(pub(super) u64);
+
+#[cfg(test)]
+impl Held for One {
+    fn offset(&self) -> Offset {
+        Offset::new(self.0)
+    }
+
+    fn key(&self) -> u64 {
+        self.0
+    }
+
+    fn bytes(&self) -> usize {
+        10
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lanes<E> {

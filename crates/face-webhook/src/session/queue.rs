@@ -143,24 +143,8 @@ impl<E: Held> Queues<E> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lane::One;
     use super::*;
-
-    #[derive(Debug)]
-    struct One(u64);
-
-    impl Held for One {
-        fn offset(&self) -> Offset {
-            Offset::new(self.0)
-        }
-
-        fn key(&self) -> u64 {
-            0
-        }
-
-        fn bytes(&self) -> usize {
-            10
-        }
-    }
 
     fn queues(events: &[(u64, u64)]) -> Queues<One> {
         let mut queues = Queues::default();

@@ -9,7 +9,7 @@ use outflow_hub::subscription::{
 use outflow_hub::{Hub, Start};
 use outflow_store::AppendError;
 
-use crate::queueing::{acks, events, user, with_credit};
+use crate::queueing::{acks, delivered, delivered_with, user};
 use crate::world::{World, name, world};
 
 /// Waits until so many writes are held back.
@@ -56,144 +56,104 @@ async fn an_event_is_called_settled_once_that_is_on_the_disk() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_answer_is_stored_later_whether_or_not_anybody_waits_for_it() {
     for waits in [true, false] {
-        let world = world().await;
-        let subscription = world.subscribe().await;
-        world.publish_numbers(0, 3).await;
-        let mut consumers = world.hub.consumers(&user());
-        let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-        let got = events(&mut consumers, 3).await;
-        world.engine.fail_next(AppendError::Throttled);
-        let settling = consumers.settle(id, &acks(&got[1..])).unwrap();
+        let mut on = delivered(3).await;
+        on.world.engine.fail_next(AppendError::Throttled);
+        let settling = on.consumers.settle(on.id, &acks(&on.got[1..])).unwrap();
         if waits {
             assert!(matches!(settling.await, Err(SettleError::Unavailable(_))));
         } else {
             drop(settling);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        world.clock.advance(1_001);
-        world.hub.tick().await;
-        drop((consumers, subscription));
-        let world = world.crash().await;
-        assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1, "{waits}");
+        on.world.clock.advance(1_001);
+        on.world.hub.tick().await;
+        assert_eq!(on.left_after_crash().await, 1, "{waits}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_in_which_nothing_happens_writes_nothing() {
-    let world = world().await;
     let owns = SubscriptionSettings { owns: true, ..Default::default() };
-    let subscription = world.subscribe_with(owns).await;
-    world.publish_numbers(0, 3).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    consumers.settle(id, &acks(&got[..2])).unwrap().await.unwrap();
-    world.clock.advance(10_001);
-    world.hub.tick().await;
-    assert_eq!(world.hub.stats(&world.stream()).start, got[2].event.offset());
-    world.engine.hold();
-    world.clock.advance(10_001);
-    world.hub.tick().await;
-    assert_eq!(world.engine.held(), 0);
-    world.engine.commit_all();
+    let mut on = delivered_with(owns, 3).await;
+    on.consumers.settle(on.id, &acks(&on.got[..2])).unwrap().await.unwrap();
+    on.world.clock.advance(10_001);
+    on.world.hub.tick().await;
+    assert_eq!(on.world.hub.stats(&on.world.stream()).start, on.got[2].event.offset());
+    on.world.engine.hold();
+    on.world.clock.advance(10_001);
+    on.world.hub.tick().await;
+    assert_eq!(on.world.engine.held(), 0);
+    on.world.engine.commit_all();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_source_taken_up_again_begins_where_it_is_told_to() {
-    let world = world().await;
-    let subscription = world.subscribe().await;
-    world.publish_numbers(0, 3).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    world.engine.hold();
-    let (hub, of) = (world.hub.clone(), subscription.clone());
+    let mut on = delivered(3).await;
+    on.world.engine.hold();
+    let (hub, of) = (on.world.hub.clone(), on.subscription.clone());
     let removed = tokio::spawn(async move { hub.remove_source(&of, &name("events")).await });
-    held(&world, 1).await;
+    held(&on.world, 1).await;
     // Not the first: what is done above the floor is stored for itself.
-    let settling = tokio::spawn(consumers.settle(id, &acks(&got[1..2])).unwrap());
+    let settling = tokio::spawn(on.consumers.settle(on.id, &acks(&on.got[1..2])).unwrap());
     tokio::time::sleep(Duration::from_millis(1)).await;
-    world.engine.commit_all();
+    on.world.engine.commit_all();
     assert!(removed.await.unwrap().unwrap());
     settling.await.unwrap().unwrap();
     let source = Source { stream: name("events"), start: Start::Earliest, filter: None };
-    world.hub.add_source(&subscription, source).await.unwrap();
-    drop((consumers, subscription));
-    let world = world.crash().await;
-    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 3);
+    on.world.hub.add_source(&on.subscription, source).await.unwrap();
+    assert_eq!(on.left_after_crash().await, 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn acks_that_nobody_waits_for_are_one_write_and_told_of_when_it_is_made() {
-    let world = world().await;
-    let subscription = world.subscribe().await;
-    world.publish_numbers(0, 5).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 5).await;
+    let mut on = delivered(5).await;
     // How far they were handed out is written as they are.
     tokio::time::sleep(Duration::from_millis(10)).await;
-    world.engine.hold();
-    for one in &got[..3] {
+    on.world.engine.hold();
+    for one in &on.got[..3] {
         let (settling, unknown) =
-            consumers.settle_soon(id, &acks(std::slice::from_ref(one))).unwrap();
+            on.consumers.settle_soon(on.id, &acks(std::slice::from_ref(one))).unwrap();
         assert!(settling.is_over() && unknown.is_empty());
     }
-    assert_eq!(world.engine.held(), 0);
-    world.clock.advance(5);
-    world.hub.tick().await;
-    assert_eq!(world.engine.held(), 1);
+    assert_eq!(on.world.engine.held(), 0);
+    on.world.clock.advance(5);
+    on.world.hub.tick().await;
+    assert_eq!(on.world.engine.held(), 1);
     // That write is on its way: who asks is told when it has come there, too.
-    let mut writing = consumers.write(id).unwrap();
+    let mut writing = on.consumers.write(on.id).unwrap();
     assert!(!writing.is_over());
-    world.engine.commit_next();
+    on.world.engine.commit_next();
     tokio::select! {
         biased;
         _ = &mut writing => panic!("it was told too early"),
         () = tokio::task::yield_now() => {}
     }
-    world.engine.commit_all();
+    on.world.engine.commit_all();
     writing.await.unwrap();
-    let _ = consumers.settle_soon(id, &acks(&got[3..4])).unwrap();
-    consumers.write(id).unwrap().await.unwrap();
-    let _ = consumers.settle_soon(id, &acks(&got[4..])).unwrap();
-    drop((consumers, subscription));
-    let world = world.crash().await;
-    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1, "the last comes again");
+    let _ = on.consumers.settle_soon(on.id, &acks(&on.got[3..4])).unwrap();
+    on.consumers.write(on.id).unwrap().await.unwrap();
+    let _ = on.consumers.settle_soon(on.id, &acks(&on.got[4..])).unwrap();
+    assert_eq!(on.left_after_crash().await, 1, "the last comes again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_a_clean_end_acks_that_nobody_waits_for_are_written() {
-    let world = world().await;
-    let subscription = world.subscribe().await;
-    world.publish_numbers(0, 3).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    drop(consumers.settle_soon(id, &acks(&got)).unwrap());
+    let mut on = delivered(3).await;
+    drop(on.consumers.settle_soon(on.id, &acks(&on.got)).unwrap());
     // Before anything else runs.
-    world.hub.end().await;
-    drop((consumers, subscription));
-    let world = world.crash().await;
-    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 0);
+    on.world.hub.end().await;
+    assert_eq!(on.left_after_crash().await, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_fails_is_made_again_though_nobody_waits_for_it() {
-    let world = world().await;
-    let subscription = world.subscribe().await;
-    world.publish_numbers(0, 3).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    world.engine.fail_next(AppendError::Throttled);
-    drop(consumers.settle_soon(id, &acks(&got[1..])).unwrap());
+    let mut on = delivered(3).await;
+    on.world.engine.fail_next(AppendError::Throttled);
+    drop(on.consumers.settle_soon(on.id, &acks(&on.got[1..])).unwrap());
     for millis in [5, 1_001] {
-        world.clock.advance(millis);
-        world.hub.tick().await;
+        on.world.clock.advance(millis);
+        on.world.hub.tick().await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    drop((consumers, subscription));
-    let world = world.crash().await;
-    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1);
+    assert_eq!(on.left_after_crash().await, 1);
 }

@@ -12,7 +12,6 @@ use outflow_model::{Action, CredentialId, DestinationGrant, Grant, StreamName, T
 use outflow_store::{AppendError, Batch, Condition, Engine as _, Op, Put};
 
 use crate::queueing::{acks, events, numbers, silent, user, with_credit};
-use crate::refusing::refusal;
 use crate::world::{FIRST, NOW, World, grant, name, project_id, publisher, world, world_with};
 
 const NAME: &[u8] = b"\x00\xffbranch";
@@ -375,20 +374,12 @@ async fn what_waits_for_its_end_is_bounded_over_restarts() {
 #[tokio::test(start_paused = true)]
 async fn what_one_batch_cannot_hold_is_refused_before_it_is_prepared() {
     let world = world().await;
-    let subscription = world.three_large(Some(name("dead"))).await;
     // As with journal files of that size: two dead letters fit one, three do not.
     world.engine.bound_batches(20_000);
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    let refusals: Vec<Settle> = got.iter().map(refusal).collect();
-    let mut transaction = world.hub.transaction(&user());
-    transaction.settle(&mut consumers, id, &refusals[..2]).unwrap();
-    let third = transaction.settle(&mut consumers, id, &refusals[2..]);
-    assert_eq!(third, Err(SettleError::TooLarge { max: 17_500 }));
-    transaction.prepare(NAME).await.unwrap();
+    let refused = world.two_refused(17_500).await;
+    refused.transaction.prepare(NAME).await.unwrap();
     world.hub.commit_prepared(&user(), NAME).await.unwrap();
-    assert_eq!(backlog(&world, &subscription), 1);
+    assert_eq!(backlog(&world, &refused.subscription), 1);
     let out = world.stream_called("out").await;
     let event = format!(r#"{{"type":"CUSTOM","body":"{}"}}"#, "x".repeat(18_000));
     let refused = world.hub.transaction(&user()).publish(&out, world.draft(&[&event]));

@@ -61,6 +61,50 @@ impl World {
     }
 }
 
+/// A queue with events that its one consumer holds.
+pub(crate) struct Holding {
+    pub(crate) world: World,
+    pub(crate) subscription: Arc<Subscription>,
+    pub(crate) consumers: Consumers,
+    pub(crate) id: ConsumerId,
+    pub(crate) got: Vec<Delivery>,
+}
+
+/// So many events, numbered from 0, delivered.
+pub(crate) async fn delivered(count: usize) -> Holding {
+    delivered_with(SubscriptionSettings::default(), count).await
+}
+
+pub(crate) async fn delivered_with(settings: SubscriptionSettings, count: usize) -> Holding {
+    let world = world().await;
+    let subscription = world.subscribe_with(settings).await;
+    world.publish_numbers(0, count).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, count).await;
+    Holding { world, subscription, consumers, id, got }
+}
+
+impl Holding {
+    /// The same data after a crash.
+    pub(crate) async fn crash(self) -> World {
+        let Self { world, subscription, consumers, .. } = self;
+        drop((consumers, subscription));
+        world.crash().await
+    }
+
+    /// How many events there are still to do after a crash.
+    pub(crate) async fn left_after_crash(self) -> u64 {
+        let world = self.crash().await;
+        world.hub.subscription_stats(&world.found()).backlog
+    }
+}
+
+/// Settings with a stream `dead` for dead letters.
+fn burying() -> SubscriptionSettings {
+    SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() }
+}
+
 pub(crate) fn with_credit(credit: u32) -> ConsumerOptions {
     ConsumerOptions { credit, ..ConsumerOptions::default() }
 }
@@ -160,24 +204,19 @@ async fn consumers_share_round_robin_and_a_gone_ones_events_return_to_the_front_
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_ends_brings_the_event_back_unless_it_is_extended() {
-    let world = world().await;
     let lease = Some(Duration::from_secs(30));
-    let subscription =
-        world.subscribe_with(SubscriptionSettings { lease, ..Default::default() }).await;
-    world.publish_numbers(0, 2).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 2).await;
+    let mut on = delivered_with(SubscriptionSettings { lease, ..Default::default() }, 2).await;
     let by = Duration::from_secs(60);
-    consumers.settle(id, &[Settle::Extend { lease: got[1].lease, by }]).unwrap().await.unwrap();
-    world.clock.advance(30_001);
-    world.hub.tick().await;
-    let again = events(&mut consumers, 1).await;
+    let extend = Settle::Extend { lease: on.got[1].lease, by };
+    on.consumers.settle(on.id, &[extend]).unwrap().await.unwrap();
+    on.world.clock.advance(30_001);
+    on.world.hub.tick().await;
+    let again = events(&mut on.consumers, 1).await;
     assert_eq!((number(&again[0]), again[0].deliveries), (0, 2));
-    let late = consumers.settle(id, &acks(&got[..1])).unwrap_err();
-    assert_eq!(late, SettleError::Unknown { lease: got[0].lease });
-    consumers.settle(id, &acks(&got[1..])).unwrap().await.unwrap();
-    assert_eq!(world.hub.subscription_stats(&subscription).redelivered, 1);
+    let late = on.consumers.settle(on.id, &acks(&on.got[..1])).unwrap_err();
+    assert_eq!(late, SettleError::Unknown { lease: on.got[0].lease });
+    on.consumers.settle(on.id, &acks(&on.got[1..])).unwrap().await.unwrap();
+    assert_eq!(on.world.hub.subscription_stats(&on.subscription).redelivered, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,87 +300,65 @@ async fn refused_and_often_delivered_events_go_to_the_dead_letters_with_the_caus
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_that_cannot_be_stored_is_handed_out_again() {
-    let world = world().await;
-    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
-    let subscription = world.subscribe_with(settings).await;
-    world.stream_called("dead").await;
-    world.publish_numbers(0, 2).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 2).await;
-    world.engine.set_full(true);
-    let refuse = Settle::DeadLetter { lease: got[0].lease, cause: "bad".into() };
-    let failed = consumers.settle(id, &[refuse]).unwrap().await.unwrap_err();
+    let mut on = delivered_with(burying(), 2).await;
+    on.world.stream_called("dead").await;
+    on.world.engine.set_full(true);
+    let refuse = Settle::DeadLetter { lease: on.got[0].lease, cause: "bad".into() };
+    let failed = on.consumers.settle(on.id, &[refuse]).unwrap().await.unwrap_err();
     assert!(matches!(failed, SettleError::Unavailable(_)), "{failed:?}");
     // What only makes room goes on.
-    consumers.settle(id, &acks(&got[1..])).unwrap().await.unwrap();
-    let again = events(&mut consumers, 1).await;
+    on.consumers.settle(on.id, &acks(&on.got[1..])).unwrap().await.unwrap();
+    let again = events(&mut on.consumers, 1).await;
     assert_eq!((number(&again[0]), again[0].deliveries), (0, 2));
-    world.engine.set_full(false);
-    drop((consumers, subscription));
-    let world = world.crash().await;
-    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 1);
+    on.world.engine.set_full(false);
+    assert_eq!(on.left_after_crash().await, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transaction_is_stored_whole_or_not_at_all() {
-    let world = world().await;
-    let subscription = world.subscribe().await;
-    let out = world.stream_called("out").await;
-    world.publish_numbers(0, 3).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    let mut transaction = world.hub.transaction(&user());
-    transaction.publish(&out, world.draft(&[r#"{"type":"CUSTOM","body":{"n":7}}"#])).unwrap();
-    transaction.settle(&mut consumers, id, &[Settle::AckThrough(got[1].lease)]).unwrap();
-    let taken = consumers.settle(id, &acks(&got[..1])).unwrap_err();
-    assert_eq!(taken, SettleError::Unknown { lease: got[0].lease });
-    world.engine.fail_next(AppendError::Full);
+    let mut on = delivered(3).await;
+    let out = on.world.stream_called("out").await;
+    let mut transaction = on.world.hub.transaction(&user());
+    transaction.publish(&out, on.world.draft(&[r#"{"type":"CUSTOM","body":{"n":7}}"#])).unwrap();
+    transaction.settle(&mut on.consumers, on.id, &[Settle::AckThrough(on.got[1].lease)]).unwrap();
+    let taken = on.consumers.settle(on.id, &acks(&on.got[..1])).unwrap_err();
+    assert_eq!(taken, SettleError::Unknown { lease: on.got[0].lease });
+    on.world.engine.fail_next(AppendError::Full);
     transaction.commit().await.unwrap_err();
-    assert_eq!(world.hub.stats(&out).next, outflow_model::Offset::FIRST);
+    assert_eq!(on.world.hub.stats(&out).next, outflow_model::Offset::FIRST);
     // Its leases are held again, by their old numbers.
-    let mut transaction = world.hub.transaction(&user());
-    transaction.publish(&out, world.draft(&[r#"{"type":"CUSTOM","body":{"n":7}}"#])).unwrap();
-    transaction.settle(&mut consumers, id, &acks(&got[..2])).unwrap();
+    let mut transaction = on.world.hub.transaction(&user());
+    transaction.publish(&out, on.world.draft(&[r#"{"type":"CUSTOM","body":{"n":7}}"#])).unwrap();
+    transaction.settle(&mut on.consumers, on.id, &acks(&on.got[..2])).unwrap();
     let receipts = transaction.commit().await.unwrap();
     assert_eq!((receipts.len(), receipts[0].events.len()), (1, 1));
-    let mut transaction = world.hub.transaction(&user());
-    transaction.settle(&mut consumers, id, &acks(&got[2..])).unwrap();
+    let mut transaction = on.world.hub.transaction(&user());
+    transaction.settle(&mut on.consumers, on.id, &acks(&on.got[2..])).unwrap();
     transaction.abort();
-    consumers.settle(id, &acks(&got[2..])).unwrap().await.unwrap();
-    drop((consumers, subscription, out));
-    let world = world.crash().await;
-    assert_eq!(world.hub.subscription_stats(&world.found()).backlog, 0);
+    on.consumers.settle(on.id, &acks(&on.got[2..])).unwrap().await.unwrap();
+    assert_eq!(on.left_after_crash().await, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_given_while_a_dead_letter_is_on_its_way_are_durable_once_told() {
-    let world = world().await;
-    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
-    let subscription = world.subscribe_with(settings).await;
-    world.stream_called("dead").await;
-    world.publish_numbers(0, 3).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    world.engine.hold();
-    let refuse = Settle::DeadLetter { lease: got[0].lease, cause: "bad".into() };
-    let buried = tokio::spawn(consumers.settle(id, &[refuse]).unwrap());
-    while world.engine.held() == 0 {
+    let mut on = delivered_with(burying(), 3).await;
+    on.world.stream_called("dead").await;
+    on.world.engine.hold();
+    let refuse = Settle::DeadLetter { lease: on.got[0].lease, cause: "bad".into() };
+    let buried = tokio::spawn(on.consumers.settle(on.id, &[refuse]).unwrap());
+    while on.world.engine.held() == 0 {
         tokio::task::yield_now().await;
     }
-    let acked = tokio::spawn(consumers.settle(id, &acks(&got[1..])).unwrap());
+    let acked = tokio::spawn(on.consumers.settle(on.id, &acks(&on.got[1..])).unwrap());
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(world.engine.held(), 1);
+    assert_eq!(on.world.engine.held(), 1);
     assert!(!acked.is_finished());
-    world.engine.fail_next(AppendError::Full);
-    world.engine.commit_next();
+    on.world.engine.fail_next(AppendError::Full);
+    on.world.engine.commit_next();
     assert!(matches!(buried.await.unwrap(), Err(SettleError::Unavailable(_))));
-    world.engine.commit_all();
+    on.world.engine.commit_all();
     acked.await.unwrap().unwrap();
-    drop((consumers, subscription));
-    let world = world.crash().await;
+    let world = on.crash().await;
     let mut consumers = world.hub.consumers(&user());
     consumers.add(&world.found(), with_credit(10)).await.unwrap();
     assert_eq!(numbers(&events(&mut consumers, 1).await), [0]);
@@ -350,17 +367,12 @@ async fn answers_given_while_a_dead_letter_is_on_its_way_are_durable_once_told()
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_commit_fails_the_answer() {
-    let world = world().await;
-    let subscription = world.subscribe().await;
-    world.publish_numbers(0, 2).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 2).await;
-    world.engine.fail_next(AppendError::Throttled);
-    let failed = consumers.settle(id, &acks(&got[..1])).unwrap().await.unwrap_err();
+    let mut on = delivered(2).await;
+    on.world.engine.fail_next(AppendError::Throttled);
+    let failed = on.consumers.settle(on.id, &acks(&on.got[..1])).unwrap().await.unwrap_err();
     assert!(matches!(failed, SettleError::Unavailable(_)));
-    world.engine.stop("the disk is gone");
-    let failed = consumers.settle(id, &acks(&got[1..])).unwrap().await.unwrap_err();
+    on.world.engine.stop("the disk is gone");
+    let failed = on.consumers.settle(on.id, &acks(&on.got[1..])).unwrap().await.unwrap_err();
     assert!(matches!(failed, SettleError::Uncertain(_)));
 }
 
@@ -469,8 +481,7 @@ async fn revoking_deleting_and_draining_end_consumers() {
 #[tokio::test(start_paused = true)]
 async fn scheduled_events_appear_and_expired_ones_do_not() {
     let world = world().await;
-    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
-    let subscription = world.subscribe_with(settings).await;
+    let subscription = world.subscribe_with(burying()).await;
     let at = |ms: i64| outflow_model::Timestamp::from_millis(crate::world::NOW + ms);
     let event = |header: &str, ms: i64, n: u64| {
         format!(r#"{{"type":"CUSTOM","headers":{{"{header}":"{}"}},"body":{{"n":{n}}}}}"#, at(ms))
@@ -533,8 +544,7 @@ async fn a_commit_that_failed_takes_no_credit() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_message_is_a_dead_letter_only_if_it_was_to_be_kept() {
     let world = world().await;
-    let settings = SubscriptionSettings { dead_letter: Some(name("dead")), ..Default::default() };
-    let subscription = world.subscribe_with(settings).await;
+    let subscription = world.subscribe_with(burying()).await;
     let expires = outflow_model::Timestamp::from_millis(crate::world::NOW + 30_000);
     let message = |persistent: &str, n: u64| {
         let headers = format!(r#""outflow-expires":"{expires}"{persistent}"#);

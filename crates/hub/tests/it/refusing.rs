@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use outflow_hub::subscription::{
-    Consumers, Delivery, PreparedError, Settle, SettleError, SubscriptionSettings, Transaction,
-    TransactionError,
+    ConsumerId, Consumers, Delivery, PreparedError, Settle, SettleError, SubscriptionSettings,
+    Transaction, TransactionError,
 };
 use outflow_hub::{Hub, Options, PublishError, Subscription};
 use outflow_model::clock::ManualClock;
@@ -37,10 +37,34 @@ impl World {
         }
         subscription
     }
+
+    /// Of these two refused in one transaction, where the third was too much for it: there is room for
+    /// so many bytes.
+    pub(crate) async fn two_refused(&self, max: usize) -> TwoRefused {
+        let subscription = self.three_large(Some(name("dead"))).await;
+        let mut consumers = self.hub.consumers(&user());
+        let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+        let got = events(&mut consumers, 3).await;
+        let refusals: Vec<Settle> = got.iter().map(refusal).collect();
+        let mut transaction = self.hub.transaction(&user());
+        transaction.settle(&mut consumers, id, &refusals[..2]).unwrap();
+        let third = transaction.settle(&mut consumers, id, &refusals[2..]);
+        assert_eq!(third, Err(SettleError::TooLarge { max }));
+        TwoRefused { subscription, consumers, id, third: got[2].clone(), transaction }
+    }
+}
+
+/// See [`World::two_refused`].
+pub(crate) struct TwoRefused {
+    pub(crate) subscription: Arc<Subscription>,
+    consumers: Consumers,
+    id: ConsumerId,
+    third: Delivery,
+    pub(crate) transaction: Transaction,
 }
 
 /// What sends an event to the dead letters.
-pub(crate) fn refusal(one: &Delivery) -> Settle {
+fn refusal(one: &Delivery) -> Settle {
     Settle::DeadLetter { lease: one.lease, cause: "no".into() }
 }
 
@@ -48,15 +72,8 @@ pub(crate) fn refusal(one: &Delivery) -> Settle {
 async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_read() {
     let options = Options { inflight_bytes: 16_000, ..Options::default() };
     let world = world_with(options).await;
-    let subscription = world.three_large(Some(name("dead"))).await;
-    let mut consumers = world.hub.consumers(&user());
-    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
-    let got = events(&mut consumers, 3).await;
-    let refusals: Vec<Settle> = got.iter().map(refusal).collect();
-    let mut transaction = world.hub.transaction(&user());
-    transaction.settle(&mut consumers, id, &refusals[..2]).unwrap();
-    let third = transaction.settle(&mut consumers, id, &refusals[2..]);
-    assert_eq!(third, Err(SettleError::TooLarge { max: 16_000 }));
+    let TwoRefused { subscription, mut consumers, id, third, transaction } =
+        world.two_refused(16_000).await;
     // What waits for the disk takes the room of others until it is there.
     world.engine.hold();
     let first = tokio::spawn(transaction.commit());
@@ -64,14 +81,14 @@ async fn dead_letters_for_which_there_is_no_room_are_refused_before_they_are_rea
         tokio::task::yield_now().await;
     }
     let mut second = world.hub.transaction(&user());
-    second.settle(&mut consumers, id, &refusals[2..]).unwrap();
+    second.settle(&mut consumers, id, &[refusal(&third)]).unwrap();
     let second = second.commit().await.unwrap_err();
     let TransactionError::Publish(PublishError::Unavailable(_)) = second else {
         panic!("{second:?}")
     };
     world.engine.commit_all();
     first.await.unwrap().unwrap();
-    consumers.settle(id, &acks(&got[2..])).unwrap().await.unwrap();
+    consumers.settle(id, &acks(&[third])).unwrap().await.unwrap();
     assert_eq!(backlog(&world, &subscription), 0);
 }
 

@@ -28,7 +28,7 @@ async fn projects_and_integrations_are_made_changed_and_removed() {
     desk.enter("acme").await;
     let of_two = desk.refused("OUTFLOW_PROJECT= outflow stream list", 2).await;
     assert!(of_two.contains("--project ID"), "{of_two}");
-    let changed = desk.json("outflow project update acme --name 'Acme Ltd' --connections 50").await;
+    let changed = desk.changed("project", "acme", "--name 'Acme Ltd' --connections 50").await;
     assert_eq!(
         (&changed["name"], &changed["limits"]["connections"]),
         (&json!("Acme Ltd"), &json!(50))
@@ -40,20 +40,14 @@ async fn projects_and_integrations_are_made_changed_and_removed() {
 
     let made = "outflow integration create warehouse --name Warehouse --types OPEN,CUSTOM";
     assert_eq!(desk.json(made).await["event_types"], json!(["CUSTOM", "OPEN"]));
-    let changed =
-        desk.json("outflow integration update warehouse --types all --max-connections 2").await;
+    let changes = "--types all --max-connections 2";
+    let changed = desk.changed("integration", "warehouse", changes).await;
     assert_eq!((&changed["event_types"], &changed["max_connections"]), (&json!(null), &json!(2)));
-    assert_eq!(desk.json("outflow integration show warehouse").await, changed);
     let table = desk.done("outflow integration list").await;
     assert!(table.starts_with("ID ") && table.contains("\nwarehouse  Warehouse"), "{table}");
 
-    let unsure = desk.refused("outflow integration delete warehouse", 2).await;
-    assert!(unsure.contains("add --yes"), "{unsure}");
-    assert_eq!(desk.done("outflow integration delete warehouse --yes").await, "");
-    desk.refused("outflow integration show warehouse", 4).await;
-    desk.refused("outflow project delete acme", 2).await;
-    desk.done("outflow project delete acme --yes").await;
-    desk.refused("outflow project show acme", 4).await;
+    desk.deleted("integration", "warehouse").await;
+    desk.deleted("project", "acme").await;
     desk.close().await;
 }
 
@@ -165,8 +159,6 @@ async fn an_api_keys_tokens_end_as_it_is_rotated_and_revoked() {
     let replaced = desk.done(&format!("outflow api-key revoke {id} all")).await;
     assert_ne!(replaced, rotated);
     desk.refused(&publish("new"), 3).await;
-    desk.refused(&format!("outflow api-key delete {id}"), 2).await;
-    desk.done(&format!("outflow api-key delete {id} --yes")).await;
-    desk.refused(&format!("outflow api-key token {id}"), 4).await;
+    desk.deleted("api-key", &id).await;
     desk.close().await;
 }

@@ -77,6 +77,24 @@ impl Desk {
         ended.stderr
     }
 
+    /// Changes what is called so; gives what it then is, as it is shown, too.
+    pub(crate) async fn changed(&self, kind: &str, name: &str, changes: &str) -> Value {
+        let changed = self.json(&format!("outflow {kind} update {name} {changes}")).await;
+        assert_eq!(self.json(&format!("outflow {kind} show {name}")).await, changed);
+        changed
+    }
+
+    /// Deletes what is called so, which has to be told for sure: then it is not there any more.
+    pub(crate) async fn deleted(&self, kind: &str, name: &str) {
+        let delete = format!("outflow {kind} delete {name}");
+        let unsure = self.refused(&delete, 2).await;
+        assert!(unsure.contains("add --yes"), "{unsure}");
+        assert_eq!(self.done(&format!("{delete} --yes")).await, "");
+        // An API key is not shown, and gives tokens as long as it is there.
+        let use_it = if kind == "api-key" { "token" } else { "show" };
+        self.refused(&format!("outflow {kind} {use_it} {name}"), 4).await;
+    }
+
     /// Puts a file into the folder.
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(name), text).unwrap();

@@ -19,14 +19,13 @@ async fn a_stream_is_made_changed_listed_and_removed() {
     desk.enter("acme").await;
     let made = desk.json("outflow stream create orders --retention 30d --dedup 10m").await;
     assert_eq!(made["retention"]["age_ms"], 30_u64 * 86_400_000);
-    let update = "outflow stream update orders --max-bytes 10G --durability relaxed --dedup none";
-    let changed = desk.json(update).await;
+    let changes = "--max-bytes 10G --durability relaxed --dedup none";
+    let changed = desk.changed("stream", "orders", changes).await;
     assert_eq!(
         changed["retention"],
         json!({"age_ms": 30_u64 * 86_400_000, "max_bytes": 10_000_000_000_u64})
     );
     assert_eq!((&changed["durability"], &changed["dedup"]), (&json!("relaxed"), &Value::Null));
-    assert_eq!(desk.json("outflow stream show orders").await, changed);
     let table = desk.done("outflow stream list").await;
     let rows: Vec<_> = table.lines().map(|row| row.split_whitespace().next().unwrap()).collect();
     assert_eq!(rows, ["NAME", "events", "orders"]);
@@ -36,10 +35,7 @@ async fn a_stream_is_made_changed_listed_and_removed() {
     assert!(name.contains("/name"), "{name}");
     let span = desk.refused("outflow stream create x --retention soon", 2).await;
     assert!(span.contains("`soon` is not a span"), "{span}");
-    let unsure = desk.refused("outflow stream delete orders", 2).await;
-    assert!(unsure.contains("add --yes"), "{unsure}");
-    desk.done("outflow stream delete orders --yes").await;
-    desk.refused("outflow stream show orders", 4).await;
+    desk.deleted("stream", "orders").await;
     desk.close().await;
 }
 

@@ -71,9 +71,7 @@ async fn an_ingest_stream_takes_payloads_and_gives_files() {
     let none =
         desk.refused(&format!("outflow ingest fetch {id} 2020-01-01/x.ndjson --to one"), 4).await;
     assert!(none.contains("there is no file `2020-01-01/x.ndjson`"), "{none}");
-    desk.refused(&format!("outflow ingest delete {id}"), 2).await;
-    desk.done(&format!("outflow ingest delete {id} --yes")).await;
-    desk.refused(&format!("outflow ingest show {id}"), 4).await;
+    desk.deleted("ingest", &id).await;
     desk.close().await;
 }
 
@@ -193,8 +191,6 @@ async fn a_webhook_is_tried_paused_and_its_attempts_are_listed() {
     let outcome: serde_json::Value = serde_json::from_str(&failed.stdout).unwrap();
     assert!(outcome["failure"].is_string(), "{outcome}");
     assert!(failed.stderr.contains("did not take it"), "{}", failed.stderr);
-    desk.refused("outflow webhook delete warehouse", 2).await;
-    desk.done("outflow webhook delete warehouse --yes").await;
-    desk.refused("outflow webhook show warehouse", 4).await;
+    desk.deleted("webhook", "warehouse").await;
     desk.close().await;
 }
