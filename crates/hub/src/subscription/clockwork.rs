@@ -8,6 +8,7 @@
 //! crash brings back a place below what is retained.
 
 mod round;
+mod untrimmed;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use self::untrimmed::Untrimmed;
 use super::Subscription;
 use super::apart::Apart;
 use super::directory::Ordered;
@@ -43,6 +45,7 @@ pub(crate) struct Clockwork {
     /// Held by the one task that looks at them, and by the one that deletes what is idle.
     patrolling: Arc<tokio::sync::Mutex<()>>,
     retiring: Arc<tokio::sync::Mutex<()>>,
+    untrimmed: Mutex<Untrimmed>,
     sooner: Notify,
     stopped: std::sync::atomic::AtomicBool,
 }

@@ -19,7 +19,7 @@ use crate::subscription::patrol::{self, LOOKS};
 use crate::subscription::timetable::Now;
 use crate::subscription::writing::Writing;
 use crate::subscription::{Subscription, change, directory, record};
-use crate::{CatalogError, Stream};
+use crate::{CatalogError, PublishError, Stream};
 
 /// A window that nobody has used for so long is let go of.
 const UNLOAD_AFTER_MS: i64 = 10_000;
@@ -48,19 +48,22 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Now) -> Vec<JoinHandle<()>> {
             over.push(subscription.clone());
         }
     }
+    let mut failed = BTreeMap::new();
     for stream in owned.into_values() {
         if wants_trim(inner, &stream) {
             // How far its senders have come is told by what is trimmed, until it is stored with that.
             match prepare_senders(inner, &stream).await {
                 Ok(()) => trim(inner, &stream),
-                Err(error) => {
-                    tracing::debug!(stream = %stream.name, %error, "a stream was not trimmed");
+                Err(error) if !stream.is_gone() => {
+                    failed.insert(stream.id, (stream, error));
                 }
+                Err(_) => {}
             }
         }
     }
-    rest(inner, now.day).await;
     let clockwork = &inner.subscriptions.clockwork;
+    say_untrimmed(clockwork, &failed, now);
+    rest(inner, now.day).await;
     let mut tasks = Vec::new();
     if let (false, Ok(turn)) = (left.is_empty(), clockwork.patrolling.clone().try_lock_owned()) {
         let some = next_of(left, clockwork);
@@ -78,6 +81,19 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Now) -> Vec<JoinHandle<()>> {
         }));
     }
     tasks
+}
+
+/// Says, in one line, of which streams no more is removed, where it was not said lately.
+fn say_untrimmed(
+    clockwork: &Clockwork,
+    failed: &BTreeMap<StreamId, (Arc<Stream>, PublishError)>,
+    now: Now,
+) {
+    let news = clockwork.untrimmed.lock().note(failed.keys().copied(), now.passed);
+    if let Some((stream, error)) = news.first().and_then(|stream| failed.get(stream)) {
+        let others = news.len() - 1;
+        tracing::warn!(stream = %stream.name, project = %stream.project, %error, others, "a stream keeps events that all its subscriptions are done with, because it cannot be read how far its senders have come; trying again");
+    }
 }
 
 /// Lets go of what streams know of the ids of events where nothing came for long. Their locks are held
