@@ -58,7 +58,7 @@ impl Face {
             "NextMessageId": message_id(next.stream, next.offset).to_string(),
             "Topic": topic,
             "CompanyCode": company,
-            "ServiceResult": span.note(),
+            "ServiceResult": Span::note([span]),
         }))
     }
 
@@ -90,7 +90,7 @@ impl Face {
             };
             if let Some(delivery) = found {
                 let count = Some(peeked.available);
-                let note = lock.and_then(|lock| lock.note()).or_else(|| span.note());
+                let note = Span::note([Some(span), lock].into_iter().flatten());
                 return Answer::ok(&Message::of(&delivery, lock.is_some(), count, note));
             }
         }
@@ -126,7 +126,7 @@ impl Face {
         let event = self.event(caller, &mailbox, message)?;
         let delivery = self.hub.lease(&caller.grant, &mailbox, &event, hold.time).await;
         let delivery = delivery.map_err(|error| self.not_leased(error))?;
-        Answer::ok(&Message::of(&delivery, true, None, hold.note()))
+        Answer::ok(&Message::of(&delivery, true, None, Span::note([hold])))
     }
 
     /// Removes a message for good. A repeat with the same lock, or with none, is answered as the
@@ -216,7 +216,7 @@ impl Face {
             "MessageId": message.to_string(),
             "LockId": lock_id(message, lease).to_string(),
             "LockedUntil": time(until),
-            "ServiceResult": by.note(),
+            "ServiceResult": Span::note([by]),
         }))
     }
 

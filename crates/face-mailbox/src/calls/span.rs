@@ -31,11 +31,17 @@ impl Span {
     /// What is said of a time that was cut.
     pub(super) fn cut(&self) -> Option<String> {
         let (name, asked, time) = (self.name, self.cut?, self.time.as_secs());
-        Some(format!("the {name} of {asked} s was cut to {time} s, the longest that may be"))
+        let asked = match asked {
+            // Of what is longer yet, no more is known.
+            u32::MAX => format!("more than {} s", u32::MAX - 1),
+            asked => format!("{asked} s"),
+        };
+        Some(format!("the {name} of {asked} was cut to {time} s, the longest that may be"))
     }
 
-    /// The same, beside an answer that is good.
-    pub(super) fn note(&self) -> Option<ServiceResult> {
-        self.cut().map(|message| ServiceResult { code: "Limited", message })
+    /// The same of all `spans` of a call, beside an answer that is good.
+    pub(super) fn note(spans: impl IntoIterator<Item = Self>) -> Option<ServiceResult> {
+        let cut: Vec<String> = spans.into_iter().filter_map(|span| span.cut()).collect();
+        (!cut.is_empty()).then(|| ServiceResult { code: "Limited", message: cut.join("; ") })
     }
 }

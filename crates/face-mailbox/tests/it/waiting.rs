@@ -87,6 +87,10 @@ async fn a_time_that_is_cut_is_noted_beside_what_came() {
     assert_eq!(said["ServiceResult"], json!(null));
     let said = stand.ask("GET", &format!("/Messages/{id}?timeout=91")).await.good();
     noted(&said, "timeout of 91 s was cut to 90 s");
+    // Longer than can be counted, and both times of one call.
+    let said = stand.call("GET", "Peek", &id, "&timeout=99999999999").await.good();
+    noted(&said, "timeout of more than 4294967294 s was cut to 90 s");
+    let other = stand.publish("INVOICES", "2").await;
     let said = stand.receive(&id, &message, 3601).await.good();
     noted(&said, "lockTimeout of 3601 s was cut to 3600 s");
     assert_eq!(said["LockedUntil"], "2026-01-01T01:00:00.000Z");
@@ -97,6 +101,14 @@ async fn a_time_that_is_cut_is_noted_beside_what_came() {
         assert_eq!(said["ServiceResult"].is_object(), is_cut, "{said}");
         assert_eq!(said["LockedUntil"], "2026-01-01T01:00:00.000Z");
     }
+    let both = format!("/Messages/{id}?timeout=100&lockTimeout=7200");
+    let said = stand.ask("GET", &both).await.good();
+    assert_eq!(said["MessageId"], other);
+    let longest = "the longest that may be";
+    let cuts = format!(
+        "timeout of 100 s was cut to 90 s, {longest}; the lockTimeout of 7200 s was cut to 3600 s"
+    );
+    noted(&said, &cuts);
 }
 
 #[tokio::test]
