@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{Draft, EventError, Rules, envelope};
 use crate::Rng;
-use crate::json::{Scanner, check_utf8, split};
+use crate::json::{self, MAX_DEPTH, Scanner, check_utf8, split};
 use crate::meta::META_BYTES;
 use crate::rng::SeededRng;
 
@@ -38,10 +38,20 @@ fn stands_alone(body: &[u8], line_end: usize, at: usize, whole: bool) -> bool {
             let mut before = body.get(..at).unwrap_or_default().iter().rev();
             let before = before.find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
             let begins_line = before == Some(&b'\n');
-            !(rest.trim_ascii().is_empty() || begins_line && rest.first() == Some(&b'{'))
+            let may_be_cut =
+                rest.trim_ascii().is_empty() || begins_line && rest.first() == Some(&b'{');
+            !may_be_cut || !has_event_line(body.get(line_end..).unwrap_or_default())
         }
         Some(_) => true,
     }
+}
+
+/// Whether a line of `text` is an object by itself. Looked for only in a body that is refused, and
+/// every line once.
+fn has_event_line(text: &[u8]) -> bool {
+    let is_object =
+        |line: &[u8]| line.first() == Some(&b'{') && json::check(line, MAX_DEPTH).is_ok();
+    text.split(|byte| *byte == b'\n').any(|line| is_object(line.trim_ascii()))
 }
 
 /// Where events of `body` may begin, all of which do: each at a brace, behind the end of the event

@@ -158,6 +158,11 @@ fn of_several_events_one_that_goes_on_after_its_line_is_refused_by_that_line() {
     assert_eq!(refused("{\"type\":\"A\",\n{\"type\":\"B\"}\n{}\n"), (0, 1, 12));
     // One alone whose second line is an object, and which has a fault on the third.
     assert_eq!(refused("{\"body\":\n{\"n\":1,\n\"x\":}\n}\n"), (0, 3, 21));
+    // So when it ends too early, or has an object where none can be: no line is an event.
+    assert_eq!(refused("{\"body\":\n{\"n\":1,\n\"x\":2}\n"), (0, 4, 24));
+    assert_eq!(refused("{\"body\":\n{\"n\":1,\n{\n\"x\":2}}}\n"), (0, 3, 17));
+    // But of several that are cut short the first is told.
+    assert_eq!(refused("{\"type\":\n{\"type\":\"B\"\n{\"type\":\"C\"}\n"), (0, 1, 8));
 }
 
 #[test]
