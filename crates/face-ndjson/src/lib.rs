@@ -38,4 +38,4 @@ pub mod translate;
 pub mod wire;
 
 pub use config::Options;
-pub use listen::{behind_prefix, router};
+pub use listen::{behind_prefix, refuse, router};

@@ -39,6 +39,8 @@ const FROM: HeaderName = HeaderName::from_static("outflow-from");
 /// Airship's media type (reference 1.5), as its specification writes it.
 const AIRSHIP_TYPE: HeaderValue =
     HeaderValue::from_static("application/vnd.urbanairship+x-ndjson; version=3;");
+/// Airship's routes, without the slash that may end them.
+const ROUTES: [&str; 2] = ["/api/events", "/api/events/general"];
 /// The type that both of Airship's routes may be restricted to.
 const COMPLIANCE: &str = "COMPLIANCE";
 
@@ -75,14 +77,31 @@ pub fn router(
         .with_state(face)
 }
 
+/// Airship's answer to a request of its paths that the listener refuses before any route sees it.
+/// For `server`'s application.
+#[must_use]
+pub fn refuse(path: &str, problem: &Problem, id: &RequestId) -> Option<Response> {
+    let is_airships = behind_prefix(path).is_some() || ROUTES.contains(&without_slash(path));
+    is_airships.then(|| {
+        // Node's client dies of any 5xx (reference 1.6).
+        let is_own = problem.status.is_server_error();
+        let code = if is_own { ErrorCode::Malformed } else { problem.code };
+        Refusal::new(code, problem.detail.as_str()).airship(id)
+    })
+}
+
 /// The route of Airship's that `path` ends in behind a prefix: clients take a base URL as it is, and
 /// some have one with a path (rule 1). For `server`'s fallback, to call the router with.
 #[must_use]
 pub fn behind_prefix(path: &str) -> Option<&'static str> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    ["/api/events", "/api/events/general"]
+    let path = without_slash(path);
+    ROUTES
         .into_iter()
         .find(|route| path.strip_suffix(route).is_some_and(|prefix| !prefix.is_empty()))
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 async fn events(State(face): State<Arc<Face>>, request: Request) -> Response {
@@ -414,5 +433,24 @@ mod tests {
         ] {
             assert_eq!(behind_prefix(path), route, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_no_route_saw_is_refused_in_airships_shape_on_its_paths() {
+        let id = RequestId::sent(&HeaderValue::from_static("mine")).unwrap();
+        let problem = Problem::new(ErrorCode::Malformed, "two hosts");
+        for path in ["/api/events", "/api/events/general/", "/x/api/events"] {
+            let refused = refuse(path, &problem, &id).unwrap();
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+            let body = axum::body::to_bytes(refused.into_body(), 1_000).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let told = (&body["error"], &body["error_code"], &body["operation_id"]);
+            assert_eq!(told, (&"Bad Request".into(), &40001.into(), &"mine".into()));
+            assert_eq!(body["details"]["error"], "two hosts");
+            // No status that a client dies of.
+            let unknown = problem.clone().of_status(StatusCode::NOT_IMPLEMENTED);
+            assert_eq!(refuse(path, &unknown, &id).unwrap().status(), StatusCode::BAD_REQUEST);
+        }
+        assert!(refuse("/v1/projects", &problem, &id).is_none());
     }
 }

@@ -13,14 +13,18 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use http::Method;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method};
 use outflow_model::Rng;
 use tower::Service;
 use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
+use crate::Problem;
 use crate::request_id::{HEADER, RequestId};
+
+/// How an interface of its own words answers a request that no route saw, if the path is its.
+pub type Refuse = fn(path: &str, problem: &Problem, id: &RequestId) -> Option<Response>;
 
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,6 +40,14 @@ struct Naming {
     /// The same router, which also says in the span which route was matched.
     traced: Router,
     is_frequent: fn(&Method, &str) -> bool,
+    refuse: Refuse,
+}
+
+impl Naming {
+    fn id(&self, headers: &HeaderMap) -> RequestId {
+        let sent = headers.get(HEADER).and_then(RequestId::sent);
+        sent.unwrap_or_else(|| RequestId::random(&*self.rng))
+    }
 }
 
 impl From<Router> for App {
@@ -51,21 +63,22 @@ impl App {
     ///
     /// `is_frequent` says by method and path which requests are too many for a span each: theirs
     /// is made at level debug only, and what they log at other levels must name the id itself.
+    /// `refuse` puts what the listener refuses by itself into the words of the path's interface.
     #[must_use]
     pub fn identified(
         router: Router,
         rng: Arc<dyn Rng>,
         is_frequent: fn(&Method, &str) -> bool,
+        refuse: Refuse,
     ) -> Self {
         let traced = router.clone().layer(from_fn(name_route));
-        Self { router, naming: Some(Arc::new(Naming { rng, traced, is_frequent })) }
+        Self { router, naming: Some(Arc::new(Naming { rng, traced, is_frequent, refuse })) }
     }
 
     /// Answers one request.
     pub async fn answer(&self, mut request: Request<Body>) -> Response {
         let Some(naming) = &self.naming else { return call(&self.router, request).await };
-        let id = request.headers().get(HEADER).and_then(RequestId::sent);
-        let id = id.unwrap_or_else(|| RequestId::random(&*naming.rng));
+        let id = naming.id(request.headers());
         request.extensions_mut().insert(id.clone());
         let method = request.method();
         let span = if (naming.is_frequent)(method, request.uri().path()) {
@@ -86,6 +99,18 @@ impl App {
             .instrument(span)
             .await
         };
+        response.headers_mut().insert(HEADER, id.header());
+        response
+    }
+
+    /// The answer to a request that no route is to see.
+    #[cold]
+    pub(crate) fn refuse(&self, request: &Request<Body>, problem: Problem) -> Response {
+        let Some(naming) = &self.naming else { return problem.into_response() };
+        let id = naming.id(request.headers());
+        let own = (naming.refuse)(request.uri().path(), &problem, &id);
+        let general = || problem.with("request_id", id.as_str()).into_response();
+        let mut response = own.unwrap_or_else(general);
         response.headers_mut().insert(HEADER, id.header());
         response
     }

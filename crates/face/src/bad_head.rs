@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
@@ -155,16 +155,16 @@ pub(crate) fn instead(
     )
 }
 
-/// The answer to header fields of HTTP/2 that have more than `max` bytes together, counted as
+/// Why header fields of HTTP/2 are refused that have more than `max` bytes together, counted as
 /// HTTP/2 does (RFC 9113 6.5.2).
-pub(crate) fn too_large(headers: &HeaderMap, max: usize) -> Option<Response> {
+pub(crate) fn too_large(headers: &HeaderMap, max: usize) -> Option<Problem> {
     let bytes =
         |name: &http::HeaderName, value: &http::HeaderValue| name.as_str().len() + value.len() + 32;
     let all: usize = headers.iter().map(|(name, value)| bytes(name, value)).sum();
     (all > max).then(|| {
         let detail = format!("header fields may have {max} bytes together, and these have {all}");
         let problem = Problem::new(ErrorCode::TooLarge, detail);
-        problem.of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
+        problem.of_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
     })
 }
 

@@ -22,18 +22,21 @@ pub(crate) struct Deadline {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     requests: Arc<Requests>,
+    has_ended: bool,
 }
 
 impl Deadline {
     pub(crate) fn new(inner: Incoming, limit: Duration, requests: Arc<Requests>) -> Self {
-        requests.awaits_body(!http_body::Body::is_end_stream(&inner));
-        Self { inner, limit, timer: None, requests }
+        let has_ended = http_body::Body::is_end_stream(&inner);
+        requests.body_begun(!has_ended);
+        Self { inner, limit, timer: None, requests, has_ended }
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.requests.awaits_body(false);
+        let has_ended = self.has_ended || http_body::Body::is_end_stream(&self.inner);
+        self.requests.body_over(!has_ended);
     }
 }
 
@@ -48,7 +51,8 @@ impl http_body::Body for Deadline {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             if frame.is_none() {
-                this.requests.awaits_body(false);
+                this.has_ended = true;
+                this.requests.body_over(false);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

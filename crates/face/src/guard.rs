@@ -2,21 +2,22 @@
 //!
 //! Sits between the socket (or TLS) and hyper. Two clocks run here, because hyper's own do not
 //! cover them: the time of a request's head while hyper still guesses the protocol version and
-//! after a keep-alive pause, and the time a peer accepts no bytes. Answers that hyper gives by itself
-//! pass here, too, and get a body from [`crate::bad_head`]; and heads, to be looked at by
-//! [`crate::ambiguity`].
+//! after a keep-alive pause, and the time a peer accepts no bytes. A head that begins in the same
+//! piece as the end of the request before it, and does not go on, has hyper's time between requests
+//! instead. Answers that hyper gives by itself pass here, too, and get a body from
+//! [`crate::bad_head`]; and heads, to be looked at by [`crate::ambiguity`].
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::ambiguity::Lengths;
+use crate::ambiguity::{Fault, Look};
 use crate::bad_head::{self, Asked};
 use crate::{Counters, HttpLimits, Link};
 
@@ -37,8 +38,10 @@ pub(crate) struct Requests {
     has_piece: AtomicBool,
     /// Whether somebody waits for the body of the request that began last.
     awaits_body: AtomicBool,
-    /// Whether the head that came last gives the length of its body twice.
-    has_two_lengths: AtomicBool,
+    /// Whether nobody read the body of the request that began last to its end: hyper may yet.
+    has_left_body: AtomicBool,
+    /// What is wrong with the head that came last: a [`Fault`], or 0.
+    fault: AtomicU8,
 }
 
 impl Requests {
@@ -66,15 +69,25 @@ impl Requests {
         self.has_piece.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody waits for the body of the request that began last, from now on.
-    pub(crate) fn awaits_body(&self, awaits: bool) {
+    /// The request that began last has a body that somebody waits for from now on, or none.
+    pub(crate) fn body_begun(&self, awaits: bool) {
         self.awaits_body.store(awaits, Ordering::Relaxed);
+        self.has_left_body.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the request that has just begun gives the length of its body twice.
-    pub(crate) fn has_two_lengths(&self) -> bool {
-        self.has_two_lengths.load(Ordering::Relaxed)
-            && self.has_two_lengths.swap(false, Ordering::Relaxed)
+    /// Nobody waits for that body any more; it `is_left` when it was not read to its end.
+    pub(crate) fn body_over(&self, is_left: bool) {
+        self.awaits_body.store(false, Ordering::Relaxed);
+        self.has_left_body.store(is_left, Ordering::Relaxed);
+    }
+
+    /// What is wrong with the head of the request that has just begun.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        if self.fault.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let fault = self.fault.swap(0, Ordering::Relaxed);
+        Fault::ALL.into_iter().find(|one| *one as u8 == fault)
     }
 
     /// All that hyper had is written: it flushes nothing before.
@@ -99,7 +112,9 @@ struct Head {
     has_begun: bool,
     /// Whether something was written since: then it is not a request that the peer waits for.
     is_between: bool,
-    lengths: Lengths,
+    /// Whether what comes can be nothing but the head.
+    is_sure: bool,
+    look: Look,
     asked: Asked,
     /// Made when the head has not come in one piece, which is rare.
     timer: Option<Pin<Box<Sleep>>>,
@@ -161,7 +176,8 @@ impl<S> Guard<S> {
             deadline,
             has_begun: false,
             is_between: false,
-            lengths: Lengths::default(),
+            is_sure: !self.requests.has_left_body.load(Ordering::Relaxed),
+            look: Look::default(),
             asked: Asked::default(),
             timer: None,
         });
@@ -174,9 +190,9 @@ impl<S> Guard<S> {
         // What comes after a request began is its body.
         if head.requests == self.requests.get() {
             head.asked.look(bytes);
-            head.lengths.look(bytes);
-            if head.lengths.are_two() {
-                self.requests.has_two_lengths.store(true, Ordering::Relaxed);
+            head.look.at(bytes);
+            if let Some(fault) = head.look.fault(head.is_sure) {
+                self.requests.fault.store(fault as u8, Ordering::Relaxed);
             }
         }
     }

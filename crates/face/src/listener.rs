@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{Method, Request, StatusCode, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,12 +24,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::ambiguity::{self, Fault, Refusal};
 use crate::bad_head::{self, Told, without_body};
 use crate::deadline::Deadline;
 use crate::guard::{Guard, Requests};
 use crate::link::Link;
 use crate::window::{self, Streams};
-use crate::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls, ambiguity};
+use crate::{App, Counters, Drain, HttpLimits, Phase, SocketLimits, Tls};
 
 /// Who is at the other end; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,10 +249,20 @@ fn set_options(stream: &TcpStream, limits: &SocketLimits) -> io::Result<()> {
 }
 
 /// The answer to a request that the application may not see.
-fn refusal(request: &Request<Body>, has_two_lengths: bool, max_fields: usize) -> Option<Response> {
+fn refusal(
+    app: &App,
+    request: &Request<Body>,
+    fault: Option<Fault>,
+    max_fields: usize,
+) -> Option<Response> {
     let is_h2 = request.version() == Version::HTTP_2;
     let too_large = || is_h2.then(|| bad_head::too_large(request.headers(), max_fields)).flatten();
-    let refusal = ambiguity::refusal(request, has_two_lengths).or_else(too_large)?;
+    let too_large = || too_large().map(|problem| Refusal { problem, is_last: false });
+    let Refusal { problem, is_last } = ambiguity::refusal(request, fault).or_else(too_large)?;
+    let mut refusal = app.refuse(request, problem);
+    if is_last {
+        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     // A router leaves the body out by itself.
     Some(if request.method() == Method::HEAD { without_body(refusal) } else { refusal })
 }
@@ -259,10 +271,10 @@ fn refusal(request: &Request<Body>, has_two_lengths: bool, max_fields: usize) ->
 async fn answer(
     app: &App,
     request: Request<Body>,
-    has_two_lengths: bool,
+    fault: Option<Fault>,
     max_fields: usize,
 ) -> Response {
-    if let Some(refusal) = refusal(&request, has_two_lengths, max_fields) {
+    if let Some(refusal) = refusal(app, &request, fault, max_fields) {
         return refusal;
     }
     app.answer(request).await
@@ -284,7 +296,7 @@ impl Protocol for Http {
         let app = self.app.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             requests.begun(request.version());
-            let has_two_lengths = requests.has_two_lengths();
+            let fault = requests.fault();
             let requests = Arc::clone(&requests);
             let within = |body| Body::new(Deadline::new(body, body_timeout, Arc::clone(&requests)));
             let mut request = request.map(within);
@@ -293,7 +305,7 @@ impl Protocol for Http {
             // In a box, because hyper keeps room for this future as long as the connection lives: an
             // idle stream shall not pay for the request that began it.
             Box::pin(async move {
-                let answer = answer(&app, request, has_two_lengths, max_fields).await;
+                let answer = answer(&app, request, fault, max_fields).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     requests.upgraded();
                 }

@@ -206,7 +206,8 @@ impl Core {
         let drain = drain.clone();
         let rest = outflow_face_mailbox::router(unknown, hub, auth, mailbox, door, drain, names);
         let app = app.fallback_service(rest);
-        Ok(App::identified(app, Arc::clone(&self.ids), is_frequent))
+        let refuse = outflow_face_ndjson::refuse;
+        Ok(App::identified(app, Arc::clone(&self.ids), is_frequent, refuse))
     }
 
     /// STOMP, and its metrics.

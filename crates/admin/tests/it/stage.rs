@@ -89,7 +89,7 @@ impl Stage {
             .fallback(outflow_admin::no_such_route)
             .method_not_allowed_fallback(outflow_admin::method_not_allowed);
         let stage = Self {
-            app: App::identified(router, rng, outflow_face_publish::is_frequent),
+            app: App::identified(router, rng, outflow_face_publish::is_frequent, |_, _, _| None),
             hub,
             engine,
             clock,

@@ -108,7 +108,8 @@ impl Stand {
         let addr = listener.local_addr().unwrap();
         let web = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let http = web.local_addr().unwrap();
-        let app = App::identified(stomp.router(), Arc::new(SystemRng), |_, _| false);
+        let app =
+            App::identified(stomp.router(), Arc::new(SystemRng), |_, _| false, |_, _, _| None);
         let counters = Arc::<Counters>::default;
         tokio::spawn(outflow_face::serve(
             web,

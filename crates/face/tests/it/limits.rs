@@ -265,6 +265,87 @@ async fn a_request_that_gives_its_length_twice_is_refused_and_the_last() {
 }
 
 #[tokio::test]
+async fn a_request_whose_end_others_may_see_elsewhere_is_refused_and_the_last() {
+    let server = start(HttpLimits::default(), None);
+    let (number, chunks) = ("Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n");
+    let (body, chunked) = ("abcd", "4\r\nabcd\r\n0\r\n\r\n");
+    let (bad, unknown) =
+        (("400 Bad Request", "malformed"), ("501 Not Implemented", "unsupported_media"));
+    for (fields, body, (status, code)) in [
+        ("Transfer-Encoding: chunked, chunked\r\n".to_owned(), chunked, bad),
+        (chunks.repeat(2), chunked, bad),
+        (format!("Transfer-Encoding: identity\r\n{chunks}"), chunked, unknown),
+        ("Transfer-Encoding: gzip, chunked\r\n".to_owned(), chunked, unknown),
+        (number.repeat(2), body, bad),
+        (format!("X: y\n{number}"), body, bad),
+        (number.replace('\r', ""), body, bad),
+        (format!("{chunks}X: y\n"), chunked, bad),
+    ] {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        // Not the first of the connection, and not in one piece.
+        player.send(GET).await.unwrap();
+        player.head().await.unwrap();
+        player.exactly(2).await.unwrap();
+        let (begin, end) = fields.split_at(7);
+        player.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{begin}")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        player.send(format!("{end}\r\n{body}{GET}")).await.unwrap();
+        told(&mut player, status, code).await;
+        assert_eq!(player.rest().await.unwrap(), b"", "nothing else is answered: {fields:?}");
+    }
+    let mut player = Player::connect(server.addr).await.unwrap();
+    for (fields, body) in
+        [(number, body), (chunks, chunked), ("Transfer-Encoding: \tChunked \r\n", chunked)]
+    {
+        let request = format!("POST /echo HTTP/1.1\r\nHost: x\r\n{fields}\r\n{body}");
+        player.send(request).await.unwrap();
+        assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK");
+        assert_eq!(player.exactly(4).await.unwrap(), b"abcd");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_not_taken_for_a_head() {
+    let server = start(HttpLimits::default(), None);
+    let body = "a\nContent-Length: 1\r\n".repeat(500);
+    for piece in [body.len(), 3_000] {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        let (length, fields) = (body.len(), "Host: x\r\nContent-Length");
+        player.send(format!("POST / HTTP/1.1\r\n{fields}: {length}\r\n\r\n")).await.unwrap();
+        for piece in body.as_bytes().chunks(piece) {
+            player.send(piece).await.unwrap();
+        }
+        let head = player.head().await.unwrap();
+        assert_eq!(head.status, "HTTP/1.1 405 Method Not Allowed");
+        // It goes on unless more of the body was to come.
+        let sent =
+            player.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n-").await;
+        if let (Ok(()), Ok(head)) = (sent, player.head().await) {
+            assert_eq!(head.status, "HTTP/1.1 200 OK");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_route_saw_is_answered_with_its_id_and_in_the_paths_own_words() {
+    let server = start(HttpLimits::default(), None);
+    let mut player = Player::connect(server.addr).await.unwrap();
+    let bad = "Host: x\r\nHost: y\r\nX-Request-Id: mine\r\n\r\n";
+    player.send(format!("GET / HTTP/1.1\r\n{bad}")).await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.field("x-request-id"), Some("mine"));
+    let len = head.field("content-length").unwrap().parse().unwrap();
+    let document: serde_json::Value =
+        serde_json::from_slice(&player.exactly(len).await.unwrap()).unwrap();
+    assert_eq!(document["request_id"], "mine");
+    player.send(format!("GET /own HTTP/1.1\r\n{bad}")).await.unwrap();
+    let head = player.head().await.unwrap();
+    assert_eq!(head.field("x-request-id"), Some("mine"));
+    let said = "400 Bad Request mine: an HTTP/1.1 request has exactly one Host header";
+    assert_eq!(player.exactly(said.len()).await.unwrap(), said.as_bytes());
+}
+
+#[tokio::test]
 async fn a_request_with_two_logins_is_refused() {
     let server = start(HttpLimits::default(), None);
     let mut player = Player::connect(server.addr).await.unwrap();

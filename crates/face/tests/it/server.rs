@@ -9,11 +9,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_LENGTH;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
 use outflow_body::Encoding;
-use outflow_face::{Counters, Drain, HttpLimits, Problem, Tls};
+use outflow_face::{App, Counters, Drain, HttpLimits, Problem, RequestId, Tls};
 use outflow_model::ErrorCode;
+use outflow_model::rng::SeededRng;
 use tokio::task::JoinHandle;
 
 /// A running server.
@@ -56,6 +58,11 @@ fn app() -> Router {
         .route("/lost", get(lost))
 }
 
+/// What `/own` says of a request that no route saw.
+fn in_own_words(path: &str, problem: &Problem, id: &RequestId) -> Option<Response> {
+    (path == "/own").then(|| format!("{} {id}: {}", problem.status, problem.detail).into_response())
+}
+
 struct Flood(bytes::Bytes);
 
 impl http_body::Body for Flood {
@@ -74,7 +81,8 @@ pub(crate) fn start(limits: HttpLimits, tls: Option<Tls>) -> Server {
     let listener = outflow_face::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = listener.local_addr().unwrap();
     let (drain, counters) = (Drain::new(), Arc::new(Counters::default()));
+    let app = App::identified(app(), Arc::new(SeededRng::new(1)), |_, _| false, in_own_words);
     let serving =
-        outflow_face::serve(listener, tls, app(), limits, drain.clone(), Arc::clone(&counters));
+        outflow_face::serve(listener, tls, app, limits, drain.clone(), Arc::clone(&counters));
     Server { addr, drain, counters, task: tokio::spawn(serving) }
 }
