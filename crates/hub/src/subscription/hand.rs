@@ -103,8 +103,10 @@ pub(crate) struct Hand {
     pub(crate) extension: u32,
     /// Events set aside that it wants, earliest first: when taken, feed, offset.
     pub(crate) wishes: BTreeSet<(Timestamp, u32, Offset)>,
-    /// Whether it wants more of them, later ones.
-    pub(crate) wants_more: bool,
+    /// The first that it wants and that is not noted. All that are noted come before it, and none from
+    /// there on is noted until all that is set aside is looked at again: it would be given what comes
+    /// later first.
+    pub(crate) unnoted: Option<(Timestamp, u32, Offset)>,
     /// Whether events were forgotten that it wants.
     pub(crate) has_missed: bool,
     /// Events of its groups that it has no credit for.
@@ -134,7 +136,7 @@ impl Hand {
             holds: 0,
             extension: 0,
             wishes: BTreeSet::new(),
-            wants_more: false,
+            unnoted: None,
             has_missed: false,
             assigned: VecDeque::new(),
             queued: false,
@@ -170,15 +172,17 @@ impl Hand {
     /// Nothing is set aside any more.
     pub(crate) fn forget_wishes(&mut self) {
         self.wishes.clear();
-        (self.wants_more, self.has_missed) = (false, false);
+        (self.unnoted, self.has_missed) = (None, false);
     }
 
     /// It wants an event that is set aside; the first of them are noted.
     pub(crate) fn wish(&mut self, wish: (Timestamp, u32, Offset)) {
+        if self.unnoted.is_some_and(|unnoted| wish >= unnoted) {
+            return;
+        }
         self.wishes.insert(wish);
         if self.wishes.len() > MAX_WISHES {
-            self.wishes.pop_last();
-            self.wants_more = true;
+            self.unnoted = self.wishes.pop_last();
         }
     }
 

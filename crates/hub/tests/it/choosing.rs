@@ -5,7 +5,7 @@ use outflow_hub::selector::Dialect;
 use outflow_hub::subscription::{ConsumerOptions, SubscriptionSettings};
 use outflow_model::Action;
 
-use crate::queueing::{events, numbers, silent, user, with_credit};
+use crate::queueing::{acks, events, numbers, silent, user, with_credit};
 use crate::world::{World, grant, world};
 
 pub(crate) fn choosing(selector: &str) -> ConsumerOptions {
@@ -64,6 +64,40 @@ async fn what_was_handed_out_before_is_chosen_by_that() {
     let mut again = world.hub.consumers(&user());
     again.add(&subscription, choosing("JMSRedelivered AND JMSXDeliveryCount = 2")).await.unwrap();
     assert_eq!(numbers(&events(&mut again, 1).await), [1]);
+}
+
+/// The events `from..to` of one colour.
+async fn publish_red(world: &World, from: u64, to: u64) {
+    let event =
+        |n| format!(r#"{{"type":"CUSTOM","headers":{{"colour":"red"}},"body":{{"n":{n}}}}}"#);
+    let texts: Vec<String> = (from..to).map(event).collect();
+    for some in texts.chunks(100) {
+        world.publish(&some.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_chooses_gets_in_order_what_many_events_wait_for_it_and_what_comes_later() {
+    let world = world().await;
+    let subscription = world.subscribe().await;
+    // Somebody always has room, so that what has nobody's room is looked at and noted: some of it.
+    let mut others = world.hub.consumers(&user());
+    others.add(&subscription, choosing("colour = 'blue'")).await.unwrap();
+    publish_red(&world, 0, 1_500).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, choosing("colour = 'red'")).await.unwrap();
+    let mut got = Vec::new();
+    for round in 0..160 {
+        let some = events(&mut consumers, 10).await;
+        consumers.settle(id, &acks(&some)).unwrap().await.unwrap();
+        got.extend(numbers(&some));
+        if round == 50 {
+            publish_red(&world, 1_500, 1_600).await;
+        }
+    }
+    assert_eq!(got, (0..1_600).collect::<Vec<_>>());
+    silent(&mut consumers).await;
+    silent(&mut others).await;
 }
 
 /// An event of key `k`.

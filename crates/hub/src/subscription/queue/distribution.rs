@@ -65,7 +65,7 @@ impl Queue {
                 back.push((feed, entry));
             }
         }
-        let has_more = room > 0 && hand.wants_more;
+        let has_more = room > 0 && hand.unnoted.is_some();
         if room > 0 && std::mem::take(&mut hand.has_missed) {
             self.feeds.iter_mut().for_each(Feed::look_for_unwanted);
         }
