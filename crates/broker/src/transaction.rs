@@ -323,6 +323,19 @@ impl<N: PartialEq> Transactions<N> {
         Ok(())
     }
 
+    /// How many messages of a client's subscription it has acked, from `first` to `last`.
+    #[must_use]
+    pub fn acked<Q: ?Sized>(&self, name: &Q, number: u32, (first, last): (u64, u64)) -> usize
+    where
+        N: PartialEq<Q>,
+    {
+        let found = self.position(name).and_then(|at| self.open.get(at));
+        let acks = found.map_or(&[][..], |(_, transaction)| &transaction.acks);
+        let is_meant =
+            |ack: &&BoundAck| ack.number == number && (first..=last).contains(&ack.lease);
+        acks.iter().filter(is_meant).count()
+    }
+
     /// All that are open.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Transaction> {
         self.open.iter_mut().map(|(_, transaction)| transaction)

@@ -56,11 +56,11 @@ impl Session {
         let number = ack.consumer_id.as_ref().and_then(|id| self.number(id));
         let range = number.and_then(|number| self.range(number, ack, kind));
         let meant = number.map(|number| self.meant(number, range)).unwrap_or_default();
-        // A transaction may ack twice what it has: a client that suspends it does.
-        let is_bound = || ack.transaction_id.is_some() && self.counted(number, range) > 0;
-        let is_missed = match meant.is_empty() && !is_bound() {
+        // A transaction may ack twice what it has: a client that suspends it does. What another has comes
+        // again if that is rolled back.
+        let is_missed = match meant.is_empty() && self.acked(ack, number, range) == 0 {
             true => self.is_missed(ack, number, kind, &asked),
-            false => self.lacks(ack, number, range, kind),
+            false => self.lacks(ack, number, range, meant.len()),
         };
         if is_missed {
             return self.miss(ack, &asked);
@@ -113,25 +113,32 @@ impl Session {
             }
     }
 
-    /// How many messages a range counts for, those included that were acked in a transaction.
-    fn counted(&self, number: Option<u32>, range: Option<(u64, u64)>) -> usize {
-        let one = number.and_then(|number| self.subscriptions.get(number));
-        one.zip(range).map_or(0, |(one, (first, last))| one.held.count(first, last))
+    /// How many messages of a range the transaction of an ack has acked before.
+    fn acked(&self, ack: &MessageAck, number: Option<u32>, range: Option<(u64, u64)>) -> usize {
+        let (Some(id), Some(number), Some(range)) = (&ack.transaction_id, number, range) else {
+            return 0;
+        };
+        self.transactions.acked(id, number, range)
     }
 
-    /// Whether some of the messages that an ack in a transaction counts were taken back meanwhile; what
-    /// the transaction acked before is counted again (`ActiveMQMessageConsumer.acknowledge` of
-    /// `activemq-client`).
+    /// Whether some of the messages that an ack in a transaction counts were taken back meanwhile, where
+    /// `open` are with the client; what the transaction acked before is counted again
+    /// (`ActiveMQMessageConsumer.acknowledge` of `activemq-client`).
+    ///
+    /// Of a distributed transaction, so is what another acked: a session that goes on to the next before
+    /// the one is committed does not forget what it has given to its user (`TransactionContext.start`).
     fn lacks(
         &self,
         ack: &MessageAck,
         number: Option<u32>,
         range: Option<(u64, u64)>,
-        kind: Kind,
+        open: usize,
     ) -> bool {
-        if kind != Kind::Standard || ack.transaction_id.is_none() {
+        let (Some(Kind::Standard), Some(transaction)) =
+            (Kind::of(ack.ack_type), &ack.transaction_id)
+        else {
             return false;
-        }
+        };
         // Where the broker's sequence is not given back the beginning may not be found.
         let is_exact = |id: &MessageId| id.broker_sequence_id > 0;
         if !ack.last_message_id.as_ref().is_some_and(is_exact) {
@@ -139,8 +146,17 @@ impl Session {
         }
         let one = number.and_then(|number| self.subscriptions.get(number));
         let said = usize::try_from(ack.message_count).unwrap_or(0);
-        let is_there = one.is_some_and(|one| !one.is_browser);
-        is_there && range.is_some() && self.counted(number, range) < said
+        let (Some(one), Some((first, last))) = (one.filter(|one| !one.is_browser), range) else {
+            return false;
+        };
+        if open >= said {
+            return false;
+        }
+        let counted = match transaction {
+            TransactionId::Local(_) => open + self.acked(ack, number, range),
+            TransactionId::Xa(_) => one.held.count(first, last),
+        };
+        counted < said
     }
 
     /// Refuses an ack. A client that does not wait for its answer learns of it by the commit.

@@ -152,6 +152,54 @@ async fn a_transaction_that_acks_some_of_a_range_only_is_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_acks_what_another_has_acked_is_rolled_back() {
+    let stand = Stand::new().await;
+    let mut client = stand.connect("ID:two:1").await;
+    for text in ["1", "2"] {
+        let message = client.text(&queue("in"), text);
+        client.publish(message).await.unwrap();
+    }
+    client.consume(1, &queue("in"), 10).await.unwrap();
+    let got = [client.dispatch().await, client.dispatch().await];
+    let id_of = |at: usize| got[at].message.as_ref().unwrap().message_id.clone();
+    let connection_id = Some(ConnectionId { value: Some("ID:two:1".into()) });
+    let id = |value| {
+        TransactionId::Local(LocalTransactionId { value, connection_id: connection_id.clone() })
+    };
+    let ack = |value, last, message_count| {
+        Command::MessageAck(MessageAck {
+            consumer_id: got[0].consumer_id.clone(),
+            transaction_id: Some(id(value)),
+            ack_type: STANDARD,
+            first_message_id: id_of(0),
+            last_message_id: id_of(last),
+            message_count,
+            ..MessageAck::default()
+        })
+    };
+    transact(&mut client, &id(1), BEGIN).await.unwrap();
+    client.send(&ack(1, 0, 1)).await;
+    // The same alone, and with one that is with the client.
+    for (value, last, count) in [(2, 0, 1), (3, 1, 2)] {
+        transact(&mut client, &id(value), BEGIN).await.unwrap();
+        let mut result = client.text(&queue("out"), "of work that comes again");
+        result.transaction_id = Some(id(value));
+        client.send(&Command::Message(Box::new(result))).await;
+        client.send(&ack(value, last, count)).await;
+        let (class, _) = transact(&mut client, &id(value), COMMIT).await.unwrap_err();
+        assert_eq!(class, "javax.jms.TransactionRolledBackException", "{count}");
+    }
+    // The first has it still, and may say so twice.
+    client.send(&ack(1, 0, 1)).await;
+    transact(&mut client, &id(1), COMMIT).await.unwrap();
+    client.ack(STANDARD, &got[1], &got[1]).await.unwrap();
+    let last = client.text(&queue("out"), "last");
+    client.publish(last).await.unwrap();
+    client.consume(2, &queue("out"), 10).await.unwrap();
+    assert_eq!(text_of(&client.dispatch().await), "last");
+}
+
+#[tokio::test]
 async fn what_came_again_is_acked_by_the_sequence_that_it_came_with_first() {
     let stand = Stand::new().await;
     let mut sender = stand.connect("ID:again:1").await;
