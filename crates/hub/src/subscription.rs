@@ -210,7 +210,15 @@ impl Subscription {
     /// what of that comes back.
     pub(crate) fn show(self: &Arc<Self>, inner: &Arc<Inner>, view: Option<Arc<View>>) {
         let mut queue = self.queue.lock();
-        queue.show(view);
+        let sees_same = |known: &Arc<View>, view: &Arc<View>| {
+            known.fingerprint().is_some() && known.fingerprint() == view.fingerprint()
+        };
+        match (&queue.view, &view) {
+            (None, None) => return,
+            (Some(known), Some(view)) if sees_same(known, view) => return,
+            _ => {}
+        }
+        queue.show(view, inner.clock.now());
         self.shows.fetch_add(1, Ordering::Release);
         drop(self.finish(inner, queue));
     }

@@ -186,6 +186,16 @@ impl Consumers {
         self.remove(consumer);
     }
 
+    /// Takes back what [`Consumers::next`] has not given yet of a consumer's events. It comes again in its order, so
+    /// behind what was given back before.
+    pub fn take_back(&mut self, consumer: ConsumerId) {
+        let Some((subscription, key)) = self.entries.get(&consumer) else { return };
+        let mut queue = subscription.queue.lock();
+        queue.take_back(*key);
+        queue.queue_up(*key, self.inner.clock.now());
+        drop(subscription.finish(&self.inner, queue));
+    }
+
     fn remove_all(&mut self) {
         for (subscription, key) in std::mem::take(&mut self.entries).into_values() {
             leave(&self.inner, &subscription, key);
@@ -403,8 +413,6 @@ impl Queue {
         let at = self.feeds.binary_search_by_key(&feed, |feed| feed.key).ok();
         let stream = at.and_then(|at| self.feeds.get(at)).map(|feed| feed.stream.clone());
         let event = entry.view();
-        let hides = event.as_ref().is_some_and(|event| self.hides(event, now.day));
-        let hand = self.hands.get_mut(&key)?;
         let (Some(stream), Some(event), false) = (stream, event, entry.expires <= now.day) else {
             // Its stream is gone, or its time is over.
             hand.holds = hand.holds.saturating_sub(1);
@@ -413,12 +421,6 @@ impl Queue {
             self.bury(feed, entry, cause.into(), None);
             return None;
         };
-        if hides {
-            // It has come back since, or waits here since before.
-            hand.holds = hand.holds.saturating_sub(1);
-            self.done(feed, entry.offset);
-            return None;
-        }
         entry.body = None;
         entry.deliveries = entry.deliveries.saturating_add(1);
         let offset = entry.offset;

@@ -62,6 +62,8 @@ pub(crate) struct Sieve<'a> {
     pub(crate) view: Option<&'a View>,
     /// What of this was found out before, where that costs much.
     pub(crate) shown: Option<&'a Shown>,
+    /// Whether what comes back was looked at with an older one.
+    pub(crate) is_outdated: bool,
     pub(crate) max_age: Option<Duration>,
     pub(crate) by_key: bool,
     /// How many scheduled events are remembered.
@@ -81,6 +83,8 @@ pub(crate) struct Loaded {
     /// Events that are not to be seen yet, and those that were given up for them.
     pub(crate) scheduled: Vec<(Offset, Timestamp)>,
     pub(crate) forgotten: Vec<(Offset, Timestamp)>,
+    /// Events that were ready, and may not be seen any more.
+    pub(crate) hidden: Vec<Offset>,
 }
 
 impl Feed {
@@ -168,11 +172,15 @@ impl Feed {
                     && entry.offset == meta.offset
                     && entry.body.is_none()
                 {
-                    entry.body = Some(body());
-                    // What a prepared transaction answered before a restart does not know it any more.
-                    entry.ends_group = entry.group != 0 && headers::ends_group(&meta, line);
-                    found.bytes += entry.size as usize;
-                    kept_bytes += line.len();
+                    if sieve.is_outdated && !sieve.shows(&meta, line) {
+                        found.hidden.push(meta.offset);
+                    } else {
+                        entry.body = Some(body());
+                        // What a prepared transaction answered before a restart does not know it any more.
+                        entry.ends_group = entry.group != 0 && headers::ends_group(&meta, line);
+                        found.bytes += entry.size as usize;
+                        kept_bytes += line.len();
+                    }
                 }
             } else {
                 if meta.offset > self.loaded {

@@ -271,6 +271,15 @@ impl Hand {
         held.chain(waiting).chain(assigned).collect()
     }
 
+    /// What waits for it and it has not taken, to go back.
+    pub(crate) fn take_back(&mut self) -> Vec<(u32, Entry)> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        self.holds = self.holds.saturating_sub(count);
+        self.waiting_bytes = 0;
+        waiting.into_iter().chain(std::mem::take(&mut self.assigned)).collect()
+    }
+
     /// The offsets of one feed that it has.
     pub(crate) fn offsets_of(&self, feed: u32) -> impl Iterator<Item = Offset> {
         let leased = self.leased.iter().filter_map(|one| Some((one.feed, one.entry.as_ref()?)));

@@ -273,7 +273,8 @@ fn take_in(
     let view = queue.view.clone();
     let sieve = Queue::sieve(&settings, inner.options.max_apart, now);
     let shown = shown.filter(|shown| view.as_ref().is_some_and(|view| shown.is_by(view)));
-    let sieve = Sieve { view: view.as_deref(), shown, ..sieve };
+    let is_outdated = queue.is_outdated;
+    let sieve = Sieve { view: view.as_deref(), shown, is_outdated, ..sieve };
     let mut found = Loaded::default();
     let out = if want.is_again { queue.out_of(want.feed) } else { HashSet::new() };
     let Some(feed) = queue.feed_mut(want.feed) else { return };

@@ -23,7 +23,7 @@ use super::feed::{Feed, Loaded, Sieve};
 use super::hand::Hand;
 use super::timetable::{Firsts, Timetable};
 use super::writing::Pages;
-use super::{DeliveryOrder, EventView, SettleError, SubscriptionSettings};
+use super::{DeliveryOrder, SettleError, SubscriptionSettings};
 use crate::view::{COMPLIANCE, View};
 
 /// Something that is due at a time.
@@ -69,7 +69,7 @@ pub(crate) struct Queue {
     pub(crate) settings: Arc<SubscriptionSettings>,
     /// What the integration that it belongs to may see; the rest is passed over. `None`: everything.
     pub(crate) view: Option<Arc<View>>,
-    /// Whether events are in memory, or in consumers' hands, that were looked at with an older view.
+    /// Whether events are set apart, or in consumers' hands, that were looked at with an older view.
     pub(crate) is_outdated: bool,
     pub(crate) feeds: Vec<Feed>,
     pub(crate) next_feed: u32,
@@ -199,6 +199,12 @@ impl Queue {
         Some(hand)
     }
 
+    /// Takes back what a consumer was given and has not taken.
+    pub(crate) fn take_back(&mut self, key: u64) {
+        let back = self.hands.get_mut(&key).map(Hand::take_back);
+        self.put_back(back.unwrap_or_default());
+    }
+
     /// Lets a consumer that has room stand in the queue.
     pub(crate) fn queue_up(&mut self, key: u64, now: Timestamp) {
         self.give_assigned(key);
@@ -323,6 +329,11 @@ impl Queue {
             self.alarms.remove(at, Alarm::Apart { feed: key, offset });
             self.forgot += 1;
         }
+        for offset in found.hidden {
+            if self.take_ready(key, offset).is_some() {
+                self.done(key, offset);
+            }
+        }
         self.mind_forgotten(key);
     }
 
@@ -336,6 +347,7 @@ impl Queue {
             max_scheduled,
             view: None,
             shown: None,
+            is_outdated: false,
             selector: settings.selector.as_ref(),
             max_age: settings.max_age,
             by_key: settings.group_by_key,
@@ -406,18 +418,15 @@ impl Queue {
         self.is_outdated &= self.remembers_any();
     }
 
-    /// Sets what may be seen. What comes back of what consumers hold is looked at again before it is
-    /// handed out.
-    pub(crate) fn show(&mut self, view: Option<Arc<View>>) {
+    /// Sets what may be seen. What consumers have not taken is loaded anew, and what they hold is looked at again
+    /// when it comes back and is read: nothing that is in memory was looked at otherwise.
+    pub(crate) fn show(&mut self, view: Option<Arc<View>>, now: Timestamp) {
         self.view = view;
         self.is_outdated = true;
+        let numbers: Vec<u64> = self.hands.keys().copied().collect();
+        numbers.iter().for_each(|number| self.take_back(*number));
         self.unload_all();
-    }
-
-    /// Whether the event was looked at with an older view, and is not shown by the one there is now.
-    pub(crate) fn hides(&self, event: &EventView, now: Timestamp) -> bool {
-        let view = self.view.as_ref().filter(|_| self.is_outdated);
-        view.is_some_and(|view| !view.passes(event.meta(), event.line(), now))
+        numbers.into_iter().for_each(|number| self.queue_up(number, now));
     }
 
     /// Whether anything is known of events beside what is ready.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use outflow_hub::subscription::{ConsumerOptions, Consumers, Delivered};
-use outflow_hub::{Integration, NewStream, Start, StreamSettings, Webhook};
+use outflow_hub::subscription::{ConsumerOptions, Consumers, Delivered, Subscription};
+use outflow_hub::{Integration, NewStream, Settle, Start, StreamSettings, Webhook};
 use outflow_model::IntegrationId;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -79,6 +79,20 @@ async fn a_project_with_many_places_that_cost_much_keeps_no_other_from_loading()
     }
 }
 
+/// The longest time for which nobody could ask after a place, until something of it is handed out.
+async fn asking(world: &World, place: &Subscription) -> Duration {
+    let mut longest = Duration::ZERO;
+    loop {
+        let asked = Instant::now();
+        sleep(Duration::from_millis(1)).await;
+        let in_flight = world.hub.subscription_stats(place).in_flight;
+        longest = longest.max(asked.elapsed());
+        if in_flight > 0 {
+            return longest;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_place_can_be_asked_after_while_its_events_are_looked_at_for_long() {
     let world = world().await;
@@ -90,19 +104,7 @@ async fn a_place_can_be_asked_after_while_its_events_are_looked_at_for_long() {
     let begun = Instant::now();
     world.publish(&[&event(8)]).await;
     let shown = world.publish(&[&event(7)]).await[0];
-    let asking = async {
-        let mut longest = Duration::ZERO;
-        loop {
-            let asked = Instant::now();
-            sleep(Duration::from_millis(1)).await;
-            let in_flight = world.hub.subscription_stats(&place).in_flight;
-            longest = longest.max(asked.elapsed());
-            if in_flight > 0 {
-                return longest;
-            }
-        }
-    };
-    let (longest, delivered) = tokio::join!(asking, consumers.next(10));
+    let (longest, delivered) = tokio::join!(asking(&world, &place), consumers.next(10));
     let took = begun.elapsed();
     let Delivered::Events { events, .. } = delivered else { panic!("{delivered:?}") };
     assert_eq!(events.iter().map(|one| one.event.offset()).collect::<Vec<_>>(), [shown]);
@@ -117,4 +119,47 @@ async fn a_place_can_be_asked_after_while_its_events_are_looked_at_for_long() {
     world.hub.update_integration(hidden).await.unwrap();
     let seen = tokio::time::timeout(Duration::from_secs(3), consumers.next(10)).await;
     assert!(seen.is_err(), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_comes_back_after_a_change_is_looked_at_while_others_ask() {
+    let world = world().await;
+    let set = async |filter: Option<&str>| {
+        world
+            .hub
+            .set_webhook(&project_id("p"), &id(), webhook(filter), Start::Latest)
+            .await
+            .unwrap();
+    };
+    set(None).await;
+    let place = world.hub.endpoint_subscription(&project_id("p"), &id()).unwrap();
+    let mut consumers = world.hub.consumers(&operator());
+    let consumer = consumers.add(&place, ConsumerOptions::default()).await.unwrap();
+    let mut published = Vec::new();
+    for last in [8, 7, 8, 7] {
+        published.extend(world.publish(&[&event(last)]).await);
+    }
+    // Three are held, and one waits to be taken.
+    let mut held = Vec::new();
+    while held.len() < 3 {
+        let Delivered::Events { events, .. } = consumers.next(1).await else { panic!() };
+        held.extend(events.iter().map(|one| Settle::Requeue { lease: one.lease, delay: None }));
+    }
+    while world.hub.subscription_stats(&place).in_flight < 4 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    set(Some(&filter())).await;
+    consumers.settle(consumer, &held).unwrap().await.unwrap();
+    let begun = Instant::now();
+    let mut came = Vec::new();
+    let taking = async {
+        while came.len() < 2 {
+            let Delivered::Events { events, .. } = consumers.next(10).await else { panic!() };
+            came.extend(events.iter().map(|one| one.event.offset()));
+        }
+    };
+    let (longest, ()) = tokio::join!(asking(&world, &place), taking);
+    let took = begun.elapsed();
+    assert_eq!(came, [published[1], published[3]], "in their order");
+    assert!(longest < took / 4, "{longest:?} of {took:?} nobody could ask");
 }
