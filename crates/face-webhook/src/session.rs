@@ -3,8 +3,8 @@
 //! Driven by `post`, which has the sockets, the hub and the clock; tested against a model
 //! without any of them. `lane` holds what has come and the batches that are made of it, `batch` is one
 //! of these and `batches` all of them, `behind` those that stand behind what comes again, `strays` what was
-//! given back while it was under way; `rules` are the settings, `step` what happens and what is to be done,
-//! `noted` what outlasts the server.
+//! given back while it was under way; `ending` is what becomes of what was sent, `entitled` of what may be sent no
+//! more; `rules` are the settings, `step` what happens and what is to be done, `noted` what outlasts the server.
 //!
 //! Events of one lane are sent in order: nothing of a lane that a batch holds is sent before that
 //! batch is settled. By default an endpoint has one lane; with lanes by key each key is one. A batch
@@ -23,6 +23,7 @@ mod batch;
 mod batches;
 mod behind;
 mod ending;
+mod entitled;
 mod lane;
 mod noted;
 mod queue;
@@ -243,11 +244,7 @@ impl<E: Held> Session<E> {
                 self.lanes.come_again(Offset::ZERO);
             }
             Input::Shed => self.shed(now, rng),
-            Input::Entitled => {
-                // It comes back at once, as another consumer, which is handed what may be seen.
-                self.away = self.away.max(Some(now));
-                self.give_back();
-            }
+            Input::Entitled(unsent) => self.look_again(&unsent, now),
             Input::Moving => {
                 self.moving = self.moving.saturating_add(1);
                 self.leave();
@@ -329,9 +326,7 @@ impl<E: Held> Session<E> {
     fn give_back(&mut self) {
         if self.away.is_some() && self.is_joined && self.lanes.flying() > 0 {
             let events = self.lanes.shed();
-            if !events.is_empty() {
-                self.outputs.push(Output::GiveBack(events));
-            }
+            self.give_back_these(events);
         }
     }
 

@@ -31,15 +31,15 @@ impl Post {
     pub(super) async fn send(&mut self) -> bool {
         let mut has_sent = false;
         while let Some(wanted) = self.turns.next() {
-            let endpoint = self.endpoints.get_mut(&wanted.endpoint);
-            let launched = if endpoint.is_some_and(Endpoint::is_outdated) {
-                // What may be sent was changed, and that is not heard of yet: first it is looked at again.
-                self.tell(wanted.endpoint, Input::Entitled).await;
-                Err(Input::Unsent(wanted.batch))
-            } else {
-                self.launch(wanted)
-            };
-            match launched {
+            if let Some(endpoint) = self.endpoints.get_mut(&wanted.endpoint)
+                && endpoint.is_outdated()
+            {
+                // What may be sent was changed, and that is not heard of yet.
+                self.turns.pass(&endpoint.party().place);
+                self.look_again(wanted.endpoint, Some(wanted.batch)).await;
+                continue;
+            }
+            match self.launch(wanted) {
                 Ok(()) => has_sent = true,
                 Err(instead) => {
                     if let Some(endpoint) = self.endpoints.get(&wanted.endpoint) {

@@ -15,7 +15,7 @@ use super::{AGAIN_MS, Command, Post};
 use crate::attempts::Entry;
 use crate::health::Alert;
 use crate::note;
-use crate::session::{Held, Input, Note, Output, Session};
+use crate::session::{BatchId, Held, Input, Note, Output, Session};
 use crate::settings::{self, Settings};
 
 /// After so many slow requests in a row an endpoint shares a part of the room with its like.
@@ -145,7 +145,7 @@ impl Post {
             if endpoint.shown != shown {
                 // Before anything that may take a while, or fail.
                 endpoint.shown = Shown::of(&one);
-                self.tell(key, Input::Entitled).await;
+                self.look_again(key, None).await;
             }
         }
         let settings = match self.shared.auth.webhook_secrets(&id.0, &id.1).await {
@@ -314,6 +314,14 @@ impl Post {
         }
     }
 
+    /// What an endpoint may be sent is other than it was: nothing goes that waits for its turn, nor `next`, whose turn
+    /// has come, before it was looked at again.
+    pub(super) async fn look_again(&mut self, key: u64, next: Option<BatchId>) {
+        let waiting = self.turns.withdraw(key);
+        let unsent = next.into_iter().chain(waiting.into_iter().map(|wanted| wanted.batch));
+        self.tell(key, Input::Entitled(unsent.collect())).await;
+    }
+
     /// Tells an endpoint what has happened, and does what it says.
     pub(super) async fn tell(&mut self, key: u64, input: Input<Delivery>) {
         let (mut next, mut more) = (Some(input), VecDeque::new());
@@ -407,7 +415,12 @@ impl Post {
             Output::GiveBack(events) => {
                 let again = |one: &Delivery| Settle::Requeue { lease: one.lease, delay: None };
                 let answers: Vec<Settle> = events.iter().map(again).collect();
+                let consumer = endpoint.consumer;
                 self.settle(key, &answers);
+                // Later events of the same keys would come before these.
+                if let Some(consumer) = consumer {
+                    self.consumers.take_back(consumer);
+                }
             }
             Output::Done(events) => {
                 self.shared.metrics.delivered.inc_by(events.len() as u64);

@@ -60,6 +60,8 @@ pub(super) struct Batch<E> {
     pub(super) is_changed: bool,
     /// While it is under way: what stands from there on comes again, also if it is taken.
     pub(super) again: Offset,
+    /// While it is under way: what may be sent is other than it was when it went.
+    pub(super) is_outdated: bool,
 }
 
 impl<E> Batch<E> {
@@ -79,6 +81,7 @@ impl<E> Batch<E> {
             state,
             is_changed: false,
             again: Offset::LAST,
+            is_outdated: false,
         }
     }
 }

@@ -18,7 +18,7 @@ impl<E: Held> Session<E> {
                 self.outputs.extend(done.map(Output::Done));
                 self.health.succeed()
             }
-            Outcome::Refused { .. } if self.lanes.is_given_back(batch) => {
+            Outcome::Refused { .. } if self.is_back_first(batch) => {
                 // It is asked once more when its events are here, which are set aside then.
                 self.lanes.take_back(batch, now);
                 self.health.fail(now) == 1
@@ -50,6 +50,7 @@ impl<E: Held> Session<E> {
                 };
                 let is_apart = self.rules.by_key
                     && self.lanes.is_mixed(batch)
+                    && !self.lanes.is_outdated(batch)
                     && (failures + 1 >= APART_AFTER || failure.is_fault());
                 // None of its keys has failed by itself: each has the whole schedule ahead.
                 let count_of_pause = if is_apart { 1 } else { failures + 1 };
@@ -66,8 +67,15 @@ impl<E: Held> Session<E> {
                 count == 1 || pause > SHORT
             }
         };
+        self.look_at_landed(batch);
         if is_news {
             self.outputs.push(Output::Store);
         }
+    }
+
+    /// Whether a batch that was refused has to come back before it is known what becomes of it.
+    fn is_back_first(&self, batch: BatchId) -> bool {
+        let lanes = &self.lanes;
+        lanes.is_given_back(batch) || (lanes.is_outdated(batch) && lanes.is_mixed(batch))
     }
 }

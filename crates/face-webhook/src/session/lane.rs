@@ -63,7 +63,7 @@ impl Held for One {
 pub(super) struct Lanes<E> {
     /// Those that are in no batch.
     held: Queues<E>,
-    batches: Batches<E>,
+    pub(super) batches: Batches<E>,
     /// Batches of events that come later than some which come again.
     behind: Behind<E>,
     /// The lanes that are in a batch, and in which.
@@ -299,7 +299,7 @@ impl<E: Held> Lanes<E> {
     }
 
     /// Events are in memory no more.
-    fn lose(&mut self, events: &[E]) {
+    pub(super) fn lose(&mut self, events: &[E]) {
         self.count = self.count.saturating_sub(events.len());
         let bytes = events.iter().map(weight).fold(0, usize::saturating_add);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -390,6 +390,11 @@ impl<E: Held> Lanes<E> {
         let mut by_lane: BTreeMap<u64, Vec<E>> = BTreeMap::new();
         for event in batch.events {
             by_lane.entry(event.key()).or_default().push(event);
+        }
+        // Of some nothing may be left: what was hidden, or is retained no longer.
+        for lane in batch.lanes.iter().filter(|lane| !by_lane.contains_key(lane)) {
+            self.taken.remove(lane);
+            self.held.release(*lane);
         }
         for (lane, events) in by_lane {
             let waits = State::Waits(until);

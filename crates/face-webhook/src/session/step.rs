@@ -24,8 +24,9 @@ pub enum Input<E> {
     Lost,
     /// There is no room for what it holds: it takes nothing for a while.
     Shed,
-    /// What the endpoint is entitled to is other than it was: what it holds is looked at again.
-    Entitled,
+    /// What the endpoint is entitled to is other than it was: what it holds is looked at again. These batches were
+    /// to be sent and were not: no other is about to be.
+    Entitled(Vec<BatchId>),
     /// The place is about to be moved: what was taken goes back first, and no more is taken before
     /// [`Input::Moved`] or [`Input::Reopened`].
     Moving,
@@ -59,7 +60,7 @@ pub enum Output<E> {
         /// Whether the note is stored before.
         is_noted: bool,
     },
-    /// These go back, and come again.
+    /// These go back, and come again; so does what was handed out and has not arrived, behind them.
     GiveBack(Vec<E>),
     /// These events are done.
     Done(Vec<E>),

@@ -137,6 +137,46 @@ async fn what_was_taken_away_is_not_sent_though_it_was_handed_out_before() {
     }
 }
 
+/// One request of an endpoint with lanes takes long: those of other keys go on when an entitlement is taken away, and
+/// nothing that waited goes that may not.
+#[tokio::test]
+async fn a_slow_request_holds_up_no_other_lane_when_an_entitlement_is_taken_away() {
+    let world = World::new(Webhook { lanes: Some(2), ..webhook(1) }).await;
+    *world.desk.stalls.lock() = Some(ids().0);
+    world.desk.answers.lock().extend([Outcome::Taken, again()]);
+    world.publish(&["OPEN"; 20]).await;
+    world.desk.requests(2).await;
+    *world.desk.stalls.lock() = None;
+    let (project, id) = ids();
+    let one = world.hub.integration(&project, &id).unwrap();
+    let event_types = Some(["CLOSE".to_owned()].into());
+    let narrow = Integration { event_types, ..(*one).clone() };
+    world.hub.update_integration(narrow).await.unwrap();
+    world.changed(false).await;
+    // One of the two is answered, the other is not.
+    world.desk.stalled.add_permits(1);
+    world.publish(&["CLOSE", "OPEN", "CLOSE"]).await;
+    let came = world.desk.requests(4).await;
+    let is_close = |(_, body): &(String, Bytes)| {
+        std::str::from_utf8(body).unwrap().contains(r#""type":"CLOSE""#)
+    };
+    assert!(came[2..].iter().all(is_close), "{came:?}");
+    // What was under way fails, and may not be sent any more.
+    world.desk.stalled.add_permits(1);
+    world.stored("webhook.attempts", 4).await;
+    world.publish(&["CLOSE"]).await;
+    let came = world.desk.requests(5).await;
+    assert!(is_close(&came[4]), "{came:?}");
+    let place = world.hub.endpoint_subscription(&project, &id).unwrap();
+    let done = async {
+        while world.hub.subscription_stats(&place).backlog > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, done).await.expect("what is hidden does not pile up");
+    assert_eq!(world.desk.came.lock().len(), 5);
+}
+
 /// The system's clock, set to another time.
 #[derive(Debug, Default)]
 struct Wrong(AtomicI64);

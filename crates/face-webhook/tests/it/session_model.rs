@@ -1,7 +1,7 @@
 //! Sessions against a model of the hub: whatever endpoints answer, whenever the server is killed, and
 //! however size, form and filter of batches are changed meanwhile, events are sent in order, none is
 //! skipped, and a batch that comes again is the same, also behind what was refused and comes again; what was
-//! taken is not sent once more, but where it is to be.
+//! taken is not sent once more, but where it is to be; and what may not be sent any more is not.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -78,6 +78,8 @@ pub(crate) struct World {
     attempted: Vec<(Vec<u64>, BatchSize)>,
     /// The events that the filter hid before they were sent.
     passed: BTreeSet<u64>,
+    /// Those that may not be sent any more, whoever has them.
+    forbidden: BTreeSet<u64>,
     pub(crate) stored: Note,
     pub(crate) sends: u64,
     pub(crate) alerts: Vec<u8>,
@@ -108,6 +110,7 @@ impl World {
             is_crowded: false,
             attempted: Vec::new(),
             passed: BTreeSet::new(),
+            forbidden: BTreeSet::new(),
             stored: Note::default(),
             sends: 0,
             alerts: Vec::new(),
@@ -157,6 +160,7 @@ impl World {
     /// Hands out what the consumer has credit for, up to `max`, which does not arrive yet; says whether
     /// there was any.
     pub(crate) fn hand_out(&mut self, max: usize) -> bool {
+        self.pass_forbidden();
         let Some(given) = &self.given else { return false };
         let room = self.session.credit().saturating_sub(given.len()).min(max);
         let next: Vec<Event> = self
@@ -191,6 +195,8 @@ impl World {
                 Output::GiveBack(events) => {
                     let given = self.given.as_mut().expect("gives back what it was given");
                     assert!(events.iter().all(|event| given.remove(&event.offset)));
+                    // What has not arrived comes again behind them.
+                    assert!(self.on_way.drain(..).all(|event| given.remove(&event.offset)));
                 }
                 Output::Done(events) => self.settle(&events),
                 Output::Park(events, _) => {
@@ -208,6 +214,34 @@ impl World {
             }
         }
         self.send_all();
+    }
+
+    /// What has come back and may not be sent any more is passed over.
+    fn pass_forbidden(&mut self) {
+        let held = self.given.clone().unwrap_or_default();
+        let open: BTreeSet<u64> = self.open().map(|event| event.offset).collect();
+        let hidden = self.forbidden.iter().filter(|one| open.contains(one) && !held.contains(one));
+        let hidden: Vec<u64> = hidden.copied().collect();
+        self.passed.extend(&hidden);
+        self.settled.extend(hidden);
+        self.forget_settled();
+    }
+
+    /// What there is of a key may not be sent any more.
+    fn forbid(&mut self, key: u64) {
+        let of_key: Vec<u64> =
+            self.open().filter(|event| event.key == key).map(|event| event.offset).collect();
+        self.forbidden.extend(of_key);
+    }
+
+    /// What may be sent is looked at again, also what waits for its turn.
+    pub(crate) fn entitle(&mut self) {
+        // The hub takes back what has not arrived.
+        if let Some(given) = &mut self.given {
+            assert!(self.on_way.drain(..).all(|event| given.remove(&event.offset)));
+        }
+        let unsent = self.waiting.drain(..).map(|(batch, _)| batch).collect();
+        self.tell(Input::Entitled(unsent));
     }
 
     /// Sends what waits, if there is room.
@@ -273,6 +307,8 @@ impl World {
             assert_eq!(Some(event.offset), expected, "out of order, or skipped");
         }
         let offsets: Vec<u64> = events.iter().map(|event| event.offset).collect();
+        let is_allowed = offsets.iter().all(|one| !self.forbidden.contains(one));
+        assert!(is_allowed, "it may not be sent any more: {offsets:?}");
         let is_new = offsets.iter().all(|one| !self.taken.contains(one));
         assert!(is_new, "it was taken: {offsets:?}");
         if !self.rules.by_key {
@@ -413,7 +449,8 @@ fn outcome(events: &[Event], rng: &SeededRng) -> Outcome {
     }
 }
 
-fn run(seed: u64, rules: Rules) {
+/// `forbids`: what there is of some keys may not be sent any more from some time on.
+fn run(seed: u64, rules: Rules, forbids: bool) {
     let mut world = World::new(seed, rules);
     for _ in 0..800 {
         match world.rng.below(19) {
@@ -446,8 +483,14 @@ fn run(seed: u64, rules: Rules) {
                 world.hand_out(max);
                 world.tell(Input::Shed);
             }
-            17 if world.rng.below(4) == 0 => world.tell(Input::Entitled),
-            18 if world.rng.below(4) == 0 => world.reopen(),
+            17 if world.rng.below(4) == 0 => {
+                if forbids {
+                    let key = world.rng.below(5);
+                    world.forbid(key);
+                }
+                world.entitle();
+            }
+            18 if world.rng.below(4) == 0 && (!forbids || world.rules.by_key) => world.reopen(),
             _ => {}
         }
     }
@@ -462,7 +505,7 @@ fn an_endpoint_in_order_gets_everything_in_order_and_the_same_batches_again() {
     for seed in 0..12 {
         for size in [1, 5, 10] {
             println!("seed {seed} size {size}");
-            run(seed, rules(size, None));
+            run(seed, rules(size, None), false);
         }
     }
 }
@@ -472,7 +515,17 @@ fn lanes_keep_the_order_of_each_key() {
     for seed in 0..12 {
         for (size, lanes) in [(1, 3), (5, 4), (10, 1)] {
             println!("seed {seed} size {size} lanes {lanes}");
-            run(seed, rules(size, Some(lanes)));
+            run(seed, rules(size, Some(lanes)), false);
+        }
+    }
+}
+
+#[test]
+fn what_may_not_be_sent_any_more_is_not() {
+    for seed in 0..12 {
+        for (size, lanes) in [(1, None), (10, None), (1, Some(3)), (5, Some(4)), (10, Some(1))] {
+            println!("seed {seed} size {size} lanes {lanes:?}");
+            run(seed, rules(size, lanes), true);
         }
     }
 }
