@@ -2,8 +2,8 @@
 //!
 //! Called for each attempt, by whoever made the batch and signed it. [`connect`] finds the way to an endpoint:
 //! name, addresses, the guard, the connection, TLS; [`proxy`] the way through an operator's proxy;
-//! [`exchange`] sends the request and reads the answer; [`pool`] keeps connections between requests; [`tls`] says
-//! whom is trusted.
+//! [`exchange`] sends the request and reads the answer; [`pool`] keeps connections between requests, [`rest`] those
+//! on which an endpoint may still read; [`tls`] says whom is trusted.
 //!
 //! HTTP/1.1 of our own over [`wire`](crate::wire): a library would fold the names of headers and read
 //! what an endpoint sends for as long as it sends.
@@ -17,6 +17,7 @@ mod exchange;
 mod line;
 mod pool;
 pub mod proxy;
+mod rest;
 pub mod tls;
 
 use std::fmt;
@@ -36,10 +37,11 @@ use crate::wire::answer::Limits;
 use crate::wire::{Answer, Head};
 
 use connect::Connector;
-use exchange::{Broken, Message};
+use exchange::{Broken, Left, Message};
 use line::Line;
 use pool::{Key, Pool};
 pub use proxy::Proxy;
+use rest::Rests;
 
 /// Room for the head of most requests.
 const HEAD_BYTES: usize = 1_024;
@@ -100,6 +102,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connector: Connector,
     pool: Arc<Pool>,
+    rests: Arc<Rests>,
     clock: Arc<dyn Clock>,
     body_timeout: Duration,
     answer: Limits,
@@ -119,7 +122,8 @@ impl Client {
         let (body_timeout, answer) = (options.body_timeout, options.answer);
         let clock = Arc::clone(&options.clock);
         let connector = Connector::new(options);
-        Self(Arc::new(Inner { connector, pool, clock, body_timeout, answer }))
+        let rests = Arc::default();
+        Self(Arc::new(Inner { connector, pool, rests, clock, body_timeout, answer }))
     }
 
     /// How many connections are kept that nobody uses.
@@ -170,9 +174,11 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Answer, Broken> {
         let times = exchange::Times { deadline, body: self.body_timeout };
-        let (answer, line) = exchange::exchange(line, message, self.answer, times).await?;
-        if let Some(line) = line {
-            self.pool.keep(key.clone(), line);
+        let (answer, left) = exchange::exchange(line, message, self.answer, times).await?;
+        match left {
+            Left::Nothing => {}
+            Left::Line(line) => self.pool.keep(key.clone(), line),
+            Left::Rest(rest) => self.rests.keep(key.project(), rest, deadline).await,
         }
         Ok(answer)
     }
@@ -194,7 +200,7 @@ impl Transport for Client {
                 },
                 Err(failure) => Attempt {
                     outcome: Outcome::of_failure(failure),
-                    status: None,
+                    status: failure.status(),
                     excerpt: Bytes::new(),
                     took,
                 },

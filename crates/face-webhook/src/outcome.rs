@@ -81,8 +81,8 @@ pub enum Failure {
     Tls(TlsFault),
     /// The connection broke.
     Broken,
-    /// It said that it took the batch, and did not read all of it.
-    Unread,
+    /// It said by this status that it took the batch, and did not read all of it.
+    Unread(u16),
     /// No answer came in time.
     Silence,
     /// What came was no answer.
@@ -129,10 +129,17 @@ impl Failure {
         }
     }
 
-    /// Whether the endpoint says of this request that it came to grief with it, which another might not.
+    /// Whether the endpoint says of this request that it came to grief with it, which another might not. Who is
+    /// down altogether, or stands behind what is, says 502, 503 or 504.
     #[must_use]
     pub const fn is_fault(self) -> bool {
-        matches!(self, Self::Status(500..=599))
+        matches!(self, Self::Status(500 | 501 | 505..=599))
+    }
+
+    /// The status that came all the same, and did not decide.
+    #[must_use]
+    pub const fn status(self) -> Option<u16> {
+        if let Self::Unread(status) = self { Some(status) } else { None }
     }
 
     /// The word for it in metrics and the log of attempts: of a fixed few.
@@ -142,7 +149,7 @@ impl Failure {
             Self::Address => "address",
             Self::Connect => "connect",
             Self::Tls(_) => "tls",
-            Self::Broken | Self::Unread => "broken",
+            Self::Broken | Self::Unread(_) => "broken",
             Self::Silence => "timeout",
             Self::Answer(_) => "answer",
             Self::Redirect(_) => "redirect",
@@ -205,9 +212,10 @@ impl fmt::Display for Failure {
             ),
             Self::Tls(TlsFault::Handshake) => f.write_str("the TLS handshake failed"),
             Self::Broken => f.write_str("the connection broke before an answer"),
-            Self::Unread => {
-                f.write_str("the host answered before it had read the request, and did not read it")
-            }
+            Self::Unread(status) => write!(
+                f,
+                "the host answered {status} before it had read the request, and did not read all of it"
+            ),
             Self::Silence => f.write_str("no answer came in time"),
             Self::Answer(error) => error.fmt(f),
             Self::Redirect(status) => {

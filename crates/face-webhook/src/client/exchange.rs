@@ -5,9 +5,9 @@
 //! little, for the people who read excerpts and for the connection's sake.
 //!
 //! An endpoint that takes a batch may say so while it still reads. A connection that is closed with something
-//! unread on it is reset, and what was on its way to the endpoint is lost with it. So what a good answer to
-//! a longer request goes on with is read and thrown away, until the connection can be used again or the endpoint
-//! has ended it; it is told that no more comes once its answer is over, or half of the time.
+//! unread on it is reset, and what was on its way to the endpoint is lost with it. So the rest of a longer request is
+//! written, while what a good answer goes on with is read and thrown away; a connection that can not be used again
+//! then and that the endpoint has not ended is a [`Rest`], which is read out aside.
 //!
 //! Invariants: ends by its deadline; an endpoint takes nothing of which it was not sent all: a 2xx counts
 //! once the request is written, and nothing that we do to the connection can keep it from the endpoint; what is
@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::line::Line;
+use super::rest::Rest;
 use crate::outcome::Failure;
 use crate::wire::answer::{Decoder, Limits};
 use crate::wire::{Answer, AnswerError};
@@ -58,13 +59,23 @@ pub(super) struct Broken {
     pub(super) is_silent: bool,
 }
 
-/// Sends a request; gives the answer, and the connection if it can be used again.
+/// What is left of the connection of an exchange.
+#[derive(Debug)]
+pub(super) enum Left {
+    Nothing,
+    /// It can be used again.
+    Line(Line),
+    /// The endpoint may still read.
+    Rest(Rest),
+}
+
+/// Sends a request; gives the answer, and what is left of the connection.
 pub(super) async fn exchange(
     line: Line,
     message: Message<'_>,
     limits: Limits,
     times: Times,
-) -> Result<(Answer, Option<Line>), Broken> {
+) -> Result<(Answer, Left), Broken> {
     let mut exchange = Exchange {
         line,
         message,
@@ -80,9 +91,13 @@ pub(super) async fn exchange(
     let done = poll_fn(|cx| exchange.poll(cx, timer.as_mut(), times)).await;
     let is_sent = matches!(exchange.sending, Sending::Done);
     match done {
+        Ok(answer) if answer.is_reusable && is_sent => Ok((answer, Left::Line(exchange.line))),
         Ok(answer) => {
-            let line = (answer.is_reusable && is_sent).then_some(exchange.line);
-            Ok((answer, line))
+            let still_reads = exchange.taking.is_some_and(|taking| !taking.has_ended);
+            let is_over = exchange.decoder.as_ref().is_none_or(|decoder| !decoder.has_status());
+            let (line, sent) = (exchange.line, exchange.sent);
+            let rest = still_reads.then_some(Rest { line, sent, is_over });
+            Ok((answer, rest.map_or(Left::Nothing, Left::Rest)))
         }
         Err(failure) => Err(Broken { failure, is_silent: exchange.is_silent }),
     }
@@ -123,8 +138,6 @@ struct Taking {
     patience: Instant,
     /// Whether the endpoint has ended its side.
     has_ended: bool,
-    /// Whether it was told that nothing more comes.
-    is_shut: bool,
 }
 
 impl Exchange<'_> {
@@ -156,7 +169,7 @@ impl Exchange<'_> {
                 Some(done) => self.answer = done.ok(),
                 None => {}
             }
-            self.begin_taking(times.deadline);
+            self.begin_taking(times);
         }
         self.poll_taking(cx, timer, times.deadline)
     }
@@ -167,14 +180,14 @@ impl Exchange<'_> {
     }
 
     /// The endpoint says that it takes the batch.
-    fn begin_taking(&mut self, deadline: Instant) {
+    fn begin_taking(&mut self, times: Times) {
         let now = Instant::now();
         let spare = self.message.head.len().saturating_add(self.message.body.len());
-        let patience = now + deadline.saturating_duration_since(now) / 2;
+        let patience = times.deadline.min(now + times.body);
         // An answer that ended otherwise than with its connection has left its decoder.
         let has_ended = self.decoder.is_none();
         let spare = spare.saturating_add(THROWN);
-        self.taking = Some(Taking { spare, pause: now, patience, has_ended, is_shut: false });
+        self.taking = Some(Taking { spare, pause: now, patience, has_ended });
         if let Some(decoder) = &mut self.decoder {
             decoder.read_out();
         }
@@ -209,8 +222,8 @@ impl Exchange<'_> {
         Poll::Ready(Some(answer.ok_or(Failure::Silence)))
     }
 
-    /// Waits until the endpoint has the request that it takes: its connection can be used again, or it has
-    /// ended its side. Without that the batch is not taken.
+    /// Waits until all of the request is written that the endpoint takes, and a little for the end of its answer.
+    /// Without the first the batch is not taken.
     fn poll_taking(
         &mut self,
         cx: &mut Context<'_>,
@@ -220,22 +233,14 @@ impl Exchange<'_> {
         loop {
             self.throw_away(cx);
             let Some(taking) = &mut self.taking else {
-                return Poll::Ready(Err(Failure::Unread));
+                return Poll::Ready(Err(Failure::Broken));
             };
-            let is_reusable = self.answer.as_ref().is_some_and(|answer| answer.is_reusable);
             let now = Instant::now();
             match self.sending {
-                Sending::Failed(_) => return Poll::Ready(Err(Failure::Unread)),
-                Sending::Done if taking.has_ended || is_reusable => {
-                    return Poll::Ready(self.answer.take().ok_or(Failure::Unread));
+                Sending::Done if self.answer.is_some() || now >= taking.patience => {
+                    return Poll::Ready(self.said().ok_or(Failure::Broken));
                 }
-                // What was sent goes before this end.
-                Sending::Done if !taking.is_shut => {
-                    let is_due = self.answer.is_some() || now >= taking.patience;
-                    if is_due && self.line.stream().poll_shutdown(cx).is_ready() {
-                        taking.is_shut = true;
-                    }
-                }
+                Sending::Failed(_) => return Poll::Ready(Err(self.unread())),
                 Sending::Done | Sending::On => {}
             }
             let mut wake = deadline;
@@ -254,9 +259,19 @@ impl Exchange<'_> {
             }
             ready!(timer.as_mut().poll(cx));
             if Instant::now() >= deadline {
-                return Poll::Ready(Err(Failure::Unread));
+                return Poll::Ready(Err(self.unread()));
             }
         }
+    }
+
+    /// The answer, or what has come of it.
+    fn said(&mut self) -> Option<Answer> {
+        self.answer.take().or_else(|| self.decoder.as_ref().and_then(Decoder::so_far))
+    }
+
+    /// The endpoint has not read what it says it takes.
+    fn unread(&mut self) -> Failure {
+        self.said().map_or(Failure::Broken, |answer| Failure::Unread(answer.status))
     }
 
     /// Reads what the answer goes on with, and what follows it.

@@ -36,6 +36,10 @@ impl Key {
         let (is_tls, authority) = (endpoint.is_tls(), endpoint.authority().into());
         Self { project: project.clone(), is_tls, authority }
     }
+
+    pub(super) const fn project(&self) -> &ProjectId {
+        &self.project
+    }
 }
 
 #[derive(Debug)]

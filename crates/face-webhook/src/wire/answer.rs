@@ -155,6 +155,12 @@ impl Decoder {
         self.cut().ok_or(AnswerError::Closed)
     }
 
+    /// The answer as far as it has come, if its status has; it goes on.
+    #[must_use]
+    pub fn so_far(&self) -> Option<Answer> {
+        self.body.as_ref().map(|reading| reading.answer.clone())
+    }
+
     /// The time is over: the answer that there is, if its status has come.
     #[must_use]
     pub fn cut(self) -> Option<Answer> {

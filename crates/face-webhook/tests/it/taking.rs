@@ -1,4 +1,5 @@
-//! Endpoints that say that they take a batch while they still read it: it is theirs once all of it has come.
+//! Endpoints that say that they take a batch while they still read it, or go on with something else then: it is theirs
+//! once all of it is written, and nothing keeps it from them.
 
 use std::time::Duration;
 
@@ -6,9 +7,10 @@ use outflow_face_webhook::client::{Client, ClientOptions};
 use outflow_face_webhook::outcome::Failure;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::certificates::Authority;
-use crate::stand::{Receiver, client, options, post, post_within};
+use crate::stand::{Receiver, client, come_through, options, post, post_within, request};
 
 /// What an endpoint says that answers while it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +139,7 @@ async fn a_batch_that_is_taken_before_it_is_read_comes_whole_over_tls() {
 
 #[tokio::test]
 async fn a_batch_that_is_taken_and_not_read_in_time_is_not_taken() {
-    // All of it is written, and the endpoint reads no more; one goes on talking without end.
+    // The endpoint reads no more, and not all can be written; one goes on talking without end.
     for talks in [false, true] {
         let receiver = Receiver::start(move |mut stream, _| async move {
             stream.read_u8().await.unwrap();
@@ -146,11 +148,88 @@ async fn a_batch_that_is_taken_and_not_read_in_time_is_not_taken() {
             std::future::pending::<()>().await;
         })
         .await;
-        let (client, body) = (client(), "a".repeat(100_000));
+        let (client, body) = (client(), "a".repeat(16 << 20));
         let timeout = Duration::from_secs(2);
         let done = post_within(&client, &receiver.url("/"), &body, timeout).await;
-        assert_eq!(done, Err(Failure::Unread), "{talks}");
+        assert_eq!(done, Err(Failure::Unread(200)), "{talks}");
         assert_eq!((receiver.accepted(), client.idle()), (1, 0));
+    }
+}
+
+/// What is a whole answer, or as much of one as its endpoint says; and whether it is over by then.
+const ANSWERS: [(&str, bool); 6] = [
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),
+    ("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", true),
+    ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", true),
+    ("HTTP/1.0 200 OK\r\n\r\nok", false),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", false),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", false),
+];
+
+/// Endpoints that read all, take it, and work then, with the connection open for longer than an attempt may last.
+#[tokio::test]
+async fn an_endpoint_that_has_read_a_batch_and_takes_it_has_it_whatever_it_does_then() {
+    let authority = Authority::new();
+    for (answer, is_over) in ANSWERS {
+        for (bytes, is_tls) in [(10, false), (8_000, false), (400_000, false), (8_000, true)] {
+            let acceptor = is_tls.then(|| authority.acceptor("receiver.test"));
+            let receiver = Receiver::start(move |mut stream, _| {
+                let acceptor = acceptor.clone();
+                async move {
+                    if let Some(acceptor) = acceptor {
+                        let mut stream = acceptor.accept(stream).await.unwrap();
+                        request(&mut stream).await;
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        stream.flush().await.unwrap();
+                        return std::future::pending().await;
+                    }
+                    request(&mut stream).await;
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    std::future::pending::<()>().await;
+                }
+            })
+            .await;
+            let client = Client::new(ClientOptions { tls: authority.trusted(), ..options() });
+            let scheme = if is_tls { "https:" } else { "http:" };
+            let url = receiver.url("/").replace("http:", scheme);
+            let (begun, timeout) = (Instant::now(), Duration::from_secs(10));
+            let done = post_within(&client, &url, &"a".repeat(bytes), timeout).await;
+            let what = format!("{answer:?} {bytes} {is_tls}");
+            assert!(done.is_ok_and(|one| (200..300).contains(&one.status)), "{what}");
+            let longest = if is_over { 900 } else { 5_000 };
+            assert!(begun.elapsed() < Duration::from_millis(longest), "{what}");
+        }
+    }
+}
+
+/// An answer counts that has come, whether its connection is closed then or reset.
+#[tokio::test]
+async fn a_batch_is_taken_by_who_ends_the_connection_after_the_answer() {
+    let sizes = [(10, true), (8_000, true), (400_000, true), (8_000, false)];
+    for (answer, _) in ANSWERS {
+        for (bytes, reads) in sizes {
+            for resets in [false, true] {
+                let receiver = Receiver::start(move |mut stream, _| async move {
+                    if reads {
+                        request(&mut stream).await;
+                    } else {
+                        // The rest is there, and never read: to close is to reset then.
+                        stream.read_u8().await.unwrap();
+                        come_through().await;
+                    }
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    if resets {
+                        stream.set_zero_linger().unwrap();
+                    }
+                })
+                .await;
+                let client = client();
+                let done = post(&client, &receiver.url("/"), &"a".repeat(bytes)).await;
+                let what = format!("{answer:?} {bytes} {reads} {resets}");
+                assert!(done.is_ok_and(|one| (200..300).contains(&one.status)), "{what}");
+                assert_eq!(receiver.accepted(), 1, "{what}");
+            }
+        }
     }
 }
 
