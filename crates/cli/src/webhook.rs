@@ -181,7 +181,9 @@ struct WebhookSettings {
     /// After how many seconds of failure only it is disabled.
     #[arg(long, value_name = "SECONDS")]
     disable_after_s: Option<u64>,
-    /// The pauses after failures, in milliseconds, with commas between; the last comes again and again.
+    /// The pauses after failures, in milliseconds, with commas between; the last comes again and again. A
+    /// minute at least passes after 408, 429, 502, 504 and where no answer came in time, and what
+    /// a Retry-After says, up to an hour.
     #[arg(long, value_name = "MS", value_delimiter = ',')]
     retry_pauses_ms: Vec<u64>,
     /// Send nothing until it is resumed.
@@ -196,7 +198,8 @@ struct WebhookSettings {
     /// A file that holds the secret to sign with; one is drawn unless given.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Settings that are not given are as by default, not as they are.
+    /// Settings that are not given are as by default, not as they are: no headers, and not paused. The secret
+    /// stays while the style and its type do.
     #[arg(long)]
     reset: bool,
 }
@@ -265,6 +268,12 @@ async fn create(
         Err(Failure::Refused(refusal)) if refusal.status == 404 => Value::Null,
         Err(failure) => return Err(failure),
     };
+    if reset {
+        // What the server leaves as it was where nothing is said.
+        for (name, default) in [("headers", json!([])), ("paused", json!(false))] {
+            members.entry(name).or_insert(default);
+        }
+    }
     for name in SETTINGS {
         if let Some(value) = known.get(name).filter(|_| !members.contains_key(name)) {
             members.insert(name.to_owned(), value.clone());

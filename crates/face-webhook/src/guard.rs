@@ -85,6 +85,16 @@ impl Guard {
         if endpoint::is_as_sent(url, &endpoint) { Ok(endpoint) } else { Err(UrlError::Turned) }
     }
 
+    /// As [`Guard::endpoint`], of a URL that is set now. One that was set before it had to be written so is sent to as it
+    /// always was.
+    ///
+    /// # Errors
+    /// [`UrlError`].
+    pub fn new_endpoint(&self, url: &str) -> Result<Endpoint, UrlError> {
+        let endpoint = self.endpoint(url)?;
+        if endpoint::has_dots(url) { Err(UrlError::Dots) } else { Ok(endpoint) }
+    }
+
     /// The addresses of a name that may be connected to, in order.
     ///
     /// # Errors

@@ -15,7 +15,6 @@ use outflow_hub::{Webhook, WebhookFault, WebhookKey};
 use outflow_model::{Filter, Rng};
 
 use crate::attempt::Target;
-use crate::guard::Endpoint;
 use crate::options::Options;
 use crate::schedule::Schedule;
 use crate::session::Rules;
@@ -52,7 +51,7 @@ pub(crate) fn read(
     webhook: &Webhook,
     secrets: &WebhookSecrets,
 ) -> Result<Settings, WebhookFault> {
-    let endpoint = endpoint(options, webhook)?;
+    let endpoint = options.guard.endpoint(&webhook.url).map_err(|error| fault("/url", &error))?;
     let given = secrets.headers.iter();
     let given = given.map(|(name, value)| (name.clone(), value.expose().to_owned()));
     let headers = headers(given.collect())?;
@@ -78,7 +77,7 @@ pub(crate) fn check(
     webhook: &Webhook,
     given: &[(String, String)],
 ) -> Result<(), WebhookFault> {
-    endpoint(options, webhook)?;
+    options.guard.new_endpoint(&webhook.url).map_err(|error| fault("/url", &error))?;
     headers(given.to_vec())?;
     style(&webhook.style)?;
     rules(options, webhook)?;
@@ -120,10 +119,6 @@ pub(crate) fn secret(
 pub(crate) fn public_key(word: &str, text: &str) -> Option<String> {
     Style::parse(word).filter(|style| *style == Style::Standard)?;
     standard::Key::parse(&Secret::new(text.to_owned())).ok()?.public()
-}
-
-fn endpoint(options: &Options, webhook: &Webhook) -> Result<Endpoint, WebhookFault> {
-    options.guard.endpoint(&webhook.url).map_err(|error| fault("/url", &error))
 }
 
 fn headers(given: Vec<(String, String)>) -> Result<Headers, WebhookFault> {

@@ -50,7 +50,9 @@ pub(crate) struct NewWebhook {
     /// With the style `standard`: `hmac`, a secret that receivers have as well, or `ed25519`, a key pair whose
     /// public half they have. Absent: as it was, or `hmac`; where it changes, a new one is drawn.
     key_type: Option<String>,
-    /// The pauses after failures, the last of which comes again and again.
+    /// The pauses after failures, the last of which comes again and again, each a fifth more or less. Whatever they are, a
+    /// minute at least passes after 408, 429, 502 and 504 and where no answer came in time, and what a
+    /// `Retry-After` says, up to an hour.
     retry_pauses_ms: Option<Vec<u64>>,
     /// How long an attempt may last.
     #[cfg_attr(test, schema(minimum = 1000, maximum = 60000))]

@@ -216,13 +216,17 @@ async fn a_webhook_that_is_there_keeps_the_settings_that_are_not_given() {
         "paused":false,"retry_pauses_ms":[50,100],"style":"stripe","timeout_ms":5000,
         "url":"https://b.example/"}"#;
     let bare = r#"{"url":"https://b.example/"}"#;
-    let reset = r#"{"batch":1,"gzip":true,"paused":true,"secret":"a secret",
+    let reset = r#"{"batch":1,"gzip":true,"headers":[],"paused":true,"secret":"a secret",
         "url":"https://b.example/"}"#;
+    let all_reset = r#"{"headers":[],"paused":false,"url":"https://b.example/"}"#;
+    let one_header = r#"{"headers":[["X","1"]],"paused":false,"url":"https://b.example/"}"#;
     for (is_there, options, expected) in [
         (true, "", kept),
         (true, " --gzip=false --filters null --retry-pauses-ms 50,100 --paused=false", changed),
         (false, "", bare),
         (true, &format!(" --reset --batch 1 --gzip --paused{with_secret}"), reset),
+        (true, " --reset", all_reset),
+        (true, " --reset --header X:1", one_header),
     ] {
         let (tell, told) = std::sync::mpsc::channel::<String>();
         let show =

@@ -36,6 +36,9 @@ pub enum UrlError {
     /// Its host is not written as it is sent: it would be read as another one.
     #[error("the URL's host must be written as it is sent, without other ways to write an address")]
     Turned,
+    /// Its path is not written as it is sent: it has parts that lead elsewhere.
+    #[error("the URL's path must be written as it is sent, without . and .. between slashes")]
+    Dots,
     /// Its host is no name that can be looked up.
     #[error("the URL's host is not a name or an address")]
     Host,
@@ -200,6 +203,17 @@ pub(super) fn is_as_sent(text: &str, endpoint: &Endpoint) -> bool {
         Host::Address(IpAddr::V4(address)) => written == address.to_string(),
         Host::Address(IpAddr::V6(_)) => written.starts_with('['),
     }
+}
+
+/// Whether a URL's path has parts that only lead to another: what is sent, and may be signed for or allowed by a
+/// receiver, is not what a person reads.
+pub(super) fn has_dots(text: &str) -> bool {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    // What stands before the path has no such part.
+    path.split('/').any(|part| {
+        let part = part.to_ascii_lowercase().replace("%2e", ".");
+        part == "." || part == ".."
+    })
 }
 
 /// A name without the dot at its end, if it can be looked up.

@@ -161,6 +161,37 @@ fn urls_that_are_taken_are_sent_as_they_were_parsed() {
     }
 }
 
+/// A person reads one path and the endpoint another: what is set now is written as it is sent.
+#[test]
+fn a_path_that_leads_elsewhere_is_refused_where_it_is_set() {
+    let guard = Guard::default();
+    let dots = [
+        "/a/../b",
+        "/a/./b",
+        "/..",
+        "/.",
+        "/a/..",
+        "/a/.",
+        "/a/%2e%2E/b",
+        "/a/.%2e/b?c",
+        "/%2e/b",
+        "/a/../../b",
+    ];
+    for path in dots {
+        let url = format!("https://example.com{path}");
+        assert_eq!(guard.new_endpoint(&url), Err(UrlError::Dots), "{path}");
+        assert!(guard.endpoint(&url).is_ok(), "{path}: one that is there goes on");
+    }
+    let sent =
+        ["/a.b/c..d/...", "/a..", "/.well-known/%2e.%2ex", "/?a=/../b", "//a//b/", "/a;/.;b"];
+    for path in sent {
+        let url = format!("https://example.com{path}");
+        let endpoint = guard.new_endpoint(&url).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(endpoint.target(), path);
+    }
+    assert_eq!(guard.new_endpoint("https://127.0.0.1/a/../b"), Err(UrlError::Address));
+}
+
 #[test]
 fn long_urls_and_names_are_refused() {
     let guard = Guard::default();
