@@ -20,6 +20,7 @@ mod moving;
 mod posting;
 mod proxies;
 mod sent;
+mod session_lanes;
 mod session_model;
 mod sessions;
 mod ssrf;
