@@ -42,8 +42,10 @@ pub(crate) struct Clockwork {
     next_round: Mutex<Option<Moment>>,
     /// The last subscription that was looked at for events that are over.
     looked_to: Mutex<u32>,
-    /// Held by the one task that looks at them, and by the one that deletes what is idle.
+    /// Held by the one task that looks at them, by the one that trims what queues own, and by the one
+    /// that deletes what is idle.
     patrolling: Arc<tokio::sync::Mutex<()>>,
+    trimming: Arc<tokio::sync::Mutex<()>>,
     retiring: Arc<tokio::sync::Mutex<()>>,
     untrimmed: Mutex<Untrimmed>,
     sooner: Notify,

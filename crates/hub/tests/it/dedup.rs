@@ -1,12 +1,17 @@
 //! Copies of an event are recognised by id.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use outflow_hub::subscription::SubscriptionSettings;
-use outflow_hub::{Dedup, Options, PublishError, Receipt, Start, StreamSettings};
+use outflow_hub::{Dedup, Hub, Options, PublishError, Receipt, Start, StreamSettings};
+use outflow_model::rng::SeededRng;
 use outflow_store::AppendError;
+use prometheus_client::registry::Registry;
 
-use crate::queueing::{acks, events, user, with_credit};
+use crate::queueing::{acks, events, new, user, with_credit};
+use crate::slow_engine::SlowEngine;
 use crate::world::{FIRST, World, name, offsets, open, project_id, publisher, world};
 
 const A: &str = r#"{"id":"a","type":"CUSTOM"}"#;
@@ -255,6 +260,62 @@ async fn numbers_are_known_though_what_told_of_them_was_trimmed_after_a_restart(
     assert_eq!(numbered(&world, "ID:a", &[3, 4], true).await, [true, false]);
     let world = world.crash().await;
     assert_eq!(numbered(&world, "ID:a", &[2, 4, 5], true).await, [true, true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_lease_outlasts_its_time_while_a_trim_waits_for_the_disk() {
+    let world = world().await;
+    set(&world, FEW).await;
+    let owns = SubscriptionSettings { owns: true, ..Default::default() };
+    let subscription = world.subscribe_with(owns).await;
+    let other = world.stream_called("other").await;
+    world.stream_called("dead").await;
+    // What comes back is dead: nobody gets it again.
+    let (lease, dead_letter) = (Some(Duration::from_secs(30)), Some(name("dead")));
+    let max_deliveries = Some(1);
+    let leased = SubscriptionSettings { lease, max_deliveries, dead_letter, ..Default::default() };
+    let leased = new("t", &["other"], leased);
+    world.hub.create_subscription(&project_id("p"), leased).await.unwrap();
+    world.hub.publish(&publisher("p"), &other, world.draft(&[ANY])).await.unwrap();
+    numbered(&world, "ID:a", &[1, 2, 3], false).await;
+    let mut consumers = world.hub.consumers(&user());
+    let id = consumers.add(&subscription, with_credit(10)).await.unwrap();
+    let got = events(&mut consumers, 3).await;
+    consumers.settle(id, &acks(&got)).unwrap().await.unwrap();
+    drop((consumers, subscription, other));
+    // After a restart it must be read how far the senders have come.
+    let (clock, memory) = (world.clock.clone(), Arc::new(world.engine.restart()));
+    drop(world);
+    let engine = Arc::new(SlowEngine::new(memory.clone()));
+    let (rng, mut metrics) = (Arc::new(SeededRng::new(1)), Registry::default());
+    let options = Options::default();
+    let hub = Hub::open(engine.clone(), clock.clone(), rng, options, &mut metrics).await.unwrap();
+    let world = World { clock, engine: memory, hub, metrics };
+    let leased = world.hub.subscription(&project_id("p"), "t").unwrap();
+    let mut consumers = world.hub.consumers(&user());
+    consumers.add(&leased, with_credit(1)).await.unwrap();
+    assert_eq!(events(&mut consumers, 1).await.len(), 1);
+    let gate = engine.gate.lock().await;
+    let before = engine.reads.load(Ordering::Relaxed);
+    world.clock.advance(10_001);
+    until(|| engine.reads.load(Ordering::Relaxed) > before).await;
+    assert_eq!(world.hub.subscription_stats(&leased).in_flight, 1);
+    world.clock.advance(30_000);
+    until(|| world.hub.subscription_stats(&leased).in_flight == 0).await;
+    assert_eq!(world.hub.stats(&world.stream()).start, FIRST);
+    drop(gate);
+    until(|| world.hub.stats(&world.stream()).start == FIRST.plus(3)).await;
+}
+
+/// Waits for something for so long that it may also come in the next round.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not in time");
 }
 
 #[tokio::test]

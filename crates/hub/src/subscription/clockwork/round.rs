@@ -48,23 +48,16 @@ pub(super) async fn round(inner: &Arc<Inner>, now: Now) -> Vec<JoinHandle<()>> {
             over.push(subscription.clone());
         }
     }
-    let mut failed = BTreeMap::new();
-    for stream in owned.into_values() {
-        if wants_trim(inner, &stream) {
-            // How far its senders have come is told by what is trimmed, until it is stored with that.
-            match prepare_senders(inner, &stream).await {
-                Ok(()) => trim(inner, &stream),
-                Err(error) if !stream.is_gone() => {
-                    failed.insert(stream.id, (stream, error));
-                }
-                Err(_) => {}
-            }
-        }
-    }
     let clockwork = &inner.subscriptions.clockwork;
-    say_untrimmed(clockwork, &failed, now);
     rest(inner, now.day).await;
     let mut tasks = Vec::new();
+    if let Ok(turn) = clockwork.trimming.clone().try_lock_owned() {
+        let inner = inner.clone();
+        tasks.push(tokio::spawn(async move {
+            trim_owned(&inner, owned.into_values(), now).await;
+            drop(turn);
+        }));
+    }
     if let (false, Ok(turn)) = (left.is_empty(), clockwork.patrolling.clone().try_lock_owned()) {
         let some = next_of(left, clockwork);
         let inner = inner.clone();
@@ -247,6 +240,27 @@ fn wants_trim(inner: &Arc<Inner>, stream: &Stream) -> bool {
     };
     let lowest = subscriptions.iter().filter_map(floor_of).min();
     lowest.is_some_and(|lowest| lowest > bounds.start)
+}
+
+/// Trims the streams that queues own, one after the other: what their senders have sent may have to be
+/// read first.
+async fn trim_owned(inner: &Arc<Inner>, owned: impl Iterator<Item = Arc<Stream>>, now: Now) {
+    let mut failed = BTreeMap::new();
+    for stream in owned {
+        if wants_trim(inner, &stream) {
+            // How far its senders have come is told by what is trimmed, until it is stored with that.
+            match prepare_senders(inner, &stream).await {
+                Ok(()) => trim(inner, &stream),
+                Err(error) if !stream.is_gone() => {
+                    failed.insert(stream.id, (stream, error));
+                }
+                Err(_) => {}
+            }
+        }
+        // Most need neither a read nor a trim.
+        tokio::task::consume_budget().await;
+    }
+    say_untrimmed(&inner.subscriptions.clockwork, &failed, now);
 }
 
 /// Trims a stream to the lowest floor of all its subscriptions, which are written before.
