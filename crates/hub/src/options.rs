@@ -78,6 +78,9 @@ pub struct Options {
     /// scheduled for later, and in all those that none of its consumers chooses. More than these
     /// are found again in the log (100,000; about 100 bytes each).
     pub max_apart: usize,
+    /// How many steps of selectors and filters, each about a nanosecond, are taken at once while
+    /// others wait for the same queue (262,144).
+    pub max_steps: usize,
     /// A subscription with a backlog that nobody has consumed from for so long is listed as
     /// abandoned (1 day).
     pub abandoned_after: Duration,
@@ -122,6 +125,7 @@ impl Default for Options {
             max_subscriptions: 200_000,
             max_consumers: 10_000,
             max_apart: 100_000,
+            max_steps: 1 << 18,
             abandoned_after: Duration::from_secs(86_400),
             max_transaction_bytes: 16 << 20,
             max_sessions: 100_000,

@@ -19,6 +19,7 @@ mod compare;
 mod evaluate;
 mod expression;
 mod function;
+mod gapped;
 mod like;
 mod parser;
 mod token;
@@ -42,9 +43,9 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_NODES: usize = 2_000;
 /// The most different properties a selector may name.
 pub const MAX_NAMES: usize = 32;
-/// The most steps one evaluation takes on texts (`LIKE`, `SPLIT`, `REPLACE`, `+`), about one a
-/// byte looked at. What would need more is unknown.
-pub const MAX_STEPS: u32 = 4 << 20;
+/// The most steps one evaluation takes on texts (`LIKE`, `SPLIT`, `REPLACE`, `+`, numbers that are
+/// texts), each about a nanosecond. What would need more is unknown.
+pub const MAX_STEPS: u32 = 1 << 20;
 
 /// What a client writes before a selector to have [`Dialect::StringsAsNumbers`].
 const CONVERT: &str = "convert_string_expressions:";
@@ -145,8 +146,21 @@ impl Selector {
     /// Whether it is true of what has these properties; unknown counts as not.
     #[must_use]
     pub fn matches(&self, properties: &dyn Properties) -> bool {
-        let Inner { dialect, expression, names, .. } = &*self.inner;
-        Evaluation::new(properties, names, *dialect).truth(expression) == Some(true)
+        self.weigh(properties).0
+    }
+
+    /// The same, and how many steps it took, about: as many as a text of its length has words, at
+    /// least.
+    pub(crate) fn weigh(&self, properties: &dyn Properties) -> (bool, usize) {
+        let Inner { dialect, expression, names, text } = &*self.inner;
+        let evaluation = Evaluation::new(properties, names, *dialect);
+        let truth = evaluation.truth(expression) == Some(true);
+        (truth, text.len() + evaluation.steps() as usize)
+    }
+
+    /// How many properties it names.
+    pub(crate) fn names(&self) -> usize {
+        self.inner.names.len()
     }
 
     /// The text with every bracket written and nothing left out: selectors that are written alike

@@ -245,6 +245,7 @@ impl Subscription {
     fn finish(self: &Arc<Self>, inner: &Arc<Inner>, mut queue: MutexGuard<'_, Queue>) -> Settling {
         let now = inner.clock.now();
         queue.max_apart = inner.options.max_apart;
+        queue.max_steps = inner.options.max_steps;
         queue.distribute(now);
         self.tell_forgotten(inner, &mut queue);
         let settling = self.write(inner, &mut queue);

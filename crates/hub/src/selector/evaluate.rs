@@ -36,6 +36,29 @@ impl<'p> Evaluation<'p> {
         Self { properties, names, known, dialect, budget: Budget::new(MAX_STEPS) }
     }
 
+    /// How many steps it has taken.
+    pub(super) const fn steps(&self) -> u32 {
+        MAX_STEPS - self.budget.left()
+    }
+
+    /// Compares. Texts are gone through, those that are to be numbers as a whole.
+    fn holds(&self, comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
+        let steps = match (left, right) {
+            (Value::Text(left), Value::Text(right)) => left.len().min(right.len()),
+            (one, other) => self.to_read(one) + self.to_read(other),
+        };
+        self.budget.spend(steps)?;
+        Some(holds(comparison, left, right, self.dialect))
+    }
+
+    /// How much there is to read of what is to be a number.
+    fn to_read(&self, value: &Value<'_>) -> usize {
+        match value {
+            Value::Text(text) if self.dialect == Dialect::StringsAsNumbers => text.len(),
+            Value::Text(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_) => 0,
+        }
+    }
+
     /// Whether `expression` is true or false.
     pub(super) fn truth(&self, expression: &Expression) -> Option<bool> {
         match expression {
@@ -46,7 +69,7 @@ impl<'p> Evaluation<'p> {
             Expression::Compare(comparison, operands) => {
                 let [left, right] = &**operands;
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                Some(holds(*comparison, &left, &right, self.dialect))
+                self.holds(*comparison, &left, &right)
             }
             Expression::Between { operands, negated } => {
                 let [value, low, high] = &**operands;
@@ -105,7 +128,7 @@ impl<'p> Evaluation<'p> {
             (Comparison::GreaterEqual, Comparison::LessEqual)
         };
         let holds = |comparison, bound: &Expression| {
-            self.value(bound).map(|bound| holds(comparison, &value, &bound, self.dialect))
+            self.value(bound).and_then(|bound| self.holds(comparison, &value, &bound))
         };
         self.all([holds(above, low), holds(below, high)], negated)
     }
@@ -117,13 +140,20 @@ impl<'p> Evaluation<'p> {
             Expression::Float(number) => Some(Value::Float(*number)),
             Expression::Text(text) => Some(Value::Text(Cow::Borrowed(text))),
             Expression::Property(place) => self.property(*place),
-            Expression::Negate(inner) => negate(&self.value(inner)?, self.dialect),
+            Expression::Negate(inner) => {
+                let value = self.value(inner)?;
+                self.budget.spend(self.to_read(&value))?;
+                negate(&value, self.dialect)
+            }
             Expression::Arithmetic(operation, operands) => {
                 let [left, right] = &**operands;
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 match (operation, left) {
                     (Arithmetic::Plus, Value::Text(left)) => self.join(&left, &right),
-                    (_, left) => calculate(*operation, &left, &right, self.dialect),
+                    (_, left) => {
+                        self.budget.spend(self.to_read(&left) + self.to_read(&right))?;
+                        calculate(*operation, &left, &right, self.dialect)
+                    }
                 }
             }
             Expression::Replace { text, from, to } => match self.value(text)? {
@@ -187,7 +217,7 @@ impl<'p> Evaluation<'p> {
     /// As in the reference, an absent value is in no list.
     fn in_list(&self, list: &List, value: &Expression) -> Option<bool> {
         let Some(value) = self.value(value) else { return Some(false) };
-        let equals = |one: &Value<'_>| holds(Comparison::Equal, one, &value, self.dialect);
+        let equals = |one: &Value<'_>| self.holds(Comparison::Equal, one, &value) == Some(true);
         match list {
             List::Of(values) => {
                 Some(values.iter().any(|one| self.value(one).is_some_and(|one| equals(&one))))

@@ -6,6 +6,8 @@
 
 use std::cell::Cell;
 
+use super::gapped::Gapped;
+
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pattern {
@@ -20,16 +22,21 @@ enum Piece {
     /// These characters.
     Exact(Box<str>),
     /// The same with places for any one character.
-    Gapped(Vec<Option<char>>),
+    Gapped(Box<Gapped>),
 }
 
-/// What an evaluation may still spend; every byte looked at costs one.
+/// What an evaluation may still spend; a byte or a character looked at costs about one.
 #[derive(Debug)]
 pub(super) struct Budget(Cell<u32>);
 
 impl Budget {
     pub(super) const fn new(steps: u32) -> Self {
         Self(Cell::new(steps))
+    }
+
+    /// What is left.
+    pub(super) const fn left(&self) -> u32 {
+        self.0.get()
     }
 
     /// Spends `steps`; `None` when there are too few left.
@@ -75,7 +82,7 @@ impl Pattern {
 
     /// Whether `text` is like this; `None` when finding out would cost too much.
     pub(super) fn matches(&self, text: &str, budget: &Budget) -> Option<bool> {
-        budget.spend(text.len() + self.pieces.len())?;
+        budget.spend(text.len().min(self.text.len()) + self.pieces.len())?;
         let Some((first, others)) = self.pieces.split_first() else { return Some(false) };
         let Some(mut rest) = first.begins(text) else { return Some(false) };
         let Some((last, between)) = others.split_last() else { return Some(rest.is_empty()) };
@@ -92,16 +99,17 @@ impl Pattern {
 impl Piece {
     fn new(characters: &[Option<char>]) -> Self {
         let exact: Option<String> = characters.iter().copied().collect();
-        exact.map_or_else(|| Self::Gapped(characters.to_vec()), |exact| Self::Exact(exact.into()))
+        let gapped = || Self::Gapped(Gapped::new(characters).into());
+        exact.map_or_else(gapped, |exact| Self::Exact(exact.into()))
     }
 
     /// What follows it in a text that begins with it.
     fn begins<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {
             Self::Exact(exact) => text.strip_prefix(&**exact),
-            Self::Gapped(places) => {
+            Self::Gapped(gapped) => {
                 let mut characters = text.chars();
-                for place in places {
+                for place in gapped.places() {
                     let character = characters.next()?;
                     place.is_none_or(|wanted| wanted == character).then_some(())?;
                 }
@@ -113,9 +121,9 @@ impl Piece {
     fn ends(&self, text: &str) -> bool {
         match self {
             Self::Exact(exact) => text.ends_with(&**exact),
-            Self::Gapped(places) => {
+            Self::Gapped(gapped) => {
                 let mut characters = text.chars().rev();
-                places.iter().rev().all(|place| {
+                gapped.places().iter().rev().all(|place| {
                     let character = characters.next();
                     character.is_some_and(|one| place.is_none_or(|wanted| wanted == one))
                 })
@@ -127,25 +135,12 @@ impl Piece {
     fn find<'t>(&self, text: &'t str, budget: &Budget) -> Option<Option<&'t str>> {
         match self {
             Self::Exact(exact) => {
-                budget.spend(text.len())?;
                 let found = text.find(&**exact).map(|at| at + exact.len());
+                // Many bytes are looked at at once.
+                budget.spend(found.unwrap_or(text.len()) / 2)?;
                 Some(found.and_then(|end| text.get(end..)))
             }
-            Self::Gapped(places) => {
-                let mut rest = text;
-                loop {
-                    // Each start may look at as many characters as there are places.
-                    budget.spend(places.len())?;
-                    if let Some(after) = self.begins(rest) {
-                        return Some(Some(after));
-                    }
-                    let mut characters = rest.chars();
-                    if characters.next().is_none() {
-                        return Some(None);
-                    }
-                    rest = characters.as_str();
-                }
-            }
+            Self::Gapped(gapped) => gapped.find(text, budget),
         }
     }
 }

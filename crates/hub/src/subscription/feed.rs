@@ -7,6 +7,7 @@
 //! Invariant: `ready` is in order of offset and below `loaded`; it may be emptied at any time by moving `loaded` back,
 //! as all that is not done is found again.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) struct Sieve<'a> {
     pub(crate) shown: Option<&'a Shown>,
     /// Whether what comes back was looked at with an older one.
     pub(crate) is_outdated: bool,
+    /// The steps that selectors may still take; `None`: as many as they need.
+    pub(crate) steps: Option<&'a Cell<usize>>,
     pub(crate) max_age: Option<Duration>,
     pub(crate) by_key: bool,
     /// How many scheduled events are remembered.
@@ -85,6 +88,8 @@ pub(crate) struct Loaded {
     pub(crate) forgotten: Vec<(Offset, Timestamp)>,
     /// Events that were ready, and may not be seen any more.
     pub(crate) hidden: Vec<Offset>,
+    /// Whether what follows was not looked at, for want of steps.
+    pub(crate) is_cut: bool,
 }
 
 impl Feed {
@@ -130,6 +135,9 @@ impl Feed {
         for block in &read.blocks {
             self.take_block(block, from, sieve, found)
                 .map_err(|error| (error, block.last.next()))?;
+            if found.is_cut {
+                return Ok(());
+            }
         }
         if read.next > self.loaded {
             self.skip_to(read.next);
@@ -183,6 +191,10 @@ impl Feed {
                     }
                 }
             } else {
+                if sieve.is_spent() {
+                    found.is_cut = true;
+                    break;
+                }
                 if meta.offset > self.loaded {
                     self.place.pass(self.loaded, meta.offset);
                 }
@@ -198,7 +210,7 @@ impl Feed {
                     let suits = |selector: &Selector| {
                         let event = &EventView::new(block.clone(), start, meta);
                         let stream = &self.stream.name;
-                        Candidate { event, stream, deliveries: 0 }.suits(selector)
+                        sieve.suits(Candidate { event, stream, deliveries: 0 }, selector)
                     };
                     if sieve.shows(&meta, line) && wanted.into_iter().flatten().all(suits) {
                         let times = headers::times(&meta, line);
@@ -319,6 +331,18 @@ impl Sieve<'_> {
             (Some(_), Some(shown)) => shown.has(meta.offset),
             (Some(view), None) => view.passes(meta, line, self.now),
         }
+    }
+
+    /// Whether no steps are left.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.steps.is_some_and(|steps| steps.get() == 0)
+    }
+
+    /// Whether a selector accepts the event, whose steps are taken.
+    pub(crate) fn suits(&self, candidate: Candidate<'_>, selector: &Selector) -> bool {
+        let (suits, cost) = candidate.weigh(selector);
+        self.steps.into_iter().for_each(|steps| steps.set(steps.get().saturating_sub(cost)));
+        suits
     }
 
     /// An event nobody has had yet, without its content.

@@ -96,8 +96,16 @@ impl Feed {
         found: &mut Loaded,
     ) -> Result<(), (BlockError, Offset)> {
         for block in &read.blocks {
-            self.look_through(block, from, sieve, out, found)
+            let cut = self
+                .look_through(block, from, sieve, out, found)
                 .map_err(|error| (error, block.last.next()))?;
+            if let Some(cut) = cut {
+                found.is_cut = true;
+                if self.again.is_none_or(|again| again >= from) {
+                    self.again_to(cut);
+                }
+                return Ok(());
+            }
         }
         // More may have been forgotten meanwhile, further in front.
         if self.again.is_none_or(|again| again >= from) {
@@ -106,6 +114,7 @@ impl Feed {
         Ok(())
     }
 
+    /// Looks through a block; where it stopped for want of steps, if it did.
     fn look_through(
         &mut self,
         block: &Arc<Block>,
@@ -113,7 +122,7 @@ impl Feed {
         sieve: Sieve<'_>,
         out: &HashSet<Offset>,
         found: &mut Loaded,
-    ) -> Result<(), BlockError> {
+    ) -> Result<Option<Offset>, BlockError> {
         block.lines()?;
         let mut start = 0;
         for (index, meta) in block.metas()?.iter().enumerate() {
@@ -121,11 +130,14 @@ impl Feed {
             start += meta.line_len as usize;
             let is_known = meta.offset < from || meta.offset >= self.loaded;
             if !is_known && !out.contains(&meta.offset) && !self.remembers(meta.offset) {
+                if sieve.is_spent() {
+                    return Ok(Some(meta.offset));
+                }
                 let body = Body { block: block.clone(), start: at as u32, index: index as u32 };
                 self.enter_again(&meta, body, sieve, found);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether it is known what becomes of the event.
@@ -142,7 +154,7 @@ impl Feed {
         // What belongs to the subscription does not change by deliveries.
         let candidate = Candidate { event: &view, stream: &self.stream.name, deliveries: 0 };
         if !sieve.shows(meta, view.line())
-            || !wanted.into_iter().flatten().all(|one| candidate.suits(one))
+            || !wanted.into_iter().flatten().all(|one| sieve.suits(candidate, one))
         {
             self.place.pass(meta.offset, meta.offset.next());
             return;

@@ -163,10 +163,17 @@ impl Hand {
         self.sight.allows(entry.restricted)
     }
 
-    /// Whether it takes the event.
-    pub(crate) fn wants(&self, one: Candidate<'_>, now: Timestamp) -> bool {
-        self.sight.sees(one.event, now)
-            && self.options.selector.as_ref().is_none_or(|selector| one.suits(selector))
+    /// Whether it takes the event, and about how many steps it took to find out.
+    pub(crate) fn wants(&self, one: Candidate<'_>, now: Timestamp) -> (bool, usize) {
+        let looked = self.sight.cost(one.event);
+        match &self.options.selector {
+            _ if !self.sight.sees(one.event, now) => (false, looked),
+            None => (true, looked),
+            Some(selector) => {
+                let (suits, steps) = one.weigh(selector);
+                (suits, looked + steps)
+            }
+        }
     }
 
     /// Nothing is set aside any more.

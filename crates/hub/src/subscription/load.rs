@@ -8,17 +8,20 @@
 //! posts wait that serve others as well; subscriptions that read the same place
 //! share the same block.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
 use outflow_model::{Offset, ProjectId, StreamId};
 use outflow_store::{Block, Bounds, Read, ReadError};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::Subscription;
 use super::apart::Apart;
 use super::entry::NEVER;
 use super::feed::{Feed, Loaded, Sieve};
+use super::line::Work;
 use super::queue::{Alarm, Queue};
 use super::timetable::after;
 use crate::Stream;
@@ -59,25 +62,46 @@ pub(crate) enum Round {
     More,
     /// What was read costs much to look at, and was not.
     Costly,
+    /// Selectors have taken all the steps that they may at once.
+    Spent,
 }
 
 /// Loads what the subscription has room for, unless somebody does: they look again when they have
 /// taken in what they read.
 pub(crate) async fn if_idle(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
-    let Some(mut load) = Load::begin(inner, subscription) else { return };
-    while load.round(inner, true).await != Round::Last {}
+    go_on(inner, subscription, Way::Own).await;
 }
 
 /// The same, for who loads for others as well: what costs much goes on in its project's line.
 pub(crate) async fn or_line_up(inner: &Arc<Inner>, subscription: &Arc<Subscription>) {
-    let Some(mut load) = Load::begin(inner, subscription) else { return };
+    go_on(inner, subscription, Way::Shared).await;
+}
+
+async fn go_on(inner: &Arc<Inner>, subscription: &Arc<Subscription>, way: Way<'_>) {
+    let Some((mut load, is_overdrawn)) = Load::begin(inner, subscription) else { return };
+    let lines = &inner.subscriptions.lines;
+    if is_overdrawn {
+        return lines.enter(inner, Work::Choosing, load);
+    }
     loop {
-        match load.round(inner, false).await {
+        match load.round(inner, way).await {
             Round::Last => return,
             Round::More => {}
-            Round::Costly => return inner.subscriptions.lines.enter(inner, load),
+            Round::Costly => return lines.enter(inner, Work::Looking, load),
+            Round::Spent => return lines.enter(inner, Work::Choosing, load),
         }
     }
+}
+
+/// Who goes on with a load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// Somebody who loads nothing else, or the line for looks.
+    Own,
+    /// A pump.
+    Shared,
+    /// The line for choosing, which waits for its turn.
+    InTurn(&'a Semaphore),
 }
 
 /// The turn to load for a subscription. It is given back when whoever has it goes away in a read: a
@@ -91,49 +115,72 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Takes the turn, if there is something to load.
-    fn begin(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Option<Self> {
+    /// Takes the turn, if there is something to load. Says whether selectors are to be asked further.
+    fn begin(inner: &Arc<Inner>, subscription: &Arc<Subscription>) -> Option<(Self, bool)> {
         let mut queue = subscription.queue.lock();
         if queue.loading {
             return None;
         }
         let wants = plan(inner, &mut queue);
-        queue.loading = !wants.is_empty();
-        if wants.is_empty() {
+        let is_overdrawn = queue.is_overdrawn && queue.is_wanted();
+        queue.loading = is_overdrawn || !wants.is_empty();
+        if !queue.loading {
             // That a feed has no more may have been all that others waited for.
             drop(subscription.finish(inner, queue));
             return None;
         }
         let subscription = subscription.clone();
-        Some(Self { inner: Arc::downgrade(inner), subscription, wants, is_over: false })
+        let load = Self { inner: Arc::downgrade(inner), subscription, wants, is_over: false };
+        Some((load, is_overdrawn))
     }
 
     pub(crate) fn project(&self) -> &ProjectId {
         &self.subscription.project
     }
 
-    /// Reads what is wanted, and takes it in; what costs much to look at only if it `may_wait`.
-    pub(crate) async fn round(&mut self, inner: &Arc<Inner>, may_wait: bool) -> Round {
+    /// Reads what is wanted, and takes it in.
+    pub(crate) async fn round(&mut self, inner: &Arc<Inner>, way: Way<'_>) -> Round {
         let mut reads = Vec::with_capacity(self.wants.len());
+        let mut is_left = false;
         for want in &self.wants {
             let read = read(inner, want).await;
-            if !may_wait && is_costly(want, &read) {
-                return Round::Costly;
+            match way {
+                Way::Shared if is_costly(want, &read) => return Round::Costly,
+                Way::InTurn(_) if is_costly(want, &read) => {
+                    is_left = true;
+                    continue;
+                }
+                _ => {}
             }
             let shown = look(inner, want, &read).await;
             reads.push((want, read, shown));
         }
+        let _turn = match way {
+            Way::InTurn(turns) => turns.acquire().await.ok(),
+            Way::Own | Way::Shared => None,
+        };
         let subscription = &self.subscription;
         let mut queue = subscription.queue.lock();
+        let steps = Cell::new(inner.options.max_steps.max(1));
         for (want, read, shown) in reads {
-            if is_looked_at(&queue, &read, shown.as_ref()) {
-                take_in(inner, subscription, &mut queue, want, &read, shown.as_ref());
+            if steps.get() > 0 && is_looked_at(&queue, &read, shown.as_ref()) {
+                let with = (shown.as_ref(), &steps);
+                take_in(inner, subscription, &mut queue, want, &read, with);
             }
+        }
+        if matches!(way, Way::InTurn(_)) {
+            queue.is_overdrawn = false;
         }
         // What was given up meanwhile is written in passing.
         drop(subscription.finish(inner, queue));
         let mut queue = subscription.queue.lock();
         self.wants = plan(inner, &mut queue);
+        if is_left && !self.wants.is_empty() {
+            return Round::Costly;
+        }
+        if queue.is_wanted() && (steps.get() == 0 || queue.is_overdrawn) {
+            return Round::Spent;
+        }
         if !self.wants.is_empty() {
             return Round::More;
         }
@@ -157,7 +204,7 @@ impl Drop for Load {
 
 /// What to read now. Takes note of the feeds that have no more.
 fn plan(inner: &Inner, queue: &mut Queue) -> Vec<Want> {
-    if queue.closed || queue.is_retrying || (queue.hands.is_empty() && queue.peekers == 0) {
+    if queue.is_retrying || !queue.is_wanted() {
         return Vec::new();
     }
     let bytes = if queue.hands.is_empty() { PEEK_BYTES } else { inner.options.read_chunk_bytes };
@@ -213,10 +260,18 @@ impl Queue {
                 && !self.feeds.iter().any(Feed::is_behind))
     }
 
+    /// Whether anybody is there that it would load for.
+    fn is_wanted(&self) -> bool {
+        !self.closed && (!self.hands.is_empty() || self.peekers > 0)
+    }
+
     /// Whether somebody should load.
     pub(crate) fn wants_load(&self) -> bool {
-        if self.loading || self.closed || (self.hands.is_empty() && self.peekers == 0) {
+        if self.loading || !self.is_wanted() {
             return false;
+        }
+        if self.is_overdrawn {
+            return true;
         }
         let is_cold = self.first().is_some_and(|(_, entry)| entry.body.is_none());
         is_cold
@@ -266,7 +321,7 @@ fn take_in(
     queue: &mut Queue,
     want: &Want,
     read: &Result<Read, ReadError>,
-    shown: Option<&Shown>,
+    (shown, steps): (Option<&Shown>, &Cell<usize>),
 ) {
     let settings = queue.settings.clone();
     let now = inner.clock.now();
@@ -274,7 +329,7 @@ fn take_in(
     let sieve = Queue::sieve(&settings, inner.options.max_apart, now);
     let shown = shown.filter(|shown| view.as_ref().is_some_and(|view| shown.is_by(view)));
     let is_outdated = queue.is_outdated;
-    let sieve = Sieve { view: view.as_deref(), shown, is_outdated, ..sieve };
+    let sieve = Sieve { view: view.as_deref(), shown, is_outdated, steps: Some(steps), ..sieve };
     let mut found = Loaded::default();
     let out = if want.is_again { queue.out_of(want.feed) } else { HashSet::new() };
     let Some(feed) = queue.feed_mut(want.feed) else { return };

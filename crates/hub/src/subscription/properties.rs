@@ -37,6 +37,9 @@ use crate::selector::{Properties, Value};
 /// [`PROPERTY`] as it stands in a line.
 static BEHIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"property:"));
 
+/// So many bytes of headers are gone through in a step.
+const BYTES_A_STEP: usize = 4;
+
 /// An event that is to be chosen or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate<'a> {
@@ -50,7 +53,13 @@ pub(crate) struct Candidate<'a> {
 impl Candidate<'_> {
     /// Whether `selector` accepts it.
     pub(crate) fn suits(&self, selector: &Selector) -> bool {
-        selector.matches(self)
+        self.weigh(selector).0
+    }
+
+    /// The same, and about how many steps it took: each property is looked for among all headers.
+    pub(crate) fn weigh(&self, selector: &Selector) -> (bool, usize) {
+        let (suits, steps) = selector.weigh(self);
+        (suits, steps + selector.names() * (self.event.envelope().len() / BYTES_A_STEP))
     }
 
     /// What it was sent to.

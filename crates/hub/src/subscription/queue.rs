@@ -8,6 +8,7 @@
 //! is neither done nor ready.
 
 mod distribution;
+mod stint;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -25,6 +26,7 @@ use super::timetable::{Firsts, Timetable};
 use super::writing::Pages;
 use super::{DeliveryOrder, SettleError, SubscriptionSettings};
 use crate::view::{COMPLIANCE, View};
+use stint::Stint;
 
 /// Something that is due at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +90,11 @@ pub(crate) struct Queue {
     choosy: usize,
     /// How many want all events for themselves.
     exclusives: usize,
+    /// What choosing may still cost, and may cost in one stint.
+    stint: Stint,
+    pub(crate) max_steps: usize,
+    /// Whether some were not asked what they want: that goes on in the project's line.
+    pub(crate) is_overdrawn: bool,
     /// Events that no consumer with room wants, by feed and offset.
     pub(crate) aside: BTreeMap<(u32, Offset), Entry>,
     /// How many such events, and how many scheduled ones of each feed, are remembered.
@@ -348,6 +355,7 @@ impl Queue {
             view: None,
             shown: None,
             is_outdated: false,
+            steps: None,
             selector: settings.selector.as_ref(),
             max_age: settings.max_age,
             by_key: settings.group_by_key,

@@ -12,6 +12,10 @@ use crate::destination::reach::may_consume;
 use crate::hub::{Denied, Inner};
 use crate::view::{COMPLIANCE, Entitlement, View};
 
+/// What a view's look at an event takes at least, in steps, and at each byte for each question.
+const FOR_A_VIEW: usize = 64;
+const FOR_A_BYTE: usize = 4;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Sight {
@@ -30,6 +34,11 @@ impl Sight {
     /// Whether it shows events of the type that not everybody may see.
     pub(crate) const fn allows(&self, is_restricted: bool) -> bool {
         self.may_comply || !is_restricted
+    }
+
+    /// About how many steps it takes to tell whether it shows the event.
+    pub(crate) fn cost(&self, event: &EventView) -> usize {
+        self.view.as_ref().map_or(1, |view| FOR_A_BYTE * view.cost(event.line().len()) + FOR_A_VIEW)
     }
 
     /// Whether it shows the event.

@@ -1,9 +1,12 @@
 //! Who may have which event, whatever else would hand it to them.
 
+use std::time::Duration;
+
 use outflow_hub::Selector;
 use outflow_hub::selector::Dialect;
 use outflow_hub::subscription::{ConsumerOptions, SubscriptionSettings};
 use outflow_model::Action;
+use tokio::time::{Instant, sleep};
 
 use crate::queueing::{acks, events, numbers, silent, user, with_credit};
 use crate::world::{World, grant, world};
@@ -98,6 +101,60 @@ async fn whoever_chooses_gets_in_order_what_many_events_wait_for_it_and_what_com
     assert_eq!(got, (0..1_600).collect::<Vec<_>>());
     silent(&mut consumers).await;
     silent(&mut others).await;
+}
+
+/// Selectors that look long at a text of which each beginning might be one of theirs.
+fn long_selector(or: &str) -> String {
+    let likes: Vec<String> =
+        (500..504).map(|n| format!("p LIKE '%{}b%'", "a_".repeat(n))).collect();
+    format!("{} OR {or}", likes.join(" OR "))
+}
+
+/// An event with such a text.
+fn long_text(n: u64) -> String {
+    format!(r#"{{"type":"T","headers":{{"p":"{}"}},"body":{{"n":{n}}}}}"#, "a".repeat(2_000))
+}
+
+#[tokio::test]
+async fn a_queue_can_be_asked_after_while_selectors_look_long_at_its_events() {
+    const EVENTS: u64 = 100;
+    let world = world().await;
+    // Both who chooses from a queue and whose subscription does.
+    for of_subscription in [false, true] {
+        let selector = choosing(&long_selector("JMSType = 'LAST'"));
+        let chosen = selector.selector.clone().filter(|_| of_subscription);
+        let settings = SubscriptionSettings { selector: chosen, ..Default::default() };
+        let options = if of_subscription { with_credit(10) } else { selector };
+        let subscription = if of_subscription {
+            let new = crate::queueing::new("chosen", &["events"], settings);
+            world.hub.create_subscription(&crate::world::project_id("p"), new).await.unwrap()
+        } else {
+            world.subscribe_with(settings).await
+        };
+        let texts: Vec<String> = (0..EVENTS).map(long_text).collect();
+        let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        texts.push(r#"{"type":"LAST","body":{"n":7}}"#);
+        world.publish(&texts).await;
+        let begun = Instant::now();
+        let mut consumers = world.hub.consumers(&user());
+        consumers.add(&subscription, options).await.unwrap();
+        let asking = async {
+            let mut longest = Duration::ZERO;
+            loop {
+                let asked = Instant::now();
+                sleep(Duration::from_millis(1)).await;
+                let in_flight = world.hub.subscription_stats(&subscription).in_flight;
+                longest = longest.max(asked.elapsed());
+                if in_flight > 0 {
+                    return longest;
+                }
+            }
+        };
+        let (longest, events) = tokio::join!(asking, events(&mut consumers, 1));
+        let took = begun.elapsed();
+        assert_eq!(numbers(&events), [7]);
+        assert!(longest < took / 4, "{longest:?} of {took:?} nobody could ask");
+    }
 }
 
 /// An event of key `k`.

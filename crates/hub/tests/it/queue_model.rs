@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::queueing::{new, number, user};
-use crate::world::{World, name, open, project_id, world};
+use crate::world::{World, name, open, project_id, world_with};
 
 use side::{About, Event, Member, Place, Set, Side, State, place};
 
@@ -34,13 +34,17 @@ type Operation = (u8, u16, u16, u16);
 
 struct Machine {
     world: Option<World>,
+    options: Options,
     sides: Vec<Side>,
     next: u64,
 }
 
 impl Machine {
     async fn start(set: Set) -> Self {
-        let world = world().await;
+        // Where few steps are taken at once, each consumer is asked at a turn of its own.
+        let max_steps = if set.sparing { 1 } else { Options::default().max_steps };
+        let options = Options { max_steps, ..Options::default() };
+        let world = world_with(options.clone()).await;
         world.stream_called("other").await;
         let is_strict = set.strict && set.about == About::Places;
         let settings = SubscriptionSettings {
@@ -60,7 +64,7 @@ impl Machine {
         }
         let other = Side::new("b", Default::default(), About::Places);
         let sides = vec![Side::new("a", settings, set.about), other];
-        Self { world: Some(world), sides, next: 0 }
+        Self { world: Some(world), options, sides, next: 0 }
     }
 
     fn world(&self) -> &World {
@@ -152,7 +156,7 @@ impl Machine {
         let (clock, engine) = (world.clock.clone(), Arc::new(world.engine.restart()));
         drop(world);
         tokio::time::sleep(Duration::from_millis(1)).await;
-        self.world = Some(open(&clock, &engine, Options::default()).await);
+        self.world = Some(open(&clock, &engine, self.options.clone()).await);
         // What was refused may have been lost with it.
         let now = self.now();
         for side in 0..self.sides.len() {
@@ -523,14 +527,16 @@ fn subscriptions_do_as_the_model_says() {
         _ => About::Groups,
     });
     let few = (0..4_u8).prop_map(|one| one == 0);
-    let set = (about, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), few);
-    let set = set.prop_map(|(about, strict, lease, mortal, aging, exclusive)| Set {
+    let set =
+        (about, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), few, any::<bool>());
+    let set = set.prop_map(|(about, strict, lease, mortal, aging, exclusive, sparing)| Set {
         about,
         strict,
         lease,
         mortal,
         aging,
         exclusive,
+        sparing,
     });
     let result = TestRunner::new(config).run(&(set, work), |(set, work)| {
         let runtime = tokio::runtime::Builder::new_current_thread()

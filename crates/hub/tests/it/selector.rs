@@ -346,6 +346,24 @@ fn no_text_makes_an_evaluation_long() {
 }
 
 #[test]
+fn a_long_piece_of_a_pattern_is_found_wherever_it_stands() {
+    let like = |text: &str, pattern: &str| {
+        let sample = Sample(vec![("a", Value::Text(text.to_owned().into()))]);
+        compiled(&format!("a LIKE '{pattern}'"), Dialect::Plain).matches(&sample)
+    };
+    for length in [1, 2, 31, 32, 33, 63, 64, 65, 255, 256, 300] {
+        let (piece, fits) = ("é_".repeat(length), "éx".repeat(length));
+        assert!(like(&format!("éé{fits}yy"), &format!("%{piece}y%")), "{length}");
+        assert!(like(&format!("xéx{fits}"), &format!("%{piece}%")), "{length}");
+        let short = fits.strip_suffix('x').unwrap();
+        assert!(!like(&format!("x{short}"), &format!("%{piece}%")), "{length}");
+        // What is found first is what the rest follows.
+        assert!(like(&format!("{fits}b{fits}c"), &format!("%{piece}b%{piece}c%")), "{length}");
+        assert!(!like(&format!("{fits}b{short}"), &format!("%{piece}b%{piece}%")), "{length}");
+    }
+}
+
+#[test]
 fn each_property_is_asked_for_once() {
     struct Counting(std::cell::Cell<u32>);
     impl Properties for Counting {

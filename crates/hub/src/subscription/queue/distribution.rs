@@ -23,6 +23,10 @@ impl Queue {
     /// Hands out what can be handed out.
     pub(crate) fn distribute(&mut self, now: Timestamp) {
         self.expire(now);
+        if self.is_overdrawn {
+            return;
+        }
+        self.stint.begin(self.max_steps);
         while !self.turns.is_empty() {
             if !self.is_known() {
                 break;
@@ -45,6 +49,7 @@ impl Queue {
                 break;
             }
         }
+        self.is_overdrawn = self.stint.end();
         if !self.aside.is_empty() && self.first().is_none() {
             let waiting: Vec<u64> = self.turns.values().flatten().copied().collect();
             waiting.into_iter().for_each(|number| self.recall(number, now));
@@ -147,8 +152,12 @@ impl Queue {
     }
 
     /// Gives the first event of a feed to whom it is for, or sets it aside. `false`: nobody has
-    /// room for it.
+    /// room for it, or it is not known yet who wants it.
     fn give_one(&mut self, key: u32, group: u64, now: Timestamp) -> bool {
+        if self.choosy > 0 {
+            let asked = self.first().map(|(_, first)| (key, first.offset, first.deliveries));
+            asked.into_iter().for_each(|asked| self.stint.about(asked));
+        }
         if group != 0
             && let Some(&owner) = self.groups.get(&group)
             && self.exclusive().is_none_or(|only| only == owner)
@@ -160,9 +169,12 @@ impl Queue {
         let is_choice = is_restricted || self.choosy > 0;
         let view = if is_choice { first.view() } else { None };
         let candidate = view.as_ref().and_then(|view| self.candidate(key, first, view));
-        let wants =
-            |hand: &Hand| hand.may_have(first) && candidate.is_none_or(|one| hand.wants(one, now));
-        let Some(number) = self.choose(wants) else {
+        let wants = |number: u64, hand: &Hand| match candidate.filter(|_| hand.is_choosy()) {
+            Some(one) if hand.may_have(first) => self.stint.ask(number, || hand.wants(one, now)),
+            _ => Some(hand.may_have(first)),
+        };
+        let Some(chosen) = self.choose(wants) else { return false };
+        let Some(number) = chosen else {
             return is_choice && self.has_somebody() && self.set_aside(key, now);
         };
         let Some(mut entry) = self.pop(key) else { return false };
@@ -215,7 +227,17 @@ impl Queue {
         let (is_full, only) = (!self.remembers_first(key), self.exclusive());
         for (number, hand) in &mut self.hands {
             let is_served = only.is_none_or(|only| only == *number);
-            if is_served && hand.sight.allows(is_restricted) && hand.wants(candidate, now) {
+            if !is_served || !hand.sight.allows(is_restricted) {
+                continue;
+            }
+            // What is noted of an event of which not all are known yet is noted again with the rest.
+            let wants = if hand.is_choosy() {
+                self.stint.ask(*number, || hand.wants(candidate, now))
+            } else {
+                Some(true)
+            };
+            let Some(wants) = wants else { return false };
+            if wants {
                 if is_full {
                     hand.has_missed = true;
                 } else {
@@ -253,7 +275,12 @@ impl Queue {
         };
         let view = if hand.is_choosy() { first.view() } else { None };
         let candidate = view.as_ref().and_then(|view| self.candidate(key, first, view));
-        if !hand.may_have(first) || candidate.is_some_and(|one| !hand.wants(one, now)) {
+        let wants = match candidate {
+            Some(one) => self.stint.ask(number, || hand.wants(one, now)),
+            None => Some(true),
+        };
+        let Some(wants) = wants else { return false };
+        if !wants || !hand.may_have(first) {
             return self.put_aside(key);
         }
         let at_once = hand.room() > 0 && hand.assigned.is_empty();
@@ -319,17 +346,23 @@ impl Queue {
     }
 
     /// Whose turn it is among those with room that `want` the event: only the highest priority
-    /// that has room is asked, unless none of it wants it.
-    fn choose(&self, want: impl Fn(&Hand) -> bool) -> Option<u64> {
+    /// that has room is asked, unless none of it wants it. The outer `None`: it is not known yet.
+    fn choose(&self, want: impl Fn(u64, &Hand) -> Option<bool>) -> Option<Option<u64>> {
         if let Some(number) = self.exclusive() {
-            let hand = self.hands.get(&number)?;
-            return (hand.room() > 0 && want(hand)).then_some(number);
+            return match self.hands.get(&number).filter(|hand| hand.room() > 0) {
+                Some(hand) => want(number, hand).map(|wants| wants.then_some(number)),
+                None => Some(None),
+            };
         }
-        let fits = |number: &&u64| {
-            self.hands
-                .get(number)
-                .is_some_and(|hand| hand.room() > 0 && hand.assigned.is_empty() && want(hand))
-        };
-        self.turns.values().flatten().find(fits).copied()
+        for number in self.turns.values().flatten() {
+            let hand = self.hands.get(number);
+            let hand = hand.filter(|hand| hand.room() > 0 && hand.assigned.is_empty());
+            if let Some(hand) = hand
+                && want(*number, hand)?
+            {
+                return Some(Some(*number));
+            }
+        }
+        Some(None)
     }
 }

@@ -96,6 +96,8 @@ pub(super) struct Set {
     /// Whether events are over after a while, and whether it serves one consumer at a time.
     pub(super) aging: bool,
     pub(super) exclusive: bool,
+    /// Whether few steps of selectors are taken at once.
+    pub(super) sparing: bool,
 }
 
 /// One subscription and what it should be.
