@@ -71,7 +71,7 @@ pub(crate) struct AttemptEntry {
     pub(crate) duration_ms: u64,
     pub(crate) excerpt: Bytes,
     pub(crate) next: Option<Timestamp>,
-    /// How many successes before it were left out.
+    /// How many of its kind before it were left out.
     pub(crate) left_out: u64,
 }
 

@@ -12,6 +12,7 @@
 //! is tried again.
 
 mod by_hand;
+mod cause;
 mod dispatch;
 mod endpoint;
 mod memory;
@@ -223,6 +224,9 @@ impl Post {
         };
         let landed = tokio::time::timeout(LANDING, all).await;
         self.settle_done();
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.tell_last(&self.shared.log);
+        }
         if landed.is_err() {
             tracing::info!(
                 requests = self.turns.in_flight(),
@@ -259,6 +263,7 @@ impl Post {
             if let Some(endpoint) = self.endpoints.get_mut(&key) {
                 endpoint.due = None;
             }
+            self.tell_late(key);
             self.tell(key, Input::Due).await;
         }
     }

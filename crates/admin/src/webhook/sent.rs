@@ -79,8 +79,8 @@ pub(crate) struct AttemptView {
     response: String,
     /// When the next attempt was to be made.
     next_attempt: Option<String>,
-    /// How many attempts of its kind before it are not listed: of an endpoint's successes ten a second are,
-    /// and of its failures.
+    /// How many attempts of its kind before it are not listed: of an endpoint's successes ten a second and the
+    /// last are, and of its failures.
     left_out: u64,
 }
 

@@ -7,10 +7,6 @@
 
 use std::time::Duration;
 
-use outflow_hub::Delivery;
-use outflow_hub::subscription::EventView;
-use outflow_model::Timestamp;
-
 use super::Post;
 use super::endpoint::Endpoint;
 use super::turns::Wanted;
@@ -22,9 +18,14 @@ use crate::outcome::{Failure, Outcome};
 use crate::session::{BatchId, Input};
 use crate::settings::Settings;
 use crate::signature::MessageId;
+use bytes::Bytes;
+use outflow_hub::Delivery;
+use outflow_hub::subscription::EventView;
 
 /// An endpoint is slow to answer when it takes so long.
 const SLOW: Duration = Duration::from_secs(5);
+/// The word for a success.
+const TAKEN: &str = "taken";
 
 impl Post {
     /// Sends what may go; says whether anything went.
@@ -114,33 +115,45 @@ impl Post {
         if matches!(outcome, Outcome::Again { .. }) {
             self.shared.metrics.failures.inc();
         }
-        let told = endpoint.tells_of(id.batch, &message, attempt, now);
+        endpoint.answered = attempt.excerpt.clone();
+        let entry = endpoint.tells_of(id.batch, &message, attempt);
         self.tell(key, Input::Ended(id.batch, outcome)).await;
-        if let Some(mut entry) = told
-            && let Some(endpoint) = self.endpoints.get(&key)
-        {
-            let next = endpoint.session.next_attempt().filter(|_| entry.outcome == "again");
-            entry.next = next.map(|at| at.plus_millis(self.ahead()));
-            self.shared.log.tell(&endpoint.id, Entry::Attempt(entry));
+        let ahead = self.ahead();
+        let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
+        endpoint.answered = Bytes::new();
+        let Some(mut entry) = entry else { return };
+        let next = endpoint.session.next_attempt().filter(|_| entry.outcome == "again");
+        entry.next = next.map(|at| at.plus_millis(ahead));
+        // Apart, so that no success keeps a failure from being told of.
+        let is_taken = entry.outcome == TAKEN;
+        let quota = if is_taken { &mut endpoint.successes } else { &mut endpoint.failures };
+        for told in quota.admit(entry, now) {
+            self.shared.log.tell(&endpoint.id, Entry::Attempt(told));
+        }
+        self.set_timer(key);
+    }
+
+    /// Tells of the last attempts of a second that is over, of which there were too many.
+    pub(super) fn tell_late(&mut self, key: u64) {
+        let now = self.now();
+        let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
+        let late = [endpoint.successes.over(now), endpoint.failures.over(now)];
+        for told in late.into_iter().flatten() {
+            self.shared.log.tell(&endpoint.id, Entry::Attempt(told));
         }
     }
 }
 
 impl Endpoint {
-    /// What is told of an attempt at a batch, before its end changes the session; `None`: too many
-    /// have been told of.
+    /// What is told of an attempt at a batch, before its end changes the session. Of every attempt, though many
+    /// are left out: the last of a second is told of, and a request costs far more than this.
     fn tells_of(
-        &mut self,
+        &self,
         batch: BatchId,
         message: &MessageId,
         attempt: Attempt,
-        now: Timestamp,
     ) -> Option<AttemptEntry> {
         let sent = self.session.under_way(batch)?;
-        // Apart, so that no success keeps a failure from being told of.
-        let is_taken = attempt.outcome == Outcome::Taken;
-        let quota = if is_taken { &mut self.successes } else { &mut self.failures };
-        let left_out = quota.admit(now)?;
         let (outcome, failure) = words(&attempt.outcome);
         Some(AttemptEntry {
             message: message.to_string(),
@@ -153,7 +166,7 @@ impl Endpoint {
             duration_ms: millis(attempt.took),
             excerpt: attempt.excerpt,
             next: None,
-            left_out,
+            left_out: 0,
         })
     }
 }
@@ -161,7 +174,7 @@ impl Endpoint {
 /// The word for an outcome, and why there was none, as a sentence.
 pub(super) fn words(outcome: &Outcome) -> (&'static str, Option<String>) {
     match outcome {
-        Outcome::Taken => ("taken", None),
+        Outcome::Taken => (TAKEN, None),
         Outcome::Again { failure, .. } => ("again", Some(failure.to_string())),
         Outcome::Refused { .. } => ("refused", None),
         Outcome::Gone => ("gone", None),

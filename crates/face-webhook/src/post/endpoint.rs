@@ -3,16 +3,18 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use outflow_hub::subscription::{ConsumeError, ConsumerId, ConsumerOptions, Subscription};
 use outflow_hub::webhook::WebhookId;
 use outflow_hub::{Delivery, Integration, Settle, WebhookError, WebhookStatus};
 use outflow_model::{Offset, Timestamp};
 
 use super::by_hand::ByHand;
+use super::cause::cause;
 use super::quota::Quota;
 use super::turns::{Party, Place, Wanted};
 use super::{AGAIN_MS, Command, Post};
-use crate::attempts::Entry;
+use crate::attempts::{Entry, Log};
 use crate::health::Alert;
 use crate::note;
 use crate::session::{BatchId, Held, Input, Note, Output, Session};
@@ -42,6 +44,8 @@ pub(super) struct Endpoint {
     /// Which of its successes are told of, and which of its failures.
     pub(super) successes: Quota,
     pub(super) failures: Quota,
+    /// How the answer begins that is being dealt with: it goes with what that parks.
+    pub(super) answered: Bytes,
     pub(super) by_hand: ByHand,
     shown: Shown,
     /// What its subscription said of what it may be sent, when that was looked at last.
@@ -93,6 +97,13 @@ impl Endpoint {
         let place = Arc::clone(&self.place);
         let (lanes, is_slow) = (self.session.rules().lanes, self.slow >= SLOW_AFTER);
         Party { place, lanes, is_slow, is_quick: self.is_quick }
+    }
+
+    /// Tells of the last attempts, which were too many, before it is served no more.
+    pub(super) fn tell_last(&mut self, log: &Log) {
+        for told in [self.successes.last(), self.failures.last()].into_iter().flatten() {
+            log.tell(&self.id, Entry::Attempt(told));
+        }
     }
 
     /// Whether what it may be sent was changed, and it has not heard of it yet. Counts as heard.
@@ -234,6 +245,7 @@ impl Post {
             is_quick: false,
             successes: Quota::default(),
             failures: Quota::default(),
+            answered: Bytes::new(),
             by_hand: ByHand::default(),
             shown,
             shows,
@@ -263,7 +275,8 @@ impl Post {
     fn leave(&mut self, id: &WebhookId) {
         self.settle_done();
         let Some(key) = self.names.remove(id) else { return };
-        let Some(endpoint) = self.endpoints.remove(&key) else { return };
+        let Some(mut endpoint) = self.endpoints.remove(&key) else { return };
+        endpoint.tell_last(&self.shared.log);
         self.turns.withdraw(key);
         self.memory.set(&id.0, key, 0, false);
         if let Some(due) = endpoint.due {
@@ -428,7 +441,7 @@ impl Post {
             }
             Output::Park(events, status) => {
                 self.shared.metrics.parked.inc_by(events.len() as u64);
-                let cause = format!("the endpoint answered {status}");
+                let cause = cause(status, &endpoint.answered);
                 let park =
                     |one: &Delivery| Settle::DeadLetter { lease: one.lease, cause: cause.clone() };
                 let answers: Vec<Settle> = events.iter().map(park).collect();
@@ -473,9 +486,10 @@ impl Post {
     }
 
     /// Sets an endpoint's timer to what it waits for.
-    fn set_timer(&mut self, key: u64) {
+    pub(super) fn set_timer(&mut self, key: u64) {
         let Some(endpoint) = self.endpoints.get_mut(&key) else { return };
-        let due = endpoint.session.next_due();
+        let told = [endpoint.successes.due(), endpoint.failures.due()];
+        let due = told.into_iter().flatten().chain(endpoint.session.next_due()).min();
         if due == endpoint.due {
             return;
         }

@@ -1,12 +1,18 @@
 //! What was sent: the log of attempts, read the last one first, and messages sent once more by their id.
 
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use outflow_face_webhook::outcome::Outcome;
+use outflow_hub::subscription::EventView;
 use outflow_hub::webhook::attempt::{AttemptPage, AttemptQuery, AttemptStatus};
 use outflow_hub::{Webhook, WebhookError};
 use outflow_model::clock::SystemClock;
-use outflow_model::{Clock as _, StreamName};
+use outflow_model::{Clock as _, Offset, StreamName};
+use tokio::time::{sleep, timeout};
 
-use crate::world::{World, again, ids, webhook};
+use crate::world::{SOON, World, again, ids, webhook};
 
 const ALL: AttemptQuery = AttemptQuery { status: None, since: None, before: None, limit: 100 };
 
@@ -59,6 +65,47 @@ async fn attempts_are_listed_the_last_one_first_page_by_page() {
     let since = Some(all.attempts[1].ended);
     let recent = attempts(&world, AttemptQuery { since, ..ALL }).await.attempts;
     assert!(recent.len() >= 2 && recent.iter().all(|one| one.ended >= all.attempts[1].ended));
+}
+
+/// Nor is any attempt lost from the count, though none follows.
+#[tokio::test]
+async fn of_many_refusals_at_once_each_keeps_its_answer_with_what_it_parked() {
+    const COUNT: u64 = 60;
+    let world = World::new(webhook(1)).await;
+    let refused = (0..COUNT).map(|_| Outcome::Refused { status: 422 });
+    world.desk.answers.lock().extend(refused);
+    world.publish(&["A"; COUNT as usize]).await;
+    world.stored("webhook.parked", COUNT).await;
+    let (project, id) = ids();
+    let name = StreamName::new(&format!("webhook.parked:{id}")).unwrap();
+    let stream = world.hub.stream(&project, &name).unwrap();
+    let mut causes = Vec::new();
+    let each = |event: EventView| {
+        let cause = event.header("outflow-dead-cause").map(Cow::into_owned);
+        causes.extend(cause);
+        ControlFlow::<()>::Continue(())
+    };
+    world.hub.look_through(&stream, Offset::FIRST, Offset::LAST, each).await.unwrap();
+    let cause = |number| format!("the endpoint answered 422: request {number} is odd");
+    assert_eq!(causes, (1..=COUNT).map(cause).collect::<Vec<_>>());
+    let all_told = async {
+        loop {
+            let all = attempts(&world, ALL).await.attempts;
+            let listed = u64::try_from(all.len()).unwrap();
+            let told = listed + all.iter().map(|one| one.left_out).sum::<u64>();
+            if told == COUNT {
+                assert!(listed < COUNT && all[0].status == Some(422), "{all:?}");
+                assert_eq!(
+                    all[0].excerpt,
+                    format!("request {COUNT}\nis odd"),
+                    "the last one is told of"
+                );
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, all_told).await.unwrap();
 }
 
 /// Its events do not follow on each other, and others lie between that are not for the endpoint.

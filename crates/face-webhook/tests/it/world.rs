@@ -58,10 +58,18 @@ impl Transport for Desk {
         let id = request.fields.iter().find(|field| field.name == "webhook-id");
         let id = id.map(|field| field.value().to_owned()).unwrap_or_default();
         assert!(request.fields.iter().any(|field| field.name == "webhook-signature"));
-        self.came.lock().push((id, request.body.clone()));
+        let number = {
+            let mut came = self.came.lock();
+            came.push((id, request.body.clone()));
+            came.len()
+        };
         self.news.notify_one();
         let outcome = self.answers.lock().pop_front().unwrap_or(Outcome::Taken);
-        let (status, excerpt) = (Some(200), Bytes::from_static(b"ok"));
+        let (status, excerpt) = match outcome {
+            Outcome::Refused { status } => (status, format!("request {number}\nis odd").into()),
+            _ => (200, Bytes::from_static(b"ok")),
+        };
+        let status = Some(status);
         let attempt = Attempt { outcome, status, excerpt, took: Duration::from_millis(1) };
         let is_spared = self.spares.lock().as_ref() == Some(&request.target.integration);
         let is_stalled = self.stalls.lock().as_ref() == Some(&request.target.project) && !is_spared;
