@@ -223,7 +223,8 @@ pub(crate) async fn replay(
 }
 
 /// Send the events again that the endpoint has refused since a time: to it only, in their order,
-/// before what it was not sent yet.
+/// before what it was not sent yet. What an earlier recovery has sent again is left out, unless it was
+/// refused again; a replay sends that as well.
 #[cfg_attr(test, utoipa::path(post, path = "/v1/projects/{project}/integrations/{integration}/webhook/recover", tag = "webhooks", operation_id = "recover_webhook",
     params(("project" = String, Path, description = "The project."), ("integration" = String, Path, description = "The integration.")),
     request_body = Recovery, responses((status = 200, description = "How many events are sent again, and since when there are more.", body = RecoveredView))))]

@@ -121,7 +121,7 @@ enum WebhookAction {
         /// The message's id, as `outflow webhook attempts` shows it.
         message: String,
     },
-    /// Send again what the endpoint has refused since a time.
+    /// Send again what the endpoint has refused since a time, but for what was sent again and not refused since.
     Recover {
         /// The integration.
         id: String,

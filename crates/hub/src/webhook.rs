@@ -15,6 +15,7 @@ pub(crate) mod change;
 pub mod face;
 mod look;
 pub(crate) mod record;
+mod recovered;
 mod sweep;
 
 use std::ops::ControlFlow;
@@ -253,8 +254,9 @@ impl Hub {
     }
 
     /// Sends the events again that an endpoint has refused since a time: to it only, in their order,
-    /// before what it was not sent yet. They stay where they were parked as well. The face is told of
-    /// it as of [`Self::rewind_webhook`].
+    /// before what it was not sent yet. They stay where they were parked as well; what an earlier call has
+    /// sent again is left out, unless it was refused again. The face is told of it as of
+    /// [`Self::rewind_webhook`].
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -266,10 +268,11 @@ impl Hub {
     ) -> Result<Recovered, CatalogError> {
         let id = (project.clone(), integration.clone());
         // Looked for out of turn: there may be much to read, and others wait for their changes.
-        let change::Parked { offsets, rest } = look::parked(self.inner(), &id, since).await?;
+        let parked = look::parked(self.inner(), &id, since).await?;
+        let rest = parked.rest;
         let (moving, moved) = (id.clone(), id.clone());
         let before = change::moving(self.inner().clone(), moving);
-        let change = |inner| change::reopen_parked(inner, id, offsets);
+        let change = |inner| change::reopen_parked(inner, id, parked);
         // What was taken is not sent again, whatever else is.
         let after = |inner, _| change::reopened(inner, moved, Offset::LAST);
         let events = in_turn_between(self.inner(), before, change, after).await?;

@@ -90,7 +90,7 @@ pub(crate) async fn delete_project(inner: Arc<Inner>, id: ProjectId) -> Changed<
     }
     for one in integrations {
         ops.push(put(record::integration_key(&id, &one), None, Condition::Any));
-        ops.push(webhook::change::forgetting(&(id.clone(), one)));
+        ops.extend(webhook::change::forgetting(&(id.clone(), one)));
     }
     ops.extend(subscriber::drop_all(&inner, &id).await?);
     ops.extend(subscription::follow::project_ending(&inner, &id));
@@ -382,7 +382,7 @@ pub(crate) async fn delete_integration(
         let cursors = scan(&*inner.engine, &cursor::space(stream, Some(&id))).await?;
         ops.extend(cursors.into_iter().map(|entry| put(entry.key, None, Condition::Any)));
     }
-    ops.push(webhook::change::forgetting(&endpoint));
+    ops.extend(webhook::change::forgetting(&endpoint));
     match webhook::change::subscription(&inner, &endpoint) {
         Some(place) => subscription::change::end_with(&inner, &place, ops).await?,
         None => commit(&inner, ops).await?,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use outflow_model::{Offset, StreamName, Timestamp};
 use outflow_store::{Condition, Op, Put};
 
-use super::{Webhook, WebhookId, note_key, subscription_name, telling, view};
+use super::{Webhook, WebhookId, note_key, recovered, subscription_name, telling, view};
 use crate::catalog::change::{commit, create_stream, delete_stream, keep_integration, unavailable};
 use crate::catalog::record;
 use crate::hub::Inner;
@@ -52,7 +52,7 @@ pub(crate) async fn set(
         }
         None => {
             // Something may have been noted of one before while it was removed.
-            ops.push(forgetting(&id));
+            ops.extend(forgetting(&id));
             Some(create_with(&inner, &id.0, place(&id, &webhook, start)?, ops).await?)
         }
     };
@@ -87,7 +87,8 @@ pub(crate) async fn remove(inner: Arc<Inner>, id: WebhookId) -> Changed<bool> {
     }
     forget_told(&inner, &id).await?;
     let one = Integration { webhook: None, ..(*old).clone() };
-    let ops = vec![replacing(&inner, &one).await?, forgetting(&id)];
+    let mut ops = vec![replacing(&inner, &one).await?];
+    ops.extend(forgetting(&id));
     match subscription(&inner, &id) {
         Some(subscription) => end_with(&inner, &subscription, ops).await?,
         None => commit(&inner, ops).await?,
@@ -125,6 +126,7 @@ pub(crate) async fn create_telling(
 /// See [`Hub::rewind_webhook`](crate::Hub::rewind_webhook).
 pub(crate) async fn rewind(inner: Arc<Inner>, id: WebhookId, start: Start) -> Changed<()> {
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
+    recovered::forget(&inner, &id).await?;
     rewind_subscription(&inner, &subscription, start, Undone::Skipped).await
 }
 
@@ -148,18 +150,28 @@ pub(crate) struct Parked {
     pub(super) offsets: BTreeSet<Offset>,
     /// When the first was parked that there was no room for.
     pub(super) rest: Option<Timestamp>,
+    /// From where to before where in the stream of what was parked they are.
+    pub(super) stretch: (Offset, Offset),
 }
 
 /// Makes events that an endpoint has refused such as it was not sent yet. Says how many.
 pub(crate) async fn reopen_parked(
     inner: Arc<Inner>,
     id: WebhookId,
-    offsets: BTreeSet<Offset>,
+    parked: Parked,
 ) -> Changed<u64> {
     let one = inner.catalog.read().integration(&id.0, &id.1).ok_or(CatalogError::NotFound)?;
     let webhook = one.webhook.as_ref().ok_or(CatalogError::NotFound)?;
     let subscription = subscription(&inner, &id).ok_or(CatalogError::NotFound)?;
-    reopen(&inner, &subscription, &webhook.stream, &offsets).await
+    let Parked { offsets, stretch, .. } = parked;
+    let count = reopen(&inner, &subscription, &webhook.stream, &offsets).await?;
+    if !offsets.is_empty()
+        && let Err(error) = recovered::add(&inner, &id, stretch).await
+    {
+        // They are sent again all the same.
+        tracing::warn!(project = %id.0, integration = %id.1, %error, "it was not noted what is sent again to a webhook; the next recovery may send it once more");
+    }
+    Ok(count)
 }
 
 /// Has the face take nothing of an endpoint's place, which is about to be moved, until it hears that it
@@ -214,9 +226,10 @@ pub(crate) fn subscription(inner: &Inner, id: &WebhookId) -> Option<Arc<Subscrip
     inner.subscriptions.directory.read().find(&id.0, name.as_str())
 }
 
-/// What removes the note of an endpoint's health.
-pub(crate) fn forgetting(id: &WebhookId) -> Op {
-    Op::Put(Put { key: note_key(id), value: None, condition: Condition::Any })
+/// What removes the note of an endpoint's health, and of what it was sent again.
+pub(crate) fn forgetting(id: &WebhookId) -> [Op; 2] {
+    let note = Put { key: note_key(id), value: None, condition: Condition::Any };
+    [Op::Put(note), recovered::forgetting(id)]
 }
 
 /// Lets the endpoints of an integration that was changed see what it is entitled to now.

@@ -10,7 +10,7 @@ use outflow_model::{Offset, Timestamp};
 use outflow_store::ReadError;
 
 use super::change::{Parked, parked_name, subscription};
-use super::{WebhookId, view};
+use super::{WebhookId, recovered, view};
 use crate::catalog::change::unavailable;
 use crate::hub::Inner;
 use crate::subscription::{EventView, headers};
@@ -115,7 +115,8 @@ pub(super) async fn events(
 }
 
 /// The events that an endpoint has refused since a time, the earliest first. Others may have dead letters
-/// in the stream that they were parked in: only what this one was sent of its own stream counts.
+/// in the stream that they were parked in: only what this one was sent of its own stream counts, and of that
+/// what was not sent again since.
 pub(super) async fn parked(
     inner: &Inner,
     id: &WebhookId,
@@ -128,18 +129,24 @@ pub(super) async fn parked(
     let found = inner.catalog.read().stream(&id.0, &parked_name(id)?);
     // It is made with the first event that is parked.
     let Some(stream) = found else { return Ok(Parked::default()) };
+    let known = recovered::read(inner, id).await?;
     let (from, end) = stretch(inner, &stream, Some(since)).await?;
     let is_own = |event: &EventView| {
         let says = |name, said: &str| event.header(name).is_some_and(|header| header == said);
         says(headers::DEAD_STREAM, webhook.stream.as_str())
             && says(headers::DEAD_SUBSCRIPTION, place.name().as_str())
     };
-    let mut offsets = BTreeSet::new();
+    let (mut offsets, mut looked_at) = (BTreeSet::new(), (end, end));
     let take = |event: EventView| {
-        if event.meta().processed < since || !is_own(&event) {
+        if event.meta().processed < since {
+            return ControlFlow::Continue(());
+        }
+        looked_at.0 = looked_at.0.min(event.offset());
+        if known.contains(event.offset()) || !is_own(&event) {
             return ControlFlow::Continue(());
         }
         if offsets.len() >= MAX_RECOVERED {
+            looked_at.1 = event.offset();
             return ControlFlow::Break(event.meta().processed);
         }
         // Which event of the webhook's stream it is a copy of.
@@ -148,5 +155,5 @@ pub(super) async fn parked(
         ControlFlow::Continue(())
     };
     let rest = through(inner, &stream, from, end, take).await?;
-    Ok(Parked { offsets, rest })
+    Ok(Parked { offsets, rest, stretch: looked_at })
 }

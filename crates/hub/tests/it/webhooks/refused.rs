@@ -61,6 +61,50 @@ async fn what_was_refused_is_sent_again_in_order_also_after_a_restart() {
     assert_eq!(recover(&world, later).await, Recovered { events: 0, rest: None });
 }
 
+#[tokio::test]
+async fn what_was_taken_since_it_was_refused_is_not_sent_a_third_time() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A"]).await;
+    refuse(&world, 1).await;
+    world.clock.advance(1_000);
+    let later = world.hub.clock().now();
+    publish(&world, &["B", "C"]).await;
+    refuse(&world, 2).await;
+    // Only the later ones, one of which is refused once more.
+    assert_eq!(recover(&world, later).await, Recovered { events: 2, rest: None });
+    assert_eq!(take(&world, 1).await, ["B"]);
+    refuse(&world, 1).await;
+    let world = open(&world.clock, &world.engine, Options::default()).await;
+    assert_eq!(recover(&world, later).await.events, 1);
+    assert_eq!(take(&world, 1).await, ["C"]);
+    assert_eq!(recover(&world, later).await.events, 0);
+    // What lies before that was not sent again yet.
+    let since = Timestamp::from_millis(0);
+    assert_eq!(recover(&world, since).await.events, 1);
+    assert_eq!(take(&world, 1).await, ["A"]);
+    assert_eq!(recover(&world, since).await.events, 0);
+}
+
+/// What a recovery has made to wait, and a replay skips, was never sent again.
+#[tokio::test]
+async fn what_is_skipped_before_it_was_sent_again_can_be_recovered_once_more() {
+    let world = world().await;
+    set(&world, None).await.unwrap();
+    publish(&world, &["A", "B"]).await;
+    refuse(&world, 2).await;
+    let since = Timestamp::from_millis(0);
+    assert_eq!(recover(&world, since).await.events, 2);
+    world.hub.rewind_webhook(&project_id("p"), &id(), Start::Latest).await.unwrap();
+    assert_eq!(recover(&world, since).await.events, 2);
+    assert_eq!(take(&world, 2).await, ["A", "B"]);
+    // Nor is what is known of one endpoint known of the next.
+    assert!(world.hub.remove_webhook(&project_id("p"), &id()).await.unwrap());
+    set(&world, None).await.unwrap();
+    refuse(&world, 2).await;
+    assert_eq!(recover(&world, since).await.events, 2);
+}
+
 /// What the endpoint before it refused is not for the one that has the integration now, nor is what
 /// others have parked beside it.
 #[tokio::test]
