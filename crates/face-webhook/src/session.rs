@@ -61,7 +61,8 @@ const SHORT: Duration = Duration::from_secs(2);
 /// that went together do not come back together.
 const AWAY: Duration = Duration::from_secs(5);
 /// After so many failures a batch of several keys is sent key by key, so that one that is never
-/// taken holds up its own key only. One that the endpoint answers with a failure is so at once.
+/// taken holds up its own key only. One with which the endpoint says that it came to grief is so at once;
+/// one that found nobody to take it stays one message while that may be over soon.
 const APART_AFTER: u32 = 3;
 
 /// See the module.
@@ -72,6 +73,9 @@ pub struct Session<E> {
     disabled: Option<(Disabled, Timestamp)>,
     /// Whether it takes events now.
     is_joined: bool,
+    /// Whether it takes none before its next attempt, though others of its lanes may have something to
+    /// send: there was no room for that.
+    is_resting: bool,
     lanes: Lanes<E>,
     /// Until when it takes nothing, as there was no room.
     away: Option<Timestamp>,
@@ -91,8 +95,11 @@ impl<E: Held> Session<E> {
     pub fn new(rules: Rules, note: Note) -> Self {
         let failures = note.failing.map_or(0, |failing| failing.failures);
         let mut lanes = Lanes::default();
-        lanes.hold_off(note.next_attempt, failures);
-        if !rules.by_key {
+        if rules.by_key {
+            // It is not known which of them has failed: none waits for what was noted, which is over.
+            lanes.hold_off(note.next_attempt.map(|_| note.quiet.unwrap_or_default()), 0);
+        } else {
+            lanes.hold_off(note.next_attempt, failures);
             lanes.recall(note.at_hand, note.size);
             lanes.recall_behind(note.behind, failures);
         }
@@ -103,6 +110,7 @@ impl<E: Held> Session<E> {
             health,
             disabled: note.disabled,
             is_joined: false,
+            is_resting: false,
             lanes,
             away: None,
             idle: note.quiet.filter(|_| !waits),
@@ -218,6 +226,8 @@ impl<E: Held> Session<E> {
     /// Takes in what happened; gives what is to be done, in order.
     pub fn apply(&mut self, input: Input<E>, now: Timestamp, rng: &dyn Rng) -> Vec<Output<E>> {
         let mut has_failed = false;
+        // Whatever else happens may have made room, or changed what waits.
+        self.is_resting &= matches!(input, Input::Due);
         match input {
             Input::Arrived(events) => {
                 if self.is_joined && self.away.is_some() {
@@ -384,11 +394,13 @@ impl<E: Held> Session<E> {
             return;
         }
         if !self.is_joined {
-            let waits = self.next_attempt().is_some_and(|at| at > now);
+            // A key that waits holds up no other: its batch keeps its time, and the rest is taken.
+            let is_held_up = !self.rules.by_key || self.is_resting;
+            let waits = is_held_up && self.next_attempt().is_some_and(|at| at > now);
             if waits || self.lanes.flying() > 0 {
                 return;
             }
-            self.is_joined = true;
+            (self.is_joined, self.is_resting) = (true, false);
             self.lanes.come(now);
             self.outputs.push(Output::Join);
         }
@@ -425,6 +437,7 @@ impl<E: Held> Session<E> {
         let waits = || self.next_send().is_some_and(|at| at > soon) && !is_due();
         if is_full && self.lanes.flying() == 0 && waits() {
             self.leave();
+            self.is_resting = true;
         }
     }
 }

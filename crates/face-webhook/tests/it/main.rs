@@ -16,6 +16,7 @@ mod crowd;
 mod exchanges;
 mod hostile;
 mod keys;
+mod lanes;
 mod moving;
 mod posting;
 mod proxies;
