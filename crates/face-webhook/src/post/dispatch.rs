@@ -11,7 +11,7 @@ use super::Post;
 use super::endpoint::Endpoint;
 use super::turns::Wanted;
 use crate::attempt::Attempt;
-use crate::attempts::{AttemptEntry, Entry};
+use crate::attempts::{AttemptEntry, Entry, Log};
 use crate::flight::{self, FlightId, Landed, Letter, Report};
 use crate::note;
 use crate::outcome::{Failure, Outcome};
@@ -145,6 +145,13 @@ impl Post {
 }
 
 impl Endpoint {
+    /// Tells of the last attempts, which were too many, before it is served no more.
+    pub(super) fn tell_last(&mut self, log: &Log) {
+        for told in [self.successes.last(), self.failures.last()].into_iter().flatten() {
+            log.tell(&self.id, Entry::Attempt(told));
+        }
+    }
+
     /// What is told of an attempt at a batch, before its end changes the session. Of every attempt, though many
     /// are left out: the last of a second is told of, and a request costs far more than this.
     fn tells_of(

@@ -14,7 +14,7 @@ use super::cause::cause;
 use super::quota::Quota;
 use super::turns::{Party, Place, Wanted};
 use super::{AGAIN_MS, Command, Post};
-use crate::attempts::{Entry, Log};
+use crate::attempts::Entry;
 use crate::health::Alert;
 use crate::note;
 use crate::session::{BatchId, Held, Input, Note, Output, Session};
@@ -97,13 +97,6 @@ impl Endpoint {
         let place = Arc::clone(&self.place);
         let (lanes, is_slow) = (self.session.rules().lanes, self.slow >= SLOW_AFTER);
         Party { place, lanes, is_slow, is_quick: self.is_quick }
-    }
-
-    /// Tells of the last attempts, which were too many, before it is served no more.
-    pub(super) fn tell_last(&mut self, log: &Log) {
-        for told in [self.successes.last(), self.failures.last()].into_iter().flatten() {
-            log.tell(&self.id, Entry::Attempt(told));
-        }
     }
 
     /// Whether what it may be sent was changed, and it has not heard of it yet. Counts as heard.
