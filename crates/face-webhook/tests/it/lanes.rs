@@ -43,7 +43,7 @@ fn sends_another_key_within(world: &mut World, seconds: u32, what: &str) {
 fn a_key_that_waits_holds_up_no_other_whatever_happens_to_its_endpoint() {
     let happens: [(&str, fn(&mut World)); 6] = [
         ("nothing", |_| {}),
-        ("other entitlements", |world| world.tell(Input::Entitled)),
+        ("other entitlements", World::entitle),
         ("no room", |world| world.tell(Input::Shed)),
         ("other settings", |world| {
             let rules = rules(5, Some(4));
