@@ -11,6 +11,9 @@ use outflow_model::Offset;
 
 use crate::session_model::{Event, World, again, rules};
 
+/// What happens to an endpoint.
+type Happens = fn(&mut World);
+
 const BAD: u64 = 3;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -41,7 +44,7 @@ fn sends_another_key_within(world: &mut World, seconds: u32, what: &str) {
 
 #[test]
 fn a_key_that_waits_holds_up_no_other_whatever_happens_to_its_endpoint() {
-    let happens: [(&str, fn(&mut World)); 6] = [
+    let happens: [(&str, Happens); 6] = [
         ("nothing", |_| {}),
         ("other entitlements", World::entitle),
         ("no room", |world| world.tell(Input::Shed)),
