@@ -131,6 +131,7 @@ mod tests {
         let counts: Vec<usize> = all.iter().map(Vec::len).collect();
         assert_eq!(counts, [250, 250, 250, 250, 0]);
         drop(all);
-        assert_eq!((rests.0.lock().0, rests.0.lock().1.len()), (0, 0));
+        let left = rests.0.lock();
+        assert_eq!((left.0, left.1.len()), (0, 0));
     }
 }
