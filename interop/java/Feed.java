@@ -5,10 +5,12 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import javax.net.ssl.SSLSession;
 import org.asynchttpclient.AsyncHandler;
 import org.asynchttpclient.AsyncHttpClient;
 import org.asynchttpclient.BoundRequestBuilder;
@@ -18,12 +20,13 @@ import org.asynchttpclient.HttpResponseBodyPart;
 import org.asynchttpclient.HttpResponseStatus;
 
 /**
- * A reader with the HTTP stack, the settings and the manners of Airship's Java client 5.5.0, whose
- * own jar is in no registry that a build here can reach: async-http-client with a read timeout of
+ * A reader that stands in for Airship's Java client: the HTTP stack, the settings and the manners of
+ * {@code com.urbanairship:connect-client} 5.5.0, whose own jar is not on Maven Central: async-http-client with a read timeout of
  * five seconds and no retries of its own; no Content-Type and no Accept-Encoding in the request;
  * decoding by Content-Encoding; lines cut at {@code \n} only; every line has an offset; after any
  * end it connects again from the last offset and drops a first event with that offset; cookies of
- * a 307 are sent along, and its Location is not looked at.
+ * a 307 are sent along, and its Location is not looked at. Beyond the client it takes any query and
+ * any header, for what others send through the same stack.
  */
 final class Feed implements AutoCloseable {
     /** An answer that is no stream, as the client shows it to its user. */
@@ -49,21 +52,27 @@ final class Feed implements AutoCloseable {
     private volatile String lastOffset;
     private String cookie;
     private final String key;
-    private final String accept;
+    /** In place of the client's own, or beside them. */
+    private final Map<String, String> headers;
     /** Held while the user of the feed takes nothing. */
     private final ReentrantLock hold = new ReentrantLock();
     /** How often a stream was opened. */
     volatile int connects;
+    /** How the last stream was compressed; null if it was not. */
+    volatile String encoding;
+    /** Which TLS it came through; null if none. */
+    volatile String secured;
 
     Feed(String url, String token, String query) {
-        this(url, Stand.KEY, token, query, "application/vnd.urbanairship+x-ndjson; version=3;");
+        this(url + "/api/events/", Stand.KEY, token, query, Map.of());
     }
 
-    Feed(String url, String key, String token, String query, String accept) {
-        this.url = url + "/api/events/";
+    /** At an address that is taken as it is, as the client takes its own. */
+    Feed(String endpoint, String key, String token, String query, Map<String, String> headers) {
+        this.url = endpoint;
         this.key = key;
         this.token = token;
-        this.accept = accept;
+        this.headers = headers;
         this.query = JsonParser.parseString(query).getAsJsonObject();
         this.http = Dsl.asyncHttpClient(new DefaultAsyncHttpClientConfig.Builder()
                 .setConnectTimeout(10_000)
@@ -71,6 +80,8 @@ final class Feed implements AutoCloseable {
                 .setRequestTimeout(-1)
                 .setMaxRequestRetry(0)
                 .setKeepAlive(false)
+                // Decoded as ever, but the header stays to be looked at.
+                .setKeepEncodingHeader(true)
                 .setUserAgent("UA Java Connect Client"));
         this.reader = new Thread(this::run);
         reader.setDaemon(true);
@@ -145,13 +156,14 @@ final class Feed implements AutoCloseable {
             body.addProperty("resume_offset", lastOffset);
         }
         BoundRequestBuilder request = http.preparePost(url)
-                .addHeader("Accept", accept)
+                .addHeader("Accept", "application/vnd.urbanairship+x-ndjson; version=3;")
                 .addHeader("Authorization", "Bearer " + token)
                 .addHeader("X-UA-Appkey", key)
                 .setBody(body.toString().getBytes(StandardCharsets.UTF_8));
         if (cookie != null) {
             request.addHeader("Cookie", cookie);
         }
+        headers.forEach(request::setHeader);
         return request.build();
     }
 
@@ -176,6 +188,11 @@ final class Feed implements AutoCloseable {
         private boolean first = true;
 
         @Override
+        public void onTlsHandshakeSuccess(SSLSession session) {
+            secured = session.getProtocol();
+        }
+
+        @Override
         public State onStatusReceived(HttpResponseStatus received) {
             status = received.getStatusCode();
             return State.CONTINUE;
@@ -187,6 +204,7 @@ final class Feed implements AutoCloseable {
                 List<String> cookies = headers.getAll("Set-Cookie");
                 cookie = cookies.get(cookies.size() - 1).split(";")[0];
             } else if (status == 200) {
+                encoding = headers.get("Content-Encoding");
                 connects++;
             }
             return State.CONTINUE;

@@ -11,6 +11,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.UUID;
 
 /**
@@ -48,7 +49,7 @@ final class Stand {
     }
 
     static void same(Object expected, Object got) {
-        if (!expected.equals(got)) {
+        if (!Objects.equals(expected, got)) {
             throw new AssertionError("expected " + expected + ", got " + got);
         }
     }

@@ -7,6 +7,7 @@ import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
@@ -16,9 +17,30 @@ final class Streaming {
     public static void main(String[] arguments) {
         Stand stand = new Stand(arguments[0]);
 
-        stand.check("live events arrive", () -> {
+        stand.check("live events arrive, in gzip that nobody asked for", () -> {
             try (Feed feed = feed(stand, "{\"start\":\"LATEST\"}").opened()) {
                 Stand.same(stand.publish("OPEN", "CLOSE", "SEND"), feed.take(3));
+                Stand.same("gzip", feed.encoding);
+            }
+            return null;
+        });
+
+        stand.check("live events arrive as they are where identity is asked for", () -> {
+            try (Feed feed = feed(stand, "{\"start\":\"LATEST\"}", Map.of("Accept-Encoding", "identity")).opened()) {
+                Stand.same(stand.publish("OPEN", "CLOSE", "SEND"), feed.take(3));
+                Stand.same(null, feed.encoding);
+            }
+            return null;
+        });
+
+        // Every other case has none: the client sends no Content-Type.
+        stand.check("any Content-Type will do", () -> {
+            for (String type : List.of("application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8")) {
+                List<Long> offsets = stand.publish("OPEN", "CLOSE");
+                String query = "{\"resume_offset\":\"" + offsets.get(0) + "\"}";
+                try (Feed feed = feed(stand, query, Map.of("Content-Type", type))) {
+                    Stand.same(offsets.subList(1, 2), feed.take(1));
+                }
             }
             return null;
         });
@@ -62,6 +84,17 @@ final class Streaming {
             List<Long> offsets = stand.publish("OPEN", "CLOSE", "SEND");
             for (String place : List.of("\"" + offsets.get(0) + "\"", "" + offsets.get(0))) {
                 try (Feed feed = feed(stand, "{\"resume_offset\":" + place + "}")) {
+                    Stand.same(offsets.subList(1, 3), feed.take(2));
+                }
+            }
+            return null;
+        });
+
+        stand.check("start and resume together resume", () -> {
+            List<Long> offsets = stand.publish("OPEN", "CLOSE", "SEND");
+            for (String start : List.of("LATEST", "EARLIEST")) {
+                String query = "{\"start\":\"" + start + "\",\"resume_offset\":\"" + offsets.get(0) + "\"}";
+                try (Feed feed = feed(stand, query)) {
                     Stand.same(offsets.subList(1, 3), feed.take(2));
                 }
             }
@@ -167,6 +200,10 @@ final class Streaming {
     }
 
     private static Feed feed(Stand stand, String query) {
-        return new Feed(stand.url, Stand.KEY, query);
+        return feed(stand, query, Map.of());
+    }
+
+    private static Feed feed(Stand stand, String query, Map<String, String> headers) {
+        return new Feed(stand.url + "/api/events/", Stand.KEY, Stand.KEY, query, headers);
     }
 }
