@@ -76,8 +76,8 @@ function order(word) {
 }
 
 // The real client, with what it emits collected.
-function open(filter, { url = URL, key = KEY, credential = TOKEN } = {}) {
-  const stream = connect(key, credential, { uri: `${url}/api/events/` })
+function open(filter, { url = URL, path = '/api/events/', key = KEY, credential = TOKEN } = {}) {
+  const stream = connect(key, credential, { uri: url + path })
   const seen = { stream, events: [], errors: [], connects: 0, redirects: 0 }
   stream.on('data', (one) => seen.events.push(one))
   stream.on('error', (error) => seen.errors.push(error))
@@ -96,6 +96,12 @@ async function until(what, holds, ms = 20000) {
   }
 }
 
+// Whether a stream that has offset updates enabled was let in: when idle, its first line comes in two seconds.
+async function settled(seen) {
+  await until('an answer', () => seen.events.length > 0 || seen.errors.length > 0)
+  return seen.errors.length === 0
+}
+
 // Waits for so many events and ends the stream.
 async function take(seen, count, ms) {
   await until(`${count} events`, () => seen.events.length >= count || seen.errors.length > 0, ms)
@@ -111,4 +117,4 @@ async function balancer(...mode) {
   return { proxy, url }
 }
 
-module.exports = { PROJECT, URL, balancer, cases, event, open, order, post, publish, sleep, stranger, take, token, until }
+module.exports = { KEY, PROJECT, URL, balancer, cases, event, open, order, post, publish, settled, sleep, stranger, take, token, until }

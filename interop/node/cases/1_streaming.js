@@ -5,7 +5,7 @@ const assert = require('node:assert')
 const fs = require('node:fs')
 const path = require('node:path')
 const { randomUUID } = require('node:crypto')
-const { cases, event, open, publish, sleep, take, until } = require('../stand.js')
+const { KEY, URL, cases, event, open, publish, sleep, take, until } = require('../stand.js')
 
 const TYPES = ['OPEN', 'CLOSE', 'SEND']
 
@@ -75,6 +75,31 @@ cases({
     const offsets = await publish(event(), event())
     const seen = open({ start: 'LATEST', resume_offset: String(offsets[0]) })
     assert.deepStrictEqual(await take(seen, 1), offsets.slice(1))
+  },
+
+  // The client itself sends application/json and nothing else.
+  'any Content-Type will do, as fetch sends it': async () => {
+    const offsets = await publish(event(), event())
+    const text = JSON.stringify({ resume_offset: String(offsets[0]) })
+    const headers = { 'X-UA-Appkey': KEY, Authorization: `Bearer ${KEY}` }
+    const urlencoded = { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }
+    const ways = {
+      'text/plain, which fetch gives a text': { headers, body: text },
+      urlencoded: { headers: urlencoded, body: text },
+      none: { headers, body: new TextEncoder().encode(text) },
+    }
+    for (const [way, { headers, body }] of Object.entries(ways)) {
+      const ended = new AbortController()
+      const answer = await fetch(`${URL}/api/events/`, { method: 'POST', headers, body, signal: ended.signal })
+      assert.strictEqual(answer.status, 200, way)
+      let found = ''
+      for await (const piece of answer.body.pipeThrough(new TextDecoderStream())) {
+        found += piece
+        if (found.includes('}\n')) break
+      }
+      ended.abort()
+      assert.deepStrictEqual(found.split('\n').filter(Boolean).map((line) => Number(JSON.parse(line).offset)), offsets.slice(1), way)
+    }
   },
 
   'offset updates come while idle': async () => {

@@ -2,7 +2,7 @@
 'use strict'
 
 const assert = require('node:assert')
-const { cases, open, sleep, stranger, token, until } = require('../stand.js')
+const { KEY, URL, cases, open, sleep, stranger, token, until } = require('../stand.js')
 
 async function refused(filter, options) {
   const seen = open(filter, options)
@@ -21,6 +21,13 @@ cases({
   },
   'error 401 for a wrong token': async () => {
     assert.strictEqual(await refused({}, { credential: 'wrong' }), '401: Unauthorized')
+  },
+  'error 401 at the compliance door, which takes no Bearer': async () => {
+    // A user and password in the address do not help: the client sets Authorization by itself.
+    const url = URL.replace('//', `//${KEY}:${KEY}@`)
+    for (const at of [URL, url]) {
+      assert.strictEqual(await refused({}, { url: at, path: '/api/events/general/' }), '401: Unauthorized')
+    }
   },
   'error 402 at the connection limit': async () => {
     const credential = await token({ max_connections: 1 })
