@@ -52,6 +52,18 @@ token() {
         -d '{"name":"interop"}' "$project/integrations/$integration/tokens" | jq -r .secret
 }
 
+# stranger: the key of a project whose data is gone, and a token of it, in one line.
+stranger() {
+    local gone secret
+    gone="gone-$(cat /proc/sys/kernel/random/uuid)"
+    post() { curl -sS --fail-with-body "${operator[@]}" -H 'Content-Type: application/json' -d "$1" "$url/v1/projects$2"; }
+    post "{\"id\":\"$gone\"}" "" > "$scratch/made"
+    post '{"id":"one"}' "/$gone/integrations" > "$scratch/made"
+    secret="$(post '{"name":"interop"}' "/$gone/integrations/one/tokens" | jq -r .secret)"
+    curl -sS --fail-with-body "${operator[@]}" -X DELETE "$url/v1/projects/$gone/streams/events"
+    echo "$gone $secret"
+}
+
 order() {
     local answer
     exec 3<> "/dev/tcp/${OUTFLOW_CONTROL%:*}/${OUTFLOW_CONTROL#*:}"

@@ -55,6 +55,22 @@ missing_content_type() {
     same "$expected" "$(stream 2 -H 'Content-Type:' "${seed[@]}" -d "{\"resume_offset\":$before}" "$url/api/events" | offsets)"
 }
 
+start_and_resume() {
+    local before expected start
+    before="$(event | publish)"
+    expected="$(for _ in 1 2; do event; done | publish)"
+    for start in LATEST EARLIEST; do
+        same "$expected" "$(stream 2 "${seed[@]}" -d "{\"start\":\"$start\",\"resume_offset\":\"$before\"}" "$url/api/events/" | offsets)"
+    done
+}
+
+offset_updates() {
+    local last
+    last="$(event | publish)"
+    stream 3 "${bearer[@]}" -d '{"start":"LATEST","enable_offset_updates":true}' "$url/api/events/" | grep . > "$scratch/updates"
+    same "OFFSET_UPDATE $last" "$(jq -r '"\(.type) \(.offset)"' "$scratch/updates" | sort -u)"
+}
+
 http2() {
     local before expected
     before="$(event | publish)"
@@ -126,6 +142,8 @@ fi
 check "HTTP/2" http2
 check "thirty idle seconds have heartbeats" heartbeats
 check "missing Content-Type and a numeric offset" missing_content_type
+check "start and resume together resume" start_and_resume
+check "offset updates come while idle" offset_updates
 check "every shape of filters" every_filter
 check "partitions are disjoint and complete" partitions
 check "compliance" compliance

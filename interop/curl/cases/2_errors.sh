@@ -33,10 +33,12 @@ forbidden() {
     grep -o 'not entitled [A-Z,]*' "$scratch/body"
 }
 unknown_key() {
-    local code
-    code="$(status -H 'X-UA-Appkey: nobody' -H "Authorization: Bearer $key" -d '{}' "$events")"
-    [ "$code" = 404 ] || [ "$code" = 401 ]
-    echo "$code"
+    same 401 "$(status -H 'X-UA-Appkey: nobody' -H "Authorization: Bearer $key" -d '{}' "$events")"
+}
+without_data() {
+    local gone
+    gone="$(stranger)"
+    same 404 "$(status -H "X-UA-Appkey: ${gone% *}" -H "Authorization: Bearer ${gone#* }" -d '{}' "$events")"
 }
 not_acceptable() {
     same 406 "$(status "${bearer[@]}" -H 'Accept: application/vnd.urbanairship+x-ndjson; version=2;' -d '{}' "$events")"
@@ -51,7 +53,8 @@ check "error 400" bad_request
 check "error 401" unauthorised
 check "error 402 and its end" payment_required
 check "error 403" forbidden
-check "error 404 or 401 for an unknown key" unknown_key
+check "error 401 for an unknown key" unknown_key
+check "error 404 for a project without its data" without_data
 check "error 405" other_methods
 check "error 406" not_acceptable
 check "error 413" too_large

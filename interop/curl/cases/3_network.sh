@@ -1,4 +1,4 @@
-# Restarts, pinning, private authorities, TLS versions and suites.
+# Restarts, pinning, dead clients, private authorities, TLS versions and suites.
 # shellcheck source=../stand.sh
 source stand.sh
 
@@ -37,6 +37,31 @@ pinned() {
     same "$expected" "$found"
 }
 
+killed_client() {
+    local secret one held=() code=200 begun
+    secret="$(token '{"max_connections":2}')"
+    one=(-sS -N --compressed -H "X-UA-Appkey: $key" -H "Authorization: Bearer $secret" -d '{}' "$url/api/events/")
+    while [ "${#held[@]}" -lt 8 ]; do
+        code="$(curl "${one[@]}" -m 1 -o "$scratch/probe" -w '%{http_code}' 2> "$scratch/timed-out" || true)"
+        [ "$code" = 200 ] || break
+        # Ends by itself where a fault below leaves it.
+        curl "${one[@]}" -m 60 > "$scratch/held" & held+=($!)
+        sleep 1
+    done
+    same 402 "$code"
+    kill -KILL "${held[@]}"
+    wait "${held[@]}" 2> "$scratch/killed" || true
+    begun=$SECONDS
+    # As many at once as it had.
+    until [ "$(printf '200\n%.0s' "${held[@]}")" = "$(for _ in "${held[@]}"; do
+        curl "${one[@]}" -m 2 -o "$scratch/probe" -w '%{http_code}\n' 2> "$scratch/timed-out" &
+    done; wait)" ]; do
+        [ $((SECONDS - begun)) -lt 30 ] || { echo "still 402 after 30 s"; return 1; }
+        sleep 0.5
+    done
+    echo "${#held[@]} places in $((SECONDS - begun)) s"
+}
+
 private_authority() {
     for version in 1.2 1.3; do
         local code
@@ -58,5 +83,6 @@ documented_suites() {
 check "a drained stream is whole" drained_whole
 check "a kill loses nothing" killed
 check "a pinning balancer" pinned
+check "a killed client frees its places within thirty seconds" killed_client
 check "TLS with a private authority" private_authority
 check "the documented TLS 1.2 suites" documented_suites
