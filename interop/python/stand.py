@@ -78,6 +78,19 @@ def token(**settings):
     return issued.json()["secret"]
 
 
+def stranger():
+    """A project whose data is gone: its key, and a token of it."""
+    key = f"gone-{uuid.uuid4()}"
+    place = f"{URL}/v1/projects/{key}"
+    for path, body in ((f"{URL}/v1/projects", {"id": key}), (f"{place}/integrations", {"id": "one"})):
+        made = requests.post(path, json=body, headers=OPERATOR, timeout=30)
+        assert made.status_code in (200, 201), f"{path}: {made.status_code} {made.text}"
+    issued = requests.post(f"{place}/integrations/one/tokens", json={"name": "interop"}, headers=OPERATOR, timeout=30)
+    gone = requests.delete(f"{place}/streams/events", headers=OPERATOR, timeout=30)
+    assert gone.status_code == 204, f"deleting: {gone.status_code} {gone.text}"
+    return key, issued.json()["secret"]
+
+
 @contextlib.contextmanager
 def stream(body=None, path="/api/events", url=URL, **options):
     """Opens a stream with plain requests; yields the response."""

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import uaconnect
-from stand import TOKEN, URL, case, consumer, event, pinning_proxy, publish, take, token
+from stand import INTEROP, TOKEN, URL, case, consumer, event, pinning_proxy, publish, report, take, token
 
 
 @case
@@ -28,6 +29,32 @@ def tls_with_a_private_authority():
         assert next(client.read()) is None
     finally:
         del os.environ["REQUESTS_CA_BUNDLE"]
+
+
+def secured(version):
+    """A process of its own: OpenSSL reads once which versions it may speak, for every program alike."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "import uaconnect\n"
+        "from stand import TOKEN, consumer\n"
+        "client = consumer(uaconnect.EventConsumer, TOKEN, url=sys.argv[1])\n"
+        "client.connect(start='LATEST')\n"
+        "assert next(client.read()) is None\n"
+        "print(client.connection._conn.raw._connection.sock.version())\n"
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".cnf") as settings:
+        settings.write(f"openssl_conf=all\n[all]\nssl_conf=kinds\n[kinds]\nsystem_default=versions\n[versions]\nMinProtocol={version}\nMaxProtocol={version}\n")
+        settings.flush()
+        ran = subprocess.run(
+            [sys.executable, "-c", program, os.environ["OUTFLOW_TLS_URL"], str(INTEROP / "python")],
+            env={**os.environ, "REQUESTS_CA_BUNDLE": os.environ["OUTFLOW_CA"], "OPENSSL_CONF": settings.name},
+            capture_output=True, text=True, timeout=60,
+        )
+    assert ran.stdout.strip() == version, f"{ran.stdout} {ran.stderr[-300:]}"
+
+
+for version in ("TLSv1.2", "TLSv1.3"):
+    report(f"{version} with a private authority", lambda version=version: secured(version))
 
 
 @case
