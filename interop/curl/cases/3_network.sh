@@ -38,17 +38,19 @@ pinned() {
 }
 
 killed_client() {
-    local secret one held=() code=200 begun
+    local secret one held=() head begun
     secret="$(token '{"max_connections":2}')"
     one=(-sS -N --compressed -H "X-UA-Appkey: $key" -H "Authorization: Bearer $secret" -d '{}' "$url/api/events/")
     while [ "${#held[@]}" -lt 8 ]; do
-        code="$(curl "${one[@]}" -m 1 -o "$scratch/probe" -w '%{http_code}' 2> "$scratch/timed-out" || true)"
-        [ "$code" = 200 ] || break
+        head="$scratch/place${#held[@]}"
         # Ends by itself where a fault below leaves it.
-        curl "${one[@]}" -m 60 > "$scratch/held" & held+=($!)
-        sleep 1
+        curl "${one[@]}" -m 60 -D "$head" > "$scratch/held" &
+        for _ in $(seq 100); do [ -s "$head" ] && break; sleep 0.1; done
+        grep -q '^HTTP.* 200' "$head" || break
+        held+=($!)
     done
-    same 402 "$code"
+    same 2 "${#held[@]}"
+    same 402 "$(head -n 1 "$head" | cut -d ' ' -f 2)"
     kill -KILL "${held[@]}"
     wait "${held[@]}" 2> "$scratch/killed" || true
     begun=$SECONDS
