@@ -95,6 +95,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sockets<S> {
         }
     }
 
+    /// Whether the next frame says that it is the end.
+    fn ends_next(&self) -> bool {
+        let close = u8::from(OpCode::Control(Control::Close));
+        self.raw.first().is_some_and(|first| first & 0x0f == close)
+    }
+
     /// Looks at the next frame's head, and at all of a control frame; false: more has to come.
     fn head(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut cursor = io::Cursor::new(&self.raw);
@@ -211,6 +217,10 @@ where
                 }
                 total += count;
                 continue;
+            }
+            if total > 0 && self.ends_next() {
+                // Nothing is sent behind the answer to that: what came before it is dealt with first.
+                return Poll::Ready(Ok(total));
             }
             match self.head(cx) {
                 Ok(true) => continue,

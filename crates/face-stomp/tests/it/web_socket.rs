@@ -198,3 +198,22 @@ async fn frames_that_no_client_may_send_end_the_connection() {
         assert!(matches!(end, None | Some(Ok(Message::Close(_)) | Err(_))), "{wrong:?}: {end:?}");
     }
 }
+
+#[tokio::test]
+async fn what_comes_with_the_end_is_dealt_with_before_it() {
+    let stand = Stand::new().await;
+    let mut socket = connected(&stand).await;
+    let sends =
+        b"SEND\ndestination:/queue/first\nreceipt:r\n\n1\0SEND\ndestination:/queue/last\n\n2\0";
+    let end = [0x88, 0x80, 0, 0, 0, 0];
+    let MaybeTlsStream::Plain(stream) = socket.get_mut() else { panic!("not plain") };
+    let head = [0x82, 0x80 | u8::try_from(sends.len()).unwrap(), 0, 0, 0, 0];
+    stream.write_all(&[&head[..], sends, &end].concat()).await.unwrap();
+    assert_eq!(text(&mut socket).await, "RECEIPT\nreceipt-id:r\n\n\0");
+    assert!(matches!(socket.next().await, Some(Ok(Message::Close(_)))));
+    let mut socket = connected(&stand).await;
+    let subscribe = "SUBSCRIBE\nid:1\ndestination:/queue/last\n\n\0";
+    socket.send(Message::Text(subscribe.into())).await.unwrap();
+    let message = tokio::time::timeout(Duration::from_secs(20), text(&mut socket)).await.unwrap();
+    assert!(message.ends_with("\n\n2\0"), "{message}");
+}
