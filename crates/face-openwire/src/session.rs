@@ -70,8 +70,11 @@ type Input<'a> = broker::Input<'a, Session>;
 type Step = broker::Step<Session>;
 type Work = broker::Work<Session>;
 
-/// The largest frame of who has not logged in yet, or may send nothing, in bytes.
+/// The largest frame of who has not logged in yet, in bytes.
 const BEFORE_LOGIN: u64 = 64 * 1024;
+/// The largest frame of who may send nothing: who gives a message up says by which exception, with all
+/// that caused it and where each was thrown (`MessageAck.poisonCause`).
+const READS_ONLY: u64 = 1 << 20;
 
 /// So many consumers are looked through one by one.
 const FEW: usize = 4;

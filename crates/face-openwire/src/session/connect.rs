@@ -10,7 +10,7 @@ use outflow_hub::destination::ClientIdTaken;
 use outflow_model::{Action, ErrorCode, Grant};
 
 use super::bound::MAX_ID_BYTES;
-use super::{Asked, BEFORE_LOGIN, Outbox, Outcomes, Seat, Session, Step, Work};
+use super::{Asked, Outbox, Outcomes, READS_ONLY, Seat, Session, Step, Work};
 use crate::error::Failure;
 use crate::wire::{
     BrokerId, BrokerInfo, Command, ConnectionControl, ConnectionInfo, KeepAliveInfo, Offer,
@@ -189,8 +189,7 @@ impl Session {
         }
         let project = opening.grant.project.as_ref();
         let may_send = project.is_some_and(|one| opening.grant.allows(Action::Publish, one));
-        // Who may send nothing has no use for larger frames than a login.
-        self.decoder.bound(if may_send { u64::MAX } else { BEFORE_LOGIN });
+        self.decoder.bound(if may_send { u64::MAX } else { READS_ONLY });
         self.transactions.count_in(self.face.pool.share(Some(&opening.grant)));
         self.face.metrics.connected.inc();
         tracing::info!(

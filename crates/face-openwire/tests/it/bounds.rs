@@ -5,11 +5,12 @@ use std::time::Duration;
 use outflow_broker::Limits;
 use outflow_face_openwire::Options;
 use outflow_face_openwire::wire::{
-    Command, Destination, DestinationKind, LocalTransactionId, ProducerInfo, TransactionId,
+    Command, Destination, DestinationKind, LocalTransactionId, MessageAck, ProducerInfo,
+    StackElement, Throwable, TransactionId,
 };
 use outflow_model::Action;
 
-use crate::stand::{Stand, key, queue};
+use crate::stand::{Stand, key, queue, text_of};
 
 fn topic(name: &str) -> Destination {
     Destination::new(DestinationKind::Topic, name)
@@ -87,7 +88,7 @@ async fn a_frame_that_stops_halfway_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn who_may_send_nothing_holds_no_more_than_a_login() {
+async fn who_may_send_nothing_holds_no_more_than_an_exception() {
     let stand = Stand::new().await;
     let issued = stand.auth.issue(key(&[Action::Read])).await.unwrap();
     let mut client = stand.dial("ID:reads:1").await;
@@ -96,13 +97,54 @@ async fn who_may_send_nothing_holds_no_more_than_a_login() {
     let small = client.text(&queue("q"), "small");
     let (class, _) = client.publish(small).await.unwrap_err();
     assert_eq!(class, "javax.jms.JMSSecurityException");
-    client.raw(&65_537_u32.to_be_bytes()).await;
+    client.raw(&1_048_577_u32.to_be_bytes()).await;
     let Some(Command::ConnectionError(error)) = client.read().await else { panic!("no error") };
     let told = error.exception.unwrap().message.unwrap();
-    assert!(told.ends_with("the frame has 65537 bytes, the most is 65536"), "{told}");
+    assert!(told.ends_with("the frame has 1048577 bytes, the most is 1048576"), "{told}");
     assert_eq!(client.read().await, None);
     // Who may send is not held to that.
     let mut client = stand.connect("ID:sends:2").await;
     let large = client.text(&queue("q"), &"x".repeat(100_000));
     client.publish(large).await.unwrap();
+}
+
+/// An exception as an application's framework throws it: caused by others, each through some hundreds of calls.
+fn thrown(causes: usize) -> Throwable {
+    let place = |line| StackElement {
+        class: Some("com.example.framework.interceptor.TransactionInterceptor".into()),
+        method: Some("invokeWithinTransaction".into()),
+        file: Some("TransactionInterceptor.java".into()),
+        line,
+    };
+    let cause = (causes > 0).then(|| Box::new(thrown(causes - 1)));
+    let stack = (0..250).map(place).collect();
+    Throwable { stack, cause, ..Throwable::new("java.lang.IllegalStateException", "it broke") }
+}
+
+#[tokio::test]
+async fn who_may_send_nothing_gives_a_message_up_with_all_that_its_exception_says() {
+    let stand = Stand::new().await;
+    let mut sender = stand.connect("ID:sends:1").await;
+    let message = sender.text(&queue("q"), "bad");
+    sender.publish(message).await.unwrap();
+    let issued = stand.auth.issue(key(&[Action::Read])).await.unwrap();
+    let mut client = stand.dial("ID:reads:1").await;
+    client.login(issued.secret.expose(), None).await.unwrap();
+    client.consume(1, &queue("q"), 10).await.unwrap();
+    let got = client.dispatch().await;
+    let id = got.message.as_ref().unwrap().message_id.clone();
+    let ack = MessageAck {
+        command_id: client.number(),
+        response_required: true,
+        consumer_id: got.consumer_id.clone(),
+        ack_type: 1,
+        first_message_id: id.clone(),
+        last_message_id: id,
+        message_count: 1,
+        poison_cause: Some(thrown(3)),
+        ..MessageAck::default()
+    };
+    client.ask(ack.command_id, Command::MessageAck(ack)).await.unwrap();
+    sender.consume(1, &queue("ActiveMQ.DLQ"), 10).await.unwrap();
+    assert_eq!(text_of(&sender.dispatch().await), "bad");
 }
