@@ -9,7 +9,8 @@
 //!
 //! A head that comes before the answer to the request before it, or behind a body that nobody read, is not
 //! looked at like this: who reads its bytes would have to follow the body's. Of two lengths the chunks count
-//! there (RFC 9112 6.3), of equal numbers one.
+//! there (RFC 9112 6.3), of equal numbers one. Where only its end comes behind that answer, what follows may be
+//! a body as well: bytes are a head's if they begin with a request's line.
 //!
 //! Invariant: where it is in doubt how far a request goes, the connection ends with the answer, so that what
 //! follows is never taken for another.
@@ -25,6 +26,10 @@ const LENGTH: &[u8] = b"content-length:";
 const CHUNKS: &[u8] = b"transfer-encoding:";
 /// As much of a line as must be seen to know it.
 const LINE_BYTES: usize = CHUNKS.len();
+/// How the first line of a head ends (RFC 9112 3).
+const VERSIONS: [&[u8]; 2] = [b"HTTP/1.1", b"HTTP/1.0"];
+/// As much of its end as must be seen to know it, with a CR.
+const END_BYTES: usize = 9;
 
 /// What is wrong with a head as its bytes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +53,13 @@ pub(crate) struct Look {
     line: [u8; LINE_BYTES],
     /// How much of that there is.
     len: usize,
+    /// How the first line ends, as far as it has come.
+    end: [u8; END_BYTES],
     /// Whether the line's last byte so far is CR.
     has_return: bool,
     has_begun: bool,
+    /// Whether the first line is a request's.
+    is_request: bool,
     has_ended: bool,
     has_number: bool,
     has_two_numbers: bool,
@@ -83,6 +92,12 @@ impl Look {
         if let Some(last) = text.last() {
             self.has_return = *last == b'\r';
         }
+        if !self.has_begun {
+            for byte in text.iter().skip(text.len().saturating_sub(END_BYTES)) {
+                self.end.rotate_left(1);
+                self.end.iter_mut().rev().take(1).for_each(|last| *last = *byte);
+            }
+        }
     }
 
     fn end_line(&mut self) {
@@ -90,6 +105,10 @@ impl Look {
         let is_blank = matches!(line, b"" | b"\r");
         // Blank lines may stand before a head (RFC 9112 2.2).
         self.has_ended = self.has_begun && is_blank;
+        if !self.has_begun && !is_blank {
+            let end = self.end.strip_suffix(b"\r").unwrap_or(&self.end);
+            self.is_request = VERSIONS.into_iter().any(|version| end.ends_with(version));
+        }
         self.has_begun |= !is_blank;
         self.has_bare_newline |= self.has_begun && !self.has_return;
         if line.starts_with(LENGTH) {
@@ -101,8 +120,9 @@ impl Look {
     }
 
     /// What is wrong with the head, once it is complete. Where it is not `sure` that the bytes were a
-    /// head's and no body's, only what [`refusal`] finds again in its fields.
+    /// head's and no body's, or they do not begin as a head, only what [`refusal`] finds again in its fields.
     pub(crate) const fn fault(&self, sure: bool) -> Option<Fault> {
+        let sure = sure && self.is_request;
         if !self.has_ended {
             None
         } else if self.has_number && self.has_chunks {
@@ -202,6 +222,10 @@ mod tests {
                 (format!("POST / HTTP/1.1\r\nX: {number}{chunks}\r\n"), None),
                 (format!("POST / HTTP/1.1\r\nx-{number}x-{chunks}\r\n"), None),
                 (format!("POST / HTTP/1.1\r\n{number}{chunks}"), None),
+                (format!("POST / HTTP/1.0\n{number}\n"), bare),
+                // The end of a head, and a body.
+                (format!("\r\n{{}}\n{{}}\nPOST / HTTP/1.1\r\n{number}{number}\r\n"), None),
+                (format!("{number}\r\nPOST / HTTP/1.1\n{number}\r\n"), None),
                 ("\n\nGET / HTTP/1.1\r\n\r\n".to_owned(), None),
             ] {
                 assert_eq!(fault(&head, piece), found, "{head:?} by {piece}");

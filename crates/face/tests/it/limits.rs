@@ -327,6 +327,25 @@ async fn a_body_that_nobody_reads_is_not_taken_for_a_head() {
 }
 
 #[tokio::test]
+async fn a_body_behind_the_end_of_a_head_that_came_before_an_answer_is_not_taken_for_a_head() {
+    let server = start(HttpLimits::default(), None);
+    let body = "{}\n{}\n";
+    let post = format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    // How much of the second head is left when the first request is answered.
+    for left in [1, 2, 3, 4, 5, 20, post.len()] {
+        let mut player = Player::connect(server.addr).await.unwrap();
+        let (begin, rest) = post.split_at(post.len() - left);
+        player.send(format!("{GET}{begin}")).await.unwrap();
+        player.head().await.unwrap();
+        assert_eq!(player.exactly(2).await.unwrap(), b"hi");
+        player.send(format!("{rest}{body}{GET}")).await.unwrap();
+        assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK", "{left} left");
+        assert_eq!(player.exactly(body.len()).await.unwrap(), body.as_bytes());
+        assert_eq!(player.head().await.unwrap().status, "HTTP/1.1 200 OK", "{left} left");
+    }
+}
+
+#[tokio::test]
 async fn what_no_route_saw_is_answered_with_its_id_and_in_the_paths_own_words() {
     let server = start(HttpLimits::default(), None);
     let mut player = Player::connect(server.addr).await.unwrap();
