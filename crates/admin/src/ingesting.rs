@@ -12,7 +12,8 @@ pub(crate) struct Ingesting;
 /// Send one record to an ingest stream: a JSON object or an XML document, as the stream takes.
 ///
 /// Answered when the record is durable. It lands in exactly one file, with others of its stream.
-/// JSON keeps its bytes but for newlines between tokens. XML is parsed when it lands: a document that
+/// JSON keeps its bytes but for newlines between tokens: numbers of any size stay as they are written, as do
+/// names that an object has twice. XML is parsed when it lands: a document that
 /// does not parse lands among the failed records, with its bytes and the reason. What is answered
 /// 400, 401, 403, 404, 409, 413 or 415 is not to be sent again as it is; 429, 500, 503 and 504 are,
 /// after `Retry-After`.
