@@ -132,6 +132,9 @@ impl Sent {
 /// keep for it. A thousand ids and destinations have a hundred thousand.
 pub(super) const RECEIVED_BYTES_MAX: usize = 1 << 22;
 
+/// A place's value, if it was ever given one; what is not there is a value too.
+type Kept = Option<Option<Identity>>;
+
 /// What the peer has sent.
 #[derive(Debug, Default)]
 pub(super) struct Received {
@@ -139,7 +142,9 @@ pub(super) struct Received {
     /// How many bytes of text the values have.
     bytes: usize,
     /// Grows to `size` as places are first taken.
-    places: Vec<Option<Option<Identity>>>,
+    places: Vec<Kept>,
+    /// How it was when a trial began: its bytes, and each place's value before it was given another.
+    trial: Option<(usize, Vec<(usize, Kept)>)>,
 }
 
 impl Received {
@@ -165,10 +170,29 @@ impl Received {
             self.places.resize_with(place + 1, || None);
         }
         if let Some(slot) = self.places.get_mut(place) {
-            *slot = Some(value.map(Identity::detached));
+            let before = slot.replace(value.map(Identity::detached));
+            if let Some((_, changed)) = &mut self.trial {
+                changed.push((place, before));
+            }
             self.bytes = bytes;
         }
         Ok(())
+    }
+
+    /// What is kept from now on may have to be taken back: nobody knows whether the frame is whole.
+    pub(super) fn begin_trial(&mut self) {
+        self.trial = Some((self.bytes, Vec::new()));
+    }
+
+    /// Ends the trial. Unless the frame was whole everything is as it was before.
+    pub(super) fn end_trial(&mut self, is_whole: bool) {
+        let Some((bytes, changed)) = self.trial.take().filter(|_| !is_whole) else { return };
+        self.bytes = bytes;
+        for (place, before) in changed.into_iter().rev() {
+            if let Some(slot) = self.places.get_mut(place) {
+                *slot = before;
+            }
+        }
     }
 
     /// What is kept at `index`.

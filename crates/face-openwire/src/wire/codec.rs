@@ -96,7 +96,10 @@ impl Decoder {
         let len = buffer.len() as u64;
         // Shared for as long as it is read; given back whole when it is not a frame yet.
         let whole = buffer.split().freeze();
+        // What a part of a frame has kept, the whole frame must not find: it is read from its begin.
+        self.cache.begin_trial();
         let outcome = self.decode_first(&whole);
+        self.cache.end_trial(outcome.is_ok());
         let taken = match &outcome {
             Ok((_, taken)) => *taken,
             Err(_) => 0,

@@ -3,8 +3,8 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use outflow_face_openwire::wire::{
     BrokerInfo, Command, ConnectionError, ConnectionId, DataArrayResponse, DataResponse, Decoder,
-    EncodeError, Encoder, ProducerId, ProducerInfo, RemoveInfo, SessionInfo, Throwable, WireError,
-    WireFormat,
+    EncodeError, Encoder, MessageAck, ProducerId, ProducerInfo, RemoveInfo, SessionInfo, Throwable,
+    WireError, WireFormat,
 };
 
 use crate::frames;
@@ -56,6 +56,38 @@ fn a_frame_is_whole_however_it_is_cut() {
             }
         }
         assert_eq!(found, frames::commands());
+    }
+}
+
+#[test]
+fn a_value_that_a_part_of_a_frame_kept_is_not_found_by_the_whole() {
+    let format = WireFormat { cache: true, cache_size: 200, size_prefix: false, ..loose(2) };
+    // An ack, whose destination is kept at the first place; in the second one the destination is
+    // what is there, and that there is no transaction is kept there instead.
+    let head = [22, 0, 0, 0, 7, 0];
+    let (absent, rest) = ([1, 0, 1, 0], [0, 0, 0, 0, 0, 0, 0]);
+    let queue = [&[1, 0, 0, 1, 100, 1, 0, 1][..], b"q"].concat();
+    let first = [&head, &queue[..], &absent, &absent, &rest].concat();
+    let second = [&head[..], &[0, 0, 0], &[1, 0, 0, 0], &absent, &rest].concat();
+    let bytes = [first, second].concat();
+    let read = |piece: usize| {
+        let mut decoder = Decoder::new(format.clone());
+        let (mut buffer, mut commands) = (BytesMut::new(), Vec::new());
+        for piece in bytes.chunks(piece) {
+            buffer.extend_from_slice(piece);
+            while let Some(command) = decoder.read(&mut buffer).unwrap() {
+                commands.push(command);
+            }
+        }
+        assert!(buffer.is_empty());
+        commands
+    };
+    let whole = read(bytes.len());
+    let Some(Command::MessageAck(ack)) = whole.get(1) else { panic!("{whole:?}") };
+    let name = |ack: &MessageAck| ack.destination.as_ref()?.physical_name.clone();
+    assert_eq!(name(ack).as_deref(), Some("q"));
+    for piece in 1..bytes.len() {
+        assert_eq!(read(piece), whole, "in pieces of {piece}");
     }
 }
 
