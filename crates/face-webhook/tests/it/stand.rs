@@ -18,8 +18,12 @@ use outflow_model::clock::SystemClock;
 use outflow_model::{IntegrationId, ProjectId};
 use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
+
+/// More than the system keeps of what is written to a [`narrow`](Receiver::start_narrow) receiver that does not read:
+/// four times as much as Linux lets a sender's buffer grow to, unless it is told otherwise.
+pub(crate) const UNWRITABLE: usize = 16 << 20;
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -89,7 +93,11 @@ pub(crate) async fn post_within(
     body: &str,
     timeout: Duration,
 ) -> Result<Answer, Failure> {
-    let request = Request {
+    client.post(&as_request(url, body, timeout)).await
+}
+
+pub(crate) fn as_request(url: &str, body: &str, timeout: Duration) -> Request {
+    Request {
         target: Arc::new(Target {
             project: ProjectId::new("p").unwrap(),
             integration: IntegrationId::new("i").unwrap(),
@@ -100,8 +108,7 @@ pub(crate) async fn post_within(
         encoding: Encoding::Identity,
         body: Bytes::copy_from_slice(body.as_bytes()),
         timeout,
-    };
-    client.post(&request).await
+    }
 }
 
 /// A receiver: what it does with each of its connections, which are numbered from 0.
@@ -124,7 +131,26 @@ impl Receiver {
         D: Fn(TcpStream, usize) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(at).await.unwrap();
+        Self::listen(TcpListener::bind(at).await.unwrap(), does)
+    }
+
+    /// One at which the system keeps little of what is not read, however much it may elsewhere.
+    pub(crate) fn start_narrow<D, F>(does: D) -> Self
+    where
+        D: Fn(TcpStream, usize) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        socket.bind((LOOPBACK, 0).into()).unwrap();
+        Self::listen(socket.listen(64).unwrap(), does)
+    }
+
+    fn listen<D, F>(listener: TcpListener, does: D) -> Self
+    where
+        D: Fn(TcpStream, usize) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let at = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&accepted);

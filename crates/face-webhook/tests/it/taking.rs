@@ -1,16 +1,19 @@
 //! Endpoints that say that they take a batch while they still read it, or go on with something else then: it is theirs
 //! once all of it is written, and nothing keeps it from them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use outflow_face_webhook::client::{Client, ClientOptions};
 use outflow_face_webhook::outcome::Failure;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::certificates::Authority;
-use crate::stand::{Receiver, client, come_through, options, post, post_within, request};
+use crate::stand::{
+    Receiver, UNWRITABLE, client, come_through, in_no_time, options, post, post_within, request,
+};
 
 /// What an endpoint says that answers while it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,16 +144,22 @@ async fn a_batch_that_is_taken_before_it_is_read_comes_whole_over_tls() {
 async fn a_batch_that_is_taken_and_not_read_in_time_is_not_taken() {
     // The endpoint reads no more, and not all can be written; one goes on talking without end.
     for talks in [false, true] {
-        let receiver = Receiver::start(move |mut stream, _| async move {
-            stream.read_u8().await.unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-            while talks && stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
-            std::future::pending::<()>().await;
-        })
-        .await;
-        let (client, body) = (client(), "a".repeat(16 << 20));
-        let timeout = Duration::from_secs(2);
-        let done = post_within(&client, &receiver.url("/"), &body, timeout).await;
+        let answered = Arc::new(Notify::new());
+        let tells = Arc::clone(&answered);
+        let receiver = Receiver::start_narrow(move |mut stream, _| {
+            let tells = Arc::clone(&tells);
+            async move {
+                stream.read_u8().await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                come_through().await;
+                tells.notify_one();
+                while talks && stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+                std::future::pending::<()>().await;
+            }
+        });
+        let (client, body) = (client(), "a".repeat(UNWRITABLE));
+        let url = receiver.url("/");
+        let done = in_no_time(&answered, post(&client, &url, &body)).await;
         assert_eq!(done, Err(Failure::Unread(200)), "{talks}");
         assert_eq!((receiver.accepted(), client.idle()), (1, 0));
     }
