@@ -1,10 +1,14 @@
-//! kill -9 while webhooks are sent to a receiver that fails now and then and remembers what came.
+//! kill -9 while webhooks are sent to a receiver that fails now and then and remembers what came: endpoints in order and
+//! by key, some packed, some replayed in the middle of it.
 //!
 //! `OUTFLOW_KILL_ROUNDS` sets the number of rounds; 5 by default.
 
+mod ledger;
+
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outflow_model::Rng;
@@ -17,66 +21,55 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::reader::{NAME, client};
+use ledger::{Came, Setup};
 
-/// The endpoints: one takes single events, one arrays.
-const ENDPOINTS: [(&str, u32); 2] = [("one", 1), ("ten", 10)];
+static ENDPOINTS: [Setup; 4] = [
+    Setup { name: "one", batch: 1, lanes: None, gzip: false, replays: false },
+    Setup { name: "ten", batch: 10, lanes: None, gzip: true, replays: false },
+    Setup { name: "again", batch: 1, lanes: None, gzip: false, replays: true },
+    Setup { name: "keys", batch: 10, lanes: Some(4), gzip: true, replays: true },
+];
 const STREAM: &str = "hooked";
+/// How many keys the events have.
+const KEYS: u64 = 12;
+/// A replay begins with one of so many of the last events.
+const RECENT: usize = 150;
 /// How long nothing may arrive in the end while something is missing: what has piled up grows with the
 /// rounds.
 const SILENT_FOR: Duration = Duration::from_secs(60);
 
-/// What came to one endpoint.
-#[derive(Debug, Default)]
-struct Came {
-    /// The body of each message, by its id.
-    bodies: HashMap<String, Vec<u8>>,
-    /// In which message each event is, by its offset.
-    messages: HashMap<u64, String>,
-    /// The highest offset that has come.
-    highest: u64,
-    /// The ids of events in messages that were answered with success.
-    taken: HashSet<String>,
-    requests: u64,
-    failed: u64,
-}
+/// What came to each endpoint.
+type Ledger = Arc<Mutex<HashMap<&'static str, Came>>>;
 
-impl Came {
-    /// Takes note of a request; `taken`: it will be answered with success.
-    fn note(&mut self, message: &str, body: &[u8], taken: bool) {
-        self.requests += 1;
-        self.failed += u64::from(!taken);
-        let before = self.bodies.entry(message.to_owned()).or_insert_with(|| body.to_vec());
-        assert_eq!(before, body, "{message} came with another body");
-        let document: Value = serde_json::from_slice(body).unwrap();
-        let events = document.as_array().cloned().unwrap_or_else(|| vec![document.clone()]);
-        for event in events {
-            let offset: u64 = event["offset"].as_str().unwrap().parse().unwrap();
-            let known = self.messages.entry(offset).or_insert_with(|| {
-                assert!(offset > self.highest, "{offset} comes after {}", self.highest);
-                message.to_owned()
-            });
-            assert_eq!(known, message, "event {offset} came in two messages");
-            self.highest = self.highest.max(offset);
-            if taken {
-                self.taken.insert(event["body"]["n"].as_str().unwrap().to_owned());
+/// Takes connections until the test ends. A request is noted before it is answered; `open`: how many connections
+/// there are.
+async fn receive(
+    listener: TcpListener,
+    ledger: Ledger,
+    rng: Arc<SeededRng>,
+    open: Arc<AtomicUsize>,
+) {
+    let mut all = tokio::task::JoinSet::new();
+    loop {
+        let socket = tokio::select! {
+            accepted = listener.accept() => accepted.unwrap().0,
+            Some(ended) = all.join_next() => {
+                open.fetch_sub(1, Ordering::SeqCst);
+                // What a connection has found is told by the test.
+                ended.unwrap();
+                continue;
             }
-        }
-    }
-}
-
-type Ledger = Arc<Mutex<HashMap<String, Came>>>;
-
-/// Takes connections until the test ends. A request is noted before it is answered.
-async fn receive(listener: TcpListener, ledger: Ledger, rng: Arc<SeededRng>) {
-    while let Ok((socket, _)) = listener.accept().await {
+        };
+        open.fetch_add(1, Ordering::SeqCst);
         let (ledger, rng) = (ledger.clone(), rng.clone());
-        tokio::spawn(async move {
+        all.spawn(async move {
             let mut socket = BufReader::new(socket);
             while let Some((path, message, body)) = request(&mut socket).await {
                 let fate = rng.below(20);
                 let taken = fate >= 4;
-                let endpoint = path.trim_start_matches('/').to_owned();
-                ledger.lock().await.entry(endpoint).or_default().note(&message, &body, taken);
+                let mut all = ledger.lock().await;
+                all.get_mut(path.trim_start_matches('/')).unwrap().note(&message, &body, taken);
+                drop(all);
                 if fate == 0 {
                     return;
                 }
@@ -137,8 +130,10 @@ async fn webhooks_get_everything_in_order_and_each_event_in_one_message() {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let receiver = listener.local_addr().unwrap();
-    let ledger = Ledger::default();
-    let receiving = tokio::spawn(receive(listener, ledger.clone(), rng.clone()));
+    let setups = ENDPOINTS.iter().map(|setup| (setup.name, Came::new(setup)));
+    let ledger: Ledger = Arc::new(Mutex::new(setups.collect()));
+    let open = Arc::new(AtomicUsize::new(0));
+    let receiving = tokio::spawn(receive(listener, ledger.clone(), rng.clone(), open.clone()));
     let mut published = HashSet::new();
     for round in 0..rounds {
         let server = Server::start(&options).await.unwrap();
@@ -147,63 +142,103 @@ async fn webhooks_get_everything_in_order_and_each_event_in_one_message() {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let publisher = tokio::spawn(publish(server.url(""), round, stop.clone(), rng.clone()));
-        tokio::time::sleep(Duration::from_millis(300 + rng.below(2_000))).await;
+        let lives = Duration::from_millis(300 + rng.below(2_000));
+        if round % 3 == 1 {
+            let until_then = lives.mul_f64(rng.below(100) as f64 / 100.0);
+            tokio::time::sleep(until_then).await;
+            replay(&server, dir.path(), &ledger, &rng).await;
+            tokio::time::sleep(lives.saturating_sub(until_then)).await;
+        } else {
+            tokio::time::sleep(lives).await;
+        }
         server.kill().await.unwrap();
         stop.store(true, Ordering::SeqCst);
         published.extend(publisher.await.unwrap());
+        // What the dead server has said is noted before the next one says anything.
+        let mut silent = 0;
+        while silent < 5 && !receiving.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            silent = if open.load(Ordering::SeqCst) == 0 { silent + 1 } else { 0 };
+        }
         assert!(!receiving.is_finished(), "the receiver found a fault");
     }
     let server = Server::start(&options).await.unwrap();
-    for (name, _) in ENDPOINTS {
+    for Setup { name, .. } in &ENDPOINTS {
         let (mut least, mut end) = (usize::MAX, Instant::now() + SILENT_FOR);
         loop {
-            let missing = {
-                let ledger = ledger.lock().await;
-                let taken = ledger.get(name).map(|came| &came.taken);
-                published.iter().filter(|n| !taken.is_some_and(|all| all.contains(*n))).count()
-            };
-            if missing == 0 {
+            let ledger = ledger.lock().await;
+            let came = &ledger[name];
+            let missing = published.iter().filter(|n| !came.taken.contains(*n)).count();
+            let owed = came.not_replayed();
+            drop(ledger);
+            assert!(!receiving.is_finished(), "the receiver found a fault");
+            if missing + owed == 0 {
                 break;
             }
-            if missing < least {
-                (least, end) = (missing, Instant::now() + SILENT_FOR);
+            if missing + owed < least {
+                (least, end) = (missing + owed, Instant::now() + SILENT_FOR);
             }
             let all = published.len();
-            assert!(Instant::now() < end, "{name}: {missing} of {all} never came");
+            assert!(
+                Instant::now() < end,
+                "{name}: {missing} of {all} never came, nor {owed} of a replay"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let ledger = ledger.lock().await;
-        let came = &ledger[name];
-        println!(
-            "{name}: {} events in {} messages, {} requests, {} failed",
-            came.messages.len(),
-            came.bodies.len(),
-            came.requests,
-            came.failed
-        );
-        assert!(came.failed > 0);
+        println!("{}", ledger[name].summary());
+        assert!(ledger[name].is_tried());
     }
     assert!(published.len() > rounds as usize * 20, "only {} were published", published.len());
     assert!(server.terminate(Duration::from_secs(20)).await.unwrap().success());
 }
 
+/// Asks for all from some event on once more, of the endpoints that are replayed.
+async fn replay(server: &Server, dir: &Path, ledger: &Ledger, rng: &SeededRng) {
+    for Setup { name, .. } in ENDPOINTS.iter().filter(|setup| setup.replays) {
+        let begun = Instant::now();
+        let (from, after) = loop {
+            let ledger = ledger.lock().await;
+            let came = &ledger[name];
+            let from = came.recent(RECENT, |count| rng.below(count as u64) as usize);
+            if let Some(from) = from {
+                break (from, came.requests());
+            }
+            drop(ledger);
+            assert!(begun.elapsed() < SILENT_FOR, "nothing comes to {name}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let path = format!("/v1/projects/{NAME}/integrations/{name}/webhook/replay");
+        let request = client().post(server.url(&path)).bearer_auth(token(dir));
+        let answer = request.json(&json!({ "from": from.to_string() })).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, 200, "{path}: {text}");
+        ledger.lock().await.get_mut(name).unwrap().replayed(from, after);
+    }
+}
+
+/// The operator's token.
+fn token(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("operator-token")).unwrap().trim().to_owned()
+}
+
 /// Makes the stream and the integrations with their webhooks.
-async fn configure(server: &Server, dir: &std::path::Path, receiver: &str) {
-    let token = std::fs::read_to_string(dir.join("operator-token")).unwrap();
+async fn configure(server: &Server, dir: &Path, receiver: &str) {
+    let token = token(dir);
     let project = format!("/v1/projects/{NAME}");
     let send = async |method: reqwest::Method, path: String, body: Value| {
-        let request = client().request(method, server.url(&path)).bearer_auth(token.trim());
+        let request = client().request(method, server.url(&path)).bearer_auth(&token);
         let answer = request.json(&body).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, 201, "{path}: {text}");
     };
     send(reqwest::Method::POST, format!("{project}/streams"), json!({ "name": STREAM })).await;
-    for (name, batch) in ENDPOINTS {
+    for Setup { name, batch, lanes, gzip, .. } in &ENDPOINTS {
         let integrations = format!("{project}/integrations");
         send(reqwest::Method::POST, integrations.clone(), json!({ "id": name })).await;
         let webhook = json!({
             "url": format!("{receiver}/{name}"), "stream": STREAM, "start": "earliest",
-            "batch": batch, "retry_pauses_ms": [50],
+            "batch": batch, "lanes": lanes, "gzip": gzip, "retry_pauses_ms": [50],
         });
         send(reqwest::Method::PUT, format!("{integrations}/{name}/webhook"), webhook).await;
     }
@@ -225,8 +260,11 @@ async fn publish(
         let names: Vec<String> =
             (0..count).map(|at| format!("{round}-{:08}", number + at)).collect();
         number += count;
-        let events: Vec<Value> =
-            names.iter().map(|n| json!({ "type": "CUSTOM", "body": { "n": n } })).collect();
+        let event = |n: &String| {
+            let key = format!("key {}", rng.below(KEYS));
+            json!({ "type": "CUSTOM", "key": key, "body": { "n": n } })
+        };
+        let events: Vec<Value> = names.iter().map(event).collect();
         let request = client.post(&url).bearer_auth(NAME).json(&events);
         match request.send().await {
             Ok(answer) if answer.status().is_success() => published.extend(names),
