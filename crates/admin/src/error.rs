@@ -87,7 +87,11 @@ impl From<CatalogError> for Refused {
 
 impl From<WebhookError> for Refused {
     fn from(error: WebhookError) -> Self {
-        Self::new(error.code(), error.to_string())
+        let problem = Problem::new(error.code(), error.to_string());
+        Self(Box::new(match error {
+            WebhookError::TooOften { seconds, .. } => problem.after(seconds),
+            _ => problem,
+        }))
     }
 }
 

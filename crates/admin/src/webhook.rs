@@ -239,6 +239,10 @@ pub(crate) async fn recover(
     Ok(Json(RecoveredView { events, next_since: rest.map(|at| at.to_string()) }))
 }
 
+/// What is said of a place that is none.
+const PLACES: &str =
+    "it is none of: `earliest`, `latest`, an offset, an RFC 3339 time such as 2030-01-31T00:00:00Z";
+
 /// `earliest`, `latest`, an offset or a time.
 fn place(text: &str) -> Result<Start, Refused> {
     match text {
@@ -246,8 +250,10 @@ fn place(text: &str) -> Result<Start, Refused> {
         "latest" => Ok(Start::Latest),
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             let offset = digits.parse().map(|offset| Start::After(Offset::new(offset)));
-            offset.map_err(|_| Refused::member("/from", "it is no offset"))
+            offset.map_err(|_| Refused::member("/from", PLACES))
         }
-        time => read::time("/from", time).map(Start::At),
+        time => {
+            read::time("/from", time).map(Start::At).map_err(|_| Refused::member("/from", PLACES))
+        }
     }
 }

@@ -63,19 +63,29 @@ pub struct Problem {
     pub detail: String,
     /// Further members, such as `line` and `byte`.
     pub members: Map<String, Value>,
+    /// After how many seconds to try again, where that may help.
+    pub retry_after: u32,
 }
 
 impl Problem {
     /// A problem without further members.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, status: status(code), detail: detail.into(), members: Map::new() }
+        let (status, detail) = (status(code), detail.into());
+        Self { code, status, detail, members: Map::new(), retry_after: 1 }
     }
 
     /// With another status than errors of its code usually have.
     #[must_use]
     pub const fn of_status(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    /// To be tried again after so many seconds, and not after one.
+    #[must_use]
+    pub const fn after(mut self, seconds: u32) -> Self {
+        self.retry_after = seconds;
         self
     }
 
@@ -110,7 +120,7 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.code.is_retryable() && self.code != ErrorCode::Internal {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, self.retry_after.into());
         }
         response
     }

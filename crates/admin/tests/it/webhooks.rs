@@ -127,7 +127,7 @@ impl Webhooks for Face {
     }
 
     fn test<'a>(&'a self, _: &'a WebhookId) -> Asking<'a, WebhookAnswer> {
-        Box::pin(async { Err(WebhookError::TooOften { max: 10 }) })
+        Box::pin(async { Err(WebhookError::TooOften { max: 10, seconds: 42 }) })
     }
 }
 
@@ -216,7 +216,10 @@ async fn what_cannot_be_is_refused_with_its_place() {
         let answer = post(&stage, "replay", json!({ "from": from })).await;
         assert_eq!(answer.status, status, "{from}: {answer:?}");
     }
-    assert_eq!(post(&stage, "test", json!({})).await.status, 429);
+    let nowhere = post(&stage, "replay", json!({ "from": "" })).await.json()["detail"].to_string();
+    assert!(nowhere.contains("`latest`, an offset, an RFC 3339 time"), "{nowhere}");
+    let often = post(&stage, "test", json!({})).await;
+    assert_eq!((often.status.as_u16(), often.headers["retry-after"].as_bytes()), (429, &b"42"[..]));
     for body in [json!({ "message": "msg_0" }), json!({ "message": 7 }), json!({})] {
         assert_eq!(post(&stage, "resend", body).await.status, 400);
     }

@@ -43,14 +43,18 @@ pub(super) struct ByHand {
 }
 
 impl ByHand {
-    /// Whether one more is within the limit; it counts.
-    const fn admit(&mut self, now: Timestamp) -> bool {
+    /// Whether one more is within the limit; it counts. Else in how many seconds one is.
+    fn admit(&mut self, now: Timestamp) -> Result<(), u32> {
         let minute = now.millis().div_euclid(MINUTE_MS);
         if self.minute != minute {
             (self.minute, self.count) = (minute, 0);
         }
         self.count = self.count.saturating_add(1);
-        self.count <= MAX_BY_HAND
+        if self.count <= MAX_BY_HAND {
+            return Ok(());
+        }
+        let left = MINUTE_MS - now.millis().rem_euclid(MINUTE_MS);
+        Err(u32::try_from(left).unwrap_or(0).div_ceil(1_000))
     }
 }
 
@@ -103,8 +107,9 @@ impl Post {
         let flight = self.turns.begin_by_hand(endpoint.party(), bytes);
         let flight = Some(flight.ok_or(WebhookError::Crowded)?);
         let permit = Permit { flight, freed: self.freed.clone() };
-        let is_admitted = endpoint.by_hand.admit(now);
-        is_admitted.then_some(permit).ok_or(WebhookError::TooOften { max: MAX_BY_HAND })
+        let admitted = endpoint.by_hand.admit(now);
+        admitted.map_err(|seconds| WebhookError::TooOften { max: MAX_BY_HAND, seconds })?;
+        Ok(permit)
     }
 
     /// Sends a made-up event.

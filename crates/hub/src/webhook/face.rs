@@ -58,10 +58,12 @@ pub enum WebhookError {
     #[error("there is no such webhook")]
     NotFound,
     /// It was asked too often.
-    #[error("a webhook is sent at most {max} requests a minute by hand")]
+    #[error("a webhook is sent at most {max} requests a minute by hand; try again in {seconds} s")]
     TooOften {
         /// The limit.
         max: u32,
+        /// After how many seconds one more may be asked for.
+        seconds: u32,
     },
     /// As many requests are under way as may be, in all, of its project or at its host.
     #[error("as many requests to webhooks are under way as may be; try again in some seconds")]
