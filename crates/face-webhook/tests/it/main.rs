@@ -15,6 +15,7 @@ mod certificates;
 mod crowd;
 mod exchanges;
 mod hostile;
+mod idle;
 mod keys;
 mod lanes;
 mod moving;
