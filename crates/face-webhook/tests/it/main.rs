@@ -13,6 +13,7 @@ mod addresses;
 mod alerts;
 mod certificates;
 mod crowd;
+mod dns;
 mod exchanges;
 mod hostile;
 mod idle;

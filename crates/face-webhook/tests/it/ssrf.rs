@@ -139,7 +139,7 @@ fn strict(found: impl Fn(&str, usize) -> Vec<IpAddr> + Send + Sync + 'static) ->
 }
 
 /// Listens at an address, and does not mind if there is none such.
-async fn canary(at: &str, port: u16) -> Option<Receiver> {
+pub(crate) async fn canary(at: &str, port: u16) -> Option<Receiver> {
     let at = (parse(at), port).into();
     if tokio::net::TcpListener::bind(at).await.is_err() {
         return None;
@@ -241,10 +241,16 @@ async fn the_servers_own_doors_are_shut_even_where_this_host_is_allowed() {
 /// Runs the next test where its canaries can listen.
 #[test]
 fn nothing_reaches_clouds_and_private_networks() {
+    run_inside("ssrf::inside_the_namespace");
+}
+
+/// Runs a test of this binary in a network of its own, with files of its own if it makes any. It says how many
+/// canaries there were, so that it is known to have run.
+pub(crate) fn run_inside(test: &str) {
     let run = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--"])
+        .args(["--user", "--map-root-user", "--net", "--mount", "--"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "ssrf::inside_the_namespace", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .output()
         .expect("this test needs `unshare`, of util-linux");
@@ -253,23 +259,35 @@ fn nothing_reaches_clouds_and_private_networks() {
     assert!(run.status.success() && said.contains("canaries: "), "{said}{why}");
 }
 
+/// Whether the test runs in there.
+pub(crate) fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs a program of the system that must succeed.
+pub(crate) fn system(program: &str, args: &[&str]) {
+    let done = Command::new(program).args(args).status();
+    let done = done.unwrap_or_else(|error| panic!("this test needs `{program}`: {error}"));
+    assert!(done.success(), "{program} {args:?}");
+}
+
+/// Makes these addresses the host's.
+pub(crate) fn add_addresses(addresses: &[&str]) {
+    system("ip", &["link", "set", "lo", "up"]);
+    for address in addresses {
+        let whole = if address.contains(':') { "128" } else { "32" };
+        let full = format!("{address}/{whole}");
+        let known = if address.contains(':') { &["nodad"][..] } else { &[] };
+        system("ip", &[&["addr", "add", &full, "dev", "lo"], known].concat());
+    }
+}
+
 #[tokio::test]
 async fn inside_the_namespace() {
-    if std::env::var_os(INSIDE).is_none() {
+    if !is_inside() {
         return;
     }
-    let ip = |args: &[&str]| {
-        let done =
-            Command::new("ip").args(args).status().expect("this test needs `ip`, of iproute2");
-        assert!(done.success(), "{args:?}");
-    };
-    ip(&["link", "set", "lo", "up"]);
-    for address in THERE {
-        let whole = if address.contains(':') { "128" } else { "32" };
-        let address = format!("{address}/{whole}");
-        let known = if address.contains(':') { &["nodad"][..] } else { &[] };
-        ip(&[&["addr", "add", &address, "dev", "lo"], known].concat());
-    }
+    add_addresses(THERE);
     let mut canaries = Vec::new();
     for address in THERE {
         canaries.extend(canary(address, 80).await);
