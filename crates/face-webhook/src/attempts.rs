@@ -1,7 +1,7 @@
 //! The log of attempts: a stream for each endpoint, which any face reads.
 //!
-//! The posts hand over what happened; one task makes events of it, `webhook.attempt` and
-//! `webhook.alert`, in the stream `webhook.attempts:<integration>`. That is made with the endpoint, so
+//! The posts hand over what happened; one task makes events of it, `webhook.attempt`, `webhook.alert` and
+//! `webhook.key_alert`, in the stream `webhook.attempts:<integration>`. That is made with the endpoint, so
 //! that it can be read before there is anything to tell, or when it is first needed. Nobody waits for it.
 //!
 //! Invariants: a log that falls behind, or cannot be written, holds up no request: what there is no
@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use crate::health::Alert;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::session::Stuck;
 use crate::wire::BatchSize;
 
 /// How many entries may wait to be written.
@@ -50,6 +51,8 @@ pub(crate) enum Entry {
     Attempt(AttemptEntry),
     /// It fails for long.
     Alert(Alert),
+    /// Some of its keys do.
+    Stuck(Stuck),
     /// Nothing is sent to it any more, and why.
     Disabled(&'static str),
 }
@@ -222,6 +225,14 @@ struct AlertBody {
 }
 
 #[derive(Debug, Serialize)]
+struct StuckBody {
+    keys: usize,
+    failing_since: String,
+    failures: u32,
+    first_offset: String,
+}
+
+#[derive(Debug, Serialize)]
 struct DisabledBody {
     reason: &'static str,
 }
@@ -261,6 +272,12 @@ fn event(entry: &Entry) -> serde_json::Result<Vec<u8>> {
             let failing_since = since.to_string();
             let body = AlertBody { percent: *percent, failing_since, failures: *failures };
             serde_json::to_vec(&Told { event_type: "webhook.alert", body })
+        }
+        Entry::Stuck(Stuck { keys, since, failures, first }) => {
+            let (failing_since, first_offset) = (since.to_string(), first.to_string());
+            let (keys, failures) = (*keys, *failures);
+            let body = StuckBody { keys, failing_since, failures, first_offset };
+            serde_json::to_vec(&Told { event_type: "webhook.key_alert", body })
         }
         Entry::Disabled(reason) => {
             let body = DisabledBody { reason };

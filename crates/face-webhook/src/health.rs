@@ -46,6 +46,12 @@ pub struct Alert {
     pub failures: u32,
 }
 
+/// After how long operators first hear of what fails.
+#[must_use]
+pub fn first_alert(allowed: Duration) -> Duration {
+    allowed.saturating_mul(STEPS[0].into()) / 100
+}
+
 impl Alert {
     /// Whether the time is over.
     #[must_use]

@@ -17,6 +17,7 @@ mod dispatch;
 mod endpoint;
 mod memory;
 mod quota;
+mod shown;
 mod steady;
 mod turns;
 
@@ -264,8 +265,16 @@ impl Post {
                 endpoint.due = None;
             }
             self.tell_late(key);
-            self.tell(key, Input::Due).await;
+            let is_looked_for = self.is_looked_for(key);
+            self.tell(key, if is_looked_for { Input::Looking } else { Input::Due }).await;
         }
+    }
+
+    /// Whether the hub still looks for what an endpoint waits for.
+    fn is_looked_for(&self, key: u64) -> bool {
+        let Some(endpoint) = self.endpoints.get(&key) else { return false };
+        let looks = |consumer| self.consumers.may_get_more(consumer);
+        endpoint.session.is_expecting() && endpoint.consumer.is_some_and(looks)
     }
 
     /// Tries again what could not be read.

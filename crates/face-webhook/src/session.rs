@@ -4,15 +4,15 @@
 //! without any of them. `lane` holds what has come and the batches that are made of it, `batch` is one
 //! of these and `batches` all of them, `behind` those that stand behind what comes again, `strays` what was
 //! given back while it was under way; `ending` is what becomes of what was sent, `entitled` of what may be sent no
-//! more; `rules` are the settings, `step` what happens and what is to be done, `noted` what outlasts the server.
+//! more, `stuck` what operators hear of keys that are never taken; `rules` are the settings, `step` what happens and what is to be done, `noted` what outlasts the server.
 //!
 //! Events of one lane are sent in order: nothing of a lane that a batch holds is sent before that
 //! batch is settled. By default an endpoint has one lane; with lanes by key each key is one. A batch
 //! that failed keeps its events, so that it is the same when it is sent again: while the endpoint waits
 //! it holds their offsets only, and takes the events up again when it comes back.
 //! A batch that is not full could be cut elsewhere after a crash, so it is noted before it is sent; a full
-//! one is the same again because the hub hands out what there is well within the linger. Settings that
-//! change leave it as it is, and it is noted then.
+//! one is the same again because the hub hands out what there is well within the linger; where it takes longer,
+//! nothing less is cut first. Settings that change leave it as it is, and it is noted then.
 //!
 //! Invariants: events of one lane are settled in order, none is skipped; a batch that is sent
 //! again has the same events, but those that retention has taken meanwhile; nothing is sent while
@@ -30,6 +30,7 @@ mod queue;
 mod rules;
 mod step;
 mod strays;
+mod stuck;
 
 use std::time::Duration;
 
@@ -43,14 +44,15 @@ use lane::Lanes;
 pub use noted::Note;
 pub use rules::{Disabled, Rules};
 pub use step::{Input, Output};
+pub use stuck::Stuck;
 
 /// A partial batch is sent when its first event has waited so long: less than the second that it may take
 /// (seed 001), so that it is there by then.
 const LINGER: Duration = Duration::from_millis(950);
 /// How many events it takes at least, so that small batches do not wait for the hub.
 const LEAST_CREDIT: usize = 8;
-/// What is missing of a batch, and not shown to be gone by what comes after it, is waited for so long:
-/// well beyond what a busy hub needs to hand it out, as a batch without it is another message.
+/// What is missing of a batch, and not shown to be gone by what comes after it, is waited for so long once the
+/// hub looks for nothing more: a batch without it is another message.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A batch of which nothing comes, though there is room for it, is no more after this: what it was of was
 /// hidden, or retention has taken it. Long, as what is only late would be another message.
@@ -102,6 +104,7 @@ impl<E: Held> Session<E> {
             lanes.hold_off(note.next_attempt, failures);
             lanes.recall(note.at_hand, note.size);
             lanes.recall_behind(note.behind, failures);
+            lanes.be_unsure();
         }
         let health = Health::new(note.failing);
         let waits = note.next_attempt.is_some();
@@ -178,7 +181,7 @@ impl<E: Held> Session<E> {
             return None;
         }
         let alert = self.health.next_alert(self.rules.disable_after);
-        let alert = alert.filter(|_| self.lanes.has_failed());
+        let alert = alert.filter(|_| self.lanes.has_failed()).into_iter().chain(self.next_stuck());
         let sends = match self.away {
             // What lands is waited for, and not a time.
             Some(_) if self.is_joined => None,
@@ -226,8 +229,9 @@ impl<E: Held> Session<E> {
     /// Takes in what happened; gives what is to be done, in order.
     pub fn apply(&mut self, input: Input<E>, now: Timestamp, rng: &dyn Rng) -> Vec<Output<E>> {
         let mut has_failed = false;
+        let is_due = matches!(input, Input::Due);
         // Whatever else happens may have made room, or changed what waits.
-        self.is_resting &= matches!(input, Input::Due);
+        self.is_resting &= is_due || matches!(input, Input::Looking);
         match input {
             Input::Arrived(events) => {
                 if self.is_joined && self.away.is_some() {
@@ -247,6 +251,7 @@ impl<E: Held> Session<E> {
                 self.give_back();
             }
             Input::Due => {}
+            Input::Looking => self.lanes.look(now),
             Input::Lost => {
                 self.is_joined = false;
                 self.lanes.let_go();
@@ -282,7 +287,8 @@ impl<E: Held> Session<E> {
             }
         }
         self.look_at_health(has_failed, now);
-        self.go_on(now);
+        self.look_at_keys(now);
+        self.go_on(is_due, now);
         if self.lanes.count() == 0 && !self.lanes.has_failed() && self.idle.is_none() {
             self.idle = Some(now);
             self.store_if_failing();
@@ -373,8 +379,14 @@ impl<E: Held> Session<E> {
         self.lanes.let_go();
     }
 
-    /// Sends what can be sent.
-    fn go_on(&mut self, now: Timestamp) {
+    /// Whether [`Input::Due`] may give up what the hub still looks for; then it is to be [`Input::Looking`].
+    #[must_use]
+    pub fn is_expecting(&self) -> bool {
+        self.lanes.is_expecting()
+    }
+
+    /// Sends what can be sent; `is_due`: and gives up what does not come.
+    fn go_on(&mut self, is_due: bool, now: Timestamp) {
         if self.moving > 0 {
             return;
         }
@@ -404,8 +416,11 @@ impl<E: Held> Session<E> {
             self.lanes.come(now);
             self.outputs.push(Output::Join);
         }
-        self.lanes.settle_for_less(now, PATIENCE);
-        if self.takes_more()
+        if is_due {
+            self.lanes.settle_for_less(now, PATIENCE);
+        }
+        if is_due
+            && self.takes_more()
             && self.lanes.forget_absent(now, ABSENCE)
             && self.lanes.is_empty()
             && !self.lanes.has_failed()

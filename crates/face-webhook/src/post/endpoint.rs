@@ -1,23 +1,24 @@
 //! One endpoint at its post: taking it on, and doing what its session says.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use outflow_hub::subscription::{ConsumeError, ConsumerId, ConsumerOptions, Subscription};
 use outflow_hub::webhook::WebhookId;
-use outflow_hub::{Delivery, Integration, Settle, WebhookError, WebhookStatus};
+use outflow_hub::{Delivery, Settle, WebhookError, WebhookStatus};
 use outflow_model::{Offset, Timestamp};
 
 use super::by_hand::ByHand;
 use super::cause::cause;
 use super::quota::Quota;
+use super::shown::Shown;
 use super::turns::{Party, Place, Wanted};
 use super::{AGAIN_MS, Command, Post};
 use crate::attempts::Entry;
 use crate::health::Alert;
 use crate::note;
-use crate::session::{BatchId, Held, Input, Note, Output, Session};
+use crate::session::{BatchId, Held, Input, Note, Output, Session, Stuck};
 use crate::settings::{self, Settings};
 
 /// After so many slow requests in a row an endpoint shares a part of the room with its like.
@@ -50,23 +51,6 @@ pub(super) struct Endpoint {
     shown: Shown,
     /// What its subscription said of what it may be sent, when that was looked at last.
     shows: u64,
-}
-
-/// What says which events an endpoint may be sent.
-#[derive(Debug, PartialEq, Eq)]
-struct Shown {
-    event_types: Option<BTreeSet<String>>,
-    send_location: bool,
-    compliance: bool,
-    filter: Option<String>,
-}
-
-impl Shown {
-    fn of(one: &Integration) -> Self {
-        let filter = one.webhook.as_ref().and_then(|webhook| webhook.filter.clone());
-        let Integration { send_location, compliance, .. } = *one;
-        Self { event_types: one.event_types.clone(), send_location, compliance, filter }
-    }
 }
 
 impl Held for Delivery {
@@ -445,6 +429,12 @@ impl Post {
                 let (project, integration) = &endpoint.id;
                 tracing::warn!(%project, %integration, percent = alert.percent, since = %alert.since, failures = alert.failures, "a webhook fails");
                 self.shared.log.tell(&endpoint.id, Entry::Alert(alert));
+            }
+            Output::Stuck(stuck) => {
+                let stuck = Stuck { since: stuck.since.plus_millis(ahead()), ..stuck };
+                let (project, integration) = &endpoint.id;
+                tracing::warn!(%project, %integration, keys = stuck.keys, since = %stuck.since, failures = stuck.failures, first = %stuck.first, "keys of a webhook are not taken");
+                self.shared.log.tell(&endpoint.id, Entry::Stuck(stuck));
             }
             Output::Disable(why) => {
                 let (project, integration) = &endpoint.id;

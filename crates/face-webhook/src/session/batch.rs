@@ -55,6 +55,8 @@ pub(super) struct Batch<E> {
     /// Those of its events that are in memory.
     pub(super) events: Vec<E>,
     pub(super) failures: u32,
+    /// Since when it fails, until operators have heard of it.
+    pub(super) since: Option<Timestamp>,
     pub(super) state: State,
     /// Whether it is another than was noted, if it was.
     pub(super) is_changed: bool,
@@ -78,6 +80,7 @@ impl<E> Batch<E> {
             offsets,
             events: Vec::new(),
             failures: 0,
+            since: None,
             state,
             is_changed: false,
             again: Offset::LAST,

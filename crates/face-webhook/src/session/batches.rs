@@ -21,6 +21,7 @@ struct Mark {
     is_whole: bool,
     is_partial: bool,
     has_failed: bool,
+    since: Option<Timestamp>,
     /// How many events it has, in memory or not.
     count: usize,
     last: Offset,
@@ -37,6 +38,7 @@ impl Mark {
             is_whole: batch.is_whole(),
             is_partial: batch.is_partial(),
             has_failed: batch.failures > 0,
+            since: batch.since,
             count: batch.offsets.len(),
             last: batch.offsets.last().copied().unwrap_or_default(),
         }
@@ -53,6 +55,8 @@ pub(super) struct Batches<E> {
     /// Those that wait and lack events, by their time and by their last event.
     lacking: BTreeSet<(Timestamp, BatchId)>,
     lacking_by_last: BTreeSet<(Offset, BatchId)>,
+    /// Those that fail and are not told of, by when that began.
+    untold: BTreeSet<(Timestamp, BatchId)>,
     /// How many are under way, have come in part, have failed.
     flying: usize,
     partial: usize,
@@ -69,6 +73,7 @@ impl<E> Default for Batches<E> {
             whole: BTreeSet::new(),
             lacking: BTreeSet::new(),
             lacking_by_last: BTreeSet::new(),
+            untold: BTreeSet::new(),
             flying: 0,
             partial: 0,
             failed: 0,
@@ -141,6 +146,7 @@ impl<E: Held> Batches<E> {
                 self.lacking_by_last.insert((mark.last, id));
             }
         }
+        self.untold.extend(mark.since.map(|since| (since, id)));
         self.partial += usize::from(mark.is_partial);
         self.failed += usize::from(mark.has_failed);
         self.count += mark.count;
@@ -156,6 +162,9 @@ impl<E: Held> Batches<E> {
                 self.lacking.remove(&(until, id));
                 self.lacking_by_last.remove(&(mark.last, id));
             }
+        }
+        if let Some(since) = mark.since {
+            self.untold.remove(&(since, id));
         }
         self.partial -= usize::from(mark.is_partial);
         self.failed -= usize::from(mark.has_failed);
@@ -189,6 +198,11 @@ impl<E: Held> Batches<E> {
     /// Whether one has come in part.
     pub(super) const fn is_partial(&self) -> bool {
         self.partial > 0
+    }
+
+    /// Which has failed for longest of those that are not told of, and since when.
+    pub(super) fn first_untold(&self) -> Option<(Timestamp, BatchId)> {
+        self.untold.first().copied()
     }
 
     /// When the first comes of those that are all there.

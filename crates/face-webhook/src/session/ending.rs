@@ -37,7 +37,7 @@ impl<E: Held> Session<E> {
             }
             Outcome::Gone => {
                 self.health.fail(now);
-                self.lanes.fail(batch, now);
+                self.lanes.fail(batch, now, now);
                 self.disable(Disabled::Gone, now);
                 true
             }
@@ -59,7 +59,7 @@ impl<E: Held> Session<E> {
                     self.lanes.take_back(batch, now);
                     self.lanes.part(batch, later(now, pause));
                 } else {
-                    self.lanes.fail(batch, later(now, pause));
+                    self.lanes.fail(batch, now, later(now, pause));
                 }
                 if !self.rules.by_key && pause > SHORT {
                     self.leave();

@@ -9,6 +9,7 @@
 //! are free; the bytes of what is in memory are counted.
 
 mod missing;
+mod noted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use super::batches::Batches;
 use super::behind::Behind;
 use super::queue::Queues;
 use super::strays::Strays;
-use super::{Rules, later, offsets};
+use super::{Rules, offsets};
 use crate::wire::BatchSize;
 
 /// What an event in memory costs beside its line, about: its place, its lease and its sidecar.
@@ -72,8 +73,10 @@ pub(super) struct Lanes<E> {
     strays: Strays,
     /// Whether events are taken now.
     is_here: bool,
-    /// When one came last.
+    /// When one came last, or was still looked for.
     latest: Timestamp,
+    /// When that was so before the first batch since the server was started; `None`: that is made.
+    unsure: Option<Timestamp>,
     /// Until when nothing is sent, and how often what is sent then has failed: as it was noted.
     held_off: Option<(Timestamp, u32)>,
     /// How many events are in memory, and about how many bytes.
@@ -91,6 +94,7 @@ impl<E> Default for Lanes<E> {
             strays: Strays::default(),
             is_here: false,
             latest: Timestamp::default(),
+            unsure: None,
             held_off: None,
             count: 0,
             bytes: 0,
@@ -103,29 +107,6 @@ fn weight<E: Held>(event: &E) -> usize {
 }
 
 impl<E: Held> Lanes<E> {
-    /// Sends nothing before `until`; the first batch then has failed so often.
-    pub(super) fn hold_off(&mut self, until: Option<Timestamp>, failures: u32) {
-        self.held_off = until.map(|until| (until, failures));
-    }
-
-    /// The first batch is of these events and of this size, as it was before.
-    pub(super) fn recall(&mut self, offsets: Vec<Offset>, size: Option<BatchSize>) {
-        // One event by itself may be a batch of any size: then the size is noted.
-        let of_these = |size: &BatchSize| size.is_array() && size.get() >= offsets.len();
-        let Some(size) = size.or_else(|| BatchSize::ALL.into_iter().find(of_these)) else { return };
-        if offsets.is_empty() {
-            return;
-        }
-        let (until, failures) = self.held_off.take().unwrap_or_default();
-        let batch = Batch::new(size, vec![0], offsets, State::Waits(until));
-        self.enter(Batch { failures, ..batch });
-    }
-
-    /// These batches stand behind it, the first one last.
-    pub(super) fn recall_behind(&mut self, noted: Vec<(Vec<Offset>, BatchSize)>, failures: u32) {
-        self.behind.recall(noted, failures);
-    }
-
     /// A batch of lanes that are in no other.
     fn enter(&mut self, batch: Batch<E>) -> BatchId {
         let id = self.batches.enter(batch);
@@ -357,9 +338,12 @@ impl<E: Held> Lanes<E> {
         Some(batch.events).filter(|events| !events.is_empty())
     }
 
-    /// A batch is sent again then.
-    pub(super) fn fail(&mut self, id: BatchId, until: Timestamp) {
-        self.land(id, until, |batch| batch.failures = batch.failures.saturating_add(1));
+    /// A batch has failed, and is sent again then.
+    pub(super) fn fail(&mut self, id: BatchId, now: Timestamp, until: Timestamp) {
+        self.land(id, until, |batch| {
+            batch.since = batch.since.or(Some(now).filter(|_| batch.failures == 0));
+            batch.failures = batch.failures.saturating_add(1);
+        });
     }
 
     /// A batch that was to be sent was not. Nor was it noted.
@@ -406,7 +390,7 @@ impl<E: Held> Lanes<E> {
     /// What waits is sent now, as if it had not failed.
     pub(super) fn begin_anew(&mut self, now: Timestamp) {
         self.hurry(now);
-        self.batches.change_all(|batch| batch.failures = 0);
+        self.batches.change_all(|batch| (batch.failures, batch.since) = (0, None));
         self.behind.change_all(|batch| batch.failures = 0);
         self.held_off = None;
     }
@@ -448,6 +432,7 @@ impl<E: Held> Lanes<E> {
             (batch.state, batch.again) = (State::Flying, Offset::LAST);
             std::mem::take(&mut batch.is_changed)
         })?;
+        self.unsure = None;
         Some((id, !is_changed))
     }
 
@@ -476,23 +461,15 @@ impl<E: Held> Lanes<E> {
         if lanes.is_empty() {
             return None;
         }
-        if !is_full && self.held.came().is_none_or(|came| now < later(came, linger)) {
+        if !is_full && self.waits_until(linger).is_none_or(|until| now < until) {
             return None;
         }
+        self.unsure = None;
         let events = self.held.take(&lanes);
         lanes.sort_unstable();
         lanes.dedup();
         let (_, failures) = self.held_off.take().unwrap_or_default();
         let batch = Batch::new(rules.size, lanes, offsets(&events), State::Flying);
         Some((self.enter(Batch { events, failures, ..batch }), is_known))
-    }
-
-    /// When a batch is sent although it is not full.
-    pub(super) fn lingers_until(&self, rules: &Rules, linger: Duration) -> Option<Timestamp> {
-        let is_busy = self.flying() >= rules.lanes || (!rules.by_key && !self.batches.is_empty());
-        if is_busy {
-            return None;
-        }
-        self.held.came().map(|came| later(came, linger))
     }
 }

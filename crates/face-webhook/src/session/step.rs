@@ -6,6 +6,7 @@ use outflow_model::Offset;
 
 use super::batch::BatchId;
 use super::rules::{Disabled, Rules};
+use super::stuck::Stuck;
 use crate::health::Alert;
 use crate::outcome::Outcome;
 
@@ -18,8 +19,10 @@ pub enum Input<E> {
     Ended(BatchId, Outcome),
     /// A batch that was to be sent was not, for no fault of the endpoint.
     Unsent(BatchId),
-    /// Time has passed.
+    /// Time has passed, and nothing more comes by itself of what there is.
     Due,
+    /// Time has passed, and the hub still looks for what may come.
+    Looking,
     /// What was taken has gone back by itself: the consumer is no more.
     Lost,
     /// There is no room for what it holds: it takes nothing for a while.
@@ -68,6 +71,8 @@ pub enum Output<E> {
     Park(Vec<E>, u16),
     /// Operators hear of this.
     Alert(Alert),
+    /// And of this.
+    Stuck(Stuck),
     /// Nothing is sent any more.
     Disable(Disabled),
     /// What [`Session::note`](super::Session::note) says is to be stored.

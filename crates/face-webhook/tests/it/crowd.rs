@@ -1,21 +1,17 @@
 //! Posts with more to do than there is room for, and with a store that fails: whom that holds up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use outflow_face_webhook::Options;
 use outflow_face_webhook::outcome::Outcome;
 use outflow_hub::{Start, Webhook, WebhookError};
-use outflow_model::id::Shard;
-use outflow_model::{Offset, StreamId, Timestamp};
-use outflow_store::{
-    Batch, Bounds, Commit, CommitObserver, Engine, EngineFuture, Health, Lease, LeaseError, Read,
-    ReadError, StateEntry, StateError, StreamConfig,
-};
+use outflow_model::Offset;
 use tokio::time::timeout;
 
-use crate::world::{SOON, World, ids, memory, named, offsets, open, webhook};
+use crate::flaky::Flaky;
+use crate::world::{SOON, World, again, ids, memory, named, offsets, open, webhook};
 
 #[tokio::test]
 async fn endpoints_of_one_project_that_stall_hold_up_none_of_another() {
@@ -230,7 +226,7 @@ async fn what_is_held_for_endpoints_that_wait_is_bounded() {
 
 #[tokio::test]
 async fn what_could_not_be_read_once_is_read_again() {
-    let engine = Arc::new(Flaky { inner: memory(), refusals: AtomicUsize::new(0) });
+    let engine = Flaky::new(memory());
     let world = open(engine.clone(), Arc::default(), Options::default()).await;
     world.project("acme").await;
     world.endpoint(&ids(), webhook(1)).await;
@@ -276,88 +272,45 @@ async fn a_note_that_cannot_be_read_is_not_taken_for_none() {
     world.desk.requests(1).await;
 }
 
-/// A store that fails to read notes of webhooks so often.
-#[derive(Debug)]
-struct Flaky {
-    inner: Arc<dyn Engine>,
-    refusals: AtomicUsize,
+/// As it does where filters cost much and others stand in line.
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_its_events_for_as_long_as_the_hub_looks_for_them() {
+    let engine = Flaky::new(memory());
+    let world = open(engine.clone(), Arc::default(), Options::default()).await;
+    world.project("acme").await;
+    let pauses = vec![Duration::from_secs(5)];
+    world.endpoint(&ids(), Webhook { pauses, ..webhook(10) }).await;
+    world.desk.answers.lock().extend([again()]);
+    world.publish(&["A", "B"]).await;
+    world.desk.requests(1).await;
+    world.stored("webhook.attempts", 1).await;
+    let world = world.restart().await;
+    world.publish(&["C"]).await;
+    let gate = engine.gate.lock().await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(world.desk.came.lock().len(), 1);
+    drop(gate);
+    let came = world.desk.requests(2).await;
+    assert_eq!(came[1], came[0], "the same message, whatever has come meanwhile");
 }
 
-impl Engine for Flaky {
-    fn submit(&self, batch: Batch) -> Commit {
-        self.inner.submit(batch)
-    }
-
-    fn max_batch_bytes(&self) -> usize {
-        self.inner.max_batch_bytes()
-    }
-
-    fn read(
-        &self,
-        stream: StreamId,
-        from: Offset,
-        max_bytes: usize,
-    ) -> EngineFuture<'_, Result<Read, ReadError>> {
-        self.inner.read(stream, from, max_bytes)
-    }
-
-    fn seek(&self, stream: StreamId, at: Timestamp) -> EngineFuture<'_, Result<Offset, ReadError>> {
-        self.inner.seek(stream, at)
-    }
-
-    fn bounds(&self, stream: StreamId) -> Result<Bounds, ReadError> {
-        self.inner.bounds(stream)
-    }
-
-    fn streams(&self) -> Vec<(StreamId, StreamConfig)> {
-        self.inner.streams()
-    }
-
-    fn stored_bytes(&self, stream: StreamId) -> u64 {
-        self.inner.stored_bytes(stream)
-    }
-
-    fn observe(&self, observer: Arc<dyn CommitObserver>) {
-        self.inner.observe(observer);
-    }
-
-    fn get(&self, key: &[u8]) -> EngineFuture<'_, Result<Option<StateEntry>, StateError>> {
-        let less = |left: usize| left.checked_sub(1);
-        let (success, failure) = (Ordering::SeqCst, Ordering::SeqCst);
-        let is_note = key.starts_with(b"webhook/");
-        if is_note && self.refusals.fetch_update(success, failure, less).is_ok() {
-            return Box::pin(async { Err(StateError("try again".into())) });
-        }
-        self.inner.get(key)
-    }
-
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> EngineFuture<'_, Result<Vec<StateEntry>, StateError>> {
-        self.inner.scan(prefix, after, limit)
-    }
-
-    fn acquire(
-        &self,
-        shard: Shard,
-        owner: &str,
-        ttl: Duration,
-    ) -> EngineFuture<'_, Result<Lease, LeaseError>> {
-        self.inner.acquire(shard, owner, ttl)
-    }
-
-    fn release(&self, lease: Lease) -> EngineFuture<'_, Result<(), LeaseError>> {
-        self.inner.release(lease)
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-
-    fn close(&self) -> EngineFuture<'_, ()> {
-        self.inner.close()
-    }
+/// Nothing comes that would show that it is gone.
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_which_all_is_hidden_is_waited_for_no_longer_than_the_hub_looks() {
+    let world = World::new(Webhook { pauses: vec![Duration::from_secs(5)], ..webhook(10) }).await;
+    world.desk.answers.lock().extend([again()]);
+    world.publish(&["A", "B"]).await;
+    world.desk.requests(1).await;
+    world.stored("webhook.attempts", 1).await;
+    let (project, id) = ids();
+    let filter = Some(r#"[{"types":["SEND"]}]"#.to_owned());
+    let narrow = Webhook { filter, ..webhook(10) };
+    let world = world.restart_after(async |hub| {
+        hub.set_webhook(&project, &id, narrow, Start::Latest).await.unwrap();
+    });
+    let world = world.await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = world.hub.webhooks().unwrap().status(&ids()).await.unwrap();
+    assert_eq!((status.state, status.failures), ("active", 0));
+    assert_eq!(world.desk.came.lock().len(), 1);
 }

@@ -153,3 +153,39 @@ fn a_batch_that_finds_an_endpoint_closed_stays_one_message_until_it_has_failed_t
         assert_eq!((keys.len(), world.open().count()), (20, 1), "{status}");
     }
 }
+
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+#[test]
+fn a_key_that_is_never_taken_beside_others_is_told_of_once() {
+    let mut world = beside_one_that_waits(40);
+    let began = world.now;
+    let is_bad = |events: &[Event]| events.iter().any(|event| event.key == BAD);
+    for day in 0..80 {
+        world.published.push(Event { offset: 2 + day, key: 7 });
+        world.deliver(100);
+        while !world.flying.is_empty() {
+            world.land(|events, _| if is_bad(events) { again() } else { Outcome::Taken });
+        }
+        world.pass(DAY_MS);
+    }
+    // As long as the first alert of an endpoint takes that only fails: half of 90 days.
+    let [(at, stuck)] = world.stuck[..] else { panic!("told {:?}", world.stuck) };
+    let told = (at.millis() - began.millis()) / DAY_MS;
+    assert_eq!((stuck.keys, stuck.first, stuck.since, told), (1, Offset::new(1), began, 45));
+    assert!((40..50).contains(&stuck.failures), "{stuck:?}");
+    assert!(world.alerts.is_empty(), "the endpoint does not fail: {:?}", world.alerts);
+}
+
+#[test]
+fn an_endpoint_that_only_fails_is_not_told_of_by_its_keys_as_well() {
+    let mut world = beside_one_that_waits(41);
+    for _ in 0..80 {
+        world.deliver(100);
+        while !world.flying.is_empty() {
+            world.land(|_, _| again());
+        }
+        world.pass(DAY_MS);
+    }
+    assert_eq!((&world.alerts[..], &world.stuck[..]), (&[50, 70][..], &[][..]));
+}

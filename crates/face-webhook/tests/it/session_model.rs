@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use outflow_face_webhook::outcome::{Failure, Outcome};
 use outflow_face_webhook::schedule::{Schedule, Wish};
-use outflow_face_webhook::session::{BatchId, Held, Input, Note, Output, Rules, Session};
+use outflow_face_webhook::session::{BatchId, Held, Input, Note, Output, Rules, Session, Stuck};
 use outflow_face_webhook::wire::BatchSize;
 use outflow_model::rng::SeededRng;
 use outflow_model::{Offset, Rng as _, Timestamp};
@@ -85,6 +85,9 @@ pub(crate) struct World {
     pub(crate) stored: Note,
     pub(crate) sends: u64,
     pub(crate) alerts: Vec<u8>,
+    pub(crate) stuck: Vec<(Timestamp, Stuck)>,
+    /// Whether the hub takes its time to look at what there is.
+    pub(crate) is_looking: bool,
     /// When nothing was left that could be handed out.
     handed_out: Timestamp,
     /// What the endpoint has taken and nobody wants sent again.
@@ -116,6 +119,8 @@ impl World {
             stored: Note::default(),
             sends: 0,
             alerts: Vec::new(),
+            stuck: Vec::new(),
+            is_looking: false,
             handed_out: Timestamp::from_millis(1_000_000),
             taken: BTreeSet::new(),
             again: BTreeMap::new(),
@@ -207,6 +212,7 @@ impl World {
                 }
                 Output::Store => self.stored = self.session.note(),
                 Output::Alert(alert) => self.alerts.push(alert.percent),
+                Output::Stuck(stuck) => self.stuck.push((self.now, stuck)),
                 Output::Disable(_) => {}
             }
         }
@@ -309,13 +315,14 @@ impl World {
     }
 
     pub(crate) fn pass(&mut self, millis: i64) {
-        // What there is comes well before it is given up.
-        if self.now.millis() + millis - self.handed_out.millis() >= 4_000 {
+        // What there is comes well before it is given up, unless the hub says that it still looks.
+        if !self.is_looking && self.now.millis() + millis - self.handed_out.millis() >= 4_000 {
             self.deliver_all();
         }
         self.now = self.now.plus_millis(millis);
         if self.session.next_due().is_some_and(|due| due <= self.now) {
-            self.tell(Input::Due);
+            let is_expecting = self.is_looking && self.session.is_expecting();
+            self.tell(if is_expecting { Input::Looking } else { Input::Due });
         }
     }
 
@@ -330,13 +337,15 @@ impl World {
         self.taken = self.taken.intersection(&self.settled).copied().collect();
         self.session = Session::new(self.rules.clone(), self.stored.clone());
         self.tell(Input::Due);
-        // The hub hands out what there is at once, so that a full batch is full again.
-        self.deliver_all();
+        // The hub hands out what there is at once, so that a full batch is full again; or says that it does not.
+        if !self.is_looking {
+            self.deliver_all();
+        }
     }
 
     /// Everything is taken from now on, but what `refuses` says.
     pub(crate) fn finish(&mut self, fails: impl Fn(&Event) -> bool) {
-        self.is_crowded = false;
+        (self.is_crowded, self.is_looking) = (false, false);
         self.send_all();
         for _ in 0..20_000 {
             if self.open().all(&fails) && self.flying.is_empty() {
@@ -361,9 +370,15 @@ fn outcome(events: &[Event], rng: &SeededRng) -> Outcome {
 
 /// `forbids`: what there is of some keys may not be sent any more from some time on.
 fn run(seed: u64, rules: Rules, forbids: bool) {
+    run_with(seed, rules, forbids, false);
+}
+
+/// `looks`: the hub takes its time now and then.
+fn run_with(seed: u64, rules: Rules, forbids: bool, looks: bool) {
     let mut world = World::new(seed, rules);
-    for _ in 0..800 {
-        match world.rng.below(19) {
+    let (steps, kinds) = if looks { (2_000, 21) } else { (800, 19) };
+    for _ in 0..steps {
+        match world.rng.below(kinds) {
             0..=2 => {
                 let count = world.rng.below(12);
                 world.publish(count);
@@ -383,7 +398,8 @@ fn run(seed: u64, rules: Rules, forbids: bool) {
                 let rules = Rules { is_paused, ..world.rules.clone() };
                 world.tell(Input::Changed(rules));
             }
-            14 if world.rng.below(4) == 0 => world.change(),
+            // What is not here yet cannot be noted when the settings are changed.
+            14 if !looks && world.rng.below(4) == 0 => world.change(),
             15 => {
                 world.is_crowded = world.rng.below(2) == 0;
                 world.send_all();
@@ -401,6 +417,7 @@ fn run(seed: u64, rules: Rules, forbids: bool) {
                 world.entitle();
             }
             18 if world.rng.below(4) == 0 && (!forbids || world.rules.by_key) => world.reopen(),
+            19 | 20 => world.is_looking = world.rng.below(2) == 0,
             _ => {}
         }
     }
@@ -416,6 +433,16 @@ fn an_endpoint_in_order_gets_everything_in_order_and_the_same_batches_again() {
         for size in [1, 5, 10] {
             println!("seed {seed} size {size}");
             run(seed, rules(size, None), false);
+        }
+    }
+}
+
+#[test]
+fn batches_are_the_same_again_though_the_hub_takes_its_time() {
+    for seed in 0..12 {
+        for size in [1, 5, 10] {
+            println!("seed {seed} size {size}");
+            run_with(seed, rules(size, None), true, true);
         }
     }
 }

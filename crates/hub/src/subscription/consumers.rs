@@ -196,6 +196,15 @@ impl Consumers {
         drop(subscription.finish(&self.inner, queue));
     }
 
+    /// Whether a consumer may still be given events that are there: they wait for it, or somebody looks for them.
+    #[must_use]
+    pub fn may_get_more(&self, consumer: ConsumerId) -> bool {
+        let Some((subscription, key)) = self.entries.get(&consumer) else { return false };
+        let queue = subscription.queue.lock();
+        let waits = queue.hands.get(key).is_some_and(|hand| !hand.waiting.is_empty());
+        waits || queue.loading || queue.is_retrying || queue.wants_load()
+    }
+
     fn remove_all(&mut self) {
         for (subscription, key) in std::mem::take(&mut self.entries).into_values() {
             leave(&self.inner, &subscription, key);

@@ -2,13 +2,15 @@
 //!
 //! Called by [`Session`](super::super::Session) as time passes. What a filter hides, or retention has taken, never
 //! comes; what is only late would be another message without it.
+//!
+//! Invariant: no time counts in which the hub still looks for events.
 
 use std::time::Duration;
 
 use outflow_model::Timestamp;
 
 use super::{Held, Lanes};
-use crate::session::later;
+use crate::session::{Rules, later};
 
 impl<E: Held> Lanes<E> {
     /// Batches of which a part has come are what has come, when the rest has been missing for
@@ -47,5 +49,38 @@ impl<E: Held> Lanes<E> {
             is_any = true;
         }
         is_any
+    }
+
+    /// The hub still looks for what may come: nothing is missing yet.
+    pub(in crate::session) fn look(&mut self, now: Timestamp) {
+        self.latest = now;
+        self.unsure = self.unsure.map(|_| now);
+    }
+
+    /// Whether something is given up, or sent without what may come, as time passes.
+    pub(in crate::session) fn is_expecting(&self) -> bool {
+        let is_missing = self.absent_until(Duration::ZERO).is_some();
+        let is_cut = self.unsure.is_some() && self.held.came().is_some();
+        self.is_here && (is_missing || self.batches.is_partial() || is_cut)
+    }
+
+    /// When a batch is sent although it is not full.
+    pub(in crate::session) fn lingers_until(
+        &self,
+        rules: &Rules,
+        linger: Duration,
+    ) -> Option<Timestamp> {
+        let is_busy = self.flying() >= rules.lanes || (!rules.by_key && !self.batches.is_empty());
+        if is_busy {
+            return None;
+        }
+        self.waits_until(linger)
+    }
+
+    /// Until when the first event waits for others.
+    pub(super) fn waits_until(&self, linger: Duration) -> Option<Timestamp> {
+        let began =
+            self.held.came().map(|came| self.unsure.map_or(came, |looked| came.max(looked)));
+        began.map(|began| later(began, linger))
     }
 }
