@@ -214,7 +214,7 @@ impl Queue {
 
     /// Lets a consumer that has room stand in the queue.
     pub(crate) fn queue_up(&mut self, key: u64, now: Timestamp) {
-        self.give_assigned(key);
+        self.give_assigned(key, now);
         let Some(hand) = self.hands.get_mut(&key) else { return };
         if !hand.queued && hand.room() > 0 {
             hand.queued = true;

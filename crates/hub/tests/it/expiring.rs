@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use outflow_hub::subscription::{
-    ConsumeError, DeliveryOrder, LeaseError, Settle, SubscriptionSettings,
+    ConsumeError, ConsumerOptions, DeliveryOrder, LeaseError, Settle, SubscriptionSettings,
 };
 use outflow_model::Clock as _;
 
@@ -258,4 +258,44 @@ async fn what_is_over_takes_nobodys_place_among_what_comes_back() {
     world.clock.advance(11_000);
     consumers.settle(odd, &acks(&first)).unwrap().await.unwrap();
     assert_eq!(numbers(&events(&mut consumers, 1).await), [7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_keeps_no_room_of_its_groups_owner() {
+    let world = world().await;
+    let settings = SubscriptionSettings {
+        group_by_key: true,
+        dead_letter: Some(name("dead")),
+        ..Default::default()
+    };
+    world.stream_called("dead").await;
+    let subscription = world.subscribe_with(settings).await;
+    let mut first = world.hub.consumers(&user());
+    let options = ConsumerOptions { priority: 9, ..with_credit(1) };
+    let id = first.add(&subscription, options).await.unwrap();
+    let mut others = world.hub.consumers(&user());
+    others.add(&subscription, with_credit(10)).await.unwrap();
+    let until = world.clock.now().plus_millis(30_000);
+    let headers = format!(r#"{{"outflow-expires":"{until}"}}"#);
+    world.publish(&[r#"{"type":"CUSTOM","key":"k","body":{"n":0}}"#]).await;
+    world
+        .publish(&[&format!(
+            r#"{{"type":"CUSTOM","key":"k","headers":{headers},"body":{{"n":1}}}}"#
+        )])
+        .await;
+    let held = events(&mut first, 1).await;
+    assert_eq!(numbers(&held), [0]);
+    silent(&mut others).await;
+    // The second waits for its group's owner, until nobody may have it any more.
+    world.clock.advance(30_001);
+    first.settle(id, &acks(&held)).unwrap().await.unwrap();
+    world.publish_numbers(2, 3).await;
+    // It has room for what comes next, though it has not come for it yet.
+    silent(&mut others).await;
+    assert_eq!(numbers(&events(&mut first, 1).await), [2]);
+    let letters = new("dead", &["dead"], SubscriptionSettings::default());
+    let letters = world.hub.create_subscription(&project_id("p"), letters).await.unwrap();
+    let mut dead = world.hub.consumers(&user());
+    dead.add(&letters, with_credit(10)).await.unwrap();
+    assert_eq!(numbers(&events(&mut dead, 1).await), [1]);
 }

@@ -5,6 +5,7 @@
 //! `OUTFLOW_SUBSCRIPTION_CASES` says how many cases of [`OPERATIONS`] operations are run (soak:
 //! 2,000); a case that fails prints what it did.
 
+mod replayed;
 mod side;
 
 use std::collections::BTreeMap;
@@ -513,6 +514,24 @@ fn text(n: u64) -> String {
     format!(r#"{{"type":"CUSTOM",{key}"headers":{{"parity":"{parity}"}},"body":{{"n":{n}}}}}"#)
 }
 
+/// A case; `trace` is told of each operation before it is done.
+fn run(set: Set, work: impl IntoIterator<Item = Operation>, trace: impl Fn(Operation)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut machine = Machine::start(set).await;
+        for operation in work {
+            trace(operation);
+            machine.apply(operation).await;
+            machine.check().await;
+        }
+        machine.check_dead().await;
+    });
+}
+
 #[test]
 fn subscriptions_do_as_the_model_says() {
     let cases = std::env::var("OUTFLOW_SUBSCRIPTION_CASES").ok().and_then(|text| text.parse().ok());
@@ -539,21 +558,10 @@ fn subscriptions_do_as_the_model_says() {
         sparing,
     });
     let result = TestRunner::new(config).run(&(set, work), |(set, work)| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut machine = Machine::start(set).await;
-            for operation in work {
-                if traces {
-                    println!("{operation:?} of {set:?}");
-                }
-                machine.apply(operation).await;
-                machine.check().await;
+        run(set, work, |operation| {
+            if traces {
+                println!("{operation:?} of {set:?}");
             }
-            machine.check_dead().await;
         });
         Ok(())
     });

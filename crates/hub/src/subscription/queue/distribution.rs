@@ -4,6 +4,7 @@
 //! connection takes it.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 use outflow_model::Timestamp;
 
@@ -308,17 +309,22 @@ impl Queue {
     }
 
     /// Gives a consumer that has room again what was kept for it, up to where something before that has
-    /// come back: from there on all goes back, to be given in order.
-    pub(super) fn give_assigned(&mut self, number: u64) {
+    /// come back: from there on all goes back, to be given in order. What is over meanwhile is given up
+    /// and takes no room, which what comes next would be given to another for.
+    pub(super) fn give_assigned(&mut self, number: u64, now: Timestamp) {
         let first = self.first().map(|(key, entry)| (entry.at, key, entry.offset));
         let Some(hand) = self.hands.get_mut(&number) else { return };
-        let mut gave = false;
+        let (mut gave, mut over) = (false, Vec::new());
         while hand.room() > 0
             && let Some((feed, entry)) = hand.assigned.pop_front()
         {
             if first.is_some_and(|first| first < (entry.at, feed, entry.offset)) {
                 hand.assigned.push_front((feed, entry));
                 break;
+            }
+            if entry.expires <= now {
+                over.push((feed, entry));
+                continue;
             }
             hand.give(feed, entry);
             gave = true;
@@ -327,8 +333,14 @@ impl Queue {
             hand.ring();
         }
         let kept = hand.assigned.front().map(|(key, entry)| (entry.at, *key, entry.offset));
-        if kept.zip(first).is_some_and(|(kept, first)| first < kept) {
-            let back = std::mem::take(&mut hand.assigned);
+        let back = match kept.zip(first) {
+            Some((kept, first)) if first < kept => std::mem::take(&mut hand.assigned),
+            _ => VecDeque::new(),
+        };
+        for (feed, entry) in over {
+            self.bury(feed, entry, EXPIRED.into(), None);
+        }
+        if !back.is_empty() {
             self.put_back(back.into());
         }
     }
