@@ -1,7 +1,7 @@
 //! Looking at events aside: on threads for such work, where a filter costs much.
 //!
 //! Used by `session`, and by subscriptions, which look before they take their queue: who holds that while a look
-//! takes seconds holds up all that the queue's consumers serve.
+//! takes seconds holds up all that the queue's consumers serve. Browses ask long selectors here.
 //! A filter may ask hundreds of questions of an event of a mebibyte, which takes
 //! seconds: on the threads where connections are served all others would wait for it.
 //!
@@ -151,6 +151,16 @@ fn shown_of(
         start = end;
     }
     Ok(offsets)
+}
+
+/// Does a project's work that takes long when its turn comes. It is given what it is to call after each
+/// part that takes no longer than a reading of an event. `None`: no turn comes any more.
+pub(crate) async fn long<T: Send + 'static>(
+    turns: Arc<Turns>,
+    project: ProjectId,
+    work: impl FnOnce(&mut dyn FnMut()) -> T + Send + 'static,
+) -> Option<T> {
+    in_turn(turns, project, move |mut pace: Pace| work(&mut || pace.step())).await
 }
 
 /// The time that a look takes, on its thread.

@@ -104,14 +104,14 @@ async fn whoever_chooses_gets_in_order_what_many_events_wait_for_it_and_what_com
 }
 
 /// Selectors that look long at a text of which each beginning might be one of theirs.
-fn long_selector(or: &str) -> String {
+pub(crate) fn long_selector(or: &str) -> String {
     let likes: Vec<String> =
         (500..504).map(|n| format!("p LIKE '%{}b%'", "a_".repeat(n))).collect();
     format!("{} OR {or}", likes.join(" OR "))
 }
 
 /// An event with such a text.
-fn long_text(n: u64) -> String {
+pub(crate) fn long_text(n: u64) -> String {
     format!(r#"{{"type":"T","headers":{{"p":"{}"}},"body":{{"n":{n}}}}}"#, "a".repeat(2_000))
 }
 

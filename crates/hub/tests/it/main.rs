@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod browsing;
 mod burying;
 mod catalog;
 mod choosing;
