@@ -3,7 +3,7 @@
 //! Called by [`Hub::lease`](crate::Hub::lease), [`Hub::settle_lease`](crate::Hub::settle_lease) and
 //! [`Hub::event_state`](crate::Hub::event_state). A lease taken by name ends at its deadline only.
 //!
-//! Invariant: of several takers of one event one wins.
+//! Invariants: of several takers of one event one wins; no filter is asked of it while the queue's lock is held.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,11 +23,12 @@ use super::sight::Sight;
 use super::timetable::Now;
 use super::{
     ConsumeError, Delivery, DeliveryOrder, EventRef, EventState, EventView, LeaseError, LeaseId,
-    Settle, SettleError, Subscription,
+    Settle, SettleError, Subscription, SubscriptionSettings, headers,
 };
-use crate::Stream;
 use crate::hub::Inner;
+use crate::selector::Selector;
 use crate::view::View;
+use crate::{Stream, aside};
 
 /// See [`Hub::event_state`](crate::Hub::event_state).
 pub(crate) async fn state(
@@ -120,8 +121,19 @@ pub(crate) async fn lease(
     let now = Now::of(&*inner.clock);
     // To whom it is hidden it is not there.
     let view = view.filter(|view| sight.sees(view, now.day)).ok_or(LeaseError::Gone)?;
-    let mut queue = subscription.queue.lock();
-    let taken = queue.take(&stream, event.offset, &view, &sight, now);
+    let mut found: Option<Found> = None;
+    let mut queue = loop {
+        let terms = {
+            let queue = subscription.queue.lock();
+            let terms = queue.terms(stream.id, event.offset);
+            match terms.filter(|terms| found.as_ref().is_none_or(|found| !found.terms.is(terms))) {
+                Some(terms) => terms,
+                None => break queue,
+            }
+        };
+        found = Some(terms.look(&stream, &view, now.day));
+    };
+    let taken = queue.take(&stream, event.offset, found, &sight, now);
     let result = taken.map(|(key, entry)| {
         let lease = inner.subscriptions.leases.fetch_add(1, Ordering::Relaxed);
         queue.lease_apart(key, entry, lease, (now, hold), (subscription, stream, view))
@@ -133,13 +145,73 @@ pub(crate) async fn lease(
     result
 }
 
+/// What an event must be to belong to a subscription.
+#[derive(Debug)]
+struct Terms {
+    /// Of which feed.
+    feed: u32,
+    filter: Option<Selector>,
+    settings: Arc<SubscriptionSettings>,
+    view: Option<Arc<View>>,
+}
+
+/// An event that is not in memory, as it would be loaded.
+#[derive(Debug)]
+struct Found {
+    terms: Terms,
+    /// From when on it is to be seen, and how it is held; `None`: it does not belong to the subscription.
+    entry: Option<(Timestamp, Entry)>,
+}
+
+impl Terms {
+    /// Whether these are the same.
+    fn is(&self, other: &Self) -> bool {
+        let is_view = match (&self.view, &other.view) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        is_view && self.feed == other.feed && Arc::ptr_eq(&self.settings, &other.settings)
+    }
+
+    /// Looks at an event.
+    fn look(self, stream: &Stream, event: &EventView, now: Timestamp) -> Found {
+        let (meta, line) = (event.meta(), event.line());
+        let shows = |view: &Arc<View>| {
+            aside::in_place(view.cost(line.len()), || view.passes(meta, line, now))
+        };
+        // What belongs to the subscription does not change by deliveries.
+        let candidate = Candidate { event, stream: &stream.name, deliveries: 0 };
+        let wanted = [self.filter.as_ref(), self.settings.selector.as_ref()];
+        let belongs = self.view.as_ref().is_none_or(shows)
+            && wanted.into_iter().flatten().all(|one| candidate.suits(one));
+        let entry = belongs.then(|| {
+            let times = headers::times(meta, line);
+            // It is not scheduled here.
+            let sieve = Queue::sieve(&self.settings, 0, now);
+            (times.from, sieve.entry(meta, line, times.until))
+        });
+        Found { terms: self, entry }
+    }
+}
+
 impl Queue {
-    /// Takes an event out of the queue by name.
+    /// By what an event is found out to belong to it; `None`: that is known, or it has no such stream.
+    fn terms(&self, stream: StreamId, offset: Offset) -> Option<Terms> {
+        let feed = self.feeds.iter().find(|feed| feed.stream.id == stream)?;
+        (offset >= feed.loaded).then(|| Terms {
+            feed: feed.key,
+            filter: feed.filter.clone(),
+            settings: self.settings.clone(),
+            view: self.view.clone(),
+        })
+    }
+
+    /// Takes an event out of the queue by name; `found` is what is known of it if it is not in memory.
     fn take(
         &mut self,
         stream: &Stream,
         offset: Offset,
-        view: &EventView,
+        found: Option<Found>,
         sight: &Sight,
         now: Now,
     ) -> Result<(u32, Entry), LeaseError> {
@@ -173,22 +245,10 @@ impl Queue {
             }
             return Ok((key, entry));
         }
-        let settings = self.settings.clone();
-        let wanted = [feed.filter.as_ref(), settings.selector.as_ref()];
-        let shows = |seen: &Arc<View>| seen.passes(view.meta(), view.line(), now.day);
-        let deliveries = feed.counts.get(&offset).copied().unwrap_or(0);
-        let candidate = Candidate { event: view, stream: &stream.name, deliveries };
-        if !self.view.as_ref().is_none_or(shows)
-            || !wanted.into_iter().flatten().all(|one| candidate.suits(one))
-        {
-            return Err(LeaseError::Gone);
+        let (from, mut entry) = found.and_then(|found| found.entry).ok_or(LeaseError::Gone)?;
+        if from > now.day {
+            return Err(LeaseError::Held { until: Some(from) });
         }
-        let times = super::headers::times(view.meta(), view.line());
-        if times.from > now.day {
-            return Err(LeaseError::Held { until: Some(times.from) });
-        }
-        let sieve = Self::sieve(&settings, self.max_apart, now.day);
-        let mut entry = sieve.entry(view.meta(), view.line(), times.until);
         if entry.expires <= now.day {
             // It is given up when it is met in its order.
             return Err(LeaseError::Gone);
