@@ -97,3 +97,21 @@ async fn a_full_consumer_gets_what_it_chose_meanwhile_in_order() {
         assert_eq!(of_red, (0..100).map(|n| n * 2).collect::<Vec<_>>(), "{max_apart}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_forgotten_comes_before_what_comes_back_behind_it() {
+    let world = small().await;
+    let subscription = world.subscribe().await;
+    for n in 0..15 {
+        world.publish(&[&coloured("blue", n)]).await;
+    }
+    world.publish(&[&coloured("red", 15)]).await;
+    let mut chooser = world.hub.consumers(&user());
+    chooser.add(&subscription, choosing("colour = 'red'")).await.unwrap();
+    assert_eq!(numbers(&events(&mut chooser, 1).await), [15]);
+    // Ten of the others are remembered.
+    drop(chooser);
+    let mut all = world.hub.consumers(&user());
+    all.add(&subscription, with_credit(20)).await.unwrap();
+    assert_eq!(numbers(&events(&mut all, 16).await), (0..16).collect::<Vec<_>>());
+}

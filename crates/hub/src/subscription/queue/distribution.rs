@@ -104,12 +104,15 @@ impl Queue {
         }
         // Up to where another feed's first event is older.
         let until = self.heads.iter().nth(1).copied().unwrap_or((NEVER, key));
+        // Nor beyond where a second pass may find an earlier one of this feed.
+        let again = self.feed(key).filter(|feed| feed.waits_for_again).and_then(|feed| feed.again);
         let mut gave = false;
         for _ in 0..room {
             let fits = |entry: &Entry| {
                 entry.body.is_some()
                     && entry.expires > now
                     && (entry.at, key) <= until
+                    && again.is_none_or(|again| entry.offset < again)
                     && entry.group == 0
                     && !entry.restricted
             };
